@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# Warnings, sanitizers and the one way to add a library or a folder of tests.
+
+add_library(vecstore_options INTERFACE)
+target_include_directories(vecstore_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(vecstore_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+                                                  -Wnon-virtual-dtor -Wimplicit-fallthrough)
+if(VECSTORE_DEVELOPER)
+  target_compile_options(vecstore_options INTERFACE -Werror)
+endif()
+if(VECSTORE_SANITIZE)
+  target_compile_options(vecstore_options INTERFACE -fsanitize=${VECSTORE_SANITIZE} -fno-omit-frame-pointer
+                                                    -fno-sanitize-recover=all)
+  target_link_options(vecstore_options INTERFACE -fsanitize=${VECSTORE_SANITIZE})
+endif()
+if(VECSTORE_COVERAGE)
+  target_compile_options(vecstore_options INTERFACE --coverage)
+  target_link_options(vecstore_options INTERFACE --coverage)
+endif()
+
+# vecstore_library(NAME SOURCES … LINK …): the static library of one folder.
+function(vecstore_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC vecstore_options ${ARG_LINK})
+endfunction()
+
+# vecstore_tests(FOLDER LINK …): one Boost.Test program from every *_test.cc of the folder.
+function(vecstore_tests folder)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cc)
+  if(NOT sources)
+    return()
+  endif()
+  string(REPLACE "/" "_" flat ${folder})
+  set(target ${flat}_test)
+  add_executable(${target} ${sources} ${CMAKE_CURRENT_SOURCE_DIR}/main.cc)
+  target_link_libraries(${target} PRIVATE vecstore_options ${ARG_LINK} Boost::unit_test_framework)
+  target_compile_definitions(${target} PRIVATE VECSTORE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                                               VECSTORE_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  add_test(NAME ${flat} COMMAND ${target} --log_level=warning)
+endfunction()

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The code cache: a small code per row in RAM, centred on the row's block, and what a query needs to score it.
+//
+// A block is kBlockRows consecutive positions; its centroid ĉ (their mean, one byte a dimension) is kept once. A row is
+// coded as its residual: r = R·(x − ĉ), R the rotation of the model, r ≈ r̂ one codebook entry (8 bits) per subspace,
+// and one 16-bit correction. With key(x) = |x|² − 2⟨q,x⟩ (squared L2 less |q|²; under inner product −2⟨q,x⟩):
+//
+//   estimate = key(ĉ) + Σ_m table_m[code_m] + correction,        table_m[j] = −2⟨(R(q−μ))_m, codeword_mj⟩
+//   L2, cosine: correction = 2⟨R(ĉ−μ), r̂⟩ + |r̂|² + |r − r̂|²      (the last term removes the bias of coding)
+//   inner product: correction = 0 and μ = 0
+//
+// The tables do not depend on the block, so one u8 table per query serves every row: Product Quantization (Jégou, Douze,
+// Schmid, TPAMI 2011) with a PCA rotation and eigenvalue allocation (Ge, He, Ke, Sun, OPQ, CVPR 2013).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "compress/kernels.h"
+#include "engine/base/executor.h"
+#include "engine/base/ids.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "engine/base/vector_view.h"
+
+namespace vecstore {
+
+// Reads rows of the generation in position order as floats (cosine: normalised). Thread-safe.
+class FloatRows {
+ public:
+  virtual ~FloatRows() = default;
+  virtual std::uint64_t rows() const = 0;
+  virtual std::uint32_t dim() const = 0;
+  virtual void read(Pos position, float* out) const = 0;
+};
+
+enum class CodecKind : std::uint8_t { kPq = 0, kOpq = 1 };  // kPq: R is the identity
+
+struct CodecOptions {
+  CodecKind kind = CodecKind::kOpq;
+  std::uint32_t code_bytes = 32;  // subspaces; 1 … dim
+  Metric metric = Metric::kL2;
+  std::uint64_t seed = 1;
+  std::uint32_t sample_rows = 65536;  // rows that rotation and codebooks are trained on
+};
+
+// What all rows share. Fixed size: (dim² if rotated) + 256·dim + 2·dim floats.
+struct CodecModel {
+  CodecKind kind = CodecKind::kOpq;
+  Metric metric = Metric::kL2;
+  std::uint32_t dim = 0;
+  std::uint32_t code_bytes = 0;
+  std::uint32_t codewords = 0;  // per subspace, ≤ 256; fewer when there are fewer rows
+  float correction_scale = 0;   // correction = correction_offset + correction_scale · u16
+  float correction_offset = 0;
+  float error_slope = 0;             // standard error of an estimate ≈ error_slope · |q − x| (ip: · |q|)
+  float mean_square_error = 0;       // of coding, mean over rows of |r − r̂|²
+  std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions
+  Buffer<float> mean;                // [dim]; zero under inner product
+  Buffer<float> rotation;            // [dim × dim] row-major, rotated = rotation · x; empty for kPq
+  Buffer<float> codebook;            // subspace m: [codewords × width_m] at codewords · subspace_begin[m]
+};
+
+// The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 + (dim + 8) / kBlockRows.
+struct BlockCodes {
+  CodecModel model;
+  std::uint64_t rows = 0;
+  std::uint64_t blocks = 0;              // ⌈rows / kBlockRows⌉
+  Buffer<std::uint8_t> codes;            // [rows × code_bytes] row-major in position order
+  Buffer<std::uint16_t> corrections;     // [rows]
+  Buffer<std::uint8_t> centroids;        // [blocks × dim] SQ8 codes of the centroids
+  Buffer<float> centroid_scale;          // [blocks]
+  Buffer<float> centroid_offset;         // [blocks]
+  Buffer<float> centroid_norm2;          // [blocks] |ĉ|², computed at load; not stored
+
+  std::uint64_t bytes_per_row_total() const;  // all arrays that grow with rows, in bytes in all
+  std::uint64_t fixed_bytes() const;          // the model
+};
+
+// Computes centroids, trains the model on a sample and encodes every row. Same bytes for any thread count.
+// `reuse`: a model trained before on the same data; then only centroids and codes are computed. Errors: kMemoryBudget.
+Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& options, const CodecModel* reuse,
+                                 Executor& executor, MemoryBudget& budget);
+
+// A copy of the model charged to `budget`.
+Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget);
+
+// What encode_blocks will hold at its peak beyond `rows`, and what stays resident (codes + model), in bytes.
+std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
+std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
+
+// One query's view of the codes. Made once per worker and prepared once per query; holds all its scratch.
+class CodeScorer {
+ public:
+  // `codes` must outlive the scorer. Errors: kMemoryBudget.
+  static Result<CodeScorer> create(const BlockCodes& codes, MemoryBudget& budget);
+
+  // query: [dim] floats (cosine: normalised). Computes the u8 tables and key(ĉ) of every block.
+  void prepare(const float* query);
+
+  // [blocks] key(ĉ) of every block after prepare().
+  std::span<const float> block_keys() const { return block_keys_.span(); }
+
+  // Estimated keys of `count` consecutive rows from `first`; of the rows `positions`. out: [count].
+  void score_run(Pos first, std::size_t count, float* out);
+  void score_positions(const Pos* positions, std::size_t count, float* out);
+
+ private:
+  CodeScorer() = default;
+  void finish(const Pos* positions, Pos first, std::size_t count, float* out);
+
+  const BlockCodes* codes_ = nullptr;
+  const Kernels* kernels_ = nullptr;
+  Buffer<float> rotated_;          // [dim] the query less μ, then rotated
+  Buffer<float> centred_;          // [dim]
+  Buffer<std::uint8_t> table_;     // [code_bytes × 256]
+  Buffer<float> float_table_;      // [code_bytes × 256]
+  Buffer<float> block_keys_;       // [blocks]
+  Buffer<std::uint16_t> sums_;     // [kBlockRows] one batch
+  float table_scale_ = 0;
+  float table_offset_ = 0;  // Σ of the per-subspace minima
+};
+
+// The bytes of BlockCodes in a codes file, and back. Byte-exact format: compress/README.md.
+// Model and arrays are written as one little-endian stream; the reader checks every size against `size` before it
+// allocates. Errors: kCorrupt, kMemoryBudget.
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+  virtual Status write(std::span<const std::byte> bytes) = 0;
+};
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  virtual std::uint64_t size() const = 0;  // bytes in all
+  virtual Status read(std::span<std::byte> into) = 0;  // exactly that many, or an error
+};
+Status save_block_codes(const BlockCodes& codes, ByteSink& sink);
+Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget);
+
+}  // namespace vecstore

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every limit of VecStore in one place, with the relations between them checked at compile time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vecstore {
+
+inline constexpr std::uint32_t kDimMax = 4096;
+inline constexpr std::uint64_t kRowsMax = (std::uint64_t{1} << 32) - 3;  // of one generation: Pos is u32, two values reserved
+inline constexpr std::uint32_t kResultsMax = 1000;                       // k
+inline constexpr std::uint32_t kSearchListMax = 4096;                    // L
+inline constexpr std::uint32_t kDegreeMax = 255;                         // R
+inline constexpr std::uint32_t kQueriesMax = 1u << 24;                   // of one batch
+inline constexpr std::uint32_t kThreadsMax = 256;
+inline constexpr std::uint32_t kClientsMax = 1024;
+
+inline constexpr std::uint32_t kPageBytesMin = 4096;
+inline constexpr std::uint32_t kPageBytesMax = 65536;
+inline constexpr std::uint32_t kGraphPageBytesMax = 16384;
+inline constexpr std::uint32_t kBlockRows = 256;        // rows that share one centroid
+inline constexpr std::uint32_t kReadsInFlightMax = 64;  // of one reader
+inline constexpr std::uint32_t kReadsPerRound = 8;
+
+inline constexpr std::size_t kKeyBytesMax = 480;  // LMDB's key limit is 511
+inline constexpr std::size_t kDocumentBytesMax = 65536;
+
+static_assert(kGraphPageBytesMax <= kPageBytesMax);
+static_assert(kReadsPerRound <= kReadsInFlightMax);
+static_assert(kResultsMax <= kSearchListMax);
+static_assert(kDimMax + 64 <= kGraphPageBytesMax, "a page must hold at least one record of the largest dimension");
+
+}  // namespace vecstore

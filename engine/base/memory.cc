@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/base/memory.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "engine/base/check.h"
+
+namespace vecstore {
+
+MemoryBudget::~MemoryBudget() { VECSTORE_CHECK(used_bytes() == 0); }
+
+Status MemoryBudget::charge(std::uint64_t bytes) {
+  std::uint64_t used = used_.load(std::memory_order_relaxed);
+  std::uint64_t now = 0;
+  do {
+    if (bytes > limit_ - used)
+      return Status(Code::kMemoryBudget, "the memory budget is too small; this needs at least").at(Detail::kBytes, used + bytes);
+    now = used + bytes;
+  } while (!used_.compare_exchange_weak(used, now, std::memory_order_relaxed));
+  std::uint64_t peak = peak_.load(std::memory_order_relaxed);
+  while (peak < now && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
+  }
+  return Status::ok();
+}
+
+void MemoryBudget::release(std::uint64_t bytes) {
+  const std::uint64_t before = used_.fetch_sub(bytes, std::memory_order_relaxed);
+  VECSTORE_CHECK(before >= bytes);
+}
+
+Result<Charge> Charge::take(MemoryBudget& budget, std::uint64_t bytes) {
+  VECSTORE_TRY(budget.charge(bytes));
+  Charge charge;
+  charge.budget_ = &budget;
+  charge.bytes_ = bytes;
+  return charge;
+}
+
+namespace detail {
+
+std::byte* allocate_zeroed(std::size_t bytes) {
+  if (bytes >= kMappedBytesMin) {
+    void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return mapped == MAP_FAILED ? nullptr : static_cast<std::byte*>(mapped);
+  }
+  const std::size_t alignment = bytes >= 4096 ? 4096 : kCacheLineBytes;
+  void* data = nullptr;
+  if (::posix_memalign(&data, alignment, bytes) != 0) return nullptr;
+  std::memset(data, 0, bytes);
+  return static_cast<std::byte*>(data);
+}
+
+void deallocate(std::byte* data, std::size_t bytes) noexcept {
+  if (bytes >= kMappedBytesMin) {
+    ::munmap(data, bytes);
+  } else {
+    std::free(data);
+  }
+}
+
+}  // namespace detail
+
+}  // namespace vecstore

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/base/status.h"
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace vecstore {
+
+Status&& Status::about(std::string_view subject) && {
+  constexpr std::string_view kCut = "...";
+  std::size_t at = 0;
+  if (subject.size() > kSubjectBytesMax) {
+    std::memcpy(subject_, kCut.data(), kCut.size());
+    at = kCut.size();
+    subject.remove_prefix(subject.size() - (kSubjectBytesMax - at));
+  }
+  std::memcpy(subject_ + at, subject.data(), subject.size());
+  subject_size_ = static_cast<std::uint8_t>(at + subject.size());
+  return std::move(*this);
+}
+
+Status&& Status::at(Detail kind, std::uint64_t number) && {
+  detail_ = kind;
+  number_ = number;
+  return std::move(*this);
+}
+
+Status&& Status::with_errno(int error_number) && {
+  errno_ = error_number;
+  return std::move(*this);
+}
+
+std::string Status::message() const {
+  std::string line;
+  if (subject_size_ != 0) line.append(subject()).append(": ");
+  const std::string number = std::to_string(number_);
+  switch (detail_) {
+    case Detail::kNone:
+      break;
+    case Detail::kPage:
+      line.append("page ").append(number).append(": ");
+      break;
+    case Detail::kOffset:
+      line.append("offset ").append(number).append(": ");
+      break;
+    case Detail::kRow:
+      line.append("row ").append(number).append(": ");
+      break;
+    case Detail::kLine:
+      line.append("line ").append(number).append(": ");
+      break;
+    case Detail::kBytes:
+      break;
+  }
+  line.append(text_);
+  if (detail_ == Detail::kBytes) line.append(" ").append(number).append(" bytes");
+  if (errno_ != 0) line.append(" (").append(std::generic_category().message(errno_)).append(")");
+  return line;
+}
+
+Status errno_status(int error_number, const char* text, std::string_view subject) {
+  Code code = Code::kIo;
+  switch (error_number) {
+    case ENOENT:
+    case ENOTDIR:
+      code = Code::kNotFound;
+      break;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      code = Code::kPermission;
+      break;
+    case ENOSPC:
+    case EDQUOT:
+      code = Code::kNoSpace;
+      break;
+    case EEXIST:
+    case ENOTEMPTY:
+      code = Code::kExists;
+      break;
+    case EMFILE:
+    case ENFILE:
+    default:
+      break;
+  }
+  return Status(code, text).about(subject).with_errno(error_number);
+}
+
+}  // namespace vecstore

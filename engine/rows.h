@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// rows/: what is kept of a row beside its place in the graph: its key, its document, and the vector as it was put where
+// the page is lossy. Append-only checksummed extents by RowId, read only for rows that are returned.
+// Byte-exact format: engine/README.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "pagestore/page_file.h"
+
+namespace vecstore {
+
+struct RowsLayout {
+  bool keys = false;
+  bool documents = false;
+  std::uint32_t vector_bytes = 0;  // of one original; 0: none are kept
+};
+
+// Borrowed.
+struct RowPayload {
+  std::string_view key;
+  std::string_view document;
+  std::span<const std::byte> vector;
+};
+
+// Writes one extent: consecutive RowIds from `first`, front to back. Not thread-safe.
+class RowsWriter {
+ public:
+  static Result<RowsWriter> create(const std::string& path, const FileIdentity& identity, RowId first,
+                                   const RowsLayout& layout, MemoryBudget& budget);
+  RowsWriter(RowsWriter&&) noexcept;
+  ~RowsWriter();
+  Status append(const RowPayload& row);  // Errors: kInvalidInput (key or document too long), kIo, kNoSpace
+  Result<PageFileWriter::Finished> finish();
+
+ private:
+  struct Impl;
+  explicit RowsWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct StoredRow {
+  std::string key;
+  std::string document;
+  std::vector<std::byte> vector;
+};
+
+// Reads an extent. Thread-safe. Holds no table that grows with the rows: a lookup reads the pages it needs.
+class RowsExtent {
+ public:
+  static Result<RowsExtent> open(const std::string& path, const FileIdentity& identity);
+  RowsExtent(RowsExtent&&) noexcept;
+  ~RowsExtent();
+  RowId first() const;
+  std::uint64_t rows() const;
+  const RowsLayout& layout() const;
+  // `reads`, when given, grows by the pages read. Errors: kNotFound (outside the extent), kIo, kCorrupt.
+  Result<StoredRow> read(RowId row, std::uint64_t* reads = nullptr) const;
+  Status verify(std::vector<Status>& damage) const;  // every page and every row
+
+ private:
+  struct Impl;
+  explicit RowsExtent(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vecstore

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// VecStore's C++ API: build a nearest-neighbour index on disk, open it, search it.
+//
+//   auto store = vecstore::Store::open("idx").value();
+//   auto hits = store.search(vecstore::VectorView{query, vecstore::DType::kU8, 1, 128}, {.k = 10}).value();
+//   for (const auto& hit : hits[0]) std::printf("%llu %f\n", (unsigned long long)hit.row.value, hit.score);
+//
+// Nothing here throws; every fallible call returns a Status or a Result<T>. Only the standard library is needed.
+// Score and distance of a hit, by metric (larger score is better):
+//   kL2            distance = squared Euclidean     score = −distance
+//   kInnerProduct  distance = −⟨q,x⟩                score = ⟨q,x⟩
+//   kCosine        distance = 1 − cos(q,x)          score = cos(q,x)
+// Distances are computed at the precision kept in the graph: exact for u8 and i8 input, 8 bits a dimension for f32 and
+// f16 (SearchOptions::full_precision re-ranks by the vectors as they were put).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/status.h"
+#include "engine/base/vector_view.h"
+#include "engine/vector_source.h"
+
+namespace vecstore {
+
+std::string_view version();  // "0.1.0"
+
+// ---------------------------------------------------------------------------------------------------------- building
+
+enum class BuildPhase : std::uint8_t { kRead, kGraph, kOrder, kCodes, kCalibrate, kWrite, kPublish };
+std::string_view name_of(BuildPhase phase);
+
+struct Progress {
+  BuildPhase phase = BuildPhase::kRead;
+  std::uint64_t done = 0;  // units of the phase: rows, or queries while calibrating
+  std::uint64_t total = 0;
+  std::uint64_t memory_bytes = 0;  // charged at present
+};
+
+enum class Codec : std::uint8_t { kOpq = 1, kPq = 0 };
+
+struct BuildOptions {
+  Metric metric = Metric::kL2;
+  std::uint64_t ram_bytes = 0;         // bound of the build's memory; 0: unbounded
+  std::uint64_t search_ram_bytes = 0;  // codes and fixed parts must fit; 0: 36 B a row up to 200 dimensions, dim/8 + 8 above
+  Codec codec = Codec::kOpq;
+  std::uint32_t code_bytes = 0;    // 0: from search_ram_bytes
+  std::uint32_t page_bytes = 0;    // 4096 | 8192 | 16384; 0: 4096 for records under ~400 B, else 8192 or what a record needs
+  std::uint32_t max_degree = 0;    // R; 0: by dimension
+  std::uint32_t build_list = 0;    // L of the construction; 0: default
+  float alpha = 1.2f;              // slack of RobustPrune
+  std::uint32_t threads = 0;       // 0: all processors
+  std::uint64_t seed = 1;
+  bool overwrite = false;          // replace a store that is there
+  bool calibrate = true;
+
+  // Held-out queries for calibration, [rows × dim]; none: 1,000 rows are left out of the index for the purpose, then
+  // put back.
+  const VectorSource* calibration_queries = nullptr;
+  // One line per row, in input order; empty path: rows are known by their number.
+  std::string keys_path;       // byte-string keys, unique, ≤ kKeyBytesMax
+  std::string documents_path;  // any bytes but newline, e.g. JSON lines; .zst is decompressed
+
+  std::function<void(const Progress&)> progress;  // called from the building thread, at most a few times a second
+};
+
+// What a build is predicted to take. Errors of predict_build: as of build, before anything is written.
+struct BuildPrediction {
+  std::uint64_t memory_peak_bytes = 0;
+  std::uint64_t disk_bytes = 0;
+  std::uint32_t page_bytes = 0;
+  std::uint32_t code_bytes = 0;
+  std::uint32_t max_degree = 0;
+};
+Result<BuildPrediction> predict_build(const VectorSource& vectors, const BuildOptions& options);
+
+// --------------------------------------------------------------------------------------------------------- searching
+
+enum class Backend : std::uint8_t { kAutomatic, kIoUring, kPread };
+
+struct OpenOptions {
+  std::uint64_t ram_bytes = 0;  // bound of codes, cache, buffers and scratch; 0: unbounded, nothing cached unless asked
+  // Page cache inside the budget; by default whatever ram_bytes leaves. Fraction of the pages (0 … 1) or bytes.
+  std::optional<double> cache_fraction;
+  std::optional<std::uint64_t> cache_bytes;
+  std::uint32_t searchers = 1;  // searches that may run at once; their scratch is allocated at open
+  Backend backend = Backend::kAutomatic;
+};
+
+struct SearchOptions {
+  std::uint32_t k = 10;             // 1 … kResultsMax
+  double recall_target = 0.95;      // looked up in the calibration of the index
+  std::uint32_t search_list = 0;    // L; 0: calibrated
+  std::uint32_t blocks = 0;         // blocks scanned; 0: calibrated
+  float bound = -1.0f;              // standard errors of the read bound; < 0: calibrated
+  bool full_precision = false;      // re-rank the hits by the vectors as they were put (reads rows/)
+};
+
+struct Hit {
+  RowId row;
+  float score = 0;
+  float distance = 0;
+};
+
+struct QueryStats {
+  std::uint32_t reads = 0;
+  std::uint32_t rounds = 0;
+  std::uint32_t bytes = 0;
+  std::uint32_t pages_from_cache = 0;
+  std::uint32_t codes_scored = 0;
+  std::uint32_t exact_distances = 0;
+  std::uint32_t latency_us = 0;
+};
+
+// Answers of a batch: up to k hits a query, best first. Fewer when the index holds fewer rows.
+class SearchResults {
+ public:
+  std::size_t size() const { return counts_.size(); }
+  std::span<const Hit> operator[](std::size_t query) const { return {hits_.data() + query * k_, counts_[query]}; }
+  const QueryStats& stats(std::size_t query) const { return stats_[query]; }
+  std::uint32_t k() const { return k_; }
+
+ private:
+  friend class Store;
+  std::uint32_t k_ = 0;
+  std::vector<Hit> hits_;  // [queries × k]
+  std::vector<std::uint32_t> counts_;
+  std::vector<QueryStats> stats_;
+};
+
+struct CalibrationPoint {
+  std::uint32_t k = 0;
+  double recall_target = 0;
+  double recall = 0;  // reached on the calibration queries; may miss the target when the codes cap it
+  std::uint32_t search_list = 0;
+  std::uint32_t blocks = 0;
+  float bound = 0;
+  double reads_per_query = 0;
+};
+
+struct StoreInfo {
+  std::uint64_t rows = 0;
+  std::uint32_t dim = 0;
+  DType dtype = DType::kF32;
+  Metric metric = Metric::kL2;
+  std::string uuid;
+  std::uint16_t format_major = 0, format_minor = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t page_bytes = 0, rows_per_page = 0;
+  std::uint64_t pages = 0;
+  double page_fill = 0;  // mean share of a page's bytes in use
+  std::uint32_t max_degree = 0;
+  double mean_degree = 0;
+  double edges_dropped = 0;  // share of edges that did not fit their page
+  std::string codec;
+  std::uint32_t code_bytes = 0;
+  double code_error = 0;       // mean |r − r̂|² ÷ mean |x − ĉ|² is in README; here mean |r − r̂|²
+  double ram_bytes_per_row = 0;  // codes, corrections, centroids
+  std::uint64_t fixed_ram_bytes = 0;
+  std::uint64_t disk_bytes = 0;
+  bool has_keys = false, has_documents = false, has_originals = false;
+  std::string calibrated_on;  // "self", "queries" or "none"
+  std::vector<CalibrationPoint> calibration;
+  std::uint64_t ram_budget_bytes = 0, ram_used_bytes = 0, ram_peak_bytes = 0;
+  std::uint64_t pages_cached = 0;
+  std::string backend;             // in use
+  std::string backend_fallback;    // why, when it is not the one asked for
+};
+
+struct VerifyOptions {
+  bool deep = false;  // also reachability of every row, file hashes, rows/ and catalog
+};
+struct VerifyReport {
+  std::uint64_t pages_checked = 0;
+  std::uint64_t rows_checked = 0;
+  std::uint64_t edges_checked = 0;
+  std::uint64_t unreachable_rows = 0;
+  std::vector<Status> damage;  // at most 100 findings, each naming file and place
+  std::uint64_t damage_total = 0;
+};
+
+// A vector store on disk. Movable. search(), get and info() may be called from any number of threads; at most
+// OpenOptions::searchers searches run at once, others wait.
+class Store {
+ public:
+  // Builds a store in the directory `path` (made if need be) from `vectors`; leaves the old content, or none, when it
+  // fails or is killed. Errors: kExists (no overwrite), kInvalidInput (NaN, infinity, zero vector under cosine, with its
+  // row), kMemoryBudget (before starting: the prediction exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
+  static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options);
+
+  // Errors: kNotFound, kInvalidInput (not an index), kCorrupt, kNewerFormat, kMemoryBudget with the least that would do,
+  // kBusy, kPermission.
+  static Result<Store> open(const std::string& path, const OpenOptions& options = {});
+
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  ~Store();
+
+  // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1
+  // divides the batch. Errors: kInvalidArgument (k = 0 or too large, dimension, dtype), kInvalidInput (NaN, zero vector
+  // under cosine; names the row), kIo, kCorrupt naming the page.
+  Result<SearchResults> search(const VectorView& queries, const SearchOptions& options = {}, std::uint32_t threads = 1) const;
+
+  // What was put beside the vector. Errors: kNotFound (no such row; the store keeps none), kIo, kCorrupt.
+  Result<std::string> document(RowId row) const;
+  Result<std::string> key(RowId row) const;  // the row number in decimal when the store has no keys
+  Result<RowId> find(const std::string& key) const;
+  // The vector as it was put, dim elements of the store's dtype. Errors: kNotFound, kIo, kCorrupt.
+  Status vector(RowId row, void* out) const;
+
+  StoreInfo info() const;
+  Result<VerifyReport> verify(const VerifyOptions& options = {}) const;
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// -------------------------------------------------------------------------------------------------------- exact search
+
+struct ExactNeighbours {
+  std::uint32_t queries = 0;
+  std::uint32_t k = 0;
+  std::vector<std::uint32_t> rows;  // [queries × k], sorted by (distance, row); 0xFFFFFFFF where there are fewer than k
+  std::vector<float> distances;     // [queries × k]; +inf where there are fewer
+};
+
+// Brute force over every row of `base`, streamed in blocks. Cosine and ip in the semantics above. Errors: as of build.
+Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k, Metric metric,
+                                     std::uint32_t threads = 0);
+
+// Ground-truth and result files: uint32 queries, uint32 k, rows, distances (see ExactNeighbours). Errors: kIo,
+// kInvalidInput, kNotFound, kPermission.
+Status write_neighbours(const std::string& path, const ExactNeighbours& neighbours);
+Result<ExactNeighbours> read_neighbours(const std::string& path);
+
+// recall@k with ties: a hit counts when its row is among the truth's rows at a distance ≤ the k-th true distance; each
+// row once; divided by min(k, rows of the truth). Mean over the queries. Errors: kInvalidArgument when the truth has
+// fewer queries or fewer than k columns.
+Result<double> recall_at(const SearchResults& results, const ExactNeighbours& truth, std::uint32_t k);
+
+}  // namespace vecstore

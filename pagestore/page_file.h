@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writing a page file once, front to back, and opening it for reading. Data pages are numbered from 1; page 0 is the
+// header. Immutable once finished.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "pagestore/format.h"
+
+namespace vecstore {
+
+struct PageFileOptions {
+  FileIdentity identity;
+  std::uint32_t page_bytes = 4096;  // a multiple of 4096, ≤ kPageBytesMax
+};
+
+// Not thread-safe. A writer that is destroyed without finish() removes its file.
+class PageFileWriter {
+ public:
+  // Creates `path`, which must not exist. Errors: kPermission, kNoSpace, kExists, kIo, kMemoryBudget.
+  static Result<PageFileWriter> create(const std::string& path, const PageFileOptions& options, MemoryBudget& budget);
+  PageFileWriter(PageFileWriter&&) noexcept;
+  PageFileWriter& operator=(PageFileWriter&&) noexcept;
+  ~PageFileWriter();
+
+  // The next data page: fill page().subspan(kPageChecksumBytes), which starts zeroed, then append() seals it.
+  std::span<std::byte> page();
+  Status append();
+  std::uint64_t pages_written() const;
+
+  // Writes the header with `attributes` (≤ 3500 bytes, meaning known to the file's kind), syncs file. The directory is
+  // synced by the publisher. Returns size and XXH3-128 of the whole file for the manifest.
+  struct Finished {
+    std::uint64_t bytes = 0;
+    std::uint64_t hash_low = 0;
+    std::uint64_t hash_high = 0;
+  };
+  Result<Finished> finish(std::span<const std::byte> attributes);
+
+ private:
+  struct Impl;
+  explicit PageFileWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Thread-safe. Keeps a descriptor, so it goes on serving after the file was unlinked.
+class PageFile {
+ public:
+  // Opens with O_DIRECT where the file system has it (direct() tells) and verifies the header against `expected`.
+  // Errors: kNotFound, kPermission, kIo, kCorrupt (page 0), kNewerFormat.
+  static Result<PageFile> open(const std::string& path, const FileIdentity& expected);
+  PageFile(PageFile&&) noexcept;
+  PageFile& operator=(PageFile&&) noexcept;
+  ~PageFile();
+
+  const std::string& path() const { return path_; }
+  const FileIdentity& identity() const { return identity_; }
+  std::uint32_t page_bytes() const { return page_bytes_; }
+  std::uint64_t page_count() const { return page_count_; }  // data pages
+  std::span<const std::byte> attributes() const { return attributes_; }
+  int descriptor() const { return descriptor_; }
+  bool direct() const { return direct_; }
+
+  // Reads data page `page` (1 … page_count) into `into` (page_bytes, 4096-aligned) and verifies it.
+  // Errors: kIo, kCorrupt naming file and page.
+  Status read_page(std::uint64_t page, std::span<std::byte> into) const;
+
+ private:
+  PageFile() = default;
+  std::string path_;
+  FileIdentity identity_;
+  std::uint32_t page_bytes_ = 0;
+  std::uint64_t page_count_ = 0;
+  std::vector<std::byte> attributes_;
+  int descriptor_ = -1;
+  bool direct_ = false;
+};
+
+}  // namespace vecstore

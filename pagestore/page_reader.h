@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Batches of page reads in flight: submit, then wait for completions. The only asynchronous I/O of VecStore.
+//
+// Two backends: io_uring (registered file and buffers, no kernel polling, no busy wait) and pread, chosen where io_uring
+// is refused or by VECSTORE_IO (io_uring | pread). Same answers, same counts.
+// Thread safety: a reader belongs to one thread; make one per worker.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "pagestore/page_file.h"
+
+namespace vecstore {
+
+enum class IoBackend : std::uint8_t { kAutomatic, kIoUring, kPread };
+
+struct PageReaderOptions {
+  IoBackend backend = IoBackend::kAutomatic;
+  std::uint32_t in_flight_max = 8;  // buffers; ≤ kReadsInFlightMax
+};
+
+// A page that has arrived and passed its checksum. `bytes` (the whole page) stays valid until release(frame).
+struct ArrivedPage {
+  std::uint64_t page = 0;
+  std::uint32_t frame = 0;
+  const std::byte* bytes = nullptr;
+};
+
+class PageReader {
+ public:
+  // `file` must outlive the reader. kAutomatic falls back to pread; backend() tells what is in use and
+  // fallback_reason() why. Errors: kMemoryBudget; kUnsupported when kIoUring was asked for and is refused.
+  static Result<std::unique_ptr<PageReader>> create(const PageFile& file, const PageReaderOptions& options,
+                                                    MemoryBudget& budget);
+  virtual ~PageReader() = default;
+
+  // Queues one read per data page number; pages.size() ≤ free_frames().
+  virtual Status submit(std::span<const std::uint64_t> pages) = 0;
+  // Waits until at least `count` (≤ in_flight()) submitted reads have completed and returns all that have, in any order.
+  // Errors: kIo, kCorrupt naming the page; the reader then has drained what was in flight and holds no frame.
+  virtual Result<std::span<const ArrivedPage>> wait(std::size_t count) = 0;
+  virtual void release(std::uint32_t frame) = 0;
+
+  virtual std::size_t free_frames() const = 0;
+  virtual std::size_t in_flight() const = 0;
+  virtual IoBackend backend() const = 0;
+  virtual std::string_view fallback_reason() const = 0;  // empty when the wish was met
+
+  // Since creation.
+  virtual std::uint64_t reads_submitted() const = 0;
+  virtual std::uint64_t bytes_read() const = 0;
+};
+
+std::string_view name_of(IoBackend backend);  // "automatic" "io_uring" "pread"
+
+}  // namespace vecstore

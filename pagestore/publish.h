@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The directory of a store: its lock, its manifests and its superblock, the only commit point.
+//
+// publish() makes a set of finished files the content of the store: sync the directory, write and sync a checksummed
+// manifest that names them, then overwrite the older of the two superblock slots and sync. A crash at any moment leaves
+// the old content or the new. Byte-exact formats: pagestore/README.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "pagestore/format.h"
+
+namespace vecstore {
+
+struct ManifestFile {
+  std::uint16_t kind = 0;  // a FileKind; a reader skips kinds it does not know when `optional`
+  bool optional = false;
+  std::uint32_t generation = 0;
+  std::string name;  // relative, e.g. "graph-1", "rows/1-0"; never absolute, never with ".."
+  std::uint64_t bytes = 0;
+  std::uint64_t hash_low = 0;  // XXH3-128 of the file
+  std::uint64_t hash_high = 0;
+};
+
+struct Manifest {
+  Uuid store{};
+  std::uint64_t sequence = 0;      // set by publish()
+  std::uint32_t generation = 0;
+  std::uint64_t applied_lsn = 0;   // every log record up to here is in the files
+  std::vector<ManifestFile> files;
+  std::vector<std::byte> properties;  // the engine's own, opaque here: dimension, metric, calibration …
+};
+
+enum class LockMode : std::uint8_t { kShared, kExclusive };
+
+// Thread-safe for reading; publish() by one thread.
+class StoreDirectory {
+ public:
+  // Takes LOCK (exclusive for writers, retried for a second) and reads the newest valid superblock slot and its manifest.
+  // Errors: kNotFound (no such directory), kInvalidInput ("not a VecStore index"), kBusy naming the holder's pid,
+  // kCorrupt, kNewerFormat, kPermission. A read-only directory can be opened kShared.
+  static Result<StoreDirectory> open(const std::string& path, LockMode mode);
+  // Makes the directory if need be and takes the exclusive lock. An existing store is returned with its manifest;
+  // whether it may be replaced is the caller's to decide. Errors: kExists when the path is a file or a directory with
+  // foreign content, kPermission, kBusy, kNoSpace.
+  static Result<StoreDirectory> create(const std::string& path);
+  StoreDirectory(StoreDirectory&&) noexcept;
+  StoreDirectory& operator=(StoreDirectory&&) noexcept;
+  ~StoreDirectory();
+
+  const std::string& path() const;
+  const std::optional<Manifest>& manifest() const;  // none: nothing was ever published here
+  std::string file_path(const std::string& name) const;
+  std::string temporary_path(const std::string& name) const;  // under tmp/, emptied by create() and open(kExclusive)
+
+  // All files of `manifest` are finished and synced. Afterwards manifest() is the new one, and files that neither
+  // superblock slot names are removed. Errors: kIo, kNoSpace: the old content stays.
+  Status publish(Manifest manifest);
+
+  // Bytes free on the file system for an unprivileged writer.
+  Result<std::uint64_t> free_bytes() const;
+
+ private:
+  struct Impl;
+  explicit StoreDirectory(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vecstore

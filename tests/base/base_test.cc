@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <cerrno>
+#include <cmath>
+
+#include "engine/base/bytes.h"
+#include "engine/base/half.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "tests/test_util.h"
+
+namespace vecstore {
+namespace {
+
+BOOST_AUTO_TEST_CASE(a_message_names_subject_place_and_errno) {
+  const Status status = errno_status(ENOSPC, "cannot write; free some space", "idx/graph-1").at(Detail::kPage, 17);
+  BOOST_TEST(status.message() == "idx/graph-1: page 17: cannot write; free some space (No space left on device)");
+  BOOST_TEST((status.code() == Code::kNoSpace));
+}
+
+BOOST_AUTO_TEST_CASE(a_long_subject_keeps_its_end) {
+  const Status status = Status(Code::kIo, "x").about(std::string(500, 'a') + "/graph-1");
+  BOOST_TEST(status.subject().size() == 200u);
+  BOOST_TEST(status.subject().substr(0, 4) == "...a");
+  BOOST_TEST(status.subject().substr(192) == "/graph-1");
+}
+
+BOOST_AUTO_TEST_CASE(a_budget_refuses_what_exceeds_it_and_names_the_least_that_would_do) {
+  MemoryBudget budget(10000);
+  auto first = Buffer<float>::allocate(budget, 2000);
+  REQUIRE_OK(first);
+  BOOST_TEST(budget.used_bytes() == 8000u);
+  const auto second = Buffer<float>::allocate(budget, 1000);
+  BOOST_REQUIRE((test::code_of(second) == Code::kMemoryBudget));
+  BOOST_TEST(second.error().number() == 12000u);
+  BOOST_TEST(budget.used_bytes() == 8000u);
+  first->reset();
+  BOOST_TEST(budget.used_bytes() == 0u);
+  BOOST_TEST(budget.peak_bytes() == 8000u);
+}
+
+BOOST_AUTO_TEST_CASE(buffers_are_zeroed_and_aligned_on_both_sides_of_the_mapping_limit) {
+  MemoryBudget budget;
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{4096}, kMappedBytesMin - 1, kMappedBytesMin, std::size_t{1} << 20}) {
+    auto buffer = Buffer<std::byte>::allocate(budget, bytes);
+    REQUIRE_OK(buffer);
+    const auto address = reinterpret_cast<std::uintptr_t>(buffer->data());
+    BOOST_TEST(address % (bytes >= 4096 ? 4096 : 64) == 0u);
+    for (const std::byte value : *buffer) BOOST_REQUIRE(value == std::byte{0});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_reader_never_passes_its_end) {
+  ByteWriter writer;
+  writer.write(std::uint32_t{7});
+  writer.write_string("abc");
+  ByteReader reader(writer.bytes());
+  BOOST_TEST(reader.read<std::uint32_t>() == 7u);
+  BOOST_TEST(reader.read_string(3) == "abc");
+  BOOST_TEST(reader.done());
+  BOOST_TEST(reader.read<std::uint8_t>() == 0u);
+  BOOST_TEST(!reader.ok());
+  ByteReader lying(std::as_bytes(std::span("\xff\xff\xff\xff..", 6)));
+  BOOST_TEST(lying.read_string(100).empty());
+  BOOST_TEST(!lying.ok());
+}
+
+BOOST_AUTO_TEST_CASE(every_half_survives_the_round_trip) {
+  for (std::uint32_t bits = 0; bits < 0x10000u; ++bits) {
+    const auto half = static_cast<std::uint16_t>(bits);
+    const float value = half_to_float(half);
+    if (std::isnan(value)) {
+      BOOST_REQUIRE(std::isnan(half_to_float(float_to_half(value))));
+    } else {
+      BOOST_REQUIRE_EQUAL(float_to_half(value), half);
+    }
+  }
+  BOOST_TEST(half_to_float(0x3C00) == 1.0f);
+  BOOST_TEST(half_to_float(0x0001) == 0x1.0p-24f);
+  BOOST_TEST(half_to_float(0x7BFF) == 65504.0f);
+  BOOST_TEST(float_to_half(65520.0f) == 0x7C00u);
+  BOOST_TEST(float_to_half(1.0f + 0x1.0p-11f) == 0x3C00u);
+  BOOST_TEST(float_to_half(1.0f + 0x1.8p-10f) == 0x3C02u);
+}
+
+}  // namespace
+}  // namespace vecstore

@@ -35,14 +35,10 @@ Extremes extremes_of(const float* row, std::size_t dim) {
   return {*std::min_element(least, least + kLanes), *std::max_element(greatest, greatest + kLanes)};
 }
 
-// |x̂|² + |x − x̂|² with x̂ as decode_sq8 gives it.
-float unbiased_norm2(const float* row, const std::uint8_t* codes, float scale, float offset, std::size_t dim) {
+// Σ term(i) in the lanes' order.
+template <typename Term>
+float sum_of(std::size_t dim, const Term& term) {
   double sums[kLanes] = {};
-  const auto term = [&](std::size_t i) {
-    const double decoded = static_cast<double>(offset + scale * static_cast<float>(codes[i]));
-    const double error = static_cast<double>(row[i]) - decoded;
-    return decoded * decoded + error * error;
-  };
   std::size_t i = 0;
   for (; i + kLanes <= dim; i += kLanes) {
     for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += term(i + lane);
@@ -51,6 +47,10 @@ float unbiased_norm2(const float* row, const std::uint8_t* codes, float scale, f
   double sum = 0;
   for (const double part : sums) sum += part;
   return static_cast<float>(sum);
+}
+
+double decoded(std::uint8_t code, float scale, float offset) {
+  return static_cast<double>(offset + scale * static_cast<float>(code));
 }
 
 }  // namespace
@@ -74,8 +74,19 @@ Sq8Row encode_sq8(const float* row, std::size_t dim, std::uint8_t* codes) {
       encoded.code_sum += codes[i];
     }
   }
-  encoded.norm2 = unbiased_norm2(row, codes, encoded.scale, encoded.offset, dim);
+  encoded.norm2 = sum_of(dim, [&](std::size_t i) {
+    const double value = decoded(codes[i], encoded.scale, encoded.offset);
+    const double error = static_cast<double>(row[i]) - value;
+    return value * value + error * error;
+  });
   return encoded;
+}
+
+float norm2_sq8(const std::uint8_t* codes, float scale, float offset, std::size_t dim) {
+  return sum_of(dim, [&](std::size_t i) {
+    const double value = decoded(codes[i], scale, offset);
+    return value * value;
+  });
 }
 
 void decode_sq8(const std::uint8_t* codes, float scale, float offset, std::size_t dim, float* out) {

@@ -62,6 +62,8 @@ BOOST_AUTO_TEST_CASE(norm2_is_that_of_the_decoded_row_and_its_error) {
     const std::vector<float> row = random_row(dim, 4.0, dim + 7);
     const Encoded encoded = encode(row);
     double expected = dot(encoded.decoded, encoded.decoded);
+    const float decoded = norm2_sq8(encoded.codes.data(), encoded.row.scale, encoded.row.offset, dim);
+    BOOST_TEST(std::abs(static_cast<double>(decoded) - expected) <= 1e-6 * expected);
     for (std::size_t i = 0; i < dim; ++i) {
       const double error = static_cast<double>(row[i]) - static_cast<double>(encoded.decoded[i]);
       expected += error * error;

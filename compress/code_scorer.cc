@@ -10,9 +10,9 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kEntries = 256;       // of a subspace's table, whatever the number of codewords
+constexpr std::size_t kEntries = 256;  // of a subspace's table, whatever the number of codewords
 constexpr float kEntryMax = 255.0f;
-constexpr std::uint32_t kSumMax = 65535;    // of the scorer's u16 sums
+constexpr std::uint32_t kSumMax = 65535;  // of the scorer's u16 sums
 constexpr std::size_t kLanes = 16;
 
 static_assert(kDimMax < kSumMax, "each subspace needs at least one step of the sum");

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Block codes on real vectors, in the order of their files: floors that a fault in training or scoring breaks.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "compress/block_codes.h"
+#include "tests/compress/code_cases.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kQueries = 100;
+
+struct Set {
+  std::uint32_t dim = 0;
+  std::vector<float> rows;
+  std::vector<float> queries;
+};
+
+std::vector<float> read_u8bin(const std::string& path, std::size_t rows, std::uint32_t& dim) {
+  std::ifstream in(path, std::ios::binary);
+  std::uint32_t header[2] = {};
+  in.read(reinterpret_cast<char*>(header), sizeof header);
+  dim = header[1];
+  std::vector<unsigned char> bytes(rows * dim);
+  in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  BOOST_REQUIRE(in.good());
+  return {bytes.begin(), bytes.end()};
+}
+
+// False, and said so, when this machine does not have the set.
+bool read_set(const std::string& name, std::size_t rows, Set& set) {
+  const std::string base = test::large_data(name + ".base.u8bin");
+  const std::string queries = test::large_data(name + ".query.u8bin");
+  if (base.empty() || queries.empty()) {
+    BOOST_TEST_MESSAGE("SKIPPED: " << name << " is not on this machine (set VECSTORE_DATA)");
+    return false;
+  }
+  set.rows = read_u8bin(base, rows, set.dim);
+  set.queries = read_u8bin(queries, kQueries, set.dim);
+  return true;
+}
+
+BlockCodes encoded(const Set& set, CodecKind kind, std::uint32_t code_bytes, MemoryBudget& budget) {
+  SerialExecutor executor;
+  CodecOptions options;
+  options.kind = kind;
+  options.code_bytes = code_bytes;
+  auto codes = encode_blocks(test::MemoryRows(set.dim, set.rows), options, nullptr, executor, budget);
+  REQUIRE_OK(codes);
+  return std::move(codes).value();
+}
+
+std::vector<std::size_t> best(std::vector<double> keys, std::size_t count) {
+  std::vector<std::size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
+                    [&](std::size_t a, std::size_t b) { return keys[a] < keys[b]; });
+  order.resize(count);
+  return order;
+}
+
+struct Quality {
+  double recall = 0;  // of the true 10 among the best 40 by code alone
+  double slope = 0;   // root of Σ error² / Σ |q − x|² over the true 10
+  double bias = 0;    // Σ error / Σ |q − x|² over all rows
+};
+
+Quality quality(const Set& set, const BlockCodes& codes, MemoryBudget& budget) {
+  Quality quality;
+  const std::size_t rows = set.rows.size() / set.dim;
+  double error2 = 0;
+  double near2 = 0;
+  double error = 0;
+  double all2 = 0;
+  for (std::size_t q = 0; q < kQueries; ++q) {
+    const float* query = &set.queries[q * set.dim];
+    const std::vector<float> estimated = test::estimates(codes, query, budget);
+    std::vector<double> truth(rows);
+    double norm2 = 0;
+    for (std::size_t k = 0; k < set.dim; ++k) norm2 += static_cast<double>(query[k] * query[k]);
+    for (std::size_t i = 0; i < rows; ++i) {
+      float distance2 = 0;  // exact: sums of squares of bytes
+      for (std::size_t k = 0; k < set.dim; ++k) {
+        const float difference = query[k] - set.rows[i * set.dim + k];
+        distance2 += difference * difference;
+      }
+      truth[i] = static_cast<double>(distance2);
+      error += static_cast<double>(estimated[i]) + norm2 - truth[i];
+      all2 += truth[i];
+    }
+    const std::vector<std::size_t> near = best(truth, 10);
+    const std::vector<std::size_t> found = best({estimated.begin(), estimated.end()}, 40);
+    for (const std::size_t i : near) {
+      quality.recall += std::find(found.begin(), found.end(), i) != found.end() ? 0.1 / kQueries : 0.0;
+      error2 += std::pow(static_cast<double>(estimated[i]) + norm2 - truth[i], 2);
+      near2 += truth[i];
+    }
+  }
+  quality.slope = std::sqrt(error2 / near2);
+  quality.bias = error / all2;
+  return quality;
+}
+
+BOOST_AUTO_TEST_CASE(true_neighbours_of_sift_rank_high_by_code_alone) {
+  Set set;
+  if (!read_set("csift", 20000, set)) return;
+  MemoryBudget budget;
+  const BlockCodes codes = encoded(set, CodecKind::kOpq, 32, budget);
+  const Quality measured = quality(set, codes, budget);
+  BOOST_TEST_MESSAGE("csift 20k, 32 bytes: 10 of 40 recall " << measured.recall << ", slope " << measured.slope
+                                                             << " against stored " << codes.model.error_slope);
+  BOOST_TEST(measured.recall >= 0.985);
+  BOOST_TEST(std::abs(measured.bias) < 0.003);
+  BOOST_TEST(static_cast<double>(codes.model.error_slope) > measured.slope / 1.25);
+  BOOST_TEST(static_cast<double>(codes.model.error_slope) < measured.slope * 1.25);
+}
+
+BOOST_AUTO_TEST_CASE(the_rotation_lowers_the_error_on_real_data) {
+  Set set;
+  if (read_set("csift", 20000, set)) {
+    MemoryBudget budget;
+    const float rotated = encoded(set, CodecKind::kOpq, 32, budget).model.mean_square_error;
+    BOOST_TEST(rotated < 0.95f * encoded(set, CodecKind::kPq, 32, budget).model.mean_square_error);
+  }
+  if (read_set("fashion-mnist", 6000, set)) {
+    MemoryBudget budget;
+    const float rotated = encoded(set, CodecKind::kOpq, 49, budget).model.mean_square_error;
+    BOOST_TEST(rotated < 0.85f * encoded(set, CodecKind::kPq, 49, budget).model.mean_square_error);
+  }
+}
+
+}  // namespace
+}  // namespace vecstore

@@ -212,7 +212,7 @@ Status encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor,
     all.greatest = std::max(all.greatest, totals[block].greatest);
   }
   codes.model.mean_square_error = static_cast<float>(all.error2 / static_cast<double>(codes.rows));
-  // The slope below rejects what is not finite here: squares of the values that overflowed.
+  // Where squares overflowed, nothing computed from them would mean anything.
   if (!std::isfinite(codes.model.mean_square_error) || !std::isfinite(all.least) || !std::isfinite(all.greatest))
     return {Code::kInvalidInput, "the vectors have values so large that their squares overflow; scale them down"};
   quantise_corrections(corrections, all, codes, executor);

@@ -65,13 +65,26 @@ inline void transpose_lanes(__m256i (&v)[kChunk]) {
   }
 }
 
+// Where the rows of a tile are: evenly spaced, which needs no pointers in memory, or anywhere.
+struct SpacedRows {
+  const Byte* first;
+  std::size_t stride;
+  const Byte* operator[](std::size_t r) const { return first + r * stride; }
+};
+
+struct NamedRows {
+  const Byte* const* row;
+  const Byte* operator[](std::size_t r) const { return row[r]; }
+};
+
 // Lane l of v[j] is 16 codes of row 16l + j of the strip, so that the transposed bytes are in the order of the rows.
-template <typename Load>
-inline void fill_strip(Tile& tile, std::size_t strip, const Byte* const* row, Load load) {
+template <typename Source, typename Load>
+inline void fill_strip(Tile& tile, std::size_t strip, const Source& rows, Load load) {
+  const std::size_t first = strip * kStripRows;
   __m256i v[kChunk];
 #pragma GCC unroll 16
   for (std::size_t j = 0; j < kChunk; ++j) {
-    v[j] = _mm256_inserti128_si256(_mm256_castsi128_si256(load(row[j])), load(row[16 + j]), 1);
+    v[j] = _mm256_inserti128_si256(_mm256_castsi128_si256(load(rows[first + j])), load(rows[first + 16 + j]), 1);
   }
   transpose_lanes(v);
 #pragma GCC unroll 16
@@ -89,24 +102,25 @@ struct Columns {
 
 // Fills strips of the tile with the codes from subspace `m` on. The last chunk of a row is read so that it ends with
 // the row, and its first columns, already scored, are passed over: no byte outside the row is read.
-inline Columns fill_tile(Tile& tile, const Byte* const* row, std::size_t strips, std::size_t m, std::size_t subspaces) {
+template <typename Source>
+inline Columns fill_tile(Tile& tile, const Source& rows, std::size_t strips, std::size_t m, std::size_t subspaces) {
   const std::size_t left = subspaces - m;
   if (subspaces < kChunk) {
     for (std::size_t strip = 0; strip < strips; ++strip) {
-      fill_strip(tile, strip, row + strip * kStripRows, [=](const Byte* r) { return load_short(r, subspaces); });
+      fill_strip(tile, strip, rows, [=](const Byte* r) { return load_short(r, subspaces); });
     }
     return {0, 0, subspaces};
   }
   const std::size_t width = left < kChunk ? left : kChunk;
   const std::size_t offset = m + width - kChunk;
   for (std::size_t strip = 0; strip < strips; ++strip) {
-    fill_strip(tile, strip, row + strip * kStripRows,
+    fill_strip(tile, strip, rows,
                [=](const Byte* r) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(r + offset)); });
   }
   return {m, kChunk - width, width};
 }
 
-// Scores all rows tile by tile. ScoreTile(table, subspaces, row, groups, out) scores `groups` groups of kGroupRows
+// Scores all rows tile by tile. score_tile(table, subspaces, source, groups, out) scores `groups` groups of kGroupRows
 // rows; places of the last group that have no row repeat the last one. Fewer than kRowsMin rows are scored one by one.
 template <std::size_t kGroupRows, std::size_t kRowsMin, typename ScoreTile>
 inline void score_tiles(const Byte* table, std::size_t subspaces, const Rows& rows, std::uint16_t* out,
@@ -114,22 +128,23 @@ inline void score_tiles(const Byte* table, std::size_t subspaces, const Rows& ro
   for (std::size_t i = 0; i < kTileRows; ++i) prefetch_row(rows, i, subspaces);
   std::size_t i = 0;
   while (rows.count - i >= kRowsMin) {
-    const std::size_t left = rows.count - i;
-    std::size_t count = left < kTileRows ? left : kTileRows;
+    std::size_t count = rows.count - i < kTileRows ? rows.count - i : kTileRows;
     if (count % kGroupRows < kRowsMin) count -= count % kGroupRows;
     const std::size_t groups = (count + kGroupRows - 1) / kGroupRows;
-    const Byte* row[kTileRows];
-    for (std::size_t r = 0; r < groups * kGroupRows; ++r) {
-      row[r] = row_at(rows, i + (r < count ? r : count - 1));
-      prefetch_row(rows, i + kTileRows + r, subspaces);
-    }
-    if (count == groups * kGroupRows) {
-      score_tile(table, subspaces, row, groups, out + i);
+    const bool full = count == groups * kGroupRows;
+    alignas(64) std::uint16_t spare[kTileRows];
+    std::uint16_t* scores = full ? out + i : spare;
+    if (full && rows.ids == nullptr) {
+      score_tile(table, subspaces, SpacedRows{row_at(rows, i), rows.stride_bytes}, groups, scores);
     } else {
-      alignas(64) std::uint16_t scores[kTileRows];
-      score_tile(table, subspaces, row, groups, scores);
-      __builtin_memcpy(out + i, scores, count * sizeof(std::uint16_t));
+      const Byte* row[kTileRows];
+      for (std::size_t r = 0; r < groups * kGroupRows; ++r) {
+        row[r] = row_at(rows, i + (r < count ? r : count - 1));
+        prefetch_row(rows, i + kTileRows + r, subspaces);
+      }
+      score_tile(table, subspaces, NamedRows{row}, groups, scores);
     }
+    if (!full) __builtin_memcpy(out + i, spare, count * sizeof(std::uint16_t));
     i += count;
   }
   for (; i < rows.count; ++i) out[i] = pq_row(table, subspaces, row_at(rows, i));

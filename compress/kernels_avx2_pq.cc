@@ -72,24 +72,24 @@ inline void store_sums(const Sums& sums, std::uint16_t* out) {
   _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(low, high, 0x31));
 }
 
-void score_tile(const Byte* table, std::size_t subspaces, const Byte* const* row, std::size_t groups,
-                std::uint16_t* out) {
+constexpr auto kScoreTile = [](const Byte* table, std::size_t subspaces, const auto& rows, std::size_t groups,
+                               std::uint16_t* out) {
   Tile tile;
   Sums sums[kTileRows / kGroupRows];
   for (std::size_t g = 0; g < groups; ++g) sums[g] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
   for (std::size_t m = 0; m < subspaces; m += kChunk) {
-    const Columns columns = fill_tile(tile, row, groups, m, subspaces);
+    const Columns columns = fill_tile(tile, rows, groups, m, subspaces);
     for (std::size_t g = 0; g < groups; ++g) add_columns(sums[g], table, tile, columns, g);
   }
   for (std::size_t g = 0; g < groups; ++g) store_sums(sums[g], out + g * kGroupRows);
-}
+};
 
 static_assert(kGroupRows == kStripRows);
 
 }  // namespace
 
 void pq_score_avx2(const std::uint8_t* table, std::size_t subspaces, const Rows& rows, std::uint16_t* out) {
-  score_tiles<kGroupRows, kRowsMin>(table, subspaces, rows, out, score_tile);
+  score_tiles<kGroupRows, kRowsMin>(table, subspaces, rows, out, kScoreTile);
 }
 
 }  // namespace vecstore::kernel_units

@@ -30,13 +30,13 @@ inline void store_sums(const Sums& sums, std::uint16_t* out) {
 }
 
 // The table of a subspace is two vpermi2b of 128 entries, chosen between by the codes' top bit.
-template <std::size_t kGroups>
-void score_groups(const Byte* table, std::size_t subspaces, const Byte* const* row, std::uint16_t* out) {
+template <std::size_t kGroups, typename Source>
+void score_groups(const Byte* table, std::size_t subspaces, const Source& rows, std::uint16_t* out) {
   Tile tile;
   Sums sums[kGroups];
   for (Sums& sum : sums) sum = {_mm512_setzero_si512(), _mm512_setzero_si512()};
   for (std::size_t m = 0; m < subspaces; m += kChunk) {
-    const Columns columns = fill_tile(tile, row, kGroups * kGroupRows / kStripRows, m, subspaces);
+    const Columns columns = fill_tile(tile, rows, kGroups * kGroupRows / kStripRows, m, subspaces);
     for (std::size_t s = 0; s < columns.width; ++s) {
       const Byte* entries = table + (columns.subspace + s) * 256;
       const __m512i t0 = _mm512_load_si512(entries);
@@ -58,26 +58,26 @@ void score_groups(const Byte* table, std::size_t subspaces, const Byte* const* r
 }
 
 // The sums of a pass stay in registers, so the number of groups is fixed at compile time.
-void score_tile(const Byte* table, std::size_t subspaces, const Byte* const* row, std::size_t groups,
-                std::uint16_t* out) {
+constexpr auto kScoreTile = [](const Byte* table, std::size_t subspaces, const auto& rows, std::size_t groups,
+                               std::uint16_t* out) {
   switch (groups) {
     case 1:
-      return score_groups<1>(table, subspaces, row, out);
+      return score_groups<1>(table, subspaces, rows, out);
     case 2:
-      return score_groups<2>(table, subspaces, row, out);
+      return score_groups<2>(table, subspaces, rows, out);
     case 3:
-      return score_groups<3>(table, subspaces, row, out);
+      return score_groups<3>(table, subspaces, rows, out);
     default:
-      return score_groups<4>(table, subspaces, row, out);
+      return score_groups<4>(table, subspaces, rows, out);
   }
-}
+};
 
 static_assert(kTileRows == 4 * kGroupRows);
 
 }  // namespace
 
 void pq_score_avx512(const std::uint8_t* table, std::size_t subspaces, const Rows& rows, std::uint16_t* out) {
-  score_tiles<kGroupRows, kRowsMin>(table, subspaces, rows, out, score_tile);
+  score_tiles<kGroupRows, kRowsMin>(table, subspaces, rows, out, kScoreTile);
 }
 
 }  // namespace vecstore::kernel_units

@@ -189,8 +189,7 @@ void quantise_corrections(const Buffer<float>& corrections, const BlockTotals& a
   executor.parallel_for(corrections.size(), 16384, [&](std::size_t begin, std::size_t end, unsigned) {
     for (std::size_t i = begin; i < end; ++i) {
       const double level = (static_cast<double>(corrections[i]) - static_cast<double>(all.least)) * steps + 0.5;
-      codes.corrections[i] =
-          static_cast<std::uint16_t>(std::min(level, static_cast<double>(kCorrectionLevels)));
+      codes.corrections[i] = static_cast<std::uint16_t>(std::min(level, static_cast<double>(kCorrectionLevels)));
     }
   });
 }
@@ -213,7 +212,7 @@ Status encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor,
     all.greatest = std::max(all.greatest, totals[block].greatest);
   }
   codes.model.mean_square_error = static_cast<float>(all.error2 / static_cast<double>(codes.rows));
-  // The slope below rejects what is not finite here: squares of the values that overflowed.
+  // Where squares overflowed, nothing computed from them would mean anything.
   if (!std::isfinite(codes.model.mean_square_error) || !std::isfinite(all.least) || !std::isfinite(all.greatest))
     return {Code::kInvalidInput, "the vectors have values so large that their squares overflow; scale them down"};
   quantise_corrections(corrections, all, codes, executor);
@@ -262,8 +261,8 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
   codes.blocks = blocks_of(codes.rows);
   VECSTORE_TRY(allocate_centroids(codes, rows.dim(), budget));
   VECSTORE_TRY(compute_centroids(rows, codes, executor, budget));
-  VECSTORE_ASSIGN(codes.model, reuse != nullptr ? copy_model(*reuse, budget)
-                                                : make_model(rows, options, codes, executor, budget));
+  VECSTORE_ASSIGN(codes.model,
+                  reuse != nullptr ? copy_model(*reuse, budget) : make_model(rows, options, codes, executor, budget));
   VECSTORE_ASSIGN(codes.codes, Buffer<std::uint8_t>::allocate(budget, codes.rows * codes.model.code_bytes));
   VECSTORE_ASSIGN(codes.corrections, Buffer<std::uint16_t>::allocate(budget, codes.rows));
   VECSTORE_TRY(encode_rows(rows, codes, executor, budget));
@@ -277,8 +276,8 @@ std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const 
   const std::uint64_t blocks = blocks_of(rows);
   const std::uint64_t centring = 12ull * dim * threads;
   const std::uint64_t training = sizeof(float) * shape.sample_rows * padded(dim) + train_bytes(shape, threads);
-  const std::uint64_t encoding = ModelTables::bytes(shape) + sizeof(float) * (encode_floats(dim) * threads + rows) +
-                                 sizeof(BlockTotals) * blocks;
+  const std::uint64_t encoding =
+      ModelTables::bytes(shape) + sizeof(float) * (encode_floats(dim) * threads + rows) + sizeof(BlockTotals) * blocks;
   const std::uint64_t measuring = measure_error_bytes(rows, dim, shape.code_bytes, threads);
   const std::uint64_t coded = rows * (shape.code_bytes + sizeof(std::uint16_t));
   const std::uint64_t before_codes = predict_resident_bytes(rows, dim, options) - coded;

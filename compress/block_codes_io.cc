@@ -58,10 +58,9 @@ Status check_header(const Header& header, std::uint64_t size) {
                     header.metric <= static_cast<std::uint8_t>(Metric::kCosine) && header.reserved16 == 0 &&
                     header.reserved64 == 0 && header.dim != 0 && header.dim <= kDimMax && header.code_bytes != 0 &&
                     header.code_bytes <= header.dim && header.codewords != 0 && header.codewords <= 256 &&
-                    header.rows <= kRowsMax && std::isfinite(header.correction_scale) &&
-                    header.correction_scale >= 0 && std::isfinite(header.correction_offset) &&
-                    std::isfinite(header.error_slope) && header.error_slope >= 0 &&
-                    std::isfinite(header.mean_square_error) && header.mean_square_error >= 0;
+                    header.rows <= kRowsMax && std::isfinite(header.correction_scale) && header.correction_scale >= 0 &&
+                    std::isfinite(header.correction_offset) && std::isfinite(header.error_slope) &&
+                    header.error_slope >= 0 && std::isfinite(header.mean_square_error) && header.mean_square_error >= 0;
   if (!sane) return damaged("the header of the codes is damaged; rebuild the index or restore it from a backup");
   if (header.stream_bytes != stream_bytes(header) || header.stream_bytes != size)
     return damaged("the codes are cut off or their sizes are damaged; rebuild the index or restore it from a backup");
@@ -161,8 +160,8 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
     return damaged("a code names no codeword; rebuild the index or restore it from a backup");
   VECSTORE_ASSIGN(codes.centroid_norm2, Buffer<float>::allocate(budget, codes.blocks));
   for (std::size_t block = 0; block < codes.blocks; ++block) {
-    codes.centroid_norm2[block] = norm2_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block],
-                                            codes.centroid_offset[block], dim);
+    codes.centroid_norm2[block] =
+        norm2_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block], codes.centroid_offset[block], dim);
   }
   return codes;
 }

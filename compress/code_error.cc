@@ -53,11 +53,11 @@ Products compare(const float* query, const float* row, std::size_t dim) {
 // One worker's view: a scorer and scratch.
 struct Worker {
   CodeScorer scorer;
-  Buffer<float> query;            // [dim]
-  Buffer<float> row;              // [dim]
-  Buffer<std::uint32_t> blocks;   // [blocks]
-  Buffer<float> estimates;        // [kBlockRows]
-  Buffer<Candidate> candidates;   // [scanned_rows_max]
+  Buffer<float> query;           // [dim]
+  Buffer<float> row;             // [dim]
+  Buffer<std::uint32_t> blocks;  // [blocks]
+  Buffer<float> estimates;       // [kBlockRows]
+  Buffer<Candidate> candidates;  // [scanned_rows_max]
 
   static Result<Worker> create(const BlockCodes& codes, MemoryBudget& budget) {
     VECSTORE_ASSIGN(auto scorer, CodeScorer::create(codes, budget));
@@ -75,9 +75,8 @@ struct Worker {
     const auto keys = scorer.block_keys();
     std::iota(blocks.begin(), blocks.end(), 0u);
     const std::size_t scanned = std::min(kBlocksScanned, blocks.size());
-    std::partial_sort(blocks.begin(), blocks.begin() + scanned, blocks.end(), [&](std::uint32_t a, std::uint32_t b) {
-      return keys[a] != keys[b] ? keys[a] < keys[b] : a < b;
-    });
+    std::partial_sort(blocks.begin(), blocks.begin() + scanned, blocks.end(),
+                      [&](std::uint32_t a, std::uint32_t b) { return keys[a] != keys[b] ? keys[a] < keys[b] : a < b; });
     std::size_t found = 0;
     for (std::size_t b = 0; b < scanned; ++b) {
       const std::uint64_t first = std::uint64_t{blocks[b]} * kBlockRows;
@@ -107,7 +106,8 @@ struct Worker {
       rows.read(candidate.position, row.data());
       const Products products = compare(query.data(), row.data(), dim);
       const double key = inner_product ? -2 * products.dot : products.distance2 - norm2;
-      pairs.push_back({inner_product ? -products.dot : products.distance2, static_cast<double>(candidate.estimate) - key});
+      pairs.push_back(
+          {inner_product ? -products.dot : products.distance2, static_cast<double>(candidate.estimate) - key});
     }
     const std::size_t kept = std::min(kNeighbours, pairs.size());
     std::partial_sort(pairs.begin(), pairs.begin() + static_cast<std::ptrdiff_t>(kept), pairs.end(),

@@ -10,9 +10,9 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kEntries = 256;       // of a subspace's table, whatever the number of codewords
+constexpr std::size_t kEntries = 256;  // of a subspace's table, whatever the number of codewords
 constexpr float kEntryMax = 255.0f;
-constexpr std::uint32_t kSumMax = 65535;    // of the scorer's u16 sums
+constexpr std::uint32_t kSumMax = 65535;  // of the scorer's u16 sums
 constexpr std::size_t kLanes = 16;
 
 static_assert(kDimMax < kSumMax, "each subspace needs at least one step of the sum");
@@ -145,7 +145,7 @@ void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
     const std::size_t part = std::min<std::size_t>(count, kBlockRows - first % kBlockRows);
     const Rows rows = {codes_->codes.data() + first * stride, stride, nullptr, part};
     kernels_->pq_score(table_.data(), stride, rows, sums_.data());
-    const float base = block_keys_[block] + table_offset_ + model.correction_offset;
+    const float base = block_keys_[block] + (table_offset_ + model.correction_offset);
     const std::uint16_t* corrections = codes_->corrections.data() + first;
     for (std::size_t i = 0; i < part; ++i) {
       out[i] = base + table_scale_ * static_cast<float>(sums_[i]) +
@@ -165,7 +165,7 @@ void CodeScorer::score_positions(const Pos* positions, std::size_t count, float*
     const Rows rows = {codes_->codes.data(), model.code_bytes, positions, part};
     kernels_->pq_score(table_.data(), model.code_bytes, rows, sums_.data());
     for (std::size_t i = 0; i < part; ++i) {
-      out[i] = block_keys_[positions[i] / kBlockRows] + base + table_scale_ * static_cast<float>(sums_[i]) +
+      out[i] = (block_keys_[positions[i] / kBlockRows] + base) + table_scale_ * static_cast<float>(sums_[i]) +
                model.correction_scale * static_cast<float>(codes_->corrections[positions[i]]);
     }
     positions += part;

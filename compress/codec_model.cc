@@ -14,9 +14,9 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kRotatedDimMax = 2048;      // the eigenvectors of more would take minutes and the rotation 16 MiB
-constexpr std::uint64_t kRotationRowsPerDim = 4;    // fewer rows do not determine a covariance
-constexpr std::uint64_t kSampleBytesMax = 64u << 20;  // of residuals; at 784 dimensions 21,400 rows
+constexpr std::uint32_t kRotatedDimMax = 2048;    // the eigenvectors of more would take minutes and the rotation 16 MiB
+constexpr std::uint64_t kRotationRowsPerDim = 4;  // fewer rows do not determine a covariance
+constexpr std::uint64_t kSampleBytesMax = 64u << 20;       // of residuals; at 784 dimensions 21,400 rows
 constexpr std::uint64_t kSampleRowsMin = 40 * kCodewords;  // below that codewords fit the sample, not the data
 constexpr std::uint32_t kTrainIterations = 12;
 constexpr std::size_t kRotateGrain = ModelTables::kBatch;
@@ -58,8 +58,8 @@ Status train_codebooks(const CodecShape& shape, std::uint64_t seed, const float*
     const std::uint32_t begin = model.subspace_begin[m];
     const std::size_t width = model.subspace_begin[m + 1] - begin;
     const KMeansOptions options = {shape.codewords, kTrainIterations, seed + m};
-    VECSTORE_TRY(kmeans(rotated + begin, shape.sample_rows, width, stride, options, executor, budget,
-                        centroids.data()));
+    VECSTORE_TRY(
+        kmeans(rotated + begin, shape.sample_rows, width, stride, options, executor, budget, centroids.data()));
     for (std::size_t j = 0; j < codewords; ++j) {
       for (std::size_t k = 0; k < width; ++k) model.codebook[(begin + k) * codewords + j] = centroids[j * width + k];
     }
@@ -111,8 +111,8 @@ Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, E
   if (shape.sample_rows == 0) return Status::ok();
   if (shape.kind == CodecKind::kOpq) {
     const Points points = {sample, shape.sample_rows, padded(shape.dim), shape.dim};
-    VECSTORE_TRY(principal_rotation(points, shape.code_bytes, executor, budget, model.rotation.data(),
-                                    model.subspace_begin));
+    VECSTORE_TRY(
+        principal_rotation(points, shape.code_bytes, executor, budget, model.rotation.data(), model.subspace_begin));
     VECSTORE_TRY(rotate_sample(model, shape.sample_rows, sample, executor, budget));
   }
   return train_codebooks(shape, seed, sample, executor, budget, model);
@@ -121,11 +121,11 @@ Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, E
 std::uint64_t train_bytes(const CodecShape& shape, std::uint64_t threads) {
   const std::uint64_t dim = shape.dim;
   const std::uint64_t widest = (dim + shape.code_bytes - 1) / shape.code_bytes;
-  std::uint64_t peak = sizeof(float) * shape.codewords * widest +
-                       kmeans_bytes(shape.sample_rows, widest, padded(dim), shape.codewords);
+  std::uint64_t peak =
+      sizeof(float) * shape.codewords * widest + kmeans_bytes(shape.sample_rows, widest, padded(dim), shape.codewords);
   if (shape.kind == CodecKind::kOpq) {
-    peak = std::max({peak, principal_rotation_bytes(dim, threads),
-                     sizeof(float) * padded(dim) * (dim + kRotateGrain * threads)});
+    peak = std::max(
+        {peak, principal_rotation_bytes(dim, threads), sizeof(float) * padded(dim) * (dim + kRotateGrain * threads)});
   }
   return peak;
 }

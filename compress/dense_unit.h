@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The body of every unit of compress/dense.h, written once over vectors of kBytes and compiled once per instruction set.
-// Only the dense_*.cc units include it. Everything lies in an unnamed namespace and calls no library code, so that no
-// copy compiled for a newer processor can be linked into another unit.
+// The body of every unit of compress/dense.h, written once over vectors of kBytes and compiled once per instruction
+// set. Only the dense_*.cc units include it. Everything lies in an unnamed namespace and calls no library code, so that
+// no copy compiled for a newer processor can be linked into another unit.
 #pragma once
 
 #include "compress/dense.h"
@@ -72,8 +72,7 @@ void multiply(const Points& points, const Table& table, float* out, std::size_t 
   std::size_t column = 0;
   for (; column + 2 * kLanes <= table.columns; column += 2 * kLanes)
     multiply_strip<kBytes, 2>(points, table, column, out, out_stride);
-  for (; column < table.columns; column += kLanes)
-    multiply_strip<kBytes, 1>(points, table, column, out, out_stride);
+  for (; column < table.columns; column += kLanes) multiply_strip<kBytes, 1>(points, table, column, out, out_stride);
 }
 
 // The best column of each lane so far, for a few points.

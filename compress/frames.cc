@@ -47,9 +47,10 @@ Status decompress_frame(std::span<const std::byte> frame, std::span<std::byte> i
   if (context == nullptr) return no_memory();
   // ZSTD_decompressDCtx goes on through further frames; one frame is what was written.
   const std::size_t frame_size = ZSTD_findFrameCompressedSize(frame.data(), frame.size());
-  const std::size_t size = ZSTD_isError(frame_size) || frame_size != frame.size()
-                               ? into.size() + 1
-                               : ZSTD_decompressDCtx(context.get(), into.data(), into.size(), frame.data(), frame.size());
+  const std::size_t size =
+      ZSTD_isError(frame_size) || frame_size != frame.size()
+          ? into.size() + 1
+          : ZSTD_decompressDCtx(context.get(), into.data(), into.size(), frame.data(), frame.size());
   if (ZSTD_isError(size) || size != into.size())
     return {Code::kCorrupt, "a compressed frame does not hold what it should; restore the file from a backup"};
   return Status::ok();

@@ -14,8 +14,9 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kAssignGrain = 1024;      // points of one parallel range
-constexpr std::size_t kSeedPointsPerCluster = 16;  // k-means++ looks at this many; on all points it costs an iteration each
+constexpr std::size_t kAssignGrain = 1024;  // points of one parallel range
+constexpr std::size_t kSeedPointsPerCluster =
+    16;  // k-means++ looks at this many; on all points it costs an iteration each
 
 std::size_t seed_points(std::size_t count, std::size_t clusters) {
   return std::min(count, clusters * kSeedPointsPerCluster);
@@ -57,13 +58,13 @@ class Lloyd {
   const KMeansOptions& options_;
   Executor& executor_;
   float* centroids_;
-  Buffer<float> table_;                // [dim × padded(clusters)] the centroids transposed
-  Buffer<float> norms_;                // [padded(clusters)] +infinity beyond the last
-  Buffer<std::uint32_t> assignment_;   // [count]
+  Buffer<float> table_;                 // [dim × padded(clusters)] the centroids transposed
+  Buffer<float> norms_;                 // [padded(clusters)] +infinity beyond the last
+  Buffer<std::uint32_t> assignment_;    // [count]
   Buffer<std::uint32_t> reassignment_;  // [count]
-  Buffer<double> sums_;                // [strips × clusters × dim]
-  Buffer<std::uint32_t> sizes_;        // [strips × clusters]
-  Buffer<float> distances_;            // [count] filled only when a cluster has emptied
+  Buffer<double> sums_;                 // [strips × clusters × dim]
+  Buffer<std::uint32_t> sizes_;         // [strips × clusters]
+  Buffer<float> distances_;             // [count] filled only when a cluster has emptied
 };
 
 Status Lloyd::allocate(MemoryBudget& budget) {
@@ -201,7 +202,8 @@ void Lloyd::refill_emptied() {
     distances_[i] = squared_distance(point(i), centroid(assignment_[i]), points_.depth);
   for (std::size_t c = 0; c < sizes.size(); ++c) {
     if (sizes[c] != 0) continue;
-    const auto farthest = static_cast<std::size_t>(std::max_element(distances_.begin(), distances_.end()) - distances_.begin());
+    const auto farthest =
+        static_cast<std::size_t>(std::max_element(distances_.begin(), distances_.end()) - distances_.begin());
     std::memcpy(centroid(c), point(farthest), points_.depth * sizeof(float));
     distances_[farthest] = -1;
   }
@@ -229,7 +231,8 @@ Status kmeans(const float* points, std::size_t count, std::size_t dim, std::size
   Points view = {points, count, stride, dim};
   if (packs(dim, stride)) {
     VECSTORE_ASSIGN(packed, Buffer<float>::allocate(budget, count * dim));
-    for (std::size_t i = 0; i < count; ++i) std::memcpy(packed.data() + i * dim, points + i * stride, dim * sizeof(float));
+    for (std::size_t i = 0; i < count; ++i)
+      std::memcpy(packed.data() + i * dim, points + i * stride, dim * sizeof(float));
     view.data = packed.data();
     view.stride = dim;
   }
@@ -241,7 +244,8 @@ Status kmeans(const float* points, std::size_t count, std::size_t dim, std::size
 std::uint64_t kmeans_bytes(std::uint64_t count, std::uint64_t dim, std::uint64_t stride, std::uint64_t clusters) {
   const std::uint64_t columns = padded(clusters);
   const std::uint64_t lloyd = 4 * (dim + 1) * columns + 12 * count + sum_strips(count) * clusters * (8 * dim + 4);
-  const std::uint64_t seeding = std::max<std::uint64_t>(4 * (dim + 2) * seed_points(count, clusters), 4 * 8 * (clusters + 1));
+  const std::uint64_t seeding =
+      std::max<std::uint64_t>(4 * (dim + 2) * seed_points(count, clusters), 4 * 8 * (clusters + 1));
   return lloyd + seeding + (packs(dim, stride) ? 4 * count * dim : 0);
 }
 

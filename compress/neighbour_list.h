@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A node's neighbours as bytes: positions sorted ascending, the first as a zigzag difference to the node's own position,
-// the others as gaps − 1, each in LEB128. About 1.6 bytes an edge once rows stand in affinity order.
+// A node's neighbours as bytes: positions sorted ascending, the first as a zigzag difference to the node's own
+// position, the others as gaps − 1, each in LEB128. About 1.6 bytes an edge once rows stand in affinity order.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +23,7 @@ inline constexpr std::size_t kDamagedList = static_cast<std::size_t>(-1);
 // Decodes all of `bytes` into out[0 .. capacity) and returns the degree, or kDamagedList when the bytes are not a list
 // of at most `capacity` strictly ascending positions below `rows_total`, none of them `self`. Never reads or writes out
 // of bounds, whatever the bytes.
-std::size_t decode_neighbours(Pos self, std::span<const std::byte> bytes, Pos rows_total, Pos* out, std::size_t capacity);
+std::size_t decode_neighbours(Pos self, std::span<const std::byte> bytes, Pos rows_total, Pos* out,
+                              std::size_t capacity);
 
 }  // namespace vecstore

@@ -11,7 +11,7 @@
 namespace vecstore {
 
 struct Sq8Row {
-  float scale = 1.0f;   // ≥ 0; 0 when all elements are equal
+  float scale = 1.0f;  // ≥ 0; 0 when all elements are equal
   float offset = 0.0f;
   std::uint32_t code_sum = 0;  // Σ code[i]
   float norm2 = 0.0f;          // |x̂|² + |x − x̂|²: makes |q|² + norm2 − 2⟨q,x̂⟩ an unbiased |q − x|²

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstring>
+
+#include "compress/block_codes.h"
+#include "tests/compress/code_cases.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kHeaderBytes = 64;
+
+class MemorySink final : public ByteSink {
+ public:
+  Status write(std::span<const std::byte> part) override {
+    bytes.insert(bytes.end(), part.begin(), part.end());
+    return Status::ok();
+  }
+  std::vector<std::byte> bytes;
+};
+
+class MemorySource final : public ByteSource {
+ public:
+  explicit MemorySource(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+  std::uint64_t size() const override { return bytes_.size(); }
+  Status read(std::span<std::byte> into) override {
+    if (into.size() > bytes_.size() - at_) return {Code::kIo, "read past the end"};
+    std::memcpy(into.data(), bytes_.data() + at_, into.size());
+    at_ += into.size();
+    return Status::ok();
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::size_t at_ = 0;
+};
+
+BlockCodes encoded(std::uint64_t rows, std::uint32_t dim, CodecKind kind, MemoryBudget& budget) {
+  SerialExecutor executor;
+  CodecOptions options;
+  options.kind = kind;
+  options.code_bytes = (dim + 3) / 4;
+  auto codes = encode_blocks(test::walking_rows(rows, dim, rows), options, nullptr, executor, budget);
+  REQUIRE_OK(codes);
+  return std::move(codes).value();
+}
+
+std::vector<std::byte> saved(const BlockCodes& codes) {
+  MemorySink sink;
+  REQUIRE_OK(save_block_codes(codes, sink));
+  return sink.bytes;
+}
+
+Result<BlockCodes> load(const std::vector<std::byte>& bytes, MemoryBudget& budget) {
+  MemorySource source(bytes);
+  return load_block_codes(source, budget);
+}
+
+template <typename T>
+void put(std::vector<std::byte>& bytes, std::size_t at, T value) {
+  std::memcpy(bytes.data() + at, &value, sizeof value);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_saved_is_what_is_loaded) {
+  for (const CodecKind kind : {CodecKind::kPq, CodecKind::kOpq}) {
+    for (const std::uint64_t rows : {1u, 256u, 700u}) {
+      MemoryBudget budget;
+      const BlockCodes codes = encoded(rows, 19, kind, budget);
+      const auto loaded = load(saved(codes), budget);
+      REQUIRE_OK(loaded);
+      BOOST_TEST(test::same_codes(codes, *loaded));
+      BOOST_TEST(saved(*loaded) == saved(codes));
+    }
+  }
+  MemoryBudget budget;
+  SerialExecutor executor;
+  const auto none = encode_blocks(test::MemoryRows(8, {}), {}, nullptr, executor, budget);
+  REQUIRE_OK(none);
+  REQUIRE_OK(load(saved(*none), budget));
+}
+
+// The format as README.md gives it: a header that another program could have written.
+BOOST_AUTO_TEST_CASE(the_header_lies_as_documented) {
+  MemoryBudget budget;
+  const BlockCodes codes = encoded(300, 6, CodecKind::kOpq, budget);
+  const std::vector<std::byte> bytes = saved(codes);
+  const auto at = [&]<typename T>(std::size_t offset, T) {
+    T value{};
+    std::memcpy(&value, bytes.data() + offset, sizeof value);
+    return value;
+  };
+  BOOST_TEST(std::memcmp(bytes.data(), "VSBC", 4) == 0);
+  BOOST_TEST(at(4, std::uint32_t{}) == 1u);
+  BOOST_TEST(at(8, std::uint8_t{}) == 1u);
+  BOOST_TEST(at(9, std::uint8_t{}) == 0u);
+  BOOST_TEST(at(12, std::uint32_t{}) == 6u);
+  BOOST_TEST(at(16, std::uint32_t{}) == 2u);
+  BOOST_TEST(at(20, std::uint32_t{}) == codes.model.codewords);
+  BOOST_TEST(at(24, std::uint64_t{}) == 300u);
+  BOOST_TEST(at(32, 0.0f) == codes.model.correction_scale);
+  BOOST_TEST(at(36, 0.0f) == codes.model.correction_offset);
+  BOOST_TEST(at(40, 0.0f) == codes.model.error_slope);
+  BOOST_TEST(at(44, 0.0f) == codes.model.mean_square_error);
+  BOOST_TEST(at(48, std::uint64_t{}) == bytes.size());
+  const std::size_t floats = 6 + 36 + 6 * codes.model.codewords;
+  BOOST_TEST(bytes.size() == kHeaderBytes + 3 * 4 + 4 * floats + 300 * (2 + 2) + 2 * (6 + 8));
+}
+
+BOOST_AUTO_TEST_CASE(a_stream_of_any_other_length_is_refused) {
+  MemoryBudget budget;
+  const BlockCodes codes = encoded(40, 5, CodecKind::kPq, budget);
+  const std::vector<std::byte> good = saved(codes);
+  for (std::size_t size = 0; size <= good.size() + 1; ++size) {
+    std::vector<std::byte> bytes = good;
+    bytes.resize(size);
+    const Code expected = size == good.size() ? Code::kOk : Code::kCorrupt;
+    BOOST_REQUIRE((test::code_of(load(bytes, budget)) == expected));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(sizes_are_refused_before_anything_is_allocated) {
+  MemoryBudget writing;
+  const std::vector<std::byte> good = saved(encoded(300, 6, CodecKind::kOpq, writing));
+  MemoryBudget nothing(0);
+  for (const std::size_t offset :
+       {std::size_t{12}, std::size_t{16}, std::size_t{20}, std::size_t{24}, std::size_t{28}}) {
+    for (const std::uint32_t value : {0u, 1u, 255u, 4096u, 4097u, 0x7FFFFFFFu, 0xFFFFFFFFu}) {
+      std::vector<std::byte> bytes = good;
+      put(bytes, offset, value);
+      if (bytes == good) continue;
+      BOOST_TEST((test::code_of(load(bytes, nothing)) == Code::kCorrupt));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_newer_version_a_code_without_a_codeword_and_numbers_that_are_none_are_refused) {
+  MemoryBudget budget;
+  const BlockCodes codes = encoded(100, 6, CodecKind::kPq, budget);
+  const std::vector<std::byte> good = saved(codes);
+  std::vector<std::byte> bytes = good;
+  put(bytes, 4, std::uint32_t{2});
+  BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kNewerFormat));
+
+  bytes = good;
+  const std::size_t codes_at = kHeaderBytes + 3 * 4 + 4 * (6 + 6 * codes.model.codewords);
+  BOOST_REQUIRE(codes.model.codewords == 100u);
+  put(bytes, codes_at + 17, std::uint8_t{100});
+  BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));
+
+  const std::size_t mean_at = kHeaderBytes + 3 * 4;
+  for (const std::size_t offset : {std::size_t{32}, std::size_t{36}, std::size_t{40}, mean_at, bytes.size() - 4}) {
+    bytes = good;
+    put(bytes, offset, std::nanf(""));
+    BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));
+  }
+  for (const std::uint32_t begin : {0u, 6u, 0xFFFFFFFFu}) {
+    bytes = good;
+    put(bytes, kHeaderBytes + 4, begin);
+    BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));
+  }
+}
+
+// The stream carries no checksum of its own (pages do), so a flip may go unnoticed, but must never leave any bound.
+BOOST_AUTO_TEST_CASE(no_flipped_bit_makes_loading_or_scoring_leave_its_bounds) {
+  MemoryBudget budget;
+  const std::vector<std::byte> good = saved(encoded(300, 6, CodecKind::kOpq, budget));
+  const float query[6] = {1, 2, 3, 4, 5, 6};
+  for (std::size_t bit = 0; bit < 8 * good.size(); bit += bit < 8 * 400 ? 1 : 53) {
+    std::vector<std::byte> bytes = good;
+    bytes[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
+    const auto loaded = load(bytes, budget);
+    if (loaded.has_value()) BOOST_REQUIRE(test::estimates(*loaded, query, budget).size() == loaded->rows);
+  }
+}
+
+}  // namespace
+}  // namespace vecstore

@@ -65,7 +65,8 @@ class FileSystem {
   virtual Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
   virtual Status unlink(const std::string& path) = 0;
-  virtual Status make_directory(const std::string& path) = 0;  // kExists when something is there
+  virtual Status remove_directory(const std::string& path) = 0;  // an empty one
+  virtual Status make_directory(const std::string& path) = 0;    // kExists when something is there
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;  // by name; without "." and ".."
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;          // for an unprivileged writer

@@ -16,6 +16,8 @@
 
 namespace vecstore {
 
+class PageReader;
+
 class PageCache {
  public:
   // Bytes that a cache of `pages` pages takes: frames and table.
@@ -37,6 +39,12 @@ class PageCache {
   std::uint64_t bytes() const { return frames_.size_bytes() + frame_of_.size_bytes(); }
 
  private:
+  Status load(PageReader& reader);
+  Status load_one_by_one(const PageFile& file);
+  std::byte* frame(std::uint64_t page) {
+    return frames_.data() + static_cast<std::size_t>(frame_of_[page] - 1) * page_bytes_;
+  }
+
   std::uint32_t page_bytes_ = 0;
   std::uint64_t pages_ = 0;
   Buffer<std::byte> frames_;

@@ -168,6 +168,10 @@ class PosixFileSystem final : public FileSystem {
     return ::unlink(path.c_str()) == 0 ? Status::ok() : errno_status(errno, "cannot remove the file", path);
   }
 
+  Status remove_directory(const std::string& path) override {
+    return ::rmdir(path.c_str()) == 0 ? Status::ok() : errno_status(errno, "cannot remove the directory", path);
+  }
+
   Status make_directory(const std::string& path) override {
     return ::mkdir(path.c_str(), 0777) == 0 ? Status::ok() : errno_status(errno, "cannot make the directory", path);
   }

@@ -16,6 +16,8 @@
 
 namespace vecstore {
 
+class PageReader;
+
 class PageCache {
  public:
   // Bytes that a cache of `pages` pages takes: frames and table.
@@ -23,8 +25,8 @@ class PageCache {
   // The most pages that fit in `bytes`, at most all of the file.
   static std::uint64_t pages_within(const PageFile& file, std::uint64_t bytes);
 
-  // Reads and verifies the first `pages` of `ranking` (data page numbers, most wanted first). Errors: kMemoryBudget, kIo,
-  // kCorrupt.
+  // Reads and verifies the first `pages` of `ranking` (data page numbers, most wanted first). Errors: kMemoryBudget,
+  // kIo, kCorrupt.
   static Result<PageCache> fill(const PageFile& file, std::span<const std::uint32_t> ranking, std::uint64_t pages,
                                 MemoryBudget& budget);
 
@@ -37,6 +39,12 @@ class PageCache {
   std::uint64_t bytes() const { return frames_.size_bytes() + frame_of_.size_bytes(); }
 
  private:
+  Status load(PageReader& reader);
+  Status load_one_by_one(const PageFile& file);
+  std::byte* frame(std::uint64_t page) {
+    return frames_.data() + static_cast<std::size_t>(frame_of_[page] - 1) * page_bytes_;
+  }
+
   std::uint32_t page_bytes_ = 0;
   std::uint64_t pages_ = 0;
   Buffer<std::byte> frames_;

@@ -17,6 +17,7 @@
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
 #include "pagestore/format.h"
+#include "pagestore/io.h"
 
 namespace vecstore {
 
@@ -32,9 +33,9 @@ struct ManifestFile {
 
 struct Manifest {
   Uuid store{};
-  std::uint64_t sequence = 0;      // set by publish()
+  std::uint64_t sequence = 0;  // set by publish()
   std::uint32_t generation = 0;
-  std::uint64_t applied_lsn = 0;   // every log record up to here is in the files
+  std::uint64_t applied_lsn = 0;  // every log record up to here is in the files
   std::vector<ManifestFile> files;
   std::vector<std::byte> properties;  // the engine's own, opaque here: dimension, metric, calibration …
 };
@@ -44,14 +45,17 @@ enum class LockMode : std::uint8_t { kShared, kExclusive };
 // Thread-safe for reading; publish() by one thread.
 class StoreDirectory {
  public:
-  // Takes LOCK (exclusive for writers, retried for a second) and reads the newest valid superblock slot and its manifest.
-  // Errors: kNotFound (no such directory), kInvalidInput ("not a VecStore index"), kBusy naming the holder's pid,
-  // kCorrupt, kNewerFormat, kPermission. A read-only directory can be opened kShared.
-  static Result<StoreDirectory> open(const std::string& path, LockMode mode);
+  // Takes LOCK (exclusive for writers, retried for a second) and reads the newest valid superblock slot and its
+  // manifest. Errors: kNotFound (no such directory), kInvalidInput ("not a VecStore index"), kBusy naming the holder's
+  // pid, kCorrupt, kNewerFormat, kPermission. A read-only directory can be opened kShared.
+  // kShared takes no lock and writes nothing: a writer excludes other writers, never readers, which keep descriptors.
+  // A reader whose files were collected before it opened them opens the directory again.
+  static Result<StoreDirectory> open(const std::string& path, LockMode mode,
+                                     FileSystem& file_system = FileSystem::posix());
   // Makes the directory if need be and takes the exclusive lock. An existing store is returned with its manifest;
   // whether it may be replaced is the caller's to decide. Errors: kExists when the path is a file or a directory with
   // foreign content, kPermission, kBusy, kNoSpace.
-  static Result<StoreDirectory> create(const std::string& path);
+  static Result<StoreDirectory> create(const std::string& path, FileSystem& file_system = FileSystem::posix());
   StoreDirectory(StoreDirectory&&) noexcept;
   StoreDirectory& operator=(StoreDirectory&&) noexcept;
   ~StoreDirectory();
@@ -62,7 +66,9 @@ class StoreDirectory {
   std::string temporary_path(const std::string& name) const;  // under tmp/, emptied by create() and open(kExclusive)
 
   // All files of `manifest` are finished and synced. Afterwards manifest() is the new one, and files that neither
-  // superblock slot names are removed. Errors: kIo, kNoSpace: the old content stays.
+  // superblock slot names are removed. Errors: kIo, kNoSpace: the old content stays,
+  // unless the very commit failed, after which either may be found; the directory then refuses to publish until it is
+  // opened again. kInvalidArgument: a file is missing or has another size.
   Status publish(Manifest manifest);
 
   // Bytes free on the file system for an unprivileged writer.

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pagestore/publish.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pagestore/manifest.h"
+#include "pagestore/superblock.h"
+#include "tests/pagestore/stores.h"
+
+namespace vecstore {
+namespace {
+
+using test::code_of;
+using test::generation_at;
+using test::make_store;
+using test::publish_generation;
+using test::TemporaryDirectory;
+
+std::vector<std::string> names_in(const std::string& path) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path))
+    if (entry.is_regular_file()) names.push_back(std::filesystem::relative(entry.path(), path).string());
+  std::ranges::sort(names);
+  return names;
+}
+
+BOOST_AUTO_TEST_CASE(newest_generation_is_found_and_files_of_the_two_newest_are_kept) {
+  const TemporaryDirectory directory;
+  make_store(directory.path("s"), 5);
+  const auto found = generation_at(directory.path("s"));
+  REQUIRE_OK(found);
+  BOOST_TEST(*found == 5u);
+  const std::vector<std::string> expected{"LOCK",       "graph-4",  "graph-5",  "manifest-4",
+                                          "manifest-5", "rows/4-0", "rows/5-0", "superblock"};
+  BOOST_TEST(names_in(directory.path("s")) == expected, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_index_is_told_apart) {
+  const TemporaryDirectory directory;
+  BOOST_TEST((code_of(StoreDirectory::open(directory.path("none"), LockMode::kShared)) == Code::kNotFound));
+  for (const LockMode mode : {LockMode::kShared, LockMode::kExclusive}) {
+    const auto store = StoreDirectory::open(directory.path(), mode);
+    BOOST_TEST((code_of(store) == Code::kInvalidInput));
+    BOOST_TEST(test::message_of(store).find("not a VecStore index") != std::string::npos);
+  }
+  BOOST_TEST(names_in(directory.path()).empty());
+}
+
+BOOST_AUTO_TEST_CASE(create_refuses_foreign_content_and_touches_nothing) {
+  const TemporaryDirectory directory;
+  test::write_file(directory.path("thesis.tex"), {'x'});
+  BOOST_TEST((code_of(StoreDirectory::create(directory.path())) == Code::kExists));
+  BOOST_TEST((code_of(StoreDirectory::create(directory.path("thesis.tex"))) == Code::kExists));
+  BOOST_TEST(names_in(directory.path()).size() == 1u);
+  for (const char* name : {"graph-", "graph-1x", "Graph-1", "manifest", "rows-1"}) {
+    std::filesystem::create_directory(directory.path("d"));
+    test::write_file(directory.path("d/") + name, {'x'});
+    BOOST_TEST((code_of(StoreDirectory::create(directory.path("d"))) == Code::kExists));
+    std::filesystem::remove_all(directory.path("d"));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(create_clears_what_a_killed_build_left_and_returns_an_existing_store) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("s");
+  std::filesystem::create_directories(path + "/tmp/catalog");
+  std::filesystem::create_directories(path + "/rows");
+  std::filesystem::create_directories(path + "/catalog");
+  for (const char* name : {"LOCK", "tmp/catalog/data.mdb", "tmp/x", "rows/1-0", "graph-1", "codes-1", "manifest-1"})
+    test::write_file(path + "/" + name, {'x'});
+  test::write_file(path + "/catalog/data.mdb", {'x'});
+  {
+    auto store = StoreDirectory::create(path);
+    REQUIRE_OK(store);
+    BOOST_TEST(!store->manifest().has_value());
+    const std::vector<std::string> expected{"LOCK", "catalog/data.mdb"};
+    BOOST_TEST(names_in(path) == expected, boost::test_tools::per_element());
+    REQUIRE_OK(publish_generation(*store, 1));
+    REQUIRE_OK(store->free_bytes());
+  }
+  const auto again = StoreDirectory::create(path);
+  REQUIRE_OK(again);
+  BOOST_REQUIRE(again->manifest().has_value());
+  BOOST_TEST(again->manifest()->generation == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(writer_excludes_writers_but_no_readers_and_is_named) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("s");
+  make_store(path, 1);
+  const auto writer = StoreDirectory::open(path, LockMode::kExclusive);
+  REQUIRE_OK(writer);
+  const auto second = StoreDirectory::open(path, LockMode::kExclusive);
+  BOOST_TEST((code_of(second) == Code::kBusy));
+  BOOST_TEST(test::message_of(second).find("process " + std::to_string(::getpid())) != std::string::npos);
+  const auto reader = StoreDirectory::open(path, LockMode::kShared);
+  REQUIRE_OK(reader);
+  REQUIRE_OK(generation_at(path));
+}
+
+BOOST_AUTO_TEST_CASE(read_only_directory_is_read_by_someone_without_rights) {
+  const TemporaryDirectory directory;
+  make_store(directory.path("s"), 2);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path()))
+    std::filesystem::permissions(entry,
+                                 entry.is_directory() ? std::filesystem::perms(0555) : std::filesystem::perms(0444));
+  std::filesystem::permissions(directory.path(), std::filesystem::perms(0755));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) ::_exit(2);
+    const auto found = generation_at(directory.path("s"));
+    const bool refused = code_of(generation_at(directory.path("s"), LockMode::kExclusive)) == Code::kPermission;
+    ::_exit(found && *found == 2 && refused ? 0 : 1);
+  }
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(WIFEXITED(status));
+  BOOST_TEST(WEXITSTATUS(status) == 0);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path()))
+    if (entry.is_directory()) std::filesystem::permissions(entry, std::filesystem::perms(0755));
+}
+
+BOOST_AUTO_TEST_CASE(file_that_is_missing_or_has_another_size_is_not_published) {
+  const TemporaryDirectory directory;
+  make_store(directory.path("s"), 1);
+  {
+    auto store = StoreDirectory::open(directory.path("s"), LockMode::kExclusive);
+    REQUIRE_OK(store);
+    Manifest manifest = *store->manifest();
+    manifest.files[0].bytes += 4096;
+    BOOST_TEST((store->publish(manifest).code() == Code::kInvalidArgument));
+    manifest.files[0].name = "graph-9";
+    BOOST_TEST((store->publish(manifest).code() == Code::kNotFound));
+    for (const char* name : {"../graph-1", "/graph-1", "rows/../graph-1", "", "rows//1-0", "./graph-1", "graph 1"}) {
+      manifest.files[0].name = name;
+      BOOST_TEST((store->publish(manifest).code() == Code::kInvalidArgument));
+    }
+  }
+  BOOST_TEST(*generation_at(directory.path("s")) == 1u);
+}
+
+// Every bit of both slots and of the newer manifest: the older content is served, and never anything else.
+BOOST_AUTO_TEST_CASE(every_flipped_bit_of_superblock_and_manifest_is_found) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("s");
+  make_store(path, 2);
+  const auto load = [&] { return generation_at(path); };
+  std::size_t wrong = 0;
+  const auto flip_all = [&](const std::string& name, std::size_t begin, std::size_t end, std::size_t step,
+                            std::uint32_t expected) {
+    const auto good = test::read_file(path + "/" + name);
+    std::fstream out(path + "/" + name, std::ios::in | std::ios::out | std::ios::binary);
+    for (std::size_t bit = begin * 8; bit < end * 8; bit += step) {
+      const auto at = static_cast<std::streamoff>(bit / 8);
+      out.seekp(at).put(static_cast<char>(good[bit / 8] ^ (1 << (bit % 8)))).flush();
+      const auto found = load();
+      wrong += !found || *found != expected;
+      out.seekp(at).put(good[bit / 8]).flush();
+    }
+  };
+  flip_all("superblock", 0, 256, 1, 2);  // the older slot: nobody needs it
+  flip_all("superblock", 4096 - 16, 4096, 1, 2);
+  flip_all("superblock", 256, 4096 - 16, 97, 2);
+  flip_all("superblock", 4096, 4096 + 256, 1, 1);  // the newer slot
+  flip_all("superblock", 8192 - 16, 8192, 1, 1);
+  flip_all("superblock", 4096 + 256, 8192 - 16, 97, 1);
+  flip_all("manifest-2", 0, std::filesystem::file_size(path + "/manifest-2"), 1, 1);
+  flip_all("manifest-1", 0, 64, 1, 2);
+  BOOST_TEST(wrong == 0u);
+  BOOST_TEST(*load() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(every_bit_of_a_slot_is_covered_by_its_hash) {
+  SlotBytes slot;
+  encode_slot({7, {}, 3, 0, 0, "manifest-7", 100, {1, 2}}, 1, slot);
+  BOOST_TEST((decode_slot(slot.bytes, 1).state == SlotState::kIntact));
+  BOOST_TEST((decode_slot(slot.bytes, 0).state == SlotState::kDamaged));  // in the place of the other
+  std::size_t missed = 0;
+  for (std::size_t bit = 0; bit < kSlotBytes * 8; ++bit) {
+    const std::byte mask{static_cast<unsigned char>(1u << (bit % 8))};
+    slot.bytes[bit / 8] ^= mask;
+    missed += decode_slot(slot.bytes, 1).state != SlotState::kDamaged;
+    slot.bytes[bit / 8] ^= mask;
+  }
+  BOOST_TEST(missed == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(truncated_superblock_or_manifest_never_gives_wrong_content) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("s");
+  make_store(path, 2);
+  const auto superblock = test::read_file(path + "/superblock");
+  for (std::size_t size = 0; size < superblock.size(); size += 512) {
+    test::write_file(path + "/superblock",
+                     {superblock.begin(), superblock.begin() + static_cast<std::ptrdiff_t>(size)});
+    const auto found = generation_at(path);
+    if (size < 4096) {
+      BOOST_TEST((code_of(found) == Code::kCorrupt));
+    } else {
+      REQUIRE_OK(found);
+      BOOST_TEST(*found == 1u);
+    }
+  }
+  test::write_file(path + "/superblock", superblock);
+  std::filesystem::resize_file(path + "/manifest-2", 50);
+  BOOST_TEST(*generation_at(path) == 1u);
+  std::filesystem::remove(path + "/manifest-1");
+  const auto none = generation_at(path);
+  BOOST_TEST((code_of(none) == Code::kCorrupt));
+}
+
+BOOST_AUTO_TEST_CASE(fallback_to_the_older_slot_removes_nothing_and_can_be_published_over) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("s");
+  make_store(path, 2);
+  std::fstream(path + "/superblock", std::ios::in | std::ios::out | std::ios::binary).seekp(4096 + 30).put(0x55);
+  {
+    auto store = StoreDirectory::open(path, LockMode::kExclusive);
+    REQUIRE_OK(store);
+    BOOST_TEST(*test::generation_found(*store) == 1u);
+    BOOST_TEST(std::filesystem::exists(path + "/graph-2"));
+    REQUIRE_OK(publish_generation(*store, 3));
+    BOOST_TEST(std::filesystem::exists(path + "/graph-1"));
+    BOOST_TEST(!std::filesystem::exists(path + "/graph-2"));
+  }
+  BOOST_TEST(*generation_at(path) == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(unknown_feature_is_a_newer_format) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("s");
+  make_store(path, 1);
+  const auto bytes = test::read_file(path + "/superblock");
+  Slot slot = decode_slot(std::as_bytes(std::span(bytes)).first(kSlotBytes), 0).slot;
+  for (const bool incompatible : {false, true}) {
+    (incompatible ? slot.incompatible_features : slot.compatible_features) = 1u << 5;
+    SlotBytes changed;
+    encode_slot(slot, 0, changed);
+    std::vector<char> all(bytes);
+    std::memcpy(all.data(), changed.bytes.data(), kSlotBytes);
+    test::write_file(path + "/superblock", all);
+    BOOST_TEST((code_of(generation_at(path)) == (incompatible ? Code::kNewerFormat : Code::kOk)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(resealed_nonsense_in_a_manifest_is_refused) {
+  Manifest manifest;
+  manifest.files.push_back({1, false, 1, "graph-1", 4096, 1, 2});
+  manifest.properties = test::attributes_of(9);
+  const auto encoded = encode_manifest(manifest);
+  REQUIRE_OK(encoded);
+  REQUIRE_OK(decode_manifest(*encoded, "m"));
+  std::size_t accepted = 0;
+  Random random(5);
+  for (int i = 0; i < 20000; ++i) {
+    auto bytes = *encoded;
+    bytes.resize(bytes.size() - 16);
+    for (std::uint64_t j = 0; j <= random.below(3); ++j)
+      bytes[random.below(bytes.size())] = static_cast<std::byte>(random.next());
+    if (random.below(4) == 0) bytes.resize(random.below(bytes.size()) + 1);
+    const Hash128 hash = hash128(bytes);
+    const auto* raw = reinterpret_cast<const std::byte*>(&hash);
+    bytes.insert(bytes.end(), raw, raw + 16);
+    const auto decoded = decode_manifest(bytes, "m");
+    if (!decoded) continue;
+    ++accepted;
+    for (const auto& file : decoded->files) BOOST_REQUIRE(is_file_name(file.name));
+  }
+  BOOST_TEST(accepted > 0u);  // a changed number is not nonsense
+}
+
+}  // namespace
+}  // namespace vecstore

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "compress/frames.h"
@@ -12,6 +11,8 @@
 namespace vecstore {
 
 namespace {
+
+constexpr std::uint64_t kUnknownEnd = ~std::uint64_t{0};
 
 Status damaged_group(const PageFile& file, std::uint64_t offset) {
   return Status(Code::kCorrupt, "a group of rows does not hold together; restore the store from a backup")
@@ -118,8 +119,7 @@ struct RowsExtent::Impl {
   Status read_group(Stream& stream, std::uint64_t index, std::uint64_t offset, Group& group) const;
   Status read_frame(Stream& stream, const Group& group, std::uint32_t frame, std::vector<std::byte>& raw) const;
   Status read_document(Stream& stream, const Group& group, std::uint32_t slot, std::string& document) const;
-  Status verify_group(Stream& stream, std::uint64_t index, std::uint64_t offset,
-                      std::optional<std::uint64_t>& end) const;
+  Status verify_group(Stream& stream, std::uint64_t index, std::uint64_t offset, std::uint64_t& end) const;
   Status locate(RowId row, std::uint64_t& index, std::uint32_t& slot) const;
 
   PageFile file;
@@ -213,15 +213,16 @@ Status RowsExtent::Impl::read_document(Stream& stream, const Group& group, std::
 }
 
 Status RowsExtent::Impl::verify_group(Stream& stream, std::uint64_t index, std::uint64_t offset,
-                                      std::optional<std::uint64_t>& end) const {
-  // Between two groups there is at most the rest of a page. `end` is unknown after a damaged group.
-  if (end && (offset < *end || offset - *end >= rows::kStreamPageBytes)) return damaged_group(file, offset);
+                                      std::uint64_t& end) const {
+  // Between two groups there is at most the rest of a page. After a damaged group `end` is kUnknownEnd.
+  if (end != kUnknownEnd && (offset < end || offset - end >= rows::kStreamPageBytes))
+    return damaged_group(file, offset);
   Group group;
   VECSTORE_TRY(read_group(stream, index, offset, group));
   end = offset + group.bytes;
   std::vector<std::byte> raw;
   for (std::uint32_t frame = 0; frame < group.frames; ++frame) VECSTORE_TRY(read_frame(stream, group, frame, raw));
-  if (index + 1 == group_count() && *end != attributes.stream_bytes) return damaged_group(file, offset);
+  if (index + 1 == group_count() && end != attributes.stream_bytes) return damaged_group(file, offset);
   return Status::ok();
 }
 
@@ -310,14 +311,14 @@ Status RowsExtent::verify(std::vector<Status>& damage) const {
   }
   Stream directory(self.file, nullptr);
   Stream stream(self.file, nullptr);
-  std::optional<std::uint64_t> end = 0;
+  std::uint64_t end = 0;
   for (std::uint64_t index = 0; index < self.group_count() && found < kDamageMax; ++index) {
     std::uint64_t offset = 0;
     Status group = self.find_group(directory, index, offset);
     if (group.is_ok()) group = self.verify_group(stream, index, offset, end);
     if (group.is_ok()) continue;
     report(group);
-    end.reset();
+    end = kUnknownEnd;
   }
   return worst;
 }

@@ -23,8 +23,8 @@ class PageCache {
   // The most pages that fit in `bytes`, at most all of the file.
   static std::uint64_t pages_within(const PageFile& file, std::uint64_t bytes);
 
-  // Reads and verifies the first `pages` of `ranking` (data page numbers, most wanted first). Errors: kMemoryBudget, kIo,
-  // kCorrupt.
+  // Reads and verifies the first `pages` of `ranking` (data page numbers, most wanted first). Errors: kMemoryBudget,
+  // kIo, kCorrupt.
   static Result<PageCache> fill(const PageFile& file, std::span<const std::uint32_t> ranking, std::uint64_t pages,
                                 MemoryBudget& budget);
 

@@ -14,6 +14,7 @@
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
 #include "pagestore/format.h"
+#include "pagestore/io.h"
 
 namespace vecstore {
 
@@ -26,7 +27,8 @@ struct PageFileOptions {
 class PageFileWriter {
  public:
   // Creates `path`, which must not exist. Errors: kPermission, kNoSpace, kExists, kIo, kMemoryBudget.
-  static Result<PageFileWriter> create(const std::string& path, const PageFileOptions& options, MemoryBudget& budget);
+  static Result<PageFileWriter> create(const std::string& path, const PageFileOptions& options, MemoryBudget& budget,
+                                       FileSystem& file_system = FileSystem::posix());
   PageFileWriter(PageFileWriter&&) noexcept;
   PageFileWriter& operator=(PageFileWriter&&) noexcept;
   ~PageFileWriter();
@@ -37,7 +39,8 @@ class PageFileWriter {
   std::uint64_t pages_written() const;
 
   // Writes the header with `attributes` (≤ 3500 bytes, meaning known to the file's kind), syncs file. The directory is
-  // synced by the publisher. Returns size and XXH3-128 of the whole file for the manifest.
+  // synced by the publisher. Returns size and XXH3-128 of the whole file for the manifest; the hash takes pages 1 … n
+  // first and page 0 last, the order in which they are written.
   struct Finished {
     std::uint64_t bytes = 0;
     std::uint64_t hash_low = 0;
@@ -56,7 +59,8 @@ class PageFile {
  public:
   // Opens with O_DIRECT where the file system has it (direct() tells) and verifies the header against `expected`.
   // Errors: kNotFound, kPermission, kIo, kCorrupt (page 0), kNewerFormat.
-  static Result<PageFile> open(const std::string& path, const FileIdentity& expected);
+  static Result<PageFile> open(const std::string& path, const FileIdentity& expected,
+                               FileSystem& file_system = FileSystem::posix());
   PageFile(PageFile&&) noexcept;
   PageFile& operator=(PageFile&&) noexcept;
   ~PageFile();
@@ -66,12 +70,17 @@ class PageFile {
   std::uint32_t page_bytes() const { return page_bytes_; }
   std::uint64_t page_count() const { return page_count_; }  // data pages
   std::span<const std::byte> attributes() const { return attributes_; }
-  int descriptor() const { return descriptor_; }
-  bool direct() const { return direct_; }
+  int descriptor() const { return file_->descriptor(); }  // −1: asynchronous reads are not to be had
+  bool direct() const { return file_->direct(); }
 
   // Reads data page `page` (1 … page_count) into `into` (page_bytes, 4096-aligned) and verifies it.
   // Errors: kIo, kCorrupt naming file and page.
   Status read_page(std::uint64_t page, std::span<std::byte> into) const;
+
+  // The two checks of read_page(), for readers that bring the bytes themselves: the file has this page; these are its
+  // bytes. Errors: kCorrupt naming file and page.
+  Status check_page(std::uint64_t page) const;
+  Status verify_page(std::uint64_t page, std::span<const std::byte> whole_page) const;
 
  private:
   PageFile() = default;
@@ -80,8 +89,7 @@ class PageFile {
   std::uint32_t page_bytes_ = 0;
   std::uint64_t page_count_ = 0;
   std::vector<std::byte> attributes_;
-  int descriptor_ = -1;
-  bool direct_ = false;
+  std::unique_ptr<File> file_;
 };
 
 }  // namespace vecstore

@@ -2,9 +2,9 @@
 //
 // Batches of page reads in flight: submit, then wait for completions. The only asynchronous I/O of VecStore.
 //
-// Two backends: io_uring (registered file and buffers, no kernel polling, no busy wait) and pread, chosen where io_uring
-// is refused or by VECSTORE_IO (io_uring | pread). Same answers, same counts.
-// Thread safety: a reader belongs to one thread; make one per worker.
+// Two backends: io_uring (registered file and buffers, no kernel polling, no busy wait) and pread, chosen where
+// io_uring is refused or by VECSTORE_IO (io_uring | pread). Same answers, same counts. Thread safety: a reader belongs
+// to one thread; make one per worker.
 #pragma once
 
 #include <cstddef>
@@ -43,8 +43,8 @@ class PageReader {
 
   // Queues one read per data page number; pages.size() ≤ free_frames().
   virtual Status submit(std::span<const std::uint64_t> pages) = 0;
-  // Waits until at least `count` (≤ in_flight()) submitted reads have completed and returns all that have, in any order.
-  // Errors: kIo, kCorrupt naming the page; the reader then has drained what was in flight and holds no frame.
+  // Waits until at least `count` (≤ in_flight()) submitted reads have completed and returns all that have, in any
+  // order. Errors: kIo, kCorrupt naming the page; the reader then has drained what was in flight and holds no frame.
   virtual Result<std::span<const ArrivedPage>> wait(std::size_t count) = 0;
   virtual void release(std::uint32_t frame) = 0;
 

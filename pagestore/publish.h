@@ -32,9 +32,9 @@ struct ManifestFile {
 
 struct Manifest {
   Uuid store{};
-  std::uint64_t sequence = 0;      // set by publish()
+  std::uint64_t sequence = 0;  // set by publish()
   std::uint32_t generation = 0;
-  std::uint64_t applied_lsn = 0;   // every log record up to here is in the files
+  std::uint64_t applied_lsn = 0;  // every log record up to here is in the files
   std::vector<ManifestFile> files;
   std::vector<std::byte> properties;  // the engine's own, opaque here: dimension, metric, calibration …
 };
@@ -44,9 +44,9 @@ enum class LockMode : std::uint8_t { kShared, kExclusive };
 // Thread-safe for reading; publish() by one thread.
 class StoreDirectory {
  public:
-  // Takes LOCK (exclusive for writers, retried for a second) and reads the newest valid superblock slot and its manifest.
-  // Errors: kNotFound (no such directory), kInvalidInput ("not a VecStore index"), kBusy naming the holder's pid,
-  // kCorrupt, kNewerFormat, kPermission. A read-only directory can be opened kShared.
+  // Takes LOCK (exclusive for writers, retried for a second) and reads the newest valid superblock slot and its
+  // manifest. Errors: kNotFound (no such directory), kInvalidInput ("not a VecStore index"), kBusy naming the holder's
+  // pid, kCorrupt, kNewerFormat, kPermission. A read-only directory can be opened kShared.
   static Result<StoreDirectory> open(const std::string& path, LockMode mode);
   // Makes the directory if need be and takes the exclusive lock. An existing store is returned with its manifest;
   // whether it may be replaced is the caller's to decide. Errors: kExists when the path is a file or a directory with

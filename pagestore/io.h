@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one seam between VecStore and the file system. Everything that pagestore and the log do to files goes through a
+// FileSystem, so that a test can fail, tear or reorder each operation. Only asynchronous page reads go around it, by
+// descriptor(); a simulated file has none and is then read synchronously.
+//
+// Ownership: a File closes itself. Thread safety: a FileSystem is thread-safe; a File's read_at() is, the rest of a
+// File belongs to one thread. Errors name the path. Nothing is retried except EINTR; a failed sync() is never repeated,
+// since Linux forgets the failed pages and answers the second call with success.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/status.h"
+
+namespace vecstore {
+
+// O_DIRECT transfers need memory, offset and length in multiples of this.
+inline constexpr std::size_t kDirectAlignment = 4096;
+
+enum class OpenMode : std::uint8_t {
+  kRead,             // must exist
+  kReadWrite,        // must exist
+  kCreateNew,        // must not exist
+  kReadWriteCreate,  // created when missing
+};
+
+struct OpenOptions {
+  OpenMode mode = OpenMode::kRead;
+  bool direct = false;  // past the page cache where the file system can; File::direct() tells
+};
+
+class File {
+ public:
+  virtual ~File() = default;
+
+  // Fills `into` from `offset`; returns fewer bytes only where the file ends.
+  virtual Result<std::size_t> read_at(std::span<std::byte> into, std::uint64_t offset) const = 0;
+  // Writes all of `bytes`. Errors: kNoSpace, kIo.
+  virtual Status write_at(std::span<const std::byte> bytes, std::uint64_t offset) = 0;
+  virtual Status truncate(std::uint64_t bytes) = 0;
+  // Data and size are on the disk afterwards (fdatasync).
+  virtual Status sync() = 0;
+  virtual Result<std::uint64_t> size() const = 0;
+  // An exclusive advisory lock that dies with the process: false when someone else holds it.
+  virtual Result<bool> try_lock() = 0;
+  virtual int descriptor() const = 0;  // −1: none
+  virtual bool direct() const = 0;
+};
+
+struct DirectoryEntry {
+  std::string name;
+  bool is_directory = false;
+};
+
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+
+  virtual Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) = 0;
+  virtual Status rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
+  virtual Status unlink(const std::string& path) = 0;
+  virtual Status make_directory(const std::string& path) = 0;  // kExists when something is there
+  virtual Status sync_directory(const std::string& path) = 0;
+  virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;  // by name; without "." and ".."
+  virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;          // for an unprivileged writer
+
+  // The operating system's; lives as long as the process.
+  static FileSystem& posix();
+};
+
+}  // namespace vecstore

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "pagestore/io.h"
+
+namespace vecstore {
+namespace {
+
+class PosixFile final : public File {
+ public:
+  PosixFile(std::string path, int descriptor, bool direct)
+      : path_(std::move(path)), descriptor_(descriptor), direct_(direct) {}
+  // Errors of close() are not looked at: whatever matters was synced, and sync() told.
+  ~PosixFile() override { ::close(descriptor_); }
+  PosixFile(const PosixFile&) = delete;
+  PosixFile& operator=(const PosixFile&) = delete;
+
+  Result<std::size_t> read_at(std::span<std::byte> into, std::uint64_t offset) const override {
+    std::size_t done = 0;
+    while (done < into.size()) {
+      const ssize_t got =
+          ::pread(descriptor_, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+      if (got == 0) break;
+      if (got > 0) {
+        done += static_cast<std::size_t>(got);
+        // Past the page cache a read stops off the alignment only at the end of the file, and asking on from there
+        // would be EINVAL.
+        if (direct_ && done % kDirectAlignment != 0) break;
+      } else if (errno != EINTR) {
+        return errno_status(errno, "reading failed; check the disk", path_).at(Detail::kOffset, offset + done);
+      }
+    }
+    return done;
+  }
+
+  Status write_at(std::span<const std::byte> bytes, std::uint64_t offset) override {
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t put =
+          ::pwrite(descriptor_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+      if (put > 0) {
+        done += static_cast<std::size_t>(put);
+      } else if (put == 0 || errno != EINTR) {
+        return failed(put == 0 ? EIO : errno, "writing failed; check the disk", "the disk is full; free space on it")
+            .at(Detail::kOffset, offset + done);
+      }
+    }
+    return Status::ok();
+  }
+
+  Status truncate(std::uint64_t bytes) override {
+    int outcome = 0;
+    do {
+      outcome = ::ftruncate(descriptor_, static_cast<off_t>(bytes));
+    } while (outcome != 0 && errno == EINTR);
+    return outcome == 0 ? Status::ok() : errno_status(errno, "cannot change the size of the file", path_);
+  }
+
+  Status sync() override {
+    if (::fdatasync(descriptor_) == 0) return Status::ok();
+    return failed(errno, "syncing failed, so what was written may be lost; check the disk",
+                  "the disk is full; free space on it");
+  }
+
+  Result<std::uint64_t> size() const override {
+    struct stat info{};
+    if (::fstat(descriptor_, &info) != 0) return errno_status(errno, "cannot tell the size of the file", path_);
+    if (S_ISDIR(info.st_mode)) return Status(Code::kInvalidInput, "this is a directory, not a file").about(path_);
+    return static_cast<std::uint64_t>(info.st_size);
+  }
+
+  Result<bool> try_lock() override {
+    int outcome = 0;
+    do {
+      outcome = ::flock(descriptor_, LOCK_EX | LOCK_NB);
+    } while (outcome != 0 && errno == EINTR);
+    if (outcome == 0) return true;
+    if (errno == EWOULDBLOCK) return false;
+    return errno_status(errno, "cannot lock the file; use a local file system", path_);
+  }
+
+  int descriptor() const override { return descriptor_; }
+  bool direct() const override { return direct_; }
+
+ private:
+  Status failed(int error, const char* text, const char* text_when_full) const {
+    return errno_status(error, error == ENOSPC || error == EDQUOT ? text_when_full : text, path_);
+  }
+
+  std::string path_;
+  int descriptor_;
+  bool direct_;
+};
+
+int flags_of(OpenMode mode) {
+  switch (mode) {
+    case OpenMode::kRead:
+      return O_RDONLY;
+    case OpenMode::kReadWrite:
+      return O_RDWR;
+    case OpenMode::kCreateNew:
+      return O_RDWR | O_CREAT | O_EXCL;
+    case OpenMode::kReadWriteCreate:
+      return O_RDWR | O_CREAT;
+  }
+  return O_RDONLY;
+}
+
+const char* open_error_text(int error) {
+  switch (error) {
+    case ENOENT:
+      return "no such file or directory";
+    case EACCES:
+    case EPERM:
+      return "not allowed to open this; check owner and mode";
+    case EROFS:
+      return "the file system is read-only";
+    case EEXIST:
+      return "the file exists already and is not overwritten";
+    case ENOSPC:
+    case EDQUOT:
+      return "the disk is full; free space on it";
+    case EMFILE:
+    case ENFILE:
+      return "too many files are open; raise the limit (ulimit -n)";
+    default:
+      return "cannot open the file";
+  }
+}
+
+int open_retrying(const std::string& path, int flags) {
+  int descriptor = -1;
+  do {
+    descriptor = ::open(path.c_str(), flags, 0666);
+  } while (descriptor < 0 && errno == EINTR);
+  return descriptor;
+}
+
+class PosixFileSystem final : public FileSystem {
+ public:
+  Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override {
+    int flags = flags_of(options.mode) | O_CLOEXEC;
+    bool direct = options.direct;
+    int descriptor = open_retrying(path, direct ? flags | O_DIRECT : flags);
+    if (descriptor < 0 && direct && errno == EINVAL) {
+      // Older kernels create the file before they find that its file system has no O_DIRECT.
+      direct = false;
+      descriptor = open_retrying(path, flags & ~O_EXCL);
+    }
+    if (descriptor < 0) return errno_status(errno, open_error_text(errno), path);
+    return std::unique_ptr<File>(std::make_unique<PosixFile>(path, descriptor, direct));
+  }
+
+  Status rename(const std::string& from, const std::string& to) override {
+    return ::rename(from.c_str(), to.c_str()) == 0 ? Status::ok() : errno_status(errno, "cannot move a file here", to);
+  }
+
+  Status unlink(const std::string& path) override {
+    return ::unlink(path.c_str()) == 0 ? Status::ok() : errno_status(errno, "cannot remove the file", path);
+  }
+
+  Status make_directory(const std::string& path) override {
+    return ::mkdir(path.c_str(), 0777) == 0 ? Status::ok() : errno_status(errno, "cannot make the directory", path);
+  }
+
+  Status sync_directory(const std::string& path) override {
+    const int descriptor = open_retrying(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return errno_status(errno, open_error_text(errno), path);
+    const int error = ::fsync(descriptor) == 0 ? 0 : errno;
+    ::close(descriptor);
+    return error == 0 ? Status::ok() : errno_status(error, "syncing the directory failed; check the disk", path);
+  }
+
+  Result<std::vector<DirectoryEntry>> list(const std::string& path) override {
+    DIR* directory = ::opendir(path.c_str());
+    if (directory == nullptr) return errno_status(errno, open_error_text(errno), path);
+    std::vector<DirectoryEntry> entries;
+    int error = 0;
+    while (true) {
+      errno = 0;
+      const dirent* entry = ::readdir(directory);
+      error = errno;
+      if (entry == nullptr) break;
+      const std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      struct stat info{};
+      const bool known = ::fstatat(::dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+      entries.push_back({name, known && S_ISDIR(info.st_mode)});
+    }
+    ::closedir(directory);
+    if (error != 0) return errno_status(error, "cannot list the directory", path);
+    std::sort(entries.begin(), entries.end(),
+              [](const DirectoryEntry& a, const DirectoryEntry& b) { return a.name < b.name; });
+    return entries;
+  }
+
+  Result<std::uint64_t> free_bytes(const std::string& path) override {
+    struct statvfs info{};
+    if (::statvfs(path.c_str(), &info) != 0)
+      return errno_status(errno, "cannot tell how much space the file system has", path);
+    return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  }
+};
+
+}  // namespace
+
+FileSystem& FileSystem::posix() {
+  static PosixFileSystem instance;
+  return instance;
+}
+
+}  // namespace vecstore

@@ -10,8 +10,8 @@
 //   L2, cosine: correction = 2⟨R(ĉ−μ), r̂⟩ + |r̂|² + |r − r̂|²      (the last term removes the bias of coding)
 //   inner product: correction = 0 and μ = 0
 //
-// The tables do not depend on the block, so one u8 table per query serves every row: Product Quantization (Jégou, Douze,
-// Schmid, TPAMI 2011) with a PCA rotation and eigenvalue allocation (Ge, He, Ke, Sun, OPQ, CVPR 2013).
+// The tables do not depend on the block, so one u8 table per query serves every row: Product Quantization (Jégou,
+// Douze, Schmid, TPAMI 2011) with a PCA rotation and eigenvalue allocation (Ge, He, Ke, Sun, OPQ, CVPR 2013).
 #pragma once
 
 #include <cstddef>
@@ -47,7 +47,7 @@ struct CodecOptions {
   std::uint32_t sample_rows = 65536;  // rows that rotation and codebooks are trained on
 };
 
-// What all rows share. Fixed size: (dim² if rotated) + 256·dim + 2·dim floats.
+// What all rows share. Fixed size: (dim² if rotated) + codewords·dim + dim floats.
 struct CodecModel {
   CodecKind kind = CodecKind::kOpq;
   Metric metric = Metric::kL2;
@@ -56,41 +56,47 @@ struct CodecModel {
   std::uint32_t codewords = 0;  // per subspace, ≤ 256; fewer when there are fewer rows
   float correction_scale = 0;   // correction = correction_offset + correction_scale · u16
   float correction_offset = 0;
-  float error_slope = 0;             // standard error of an estimate ≈ error_slope · |q − x| (ip: · |q|)
-  float mean_square_error = 0;       // of coding, mean over rows of |r − r̂|²
+  float error_slope = 0;                      // standard error of an estimate ≈ error_slope · |q − x| (ip: · |q|)
+  float mean_square_error = 0;                // of coding, mean over rows of |r − r̂|²
   std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions
-  Buffer<float> mean;                // [dim]; zero under inner product
-  Buffer<float> rotation;            // [dim × dim] row-major, rotated = rotation · x; empty for kPq
-  Buffer<float> codebook;            // subspace m: [codewords × width_m] at codewords · subspace_begin[m]
+  Buffer<float> mean;                         // [dim]; zero under inner product
+  Buffer<float> rotation;                     // [dim × dim] row-major, rotated = rotation · x; empty for kPq
+  Buffer<float> codebook;  // [dim × codewords]: row i is rotated dimension i of the codewords of its subspace
 };
 
 // The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 + (dim + 8) / kBlockRows.
 struct BlockCodes {
   CodecModel model;
   std::uint64_t rows = 0;
-  std::uint64_t blocks = 0;              // ⌈rows / kBlockRows⌉
-  Buffer<std::uint8_t> codes;            // [rows × code_bytes] row-major in position order
-  Buffer<std::uint16_t> corrections;     // [rows]
-  Buffer<std::uint8_t> centroids;        // [blocks × dim] SQ8 codes of the centroids
-  Buffer<float> centroid_scale;          // [blocks]
-  Buffer<float> centroid_offset;         // [blocks]
-  Buffer<float> centroid_norm2;          // [blocks] |ĉ|², computed at load; not stored
+  std::uint64_t blocks = 0;           // ⌈rows / kBlockRows⌉
+  Buffer<std::uint8_t> codes;         // [rows × code_bytes] row-major in position order
+  Buffer<std::uint16_t> corrections;  // [rows]
+  Buffer<std::uint8_t> centroids;     // [blocks × dim] SQ8 codes of the centroids
+  Buffer<float> centroid_scale;       // [blocks]
+  Buffer<float> centroid_offset;      // [blocks]
+  Buffer<float> centroid_norm2;       // [blocks] |ĉ|², computed at load; not stored
 
   std::uint64_t bytes_per_row_total() const;  // all arrays that grow with rows, in bytes in all
   std::uint64_t fixed_bytes() const;          // the model
 };
 
 // Computes centroids, trains the model on a sample and encodes every row. Same bytes for any thread count.
-// `reuse`: a model trained before on the same data; then only centroids and codes are computed. Errors: kMemoryBudget.
+// `reuse`: a model trained before on the same data; then only centroids and codes are computed, and what describes the
+// codes (correction scale and offset, errors). code_bytes above dim counts as dim. The rotation is left out (kPq) where
+// it would not pay: rows < 4 · dim or dim > 2048. Errors: kMemoryBudget, kInvalidInput (squares of values overflow).
 Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& options, const CodecModel* reuse,
                                  Executor& executor, MemoryBudget& budget);
 
 // A copy of the model charged to `budget`.
 Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget);
 
-// What encode_blocks will hold at its peak beyond `rows`, and what stays resident (codes + model), in bytes.
-std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
+// What encode_blocks will hold at its peak beyond `rows` with an executor of `threads`, and what stays resident (codes
+// + model), in bytes.
+std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options,
+                                   unsigned threads = 16);
 std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
+// What each CodeScorer of such codes holds, in bytes.
+std::uint64_t predict_scorer_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes);
 
 // One query's view of the codes. Made once per worker and prepared once per query; holds all its scratch.
 class CodeScorer {
@@ -110,16 +116,18 @@ class CodeScorer {
 
  private:
   CodeScorer() = default;
-  void finish(const Pos* positions, Pos first, std::size_t count, float* out);
+  void fill_tables();
+  void fill_block_keys(const float* query);
 
   const BlockCodes* codes_ = nullptr;
   const Kernels* kernels_ = nullptr;
-  Buffer<float> rotated_;          // [dim] the query less μ, then rotated
-  Buffer<float> centred_;          // [dim]
-  Buffer<std::uint8_t> table_;     // [code_bytes × 256]
-  Buffer<float> float_table_;      // [code_bytes × 256]
-  Buffer<float> block_keys_;       // [blocks]
-  Buffer<std::uint16_t> sums_;     // [kBlockRows] one batch
+  Buffer<float> rotated_;       // [dim] the query less μ, then rotated
+  Buffer<float> centred_;       // [dim]
+  Buffer<std::uint8_t> table_;  // [code_bytes × 256]
+  Buffer<float> float_table_;   // [code_bytes × 256] ⟨R(q−μ), codeword⟩
+  Buffer<float> greatest_;      // [code_bytes] the greatest of each, which stands for the least entry
+  Buffer<float> block_keys_;    // [blocks]
+  Buffer<std::uint16_t> sums_;  // [kBlockRows] one batch
   float table_scale_ = 0;
   float table_offset_ = 0;  // Σ of the per-subspace minima
 };
@@ -135,7 +143,7 @@ class ByteSink {
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
-  virtual std::uint64_t size() const = 0;  // bytes in all
+  virtual std::uint64_t size() const = 0;              // bytes in all
   virtual Status read(std::span<std::byte> into) = 0;  // exactly that many, or an error
 };
 Status save_block_codes(const BlockCodes& codes, ByteSink& sink);

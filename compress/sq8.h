@@ -11,7 +11,7 @@
 namespace vecstore {
 
 struct Sq8Row {
-  float scale = 1.0f;   // ≥ 0; 0 when all elements are equal
+  float scale = 1.0f;  // ≥ 0; 0 when all elements are equal
   float offset = 0.0f;
   std::uint32_t code_sum = 0;  // Σ code[i]
   float norm2 = 0.0f;          // |x̂|² + |x − x̂|²: makes |q|² + norm2 − 2⟨q,x̂⟩ an unbiased |q − x|²
@@ -22,6 +22,9 @@ Sq8Row encode_sq8(const float* row, std::size_t dim, std::uint8_t* codes);
 
 // codes: [dim] → out: [dim].
 void decode_sq8(const std::uint8_t* codes, float scale, float offset, std::size_t dim, float* out);
+
+// |x̂|² of codes: [dim].
+float norm2_sq8(const std::uint8_t* codes, float scale, float offset, std::size_t dim);
 
 // ⟨x̂, ŷ⟩ of two SQ8 rows from the integer dot product of their codes.
 inline float dot_sq8(const Sq8Row& x, const Sq8Row& y, std::uint32_t code_dot, std::size_t dim) {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the tests of block codes share: rows in memory, an executor of several threads, and the slow truth.
+#pragma once
+
+#include <atomic>
+#include <cmath>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "compress/block_codes.h"
+#include "compress/sq8.h"
+#include "engine/base/limits.h"
+#include "engine/base/random.h"
+#include "tests/test_util.h"
+
+namespace vecstore::test {
+
+class MemoryRows final : public FloatRows {
+ public:
+  MemoryRows(std::uint32_t dim, std::vector<float> values) : dim_(dim), values_(std::move(values)) {}
+  std::uint64_t rows() const override { return values_.size() / dim_; }
+  std::uint32_t dim() const override { return dim_; }
+  void read(Pos position, float* out) const override { std::copy_n(row(position), dim_, out); }
+  const float* row(std::size_t i) const { return values_.data() + i * dim_; }
+
+ private:
+  std::uint32_t dim_;
+  std::vector<float> values_;
+};
+
+// Clustered, correlated rows: a walk through space, so that blocks mean something and a rotation pays.
+inline MemoryRows walking_rows(std::uint64_t rows, std::uint32_t dim, std::uint64_t seed, bool unit_norm = false) {
+  Random random(seed);
+  std::vector<float> values(rows * dim);
+  std::vector<double> centre(dim);
+  for (double& value : centre) value = 4 * random.unit();
+  for (std::size_t i = 0; i < rows; ++i) {
+    const double common = random.unit() - 0.5;
+    double norm2 = 0;
+    for (std::size_t k = 0; k < dim; ++k) {
+      centre[k] += 0.02 * (random.unit() - 0.5);
+      const double value =
+          centre[k] + (random.unit() - 0.5) / static_cast<double>(k + 1) + common * (static_cast<double>(k % 3) - 1.0);
+      values[i * dim + k] = static_cast<float>(value);
+      norm2 += value * value;
+    }
+    if (!unit_norm) continue;
+    for (std::size_t k = 0; k < dim; ++k) values[i * dim + k] /= static_cast<float>(std::sqrt(norm2));
+  }
+  return {dim, std::move(values)};
+}
+
+// Real threads, ranges handed out in whatever order they ask.
+class ThreadsExecutor final : public Executor {
+ public:
+  explicit ThreadsExecutor(unsigned threads) : threads_(threads) {}
+  unsigned thread_count() const override { return threads_; }
+  void parallel_for(std::size_t count, std::size_t grain, const Body& body) override {
+    std::atomic<std::size_t> next{0};
+    std::vector<std::jthread> pool;
+    for (unsigned worker = 0; worker < threads_; ++worker) {
+      pool.emplace_back([&, worker] {
+        for (std::size_t begin = next.fetch_add(grain); begin < count; begin = next.fetch_add(grain))
+          body(begin, std::min(begin + grain, count), worker);
+      });
+    }
+  }
+
+ private:
+  unsigned threads_;
+};
+
+// x̂ = ĉ + Rᵀ r̂ of a row, from the arrays alone.
+inline std::vector<double> decode(const BlockCodes& codes, std::size_t position) {
+  const CodecModel& model = codes.model;
+  const std::size_t dim = model.dim;
+  const std::size_t block = position / kBlockRows;
+  std::vector<float> centroid(dim);
+  decode_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block], codes.centroid_offset[block], dim,
+             centroid.data());
+  std::vector<double> decoded(centroid.begin(), centroid.end());
+  for (std::size_t m = 0; m < model.code_bytes; ++m) {
+    const std::size_t code = codes.codes[position * model.code_bytes + m];
+    for (std::size_t i = model.subspace_begin[m]; i < model.subspace_begin[m + 1]; ++i) {
+      const auto value = static_cast<double>(model.codebook[i * model.codewords + code]);
+      if (model.kind == CodecKind::kPq) {
+        decoded[i] += value;
+      } else {
+        for (std::size_t k = 0; k < dim; ++k) decoded[k] += value * static_cast<double>(model.rotation[i * dim + k]);
+      }
+    }
+  }
+  return decoded;
+}
+
+// What an estimate should be but for the rounding of tables and corrections.
+inline double exact_estimate(const BlockCodes& codes, std::size_t position, const float* query, const float* row) {
+  const std::vector<double> decoded = decode(codes, position);
+  double key = 0;
+  for (std::size_t k = 0; k < decoded.size(); ++k) {
+    const auto q = static_cast<double>(query[k]);
+    if (codes.model.metric == Metric::kInnerProduct) {
+      key -= 2 * q * decoded[k];
+    } else {
+      const double error = static_cast<double>(row[k]) - decoded[k];
+      key += decoded[k] * decoded[k] - 2 * q * decoded[k] + error * error;
+    }
+  }
+  return key;
+}
+
+// How far rounding may move an estimate: half a step of each table entry and of the correction.
+inline double rounding_bound(const BlockCodes& codes, const float* query) {
+  const CodecModel& model = codes.model;
+  const std::size_t dim = model.dim;
+  std::vector<double> centred(dim);
+  std::vector<double> rotated(dim);
+  for (std::size_t k = 0; k < dim; ++k) centred[k] = static_cast<double>(query[k]) - static_cast<double>(model.mean[k]);
+  rotated = centred;
+  for (std::size_t i = 0; i < dim && model.kind == CodecKind::kOpq; ++i) {
+    rotated[i] = 0;
+    for (std::size_t k = 0; k < dim; ++k) rotated[i] += centred[k] * static_cast<double>(model.rotation[i * dim + k]);
+  }
+  double widest = 0;
+  double total = 0;
+  for (std::size_t m = 0; m < model.code_bytes; ++m) {
+    double least = 1e300;
+    double greatest = -1e300;
+    for (std::size_t j = 0; j < model.codewords; ++j) {
+      double entry = 0;
+      for (std::size_t i = model.subspace_begin[m]; i < model.subspace_begin[m + 1]; ++i)
+        entry -= 2 * rotated[i] * static_cast<double>(model.codebook[i * model.codewords + j]);
+      least = std::min(least, entry);
+      greatest = std::max(greatest, entry);
+    }
+    widest = std::max(widest, greatest - least);
+    total += greatest - least;
+  }
+  const double step = std::max(widest / 255, total / (65535.0 - model.code_bytes));
+  return 0.5 * (step * model.code_bytes + static_cast<double>(model.correction_scale));
+}
+
+inline std::vector<float> estimates(const BlockCodes& codes, const float* query, MemoryBudget& budget) {
+  auto scorer = CodeScorer::create(codes, budget);
+  REQUIRE_OK(scorer);
+  scorer->prepare(query);
+  std::vector<float> out(codes.rows);
+  scorer->score_run(0, out.size(), out.data());
+  return out;
+}
+
+inline bool same_model(const CodecModel& a, const CodecModel& b) {
+  const auto same = [](const Buffer<float>& x, const Buffer<float>& y) {
+    return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
+  };
+  return a.kind == b.kind && a.metric == b.metric && a.dim == b.dim && a.code_bytes == b.code_bytes &&
+         a.codewords == b.codewords && a.correction_scale == b.correction_scale &&
+         a.correction_offset == b.correction_offset && a.error_slope == b.error_slope &&
+         a.mean_square_error == b.mean_square_error && a.subspace_begin == b.subspace_begin && same(a.mean, b.mean) &&
+         same(a.rotation, b.rotation) && same(a.codebook, b.codebook);
+}
+
+inline bool same_codes(const BlockCodes& a, const BlockCodes& b) {
+  const auto same = [](const auto& x, const auto& y) {
+    return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
+  };
+  return same_model(a.model, b.model) && a.rows == b.rows && a.blocks == b.blocks && same(a.codes, b.codes) &&
+         same(a.corrections, b.corrections) && same(a.centroids, b.centroids) &&
+         same(a.centroid_scale, b.centroid_scale) && same(a.centroid_offset, b.centroid_offset) &&
+         same(a.centroid_norm2, b.centroid_norm2);
+}
+
+}  // namespace vecstore::test

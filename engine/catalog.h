@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/ids.h"
 #include "engine/base/memory.h"
@@ -17,30 +18,41 @@
 
 namespace vecstore {
 
+class RowsExtent;
+
 // Thread-safe for lookups.
 class Catalog {
  public:
   // Feeds (key, RowId) pairs in RowId order until it returns false.
   using Feed = std::function<Result<bool>(std::string& key, RowId& row)>;
 
-  // Writes a new catalog into the directory `path` (made if need be), replacing what was there. Errors: kExists (a key
-  // appears twice; names its second row), kNoSpace, kIo, kPermission.
+  // Writes a new catalog into the directory `path` (made if need be), replacing what was there; close what is open of
+  // it first (an open one notices and answers kCorrupt). Errors: kExists (a key appears twice; names its second row),
+  // kInvalidInput (an empty or too long key), kNoSpace, kIo, kPermission, kMemoryBudget, and those of the feed.
   static Status build(const std::string& path, const Uuid& store, std::uint64_t applied_lsn, const Feed& feed,
                       MemoryBudget& budget);
 
-  // Errors: kNotFound; kCorrupt when the file's structure does not hold or it belongs to another store.
+  // Reads the header of the checksum file only. Errors: kNotFound; kCorrupt when it is damaged or belongs to another
+  // store; kNewerFormat, kIo, kPermission, kMemoryBudget. On kNotFound and kCorrupt, here and in find(): build() anew
+  // from keys_of(rows/). The budget must outlive the catalog.
   static Result<Catalog> open(const std::string& path, const Uuid& store, MemoryBudget& budget);
   Catalog(Catalog&&) noexcept;
   ~Catalog();
 
   std::uint64_t applied_lsn() const;
   std::uint64_t size() const;
-  Result<std::optional<RowId>> find(std::string_view key) const;  // Errors: kCorrupt, kIo
+  // The first lookup compares the whole file with its checksums before LMDB sees it. Errors: kCorrupt, kIo,
+  // kMemoryBudget.
+  Result<std::optional<RowId>> find(std::string_view key) const;
+  Status verify() const;  // compares the whole file with its checksums, again if need be; errors as of find()
 
  private:
   struct Impl;
   explicit Catalog(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// The keys of these extents, in their order, for building a catalog anew. The extents must outlive the feed.
+Catalog::Feed keys_of(std::vector<const RowsExtent*> extents);
 
 }  // namespace vecstore

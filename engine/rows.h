@@ -66,7 +66,13 @@ class RowsExtent {
   const RowsLayout& layout() const;
   // `reads`, when given, grows by the pages read. Errors: kNotFound (outside the extent), kIo, kCorrupt.
   Result<StoredRow> read(RowId row, std::uint64_t* reads = nullptr) const;
-  Status verify(std::vector<Status>& damage) const;  // every page and every row
+  // The keys of `row` and of the rows after it that share its group, so that a pass over all keys reads each page once.
+  // The layout must have keys. Errors: as of read().
+  Status read_keys(RowId row, std::vector<std::string>& keys) const;
+  // Reads every page and every row. Appends what it finds to `damage`, one entry a page, at most kDamageMax in all;
+  // returns the first of it, or ok.
+  static constexpr std::size_t kDamageMax = 100;
+  Status verify(std::vector<Status>& damage) const;
 
  private:
   struct Impl;

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/rows.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/base/random.h"
+#include "engine/rows_format.h"
+#include "engine/text_lines.h"
+#include "tests/test_util.h"
+
+using namespace vecstore;
+
+namespace {
+
+constexpr FileIdentity kIdentity{{1, 2, 3, 4}, FileKind::kRows, 0};
+
+struct Extent {
+  RowsLayout layout;
+  std::uint64_t first = 0;
+  std::vector<StoredRow> rows;
+};
+
+std::string text_of(Random& random, std::size_t size) {
+  constexpr std::string_view kWords[] = {"page ", "vector ", "search ", "of the ", "disk, ", "{\"title\": "};
+  std::string text;
+  while (text.size() < size)
+    text += random.below(8) == 0 ? std::to_string(random.next()) : std::string(kWords[random.below(6)]);
+  text.resize(size);
+  return text;
+}
+
+// Keys of 0 … key_max bytes, documents of 0 … document_max, the largest and the empty one among them.
+Extent make_extent(std::uint64_t count, const RowsLayout& layout, std::size_t document_max, std::uint64_t seed = 1) {
+  Random random(seed);
+  Extent extent{layout, 1000, {}};
+  for (std::uint64_t i = 0; i < count; ++i) {
+    StoredRow row;
+    if (layout.keys) row.key = text_of(random, i % 7 == 0 ? 0 : i % 11 == 0 ? kKeyBytesMax : random.below(24));
+    if (layout.documents)
+      row.document = text_of(random, i % 5 == 0 ? 0 : i % 13 == 0 ? document_max : random.below(document_max / 4 + 1));
+    row.vector.resize(layout.vector_bytes);
+    for (std::byte& value : row.vector) value = static_cast<std::byte>(random.next());
+    extent.rows.push_back(std::move(row));
+  }
+  return extent;
+}
+
+Status write_extent(const std::string& path, const Extent& extent) {
+  MemoryBudget budget;
+  VECSTORE_ASSIGN(auto writer, RowsWriter::create(path, kIdentity, RowId{extent.first}, extent.layout, budget));
+  for (const StoredRow& row : extent.rows) VECSTORE_TRY(writer.append({row.key, row.document, row.vector}));
+  return writer.finish().has_value() ? Status::ok() : Status(Code::kIo, "finish failed");
+}
+
+bool same(const StoredRow& a, const StoredRow& b) {
+  return a.key == b.key && a.document == b.document && a.vector == b.vector;
+}
+
+void check_round_trip(const std::string& path, const Extent& extent) {
+  REQUIRE_OK(write_extent(path, extent));
+  const auto opened = RowsExtent::open(path, kIdentity);
+  REQUIRE_OK(opened);
+  BOOST_REQUIRE(opened->rows() == extent.rows.size());
+  BOOST_TEST(opened->first().value == extent.first);
+  for (std::uint64_t i = 0; i < extent.rows.size(); ++i) {
+    const auto row = opened->read(RowId{extent.first + i});
+    REQUIRE_OK(row);
+    BOOST_REQUIRE_MESSAGE(same(*row, extent.rows[i]), "row " << i << " of " << extent.rows.size());
+  }
+  for (const std::uint64_t outside : {extent.first - 1, extent.first + extent.rows.size(), ~std::uint64_t{0}})
+    BOOST_TEST((test::code_of(opened->read(RowId{outside})) == Code::kNotFound));
+  std::vector<Status> damage;
+  REQUIRE_OK(opened->verify(damage));
+  BOOST_TEST(damage.empty());
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(rows_come_back_as_they_were_put_for_every_layout_and_odd_count) {
+  const test::TemporaryDirectory directory;
+  int file = 0;
+  for (const bool keys : {false, true})
+    for (const bool documents : {false, true})
+      for (const std::uint32_t vector_bytes : {0u, 1u, 100u, 768u, 4100u, 16384u})
+        for (const std::uint64_t count : {0u, 1u, 15u, 16u, 17u, 203u})
+          check_round_trip(directory.path(std::to_string(file++)),
+                           make_extent(count, {keys, documents, vector_bytes}, 3000));
+}
+
+BOOST_AUTO_TEST_CASE(documents_up_to_the_limit_come_back) {
+  const test::TemporaryDirectory directory;
+  check_round_trip(directory.path("large"), make_extent(120, {true, true, 0}, kDocumentBytesMax));
+  Extent noise{{false, true, 0}, 0, {}};
+  Random random(3);
+  for (int i = 0; i < 20; ++i) {
+    std::string document(kDocumentBytesMax, ' ');
+    for (char& c : document) c = static_cast<char>(random.next());
+    noise.rows.push_back({"", document, {}});
+  }
+  noise.first = 5;
+  check_round_trip(directory.path("noise"), noise);
+}
+
+BOOST_AUTO_TEST_CASE(the_directory_spans_pages) {
+  const test::TemporaryDirectory directory;
+  check_round_trip(directory.path("many"), make_extent(20000, {true, true, 0}, 20));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_too_long_is_refused_naming_the_row_and_leaves_no_file) {
+  const test::TemporaryDirectory directory;
+  MemoryBudget budget;
+  {
+    auto writer = RowsWriter::create(directory.path("rows"), kIdentity, RowId{40}, {true, true, 0}, budget);
+    REQUIRE_OK(writer);
+    REQUIRE_OK(writer->append({"a", "b", {}}));
+    const std::string key(kKeyBytesMax + 1, 'k');
+    const std::string document(kDocumentBytesMax + 1, 'd');
+    for (const RowPayload& row : {RowPayload{key, "", {}}, RowPayload{"", document, {}}}) {
+      const Status refused = writer->append(row);
+      BOOST_TEST((refused.code() == Code::kInvalidInput));
+      BOOST_TEST((refused.detail() == Detail::kRow));
+      BOOST_TEST(refused.number() == 41u);
+    }
+  }
+  BOOST_TEST(std::filesystem::is_empty(directory.path()));
+  BOOST_TEST(budget.used_bytes() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(keys_come_in_groups_for_a_rebuild) {
+  const test::TemporaryDirectory directory;
+  const Extent extent = make_extent(203, {true, true, 100}, 300);
+  REQUIRE_OK(write_extent(directory.path("rows"), extent));
+  const auto opened = RowsExtent::open(directory.path("rows"), kIdentity);
+  REQUIRE_OK(opened);
+  std::vector<std::string> keys;
+  for (std::uint64_t i = 0; i < 203; ++i) {
+    REQUIRE_OK(opened->read_keys(RowId{1000 + i}, keys));
+    BOOST_REQUIRE(!keys.empty() && i + keys.size() <= 203);
+    for (std::size_t j = 0; j < keys.size(); ++j) BOOST_REQUIRE(keys[j] == extent.rows[i + j].key);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_flipped_bit_in_any_page_is_reported_with_its_page_and_never_read) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("rows");
+  const Extent extent = make_extent(300, {true, true, 100}, 2000);
+  REQUIRE_OK(write_extent(path, extent));
+  const auto good = test::read_file(path);
+  Random random(11);
+  for (std::size_t page = 0; page < good.size() / rows::kPageBytes; ++page) {
+    auto bad = good;
+    const std::size_t at = page * rows::kPageBytes + random.below(rows::kPageBytes);
+    bad[at] = static_cast<char>(bad[at] ^ (1 << random.below(8)));
+    test::write_file(path, bad);
+    const auto opened = RowsExtent::open(path, kIdentity);
+    if (page == 0) {
+      BOOST_TEST((test::code_of(opened) == Code::kCorrupt));
+      continue;
+    }
+    REQUIRE_OK(opened);
+    std::vector<Status> damage;
+    BOOST_TEST((opened->verify(damage).code() == Code::kCorrupt));
+    BOOST_REQUIRE(damage.size() == 1);
+    BOOST_TEST(damage[0].number() == page);
+    std::size_t lost = 0;
+    for (std::uint64_t i = 0; i < extent.rows.size(); ++i) {
+      const auto row = opened->read(RowId{extent.first + i});
+      if (row)
+        BOOST_REQUIRE(same(*row, extent.rows[i]));
+      else
+        BOOST_REQUIRE((row.error().code() == Code::kCorrupt && row.error().number() == page && ++lost != 0));
+    }
+    BOOST_TEST(lost != 0u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_truncated_extent_is_refused_or_reported) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("rows");
+  const Extent extent = make_extent(100, {true, true, 0}, 1000);
+  REQUIRE_OK(write_extent(path, extent));
+  const auto good = test::read_file(path);
+  for (std::size_t size = 0; size < good.size(); size += 512) {
+    test::write_file(path, {good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)});
+    const auto opened = RowsExtent::open(path, kIdentity);
+    if (!opened) continue;
+    std::vector<Status> damage;
+    BOOST_TEST(!opened->verify(damage).is_ok());
+    BOOST_TEST(!damage.empty());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(hostile_pages_with_true_checksums_are_memory_safe) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("rows");
+  const Extent extent = make_extent(120, {true, true, 24}, 1500);
+  REQUIRE_OK(write_extent(path, extent));
+  const auto good = test::read_file(path);
+  Random random(5);
+  std::size_t reported = 0;
+  for (int round = 0; round < 1500; ++round) {
+    auto bad = good;
+    const std::uint64_t page = 1 + random.below(good.size() / rows::kPageBytes - 1);
+    auto whole = std::as_writable_bytes(std::span(bad)).subspan(page * rows::kPageBytes, rows::kPageBytes);
+    // Tables and directories stand at the start of a page more often than not.
+    const std::size_t within = kPageChecksumBytes + random.below(round % 2 == 0 ? 64 : rows::kStreamPageBytes - 8);
+    const std::uint64_t value = round % 3 == 0 ? ~std::uint64_t{0} : random.next();
+    std::memcpy(whole.data() + within, &value, 1 + random.below(8));
+    seal_page(kIdentity, page, whole);
+    test::write_file(path, bad);
+    const auto opened = RowsExtent::open(path, kIdentity);
+    REQUIRE_OK(opened);
+    std::vector<Status> damage;
+    reported += opened->verify(damage).is_ok() ? 0 : 1;
+    for (std::uint64_t i = 0; i < extent.rows.size(); i += 3) {
+      const auto row = opened->read(RowId{extent.first + i});
+      BOOST_REQUIRE((row || row.error().code() == Code::kCorrupt));
+    }
+  }
+  BOOST_TEST(reported > 500u);
+}
+
+BOOST_AUTO_TEST_CASE(damage_is_capped) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("rows");
+  REQUIRE_OK(write_extent(path, make_extent(3000, {false, false, 200}, 0)));
+  auto bad = test::read_file(path);
+  for (std::size_t at = rows::kPageBytes + 100; at < bad.size(); at += rows::kPageBytes)
+    bad[at] = static_cast<char>(bad[at] ^ 1);
+  test::write_file(path, bad);
+  const auto opened = RowsExtent::open(path, kIdentity);
+  REQUIRE_OK(opened);
+  std::vector<Status> damage;
+  BOOST_TEST(!opened->verify(damage).is_ok());
+  BOOST_TEST(damage.size() == RowsExtent::kDamageMax);
+}
+
+BOOST_AUTO_TEST_CASE(a_small_row_costs_two_reads) {
+  const test::TemporaryDirectory directory;
+  for (const std::uint32_t vector_bytes : {0u, 128u, 768u}) {
+    const std::string path = directory.path(std::to_string(vector_bytes));
+    const Extent extent = make_extent(5000, {true, true, vector_bytes}, 150);
+    REQUIRE_OK(write_extent(path, extent));
+    const auto opened = RowsExtent::open(path, kIdentity);
+    REQUIRE_OK(opened);
+    std::uint64_t reads = 0;
+    for (std::uint64_t i = 0; i < extent.rows.size(); ++i) REQUIRE_OK(opened->read(RowId{extent.first + i}, &reads));
+    BOOST_TEST(static_cast<double>(reads) / 5000 < 2.25, vector_bytes << ": " << reads);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(real_documents_take_under_half_their_bytes_and_two_reads) {
+  const std::string texts = test::large_data("win384.base.text.jsonl.zst");
+  if (texts.empty()) {
+    BOOST_TEST_MESSAGE("SKIPPED: win384.base.text.jsonl.zst is not on this machine");
+    return;
+  }
+  const test::TemporaryDirectory directory;
+  MemoryBudget budget(std::uint64_t{16} << 20);
+  constexpr std::uint64_t kRows = 20000;
+  auto lines = TextLines::open(texts, budget);
+  REQUIRE_OK(lines);
+  auto writer = RowsWriter::create(directory.path("rows"), kIdentity, RowId{0}, {false, true, 0}, budget);
+  REQUIRE_OK(writer);
+  std::uint64_t raw = 0;
+  std::string_view line;
+  for (std::uint64_t i = 0; i < kRows; ++i) {
+    REQUIRE_OK(lines->expect_line(kRows, line));
+    REQUIRE_OK(writer->append({"", line, {}}));
+    raw += line.size();
+  }
+  const auto finished = writer->finish();
+  REQUIRE_OK(finished);
+  const auto opened = RowsExtent::open(directory.path("rows"), kIdentity);
+  REQUIRE_OK(opened);
+  std::uint64_t reads = 0;
+  for (std::uint64_t i = 0; i < kRows; i += 7) REQUIRE_OK(opened->read(RowId{i}, &reads));
+  const double reads_per_row = static_cast<double>(reads) / (kRows / 7 + 1);
+  BOOST_TEST_MESSAGE("raw " << raw / kRows << " B a row, stored " << finished->bytes / kRows << ", reads "
+                            << reads_per_row);
+  BOOST_TEST(finished->bytes * 2 < raw);
+  BOOST_TEST(reads_per_row < 2.6);
+}

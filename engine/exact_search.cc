@@ -90,8 +90,8 @@ class PreparedRows {
     const std::size_t source_bytes = element_bytes(source.dtype());
     const bool widens = source.dtype() == DType::kF16;
     VECSTORE_ASSIGN(prepared.rows_, Buffer<std::byte>::allocate(budget, values * (widens ? sizeof(float) : source_bytes)));
-    if (widens) VECSTORE_ASSIGN(prepared.halves_, Buffer<std::byte>::allocate(budget, values * source_bytes));
-    if (metric == Metric::kCosine) VECSTORE_ASSIGN(prepared.norms_, Buffer<double>::allocate(budget, rows));
+    VECSTORE_ASSIGN(prepared.halves_, Buffer<std::byte>::allocate(budget, widens ? values * source_bytes : 0));
+    VECSTORE_ASSIGN(prepared.norms_, Buffer<double>::allocate(budget, metric == Metric::kCosine ? rows : 0));
     return prepared;
   }
 

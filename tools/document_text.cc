@@ -43,7 +43,7 @@ std::string wrap_text(std::string_view text, std::size_t indent) {
   std::string out, line;
   std::size_t line_columns = 0;
   const auto end_line = [&] {
-    if (!line.empty()) out += std::string(indent, ' ') + line + "\n";
+    if (!line.empty()) out.append(indent, ' ').append(line).append(1, '\n');
     line.clear();
     line_columns = 0;
   };
@@ -80,7 +80,7 @@ std::string format_document(const std::string& document, std::size_t indent) {
     if (json.contains(name)) out += wrap_text(plain(json.at(name)), indent);
   for (const auto& [name, value] : json.items())
     if (std::find(read_first.begin(), read_first.end(), name) == read_first.end())
-      out += wrap_text(name + ": " + plain(value), indent);
+      out += wrap_text(std::string(name).append(": ").append(plain(value)), indent);
   return out;
 }
 

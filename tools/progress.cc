@@ -38,10 +38,10 @@ std::string describe_progress(std::string_view phase, std::uint64_t done, std::u
   const double percent = total == 0 ? 100.0 : 100.0 * static_cast<double>(done) / static_cast<double>(total);
   std::string line = fmt::format("{} {:.0f}% ({}/{})", phase, std::min(percent, 100.0), done, total);
   if (per_second > 0) {
-    line += " " + format_rate(per_second);
-    if (done < total) line += ", " + format_seconds(static_cast<double>(total - done) / per_second) + " left";
+    line += fmt::format(" {}", format_rate(per_second));
+    if (done < total) line += fmt::format(", {} left", format_seconds(static_cast<double>(total - done) / per_second));
   }
-  if (memory_bytes != 0) line += ", " + format_size(memory_bytes);
+  if (memory_bytes != 0) line += fmt::format(", {}", format_size(memory_bytes));
   return line;
 }
 

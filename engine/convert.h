@@ -15,9 +15,9 @@ namespace vecstore {
 
 struct ConvertOptions {
   std::uint64_t first_row = 0;
-  std::optional<std::uint64_t> count;  // rows; by default all that follow
+  std::optional<std::uint64_t> count = {};  // rows; by default all that follow
   bool overwrite = false;
-  std::function<void(std::uint64_t done, std::uint64_t total)> progress;  // rows
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};  // rows
 };
 
 struct ConvertReport {

@@ -45,7 +45,7 @@ std::string describe_progress(std::string_view phase, std::uint64_t done, std::u
   return line;
 }
 
-ProgressPrinter::ProgressPrinter(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
+ProgressPrinter::ProgressPrinter(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1), last_(Clock::now()) {}
 
 ProgressPrinter::~ProgressPrinter() { clear(); }
 
@@ -58,7 +58,7 @@ void ProgressPrinter::update(std::string_view phase, std::uint64_t done, std::ui
     phase_first_done_ = done;
   }
   const auto interval = terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(2000);
-  if (last_ != Clock::time_point() && now - last_ < interval) return;
+  if (now - last_ < interval) return;
   last_ = now;
   const double elapsed = std::chrono::duration<double>(now - phase_start_).count();
   const double rate = elapsed > 0.05 ? static_cast<double>(done - std::min(done, phase_first_done_)) / elapsed : 0.0;

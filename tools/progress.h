@@ -31,7 +31,7 @@ class ProgressPrinter {
   std::string phase_;
   std::uint64_t phase_first_done_ = 0;
   Clock::time_point phase_start_;
-  Clock::time_point last_;
+  Clock::time_point last_;  // drawn; at first the start, so that what ends at once shows nothing
 };
 
 // What one line says, without the bar: "graph 42% (126000/300000) 51.2k/s, 3 s left, 120.0 MiB".

@@ -28,9 +28,12 @@ float to_float(Element element, const std::byte* value) {
       std::memcpy(&half, value, sizeof half);
       return half_to_float(half);
     }
-    case Element::kU8: return static_cast<float>(static_cast<std::uint8_t>(*value));
-    case Element::kI8: return static_cast<float>(static_cast<std::int8_t>(*value));
-    case Element::kI32: break;
+    case Element::kU8:
+      return static_cast<float>(static_cast<std::uint8_t>(*value));
+    case Element::kI8:
+      return static_cast<float>(static_cast<std::int8_t>(*value));
+    case Element::kI32:
+      break;
   }
   return std::numeric_limits<float>::quiet_NaN();
 }
@@ -38,7 +41,9 @@ float to_float(Element element, const std::byte* value) {
 // False when `value` has no counterpart among the elements.
 bool from_float(Element element, float value, std::byte* out) {
   switch (element) {
-    case Element::kF32: std::memcpy(out, &value, sizeof value); return true;
+    case Element::kF32:
+      std::memcpy(out, &value, sizeof value);
+      return true;
     case Element::kF16: {
       const std::uint16_t half = float_to_half(value);
       std::memcpy(out, &half, sizeof half);
@@ -52,7 +57,8 @@ bool from_float(Element element, float value, std::byte* out) {
       if (!(value >= -128.0f && value <= 127.0f) || value != std::trunc(value)) return false;
       *out = static_cast<std::byte>(static_cast<std::int8_t>(value));
       return true;
-    case Element::kI32: break;
+    case Element::kI32:
+      break;
   }
   return false;
 }
@@ -83,8 +89,10 @@ struct Conversion {
       if (from.element == to.element) {
         std::memcpy(out_row, in_row, static_cast<std::size_t>(from.row_bytes()));
       } else if (!convert_row(from.element, to.element, in_row, out_row, from.dim)) {
-        return Status(Code::kInvalidInput, "the row holds a value that the output's element type cannot; choose a wider type")
-            .about(file.path() + " (" + std::string(name_of(from.element)) + " to " + std::string(name_of(to.element)) + ")")
+        return Status(Code::kInvalidInput,
+                      "the row holds a value that the output's element type cannot; choose a wider type")
+            .about(file.path() + " (" + std::string(name_of(from.element)) + " to " + std::string(name_of(to.element)) +
+                   ")")
             .at(Detail::kRow, first_row + first + i);
       }
     }
@@ -108,11 +116,14 @@ Result<Conversion> plan(const InputFile& file, const std::string& to, const Conv
   output.dim = from.dim;
   output.row_prefix_bytes = to_kind.family == FileFamily::kVecs ? sizeof(std::uint32_t) : 0;
   if (from.element != output.element && (from.element == Element::kI32 || output.element == Element::kI32))
-    return Status(Code::kUnsupported, "32-bit integers are neighbour lists; they go between .ivecs, .ibin and .npy only").about(to);
+    return Status(Code::kUnsupported,
+                  "32-bit integers are neighbour lists; they go between .ivecs, .ibin and .npy only")
+        .about(to);
   if (to_kind.family == FileFamily::kBin && output.rows > std::numeric_limits<std::uint32_t>::max())
     return Status(Code::kUnsupported, "this layout counts its rows in 32 bits; write .fvecs, .bvecs or .npy").about(to);
   if (to_kind.family == FileFamily::kVecs && output.rows == 0)
-    return Status(Code::kUnsupported, "this layout cannot hold zero rows, because each row brings the dimension").about(to);
+    return Status(Code::kUnsupported, "this layout cannot hold zero rows, because each row brings the dimension")
+        .about(to);
   return conversion;
 }
 
@@ -130,8 +141,10 @@ Result<ConvertReport> convert_vectors(const std::string& from, const std::string
   const std::uint64_t widest = std::max(conversion.from.stride_bytes(), layout.stride_bytes());
   const std::uint64_t chunk_rows = std::max<std::uint64_t>(1, std::min(layout.rows, kChunkBytes / widest));
   MemoryBudget budget;
-  VECSTORE_ASSIGN(auto in, Buffer<std::byte>::allocate(budget, static_cast<std::size_t>(chunk_rows * conversion.from.row_bytes())));
-  VECSTORE_ASSIGN(auto out, Buffer<std::byte>::allocate(budget, static_cast<std::size_t>(chunk_rows * layout.stride_bytes())));
+  VECSTORE_ASSIGN(
+      auto in, Buffer<std::byte>::allocate(budget, static_cast<std::size_t>(chunk_rows * conversion.from.row_bytes())));
+  VECSTORE_ASSIGN(auto out,
+                  Buffer<std::byte>::allocate(budget, static_cast<std::size_t>(chunk_rows * layout.stride_bytes())));
   for (std::uint64_t done = 0; done < layout.rows; done += chunk_rows) {
     const std::uint64_t rows = std::min(chunk_rows, layout.rows - done);
     VECSTORE_TRY(read_rows(file, conversion.from, options.first_row + done, rows, in.data()));
@@ -140,7 +153,8 @@ Result<ConvertReport> convert_vectors(const std::string& from, const std::string
     if (options.progress) options.progress(done + rows, layout.rows);
   }
   VECSTORE_TRY(output.commit());
-  return ConvertReport{layout.rows, layout.dim, std::string(name_of(conversion.from.element)), std::string(name_of(layout.element))};
+  return ConvertReport{layout.rows, layout.dim, std::string(name_of(conversion.from.element)),
+                       std::string(name_of(layout.element))};
 }
 
 }  // namespace vecstore

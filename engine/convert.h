@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Vector files from one layout into another: fvecs, bvecs, ivecs, fbin, f16bin, u8bin, i8bin, ibin, npy, each told by the
-// ending of its name. Needs only the standard library.
+// Vector files from one layout into another: fvecs, bvecs, ivecs, fbin, f16bin, u8bin, i8bin, ibin, npy, each told by
+// the ending of its name. Needs only the standard library.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ struct ConvertReport {
 // The output appears whole or not at all. Thread-safe for different outputs.
 // Errors: kNotFound, kPermission, kExists, kInvalidArgument (rows past the end), kInvalidInput naming the row,
 // kUnsupported, kNoSpace, kIo.
-Result<ConvertReport> convert_vectors(const std::string& from, const std::string& to, const ConvertOptions& options = {});
+Result<ConvertReport> convert_vectors(const std::string& from, const std::string& to,
+                                      const ConvertOptions& options = {});
 
 }  // namespace vecstore

@@ -41,7 +41,9 @@ static_assert(std::uint64_t{kDimMax} * 255 * 255 < (std::uint64_t{1} << 31));
 struct FloatOps {
   using Element = float;
   using Raw = float;
-  static void dot(const float* q, const Rows& rows, std::size_t dim, float* out) { kernels().dot_f32(q, rows, dim, out); }
+  static void dot(const float* q, const Rows& rows, std::size_t dim, float* out) {
+    kernels().dot_f32(q, rows, dim, out);
+  }
   static void l2(const float* q, const Rows& rows, std::size_t dim, float* out) { kernels().l2_f32(q, rows, dim, out); }
 };
 struct U8Ops {
@@ -84,12 +86,14 @@ double dot_in_double(const T* a, const T* b, std::size_t dim) {
 // Rows of a source as the kernels take them: validated, f16 widened to f32, norms beside them under cosine.
 class PreparedRows {
  public:
-  static Result<PreparedRows> allocate(MemoryBudget& budget, const VectorSource& source, Metric metric, std::uint64_t rows) {
+  static Result<PreparedRows> allocate(MemoryBudget& budget, const VectorSource& source, Metric metric,
+                                       std::uint64_t rows) {
     PreparedRows prepared(source, metric);
     const std::size_t values = static_cast<std::size_t>(rows) * source.dim();
     const std::size_t source_bytes = element_bytes(source.dtype());
     const bool widens = source.dtype() == DType::kF16;
-    VECSTORE_ASSIGN(prepared.rows_, Buffer<std::byte>::allocate(budget, values * (widens ? sizeof(float) : source_bytes)));
+    VECSTORE_ASSIGN(prepared.rows_,
+                    Buffer<std::byte>::allocate(budget, values * (widens ? sizeof(float) : source_bytes)));
     VECSTORE_ASSIGN(prepared.halves_, Buffer<std::byte>::allocate(budget, widens ? values * source_bytes : 0));
     VECSTORE_ASSIGN(prepared.norms_, Buffer<double>::allocate(budget, metric == Metric::kCosine ? rows : 0));
     return prepared;
@@ -135,9 +139,12 @@ class PreparedRows {
   double norm_of(std::size_t i) const {
     const std::size_t dim = source_->dim();
     switch (source_->dtype()) {
-      case DType::kU8: return std::sqrt(dot_in_double(row<std::uint8_t>(i), row<std::uint8_t>(i), dim));
-      case DType::kI8: return std::sqrt(dot_in_double(row<std::int8_t>(i), row<std::int8_t>(i), dim));
-      default: return std::sqrt(dot_in_double(row<float>(i), row<float>(i), dim));
+      case DType::kU8:
+        return std::sqrt(dot_in_double(row<std::uint8_t>(i), row<std::uint8_t>(i), dim));
+      case DType::kI8:
+        return std::sqrt(dot_in_double(row<std::int8_t>(i), row<std::int8_t>(i), dim));
+      default:
+        return std::sqrt(dot_in_double(row<float>(i), row<float>(i), dim));
     }
   }
 
@@ -233,7 +240,8 @@ class GroupSearch {
     if constexpr (kKeyIsExact) return static_cast<double>(key);
     const Element* q = queries_.row<Element>(query);
     const Element* x = base.row<Element>(row);
-    if constexpr (metric == Metric::kL2) return sum_of(q, x, dim_, [](double a, double b) { return (a - b) * (a - b); });
+    if constexpr (metric == Metric::kL2)
+      return sum_of(q, x, dim_, [](double a, double b) { return (a - b) * (a - b); });
     const double dot = dot_in_double(q, x, dim_);
     if constexpr (metric == Metric::kInnerProduct) return -dot;
     return std::clamp(1.0 - dot / (queries_.norm(query) * base.norm(row)), 0.0, 2.0);
@@ -263,9 +271,12 @@ class GroupSearch {
 
 template <typename Ops, Metric metric>
 Status search_all(Executor& executor, const VectorSource& base, const VectorSource& queries, ExactNeighbours& out) {
-  const std::uint64_t query_bytes = queries.dim() * sizeof(float) + std::uint64_t{2} * (out.k + kFilterSlack) * sizeof(Candidate);
-  const std::uint64_t group_rows = std::clamp<std::uint64_t>(kGroupBytes / query_bytes, 1, std::max<std::uint64_t>(1, out.queries));
-  const std::uint64_t block_rows = std::max<std::uint64_t>(1, kBlockBytes / (base.dim() * sizeof(typename Ops::Element)));
+  const std::uint64_t query_bytes =
+      queries.dim() * sizeof(float) + std::uint64_t{2} * (out.k + kFilterSlack) * sizeof(Candidate);
+  const std::uint64_t group_rows =
+      std::clamp<std::uint64_t>(kGroupBytes / query_bytes, 1, std::max<std::uint64_t>(1, out.queries));
+  const std::uint64_t block_rows =
+      std::max<std::uint64_t>(1, kBlockBytes / (base.dim() * sizeof(typename Ops::Element)));
   MemoryBudget budget;
   VECSTORE_ASSIGN(auto block, PreparedRows::allocate(budget, base, metric, std::min(block_rows, base.rows())));
   VECSTORE_ASSIGN(auto group, PreparedRows::allocate(budget, queries, metric, group_rows));
@@ -283,11 +294,15 @@ Status search_all(Executor& executor, const VectorSource& base, const VectorSour
 }
 
 template <typename Ops>
-Status search_by(Metric metric, Executor& executor, const VectorSource& base, const VectorSource& queries, ExactNeighbours& out) {
+Status search_by(Metric metric, Executor& executor, const VectorSource& base, const VectorSource& queries,
+                 ExactNeighbours& out) {
   switch (metric) {
-    case Metric::kL2: return search_all<Ops, Metric::kL2>(executor, base, queries, out);
-    case Metric::kInnerProduct: return search_all<Ops, Metric::kInnerProduct>(executor, base, queries, out);
-    case Metric::kCosine: return search_all<Ops, Metric::kCosine>(executor, base, queries, out);
+    case Metric::kL2:
+      return search_all<Ops, Metric::kL2>(executor, base, queries, out);
+    case Metric::kInnerProduct:
+      return search_all<Ops, Metric::kInnerProduct>(executor, base, queries, out);
+    case Metric::kCosine:
+      return search_all<Ops, Metric::kCosine>(executor, base, queries, out);
   }
   return Status(Code::kInvalidArgument, "unknown metric");
 }
@@ -307,7 +322,8 @@ Status check_arguments(const VectorSource& base, const VectorSource& queries, st
         .about(queries.name() + " (" + std::string(name_of(queries.dtype())) + ", base " +
                std::string(name_of(base.dtype())) + ")");
   if (base.rows() > kRowsMax)
-    return Status(Code::kInvalidInput, "more rows than 32-bit row numbers can name; cut the file with convert").about(base.name());
+    return Status(Code::kInvalidInput, "more rows than 32-bit row numbers can name; cut the file with convert")
+        .about(base.name());
   if (queries.rows() > kQueriesMax)
     return Status(Code::kInvalidInput, "more than 16777216 queries; cut the file with convert").about(queries.name());
   return {};
@@ -315,8 +331,8 @@ Status check_arguments(const VectorSource& base, const VectorSource& queries, st
 
 }  // namespace
 
-Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k, Metric metric,
-                                     std::uint32_t threads) {
+Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k,
+                                     Metric metric, std::uint32_t threads) {
   VECSTORE_TRY(check_arguments(base, queries, k));
   ExactNeighbours out;
   out.queries = static_cast<std::uint32_t>(queries.rows());
@@ -326,9 +342,15 @@ Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSourc
   const auto executor = make_executor(threads);
   switch (base.dtype()) {
     case DType::kF32:
-    case DType::kF16: VECSTORE_TRY(search_by<FloatOps>(metric, *executor, base, queries, out)); break;
-    case DType::kU8: VECSTORE_TRY(search_by<U8Ops>(metric, *executor, base, queries, out)); break;
-    case DType::kI8: VECSTORE_TRY(search_by<I8Ops>(metric, *executor, base, queries, out)); break;
+    case DType::kF16:
+      VECSTORE_TRY(search_by<FloatOps>(metric, *executor, base, queries, out));
+      break;
+    case DType::kU8:
+      VECSTORE_TRY(search_by<U8Ops>(metric, *executor, base, queries, out));
+      break;
+    case DType::kI8:
+      VECSTORE_TRY(search_by<I8Ops>(metric, *executor, base, queries, out));
+      break;
   }
   return out;
 }

@@ -16,7 +16,8 @@ Result<InputFile> InputFile::open(const std::string& path) {
   file.path_ = path;
   // O_NONBLOCK: a named pipe must be refused below, not waited for here.
   file.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file.fd_ < 0) return errno_status(errno, "cannot open the file; check its name and your permission to read it", path);
+  if (file.fd_ < 0)
+    return errno_status(errno, "cannot open the file; check its name and your permission to read it", path);
   struct stat about = {};
   if (::fstat(file.fd_, &about) != 0) return errno_status(errno, "cannot find out the size of the file", path);
   if (!S_ISREG(about.st_mode))

@@ -66,9 +66,10 @@ Result<ExactNeighbours> read_neighbours(const std::string& path) {
   const std::uint64_t held_bytes = file.size_bytes() - kHeaderBytes;
   if (held_bytes % 8 != 0 || held_bytes / 8 != cells) {
     const bool ids_only = held_bytes % 4 == 0 && held_bytes / 4 == cells;
-    return Status(Code::kInvalidInput, ids_only ? "the file ends here: ids without distances; compute it with groundtruth"
-                                                : "the file ends here, which does not fit its header; compute it again "
-                                                  "with groundtruth")
+    return Status(Code::kInvalidInput, ids_only
+                                           ? "the file ends here: ids without distances; compute it with groundtruth"
+                                           : "the file ends here, which does not fit its header; compute it again "
+                                             "with groundtruth")
         .about(path + " (header: " + std::to_string(neighbours.queries) + " x " + std::to_string(neighbours.k) + ")")
         .at(Detail::kOffset, file.size_bytes());
   }
@@ -83,7 +84,8 @@ Result<double> recall_at(const ExactNeighbours& found, const ExactNeighbours& tr
   if (k == 0 || found.queries == 0)
     return Status(Code::kInvalidArgument, "recall needs k of at least 1 and at least one query");
   if (truth.queries < found.queries || truth.k < k)
-    return Status(Code::kInvalidArgument, "the ground truth has fewer queries or fewer neighbours a query than were searched")
+    return Status(Code::kInvalidArgument,
+                  "the ground truth has fewer queries or fewer neighbours a query than were searched")
         .about("ground truth " + std::to_string(truth.queries) + " x " + std::to_string(truth.k) + ", searched " +
                std::to_string(found.queries) + " x " + std::to_string(k));
   double sum = 0;

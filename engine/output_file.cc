@@ -78,9 +78,10 @@ Status OutputFile::write(const void* data, std::size_t bytes) {
 Status OutputFile::commit() {
   if (::fsync(fd_) != 0) return errno_status(errno, "syncing failed; nothing was put under the name", path_);
   // Two processes may both have found the name free, so the decision is made by the rename itself where it can be.
-  int failed = ::renameat2(AT_FDCWD, partial_path_.c_str(), AT_FDCWD, path_.c_str(), overwrite_ ? 0u : RENAME_NOREPLACE) == 0
-                   ? 0
-                   : errno;
+  int failed =
+      ::renameat2(AT_FDCWD, partial_path_.c_str(), AT_FDCWD, path_.c_str(), overwrite_ ? 0u : RENAME_NOREPLACE) == 0
+          ? 0
+          : errno;
   if (!overwrite_ && (failed == EINVAL || failed == ENOSYS))
     failed = ::rename(partial_path_.c_str(), path_.c_str()) == 0 ? 0 : errno;
   if (failed == EEXIST) return exists(path_);

@@ -14,6 +14,7 @@
 #include <vector>
 #else
 #include <tbb/blocked_range.h>
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
 #include <tbb/task_arena.h>
@@ -139,6 +140,10 @@ using PoolExecutor = TbbExecutor;
 std::unique_ptr<Executor> make_executor(unsigned threads) {
   const unsigned count = resolve_thread_count(threads);
   if (count == 1) return std::make_unique<SerialExecutor>();
+#ifndef VECSTORE_THREADS_STD
+  // More threads than processors are a caller's choice, about which TBB would otherwise warn on stderr.
+  static const tbb::global_control as_asked(tbb::global_control::max_allowed_parallelism, kThreadsMax);
+#endif
   return std::make_unique<PoolExecutor>(count);
 }
 

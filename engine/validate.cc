@@ -27,10 +27,13 @@ RowFacts facts_of(const std::byte* row, std::size_t dim, Bits exponent, Bits mag
 RowFacts facts_of_row(const VectorView& vectors, std::uint64_t row) {
   const std::byte* data = vectors.row(row);
   switch (vectors.dtype) {
-    case DType::kF32: return facts_of<std::uint32_t>(data, vectors.dim, 0x7F800000u, 0x7FFFFFFFu);
-    case DType::kF16: return facts_of<std::uint16_t>(data, vectors.dim, 0x7C00u, 0x7FFFu);
+    case DType::kF32:
+      return facts_of<std::uint32_t>(data, vectors.dim, 0x7F800000u, 0x7FFFFFFFu);
+    case DType::kF16:
+      return facts_of<std::uint16_t>(data, vectors.dim, 0x7C00u, 0x7FFFu);
     case DType::kU8:
-    case DType::kI8: return {true, facts_of<std::uint8_t>(data, vectors.dim, 0xFFu, 0xFFu).zero};
+    case DType::kI8:
+      return {true, facts_of<std::uint8_t>(data, vectors.dim, 0xFFu, 0xFFu).zero};
   }
   return {};
 }
@@ -47,7 +50,8 @@ Status check_vectors(const VectorView& vectors, Metric metric, std::string_view 
           .about(subject)
           .at(Detail::kRow, first_row + row);
     if (facts.zero && metric == Metric::kCosine)
-      return Status(Code::kInvalidInput, "the vector is zero and has no direction; remove it or use the metric l2 or ip")
+      return Status(Code::kInvalidInput,
+                    "the vector is zero and has no direction; remove it or use the metric l2 or ip")
           .about(subject)
           .at(Detail::kRow, first_row + row);
   }

@@ -57,7 +57,8 @@ Result<VectorLayout> read_npy_layout(const InputFile& file);
 
 // Rows [first, first + count), without prefixes, into `out`. Errors: kIo; kInvalidInput when a row's own dimension
 // differs, with the row. `first + count` ≤ layout.rows is the caller's duty.
-Status read_rows(const InputFile& file, const VectorLayout& layout, std::uint64_t first, std::uint64_t count, void* out);
+Status read_rows(const InputFile& file, const VectorLayout& layout, std::uint64_t first, std::uint64_t count,
+                 void* out);
 
 // Errors: kInvalidInput (0), kUnsupported (> kDimMax), naming the file and the offset of the field.
 Status check_dim(const InputFile& file, std::uint64_t dim, std::uint64_t offset);

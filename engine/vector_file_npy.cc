@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// npy 1.0 to 3.0 (numpy.lib.format): "\x93NUMPY", u8 major, u8 minor, u16 (from 2.0 on: u32) header length, then a Python
-// dictionary of 'descr', 'fortran_order' and 'shape', then the array. The dictionary is read by a scanner of just what
-// NumPy writes; nothing is evaluated and nothing is allocated by a number of the file.
+// npy 1.0 to 3.0 (numpy.lib.format): "\x93NUMPY", u8 major, u8 minor, u16 (from 2.0 on: u32) header length, then a
+// Python dictionary of 'descr', 'fortran_order' and 'shape', then the array. The dictionary is read by a scanner of
+// just what NumPy writes; nothing is evaluated and nothing is allocated by a number of the file.
 #include <array>
 #include <cstring>
 #include <vector>
@@ -196,7 +196,8 @@ std::string make_header(FileFamily family, Element element, std::uint64_t rows, 
   } else {
     constexpr std::array<std::string_view, 5> kDescr = {"<f4", "<f2", "|u1", "|i1", "<i4"};
     std::string text = "{'descr': '" + std::string(kDescr[static_cast<std::size_t>(element)]) +
-                       "', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " + std::to_string(dim) + "), }";
+                       "', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " + std::to_string(dim) +
+                       "), }";
     // NumPy aligns the array to 64 bytes by spaces, and ends the header with a newline.
     constexpr std::size_t kBefore = 10;
     const std::size_t padded = (kBefore + text.size() + 1 + 63) / 64 * 64 - kBefore;

@@ -21,8 +21,9 @@ Result<VectorLayout> read_vecs_layout(const InputFile& file, Element element) {
   layout.rows = file.size_bytes() / layout.stride_bytes();
   if (file.size_bytes() % layout.stride_bytes() != 0)
     return Status(Code::kInvalidInput, "the file ends here, inside a row; it was cut, or its rows differ in dimension")
-        .about(file.path() + " (row " + std::to_string(layout.rows) + " of dimension " + std::to_string(layout.dim) + " " +
-               std::string(name_of(element)) + " would end at " + std::to_string(layout.offset_of(layout.rows + 1)) + ")")
+        .about(file.path() + " (row " + std::to_string(layout.rows) + " of dimension " + std::to_string(layout.dim) +
+               " " + std::string(name_of(element)) + " would end at " +
+               std::to_string(layout.offset_of(layout.rows + 1)) + ")")
         .at(Detail::kOffset, file.size_bytes());
   // Rows of different dimensions are found where they are read; the last one tells most such files at once.
   std::uint32_t last_dim = 0;

@@ -54,8 +54,9 @@ Status print_summary(const BuildCommandOptions& options, const BuildPrediction& 
                 {"prediction", to_json(prediction)}});
     return {};
   }
-  fmt::print("built {}: {} rows in {:.1f} s, memory {}, disk {}, {:.1f} bytes of memory a row when searched\n", options.output,
-             info.rows, seconds, format_size(rss_bytes), format_size(info.disk_bytes), info.ram_bytes_per_row);
+  fmt::print("built {}: {} rows in {:.1f} s, memory {}, disk {}, {:.1f} bytes of memory a row when searched\n",
+             options.output, info.rows, seconds, format_size(rss_bytes), format_size(info.disk_bytes),
+             info.ram_bytes_per_row);
   return {};
 }
 
@@ -74,7 +75,9 @@ Status run_build(BuildCommandOptions& options) {
     return {};
   }
   ProgressPrinter progress(options.quiet);
-  options.build.progress = [&](const Progress& at) { progress.update(name_of(at.phase), at.done, at.total, at.memory_bytes); };
+  options.build.progress = [&](const Progress& at) {
+    progress.update(name_of(at.phase), at.done, at.total, at.memory_bytes);
+  };
   const auto start = std::chrono::steady_clock::now();
   VECSTORE_TRY(Store::build(options.output, *input, options.build));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -87,7 +90,8 @@ void add_form_options(CLI::App& command, BuildOptions& build) {
     if (text != "opq" && text != "pq") throw CLI::ValidationError("--codec", "'" + text + "' is none of opq, pq");
     build.codec = text == "opq" ? Codec::kOpq : Codec::kPq;
   };
-  command.add_option_function<std::string>("--codec", parse_codec, "codes kept in memory (default opq)")->type_name("opq|pq");
+  command.add_option_function<std::string>("--codec", parse_codec, "codes kept in memory (default opq)")
+      ->type_name("opq|pq");
   command.add_option("--code-bytes", build.code_bytes, "bytes a code (default: from --search-ram)");
   const auto parse_page = [&build](const std::string& text) {
     const auto size = parse_size(text);
@@ -95,7 +99,9 @@ void add_form_options(CLI::App& command, BuildOptions& build) {
       throw CLI::ValidationError("--page-size", "'" + text + "' is none of 4096, 8192, 16384");
     build.page_bytes = static_cast<std::uint32_t>(*size);
   };
-  command.add_option_function<std::string>("--page-size", parse_page, "bytes a page: 4096, 8192, 16384 (default: by record)")
+  command
+      .add_option_function<std::string>("--page-size", parse_page,
+                                        "bytes a page: 4096, 8192, 16384 (default: by record)")
       ->type_name("SIZE");
   command.add_option("--max-degree", build.max_degree, "edges a row, at most (default: by dimension)");
   command.add_option("--build-list", build.build_list, "list length of the construction (default: by degree)");
@@ -118,7 +124,8 @@ Command add_build(CLI::App& app) {
   command->add_option("--keys", build.keys_path, "file of keys, one a line, in the order of the vectors");
   command->add_option("--documents", build.documents_path, "file of documents, one a line, plain or .zst");
   add_form_options(*command, build);
-  command->add_option("--calibration-queries", options->calibration_queries, "queries to calibrate on (default: rows held out)");
+  command->add_option("--calibration-queries", options->calibration_queries,
+                      "queries to calibrate on (default: rows held out)");
   command->add_flag("--no-calibration", options->no_calibration, "leave recall targets uncalibrated");
   command->add_flag("--overwrite", build.overwrite, "replace an index that is there");
   command->add_flag("--dry-run", options->dry_run, "print what the build would take, and stop");

@@ -45,7 +45,8 @@ void add_open_options(CLI::App& app, OpenOptions& options) {
     options.cache_fraction = size->fraction;
     options.cache_bytes = size->bytes;
   };
-  app.add_option_function<std::string>("--cache", parse_cache, "page cache: 0, 10% of the pages, 64MiB (default: what --ram leaves)")
+  app.add_option_function<std::string>("--cache", parse_cache,
+                                       "page cache: 0, 10% of the pages, 64MiB (default: what --ram leaves)")
       ->type_name("SIZE|PERCENT");
   const auto parse_backend = [&options](const std::string& text) {
     if (text == "io_uring") {

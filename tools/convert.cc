@@ -38,7 +38,8 @@ Status run_convert(ConvertCommandOptions& options) {
 Command add_convert(CLI::App& app) {
   const auto options = std::make_shared<ConvertCommandOptions>();
   CLI::App* command = app.add_subcommand(
-      "convert", "write a vector file in another layout: fvecs bvecs ivecs fbin f16bin u8bin i8bin ibin npy, by the ending");
+      "convert",
+      "write a vector file in another layout: fvecs bvecs ivecs fbin f16bin u8bin i8bin ibin npy, by the ending");
   command->add_option("input", options->from, "file to read")->required();
   command->add_option("output", options->to, "file to write")->required();
   command->add_option("--first-row", options->convert.first_row, "first row taken (default 0)");

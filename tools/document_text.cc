@@ -12,7 +12,8 @@ namespace {
 bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0u) == 0x80u; }
 
 std::size_t columns_of(std::string_view word) {
-  return static_cast<std::size_t>(std::count_if(word.begin(), word.end(), [](char c) { return !continues_character(c); }));
+  return static_cast<std::size_t>(
+      std::count_if(word.begin(), word.end(), [](char c) { return !continues_character(c); }));
 }
 
 // The longest start of `word` of at most `columns` characters, never cutting inside one.

@@ -18,12 +18,18 @@ enum ExitCode : int {
 
 constexpr ExitCode exit_code_of(Code code) {
   switch (code) {
-    case Code::kOk: return kExitOk;
-    case Code::kInvalidArgument: return kExitUsage;
-    case Code::kCorrupt: return kExitDamaged;
-    case Code::kBusy: return kExitBusy;
-    case Code::kNewerFormat: return kExitNewerFormat;
-    default: return kExitFailure;
+    case Code::kOk:
+      return kExitOk;
+    case Code::kInvalidArgument:
+      return kExitUsage;
+    case Code::kCorrupt:
+      return kExitDamaged;
+    case Code::kBusy:
+      return kExitBusy;
+    case Code::kNewerFormat:
+      return kExitNewerFormat;
+    default:
+      return kExitFailure;
   }
 }
 

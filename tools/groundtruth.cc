@@ -21,11 +21,13 @@ struct GroundtruthOptions {
 Status run_groundtruth(const GroundtruthOptions& options) {
   std::error_code unknown;
   if (!options.overwrite && std::filesystem::exists(options.output, unknown))
-    return Status(Code::kExists, "the file is there already; choose another name or give --overwrite").about(options.output);
+    return Status(Code::kExists, "the file is there already; choose another name or give --overwrite")
+        .about(options.output);
   VECSTORE_ASSIGN(const auto base, open_vector_file(options.base));
   VECSTORE_ASSIGN(const auto queries, open_vector_file(options.queries));
   const auto start = std::chrono::steady_clock::now();
-  VECSTORE_ASSIGN(const ExactNeighbours truth, exact_search(*base, *queries, options.k, options.metric, options.threads));
+  VECSTORE_ASSIGN(const ExactNeighbours truth,
+                  exact_search(*base, *queries, options.k, options.metric, options.threads));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   VECSTORE_TRY(write_neighbours(options.output, truth));
   if (options.json) {
@@ -37,8 +39,8 @@ Status run_groundtruth(const GroundtruthOptions& options) {
                 {"seconds", seconds},
                 {"rss_peak_bytes", rss_peak_bytes()}});
   } else {
-    fmt::print("{}: {} exact neighbours of {} queries among {} rows ({}), {:.1f} s\n", options.output, truth.k, truth.queries,
-               base->rows(), name_of(options.metric), seconds);
+    fmt::print("{}: {} exact neighbours of {} queries among {} rows ({}), {:.1f} s\n", options.output, truth.k,
+               truth.queries, base->rows(), name_of(options.metric), seconds);
   }
   return {};
 }

@@ -58,26 +58,33 @@ Json to_json(const StoreInfo& info) {
 void print_info(const std::string& path, const StoreInfo& info) {
   Table table;
   table.add("index", path);
-  table.add("vectors", fmt::format("{} x {} {}, metric {}", info.rows, info.dim, name_of(info.dtype), name_of(info.metric)));
-  table.add("format", fmt::format("version {}.{}, generation {}", info.format_major, info.format_minor, info.generation));
+  table.add("vectors",
+            fmt::format("{} x {} {}, metric {}", info.rows, info.dim, name_of(info.dtype), name_of(info.metric)));
+  table.add("format",
+            fmt::format("version {}.{}, generation {}", info.format_major, info.format_minor, info.generation));
   table.add("uuid", info.uuid);
   table.add("disk", format_size(info.disk_bytes));
   table.add("pages", fmt::format("{} of {} bytes, {} rows each, {:.1f}% filled", info.pages, info.page_bytes,
                                  info.rows_per_page, 100 * info.page_fill));
   table.add("degree", fmt::format("{:.1f} in the mean, {} at most; {:.2f}% of the edges dropped to fit a page",
                                   info.mean_degree, info.max_degree, 100 * info.edges_dropped));
-  table.add("codes", fmt::format("{}, {} bytes a row, mean squared error {:.6g}", info.codec, info.code_bytes, info.code_error));
-  table.add("memory", fmt::format("{:.1f} bytes a row = {}, and {} fixed", info.ram_bytes_per_row,
-                                  format_size(static_cast<std::uint64_t>(info.ram_bytes_per_row * static_cast<double>(info.rows))),
-                                  format_size(info.fixed_ram_bytes)));
-  table.add("beside the vectors", fmt::format("keys {}, documents {}, original vectors {}", info.has_keys ? "yes" : "no",
-                                              info.has_documents ? "yes" : "no", info.has_originals ? "yes" : "no"));
+  table.add("codes",
+            fmt::format("{}, {} bytes a row, mean squared error {:.6g}", info.codec, info.code_bytes, info.code_error));
+  table.add(
+      "memory",
+      fmt::format("{:.1f} bytes a row = {}, and {} fixed", info.ram_bytes_per_row,
+                  format_size(static_cast<std::uint64_t>(info.ram_bytes_per_row * static_cast<double>(info.rows))),
+                  format_size(info.fixed_ram_bytes)));
+  table.add("beside the vectors",
+            fmt::format("keys {}, documents {}, original vectors {}", info.has_keys ? "yes" : "no",
+                        info.has_documents ? "yes" : "no", info.has_originals ? "yes" : "no"));
   table.add("backend", info.backend + (info.backend_fallback.empty() ? "" : " (" + info.backend_fallback + ")"));
-  table.add("calibrated on", info.calibrated_on == "self" ? "self: rows of the index, which may overstate recall"
-                                                          : info.calibrated_on);
+  table.add("calibrated on",
+            info.calibrated_on == "self" ? "self: rows of the index, which may overstate recall" : info.calibrated_on);
   table.print();
   if (info.calibration.empty()) return;
-  fmt::print("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound", "reads/query");
+  fmt::print("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound",
+             "reads/query");
   for (const CalibrationPoint& point : info.calibration)
     fmt::print("{:>5} {:>7.3f} {:>7.4f} {:>6} {:>7} {:>6.2f} {:>12.2f}\n", point.k, point.recall_target, point.recall,
                point.search_list, point.blocks, point.bound, point.reads_per_query);

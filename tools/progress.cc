@@ -45,11 +45,13 @@ std::string describe_progress(std::string_view phase, std::uint64_t done, std::u
   return line;
 }
 
-ProgressPrinter::ProgressPrinter(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1), last_(Clock::now()) {}
+ProgressPrinter::ProgressPrinter(bool quiet)
+    : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1), last_(Clock::now()) {}
 
 ProgressPrinter::~ProgressPrinter() { clear(); }
 
-void ProgressPrinter::update(std::string_view phase, std::uint64_t done, std::uint64_t total, std::uint64_t memory_bytes) {
+void ProgressPrinter::update(std::string_view phase, std::uint64_t done, std::uint64_t total,
+                             std::uint64_t memory_bytes) {
   if (quiet_) return;
   const Clock::time_point now = Clock::now();
   if (phase != phase_) {

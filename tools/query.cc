@@ -33,7 +33,8 @@ Result<std::string> read_standard_input() {
   constexpr std::size_t kInputBytesMax = 1u << 20;  // kDimMax numbers of 256 characters
   std::string text;
   char part[4096];
-  for (std::size_t got = std::fread(part, 1, sizeof part, stdin); got != 0; got = std::fread(part, 1, sizeof part, stdin)) {
+  for (std::size_t got = std::fread(part, 1, sizeof part, stdin); got != 0;
+       got = std::fread(part, 1, sizeof part, stdin)) {
     text.append(part, got);
     if (text.size() > kInputBytesMax)
       return Status(Code::kInvalidInput, "more than 1 MiB of numbers; give one vector").about("standard input");
@@ -79,7 +80,8 @@ Result<OneVector> vector_of_input(const StoreInfo& info) {
   VECSTORE_ASSIGN(const std::vector<float> numbers, parse_numbers(text));
   if (numbers.size() != info.dim)
     return Status(Code::kInvalidInput, "the vector has another dimension than the index")
-        .about("standard input (" + std::to_string(numbers.size()) + " numbers, index " + std::to_string(info.dim) + ")");
+        .about("standard input (" + std::to_string(numbers.size()) + " numbers, index " + std::to_string(info.dim) +
+               ")");
   OneVector vector{std::vector<std::byte>(info.dim * element_bytes(info.dtype)), info.dtype, info.dim};
   for (std::size_t i = 0; i < numbers.size(); ++i) VECSTORE_TRY(put_number(info.dtype, numbers[i], i, vector.bytes));
   return vector;
@@ -91,7 +93,8 @@ Result<OneVector> vector_of_file(const QueryOptions& options) {
     return Status(Code::kInvalidArgument, "the file has no such row; rows are counted from 0")
         .about(options.queries + " (" + std::to_string(source->rows()) + " rows)")
         .at(Detail::kRow, options.row);
-  OneVector vector{std::vector<std::byte>(source->dim() * element_bytes(source->dtype())), source->dtype(), source->dim()};
+  OneVector vector{std::vector<std::byte>(source->dim() * element_bytes(source->dtype())), source->dtype(),
+                   source->dim()};
   VECSTORE_TRY(source->read(options.row, 1, vector.bytes.data()));
   return vector;
 }
@@ -166,7 +169,8 @@ Command add_query(CLI::App& app) {
   SearchOptions& search = options->search;
   CLI::App* command = app.add_subcommand("query", "search for one vector and show what is found, documents included");
   command->add_option("index", options->path, "directory of the index")->required();
-  auto* file = command->add_option("--queries", options->queries, "file of vectors (default: numbers on standard input)");
+  auto* file =
+      command->add_option("--queries", options->queries, "file of vectors (default: numbers on standard input)");
   command->add_option("--row", options->row, "row of the file, counted from 0 (default 0)")->needs(file);
   command->add_option("--k", search.k, "answers, 1 to 1000 (default 10)");
   command->add_option("--recall-target", search.recall_target, "recall to reach by calibration (default 0.95)")

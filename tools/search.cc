@@ -44,7 +44,8 @@ Status keep(const SearchResults& results, std::uint64_t first_query, Outcome& ou
     outcome.stats[first_query + query] = results.stats(query);
     const std::size_t hits = std::min<std::size_t>(k, part.k);
     std::copy_n(part.rows.begin() + query * part.k, hits, outcome.found.rows.begin() + (first_query + query) * k);
-    std::copy_n(part.distances.begin() + query * part.k, hits, outcome.found.distances.begin() + (first_query + query) * k);
+    std::copy_n(part.distances.begin() + query * part.k, hits,
+                outcome.found.distances.begin() + (first_query + query) * k);
   }
   return {};
 }
@@ -81,7 +82,8 @@ Result<Outcome> search_all(const Store& store, const SearchCommandOptions& optio
   outcome.found.distances.assign(queries.rows() * options.search.k, std::numeric_limits<float>::infinity());
   outcome.stats.resize(queries.rows());
   const std::uint64_t row_bytes = queries.dim() * element_bytes(queries.dtype());
-  const std::uint64_t rows_at_once = std::clamp<std::uint64_t>(kQueryBytesAtOnce / row_bytes, 1, std::max<std::uint64_t>(1, queries.rows()));
+  const std::uint64_t rows_at_once =
+      std::clamp<std::uint64_t>(kQueryBytesAtOnce / row_bytes, 1, std::max<std::uint64_t>(1, queries.rows()));
   MemoryBudget budget;
   VECSTORE_ASSIGN(auto buffer, Buffer<std::byte>::allocate(budget, rows_at_once * row_bytes));
   ProgressPrinter progress(options.quiet);
@@ -102,7 +104,7 @@ Result<Outcome> search_all(const Store& store, const SearchCommandOptions& optio
   return outcome;
 }
 
-double mean_of(const std::vector<QueryStats>& stats, std::uint32_t QueryStats::*field) {
+double mean_of(const std::vector<QueryStats>& stats, std::uint32_t QueryStats::* field) {
   const double sum = std::accumulate(stats.begin(), stats.end(), 0.0,
                                      [field](double so_far, const QueryStats& one) { return so_far + one.*field; });
   return stats.empty() ? 0.0 : sum / static_cast<double>(stats.size());
@@ -143,7 +145,8 @@ Json describe(const SearchCommandOptions& options, const StoreInfo& info, const 
           {"queries", stats.size()},
           {"k", options.search.k},
           {"recall_target", options.search.recall_target},
-          {"L", given_or(options.search.search_list, options.search.search_list != 0, point ? Json(point->search_list) : Json())},
+          {"L", given_or(options.search.search_list, options.search.search_list != 0,
+                         point ? Json(point->search_list) : Json())},
           {"blocks", given_or(options.search.blocks, options.search.blocks != 0, point ? Json(point->blocks) : Json())},
           {"bound", given_or(options.search.bound, options.search.bound >= 0, point ? Json(point->bound) : Json())},
           {"threads", options.clients != 0 ? 1 : options.threads},
@@ -153,7 +156,9 @@ Json describe(const SearchCommandOptions& options, const StoreInfo& info, const 
 }
 
 void print_description(const Json& json) {
-  const auto number = [&](const char* name, int digits) { return fmt::format("{:.{}f}", json.at(name).get<double>(), digits); };
+  const auto number = [&](const char* name, int digits) {
+    return fmt::format("{:.{}f}", json.at(name).get<double>(), digits);
+  };
   Table table;
   table.add("index", fmt::format("{} rows, {} dimensions, backend {}", json.at("n").dump(), json.at("dim").dump(),
                                  json.at("backend").get<std::string>()));
@@ -164,15 +169,19 @@ void print_description(const Json& json) {
   const Json& latency = json.at("latency_us");
   table.add("latency", fmt::format("{:.0f} us mean, {} us median, {} us p99", latency.at("mean").get<double>(),
                                    latency.at("p50").dump(), latency.at("p99").dump()));
-  table.add("reads/query", fmt::format("{} in {} rounds, {} KiB", number("reads_per_query", 2), number("rounds_per_query", 2),
-                                       fmt::format("{:.1f}", json.at("bytes_per_query").get<double>() / 1024)));
+  table.add("reads/query",
+            fmt::format("{} in {} rounds, {} KiB", number("reads_per_query", 2), number("rounds_per_query", 2),
+                        fmt::format("{:.1f}", json.at("bytes_per_query").get<double>() / 1024)));
   table.add("from cache/query", fmt::format("{} pages; {} pages cached", number("pages_from_cache_per_query", 2),
                                             json.at("pages_cached").dump()));
-  table.add("scored/query", fmt::format("{} codes, {} vectors", number("codes_scored_per_query", 0), number("exact_distances_per_query", 0)));
+  table.add("scored/query", fmt::format("{} codes, {} vectors", number("codes_scored_per_query", 0),
+                                        number("exact_distances_per_query", 0)));
   const auto budget_bytes = json.at("ram_budget_bytes").get<std::uint64_t>();
-  table.add("memory", fmt::format("peak {} of {}, process {}", format_size(json.at("ram_peak_bytes").get<std::uint64_t>()),
-                                  budget_bytes == 0 || budget_bytes == MemoryBudget::kUnlimited ? "no bound" : format_size(budget_bytes),
-                                  format_size(json.at("rss_peak_bytes").get<std::uint64_t>())));
+  table.add("memory",
+            fmt::format(
+                "peak {} of {}, process {}", format_size(json.at("ram_peak_bytes").get<std::uint64_t>()),
+                budget_bytes == 0 || budget_bytes == MemoryBudget::kUnlimited ? "no bound" : format_size(budget_bytes),
+                format_size(json.at("rss_peak_bytes").get<std::uint64_t>())));
   table.print();
 }
 
@@ -184,12 +193,14 @@ Status run_search(SearchCommandOptions& options) {
     return Status(Code::kInvalidArgument, "k must be from 1 to 1000").about("--k " + std::to_string(options.search.k));
   VECSTORE_ASSIGN(const auto queries, open_vector_file(options.queries));
   if (queries->rows() > kQueriesMax)
-    return Status(Code::kInvalidArgument, "more than 16777216 queries; cut the file with convert").about(options.queries);
+    return Status(Code::kInvalidArgument, "more than 16777216 queries; cut the file with convert")
+        .about(options.queries);
   std::optional<ExactNeighbours> truth;
   if (!options.groundtruth.empty()) {
     VECSTORE_ASSIGN(truth, read_neighbours(options.groundtruth));
     if (truth->queries < queries->rows() || truth->k < options.search.k)
-      return Status(Code::kInvalidArgument, "the ground truth has fewer queries or fewer neighbours than are searched for")
+      return Status(Code::kInvalidArgument,
+                    "the ground truth has fewer queries or fewer neighbours than are searched for")
           .about(options.groundtruth + " (" + std::to_string(truth->queries) + " x " + std::to_string(truth->k) + ")");
   }
   options.open.searchers = std::max(options.clients, options.threads);
@@ -231,7 +242,8 @@ Command add_search(CLI::App& app) {
   command->add_flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
   command->add_option("--threads", options->threads, "threads that share the batch; 0: all processors (default 1)");
   command->add_option("--clients", options->clients, "callers that search one query at a time, instead of a batch");
-  command->add_option("--output", options->output, "file of the answers to write: rows and distances (replaced if there)");
+  command->add_option("--output", options->output,
+                      "file of the answers to write: rows and distances (replaced if there)");
   add_quiet(*command, options->quiet);
   add_json(*command, options->json);
   return {command, [options] { return run_search(*options); }};

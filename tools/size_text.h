@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sizes as people write them. KiB, MiB, GiB, TiB are powers of 1024; kB, KB, MB, GB, TB powers of 1000; a bare number or
-// B is bytes. Fractions are allowed ("1.5GiB"). Thread-safe.
+// Sizes as people write them. KiB, MiB, GiB, TiB are powers of 1024; kB, KB, MB, GB, TB powers of 1000; a bare number
+// or B is bytes. Fractions are allowed ("1.5GiB"). Thread-safe.
 #pragma once
 
 #include <cstdint>

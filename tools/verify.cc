@@ -42,14 +42,15 @@ Status run_verify(const VerifyCommandOptions& options) {
   print_report(options, report);
   if (report.damage_total == 0) return {};
   return Status(Code::kCorrupt, "the index is damaged; build it again from the vectors, or restore it from a copy")
-      .about(options.path + " (" + std::to_string(report.damage_total) + " findings)");
+      .about(options.path + " (" + std::to_string(report.damage_total) + " found)");
 }
 
 }  // namespace
 
 Command add_verify(CLI::App& app) {
   const auto options = std::make_shared<VerifyCommandOptions>();
-  CLI::App* command = app.add_subcommand("verify", "check every page and list of an index; exit code 3 when it is damaged");
+  CLI::App* command =
+      app.add_subcommand("verify", "check every page and list of an index; exit code 3 when it is damaged");
   command->add_option("index", options->path, "directory of the index")->required();
   command->add_flag("--deep", options->verify.deep, "also reachability, file hashes, documents and keys");
   add_json(*command, options->json);

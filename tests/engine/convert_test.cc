@@ -6,8 +6,8 @@
 
 #include "engine/base/half.h"
 #include "engine/output_file.h"
-#include "engine/vector_source.h"
 #include "engine/vecstore.hpp"
+#include "engine/vector_source.h"
 #include "tests/test_util.h"
 
 using namespace vecstore;
@@ -64,8 +64,10 @@ BOOST_AUTO_TEST_CASE(a_cut_is_the_rows_in_the_middle) {
   const auto whole = all_rows(origin), cut = all_rows(directory.path("a.bvecs"));
   BOOST_TEST(cut.size() == 50u * 128u);
   BOOST_TEST(std::memcmp(cut.data(), whole.data() + 100 * 128, cut.size()) == 0);
-  BOOST_TEST((code_of(convert_vectors(origin, directory.path("b.bvecs"), {.first_row = 1001})) == Code::kInvalidArgument));
-  BOOST_TEST((code_of(convert_vectors(origin, directory.path("b.bvecs"), {.first_row = 999, .count = 2})) == Code::kInvalidArgument));
+  BOOST_TEST(
+      (code_of(convert_vectors(origin, directory.path("b.bvecs"), {.first_row = 1001})) == Code::kInvalidArgument));
+  BOOST_TEST((code_of(convert_vectors(origin, directory.path("b.bvecs"), {.first_row = 999, .count = 2})) ==
+              Code::kInvalidArgument));
   REQUIRE_OK(convert_vectors(origin, directory.path("none.u8bin"), {.first_row = 1000}));
   BOOST_TEST(all_rows(directory.path("none.u8bin")).empty());
 }

@@ -31,7 +31,10 @@ std::vector<std::pair<long double, std::uint32_t>> slow_order(const VectorView& 
       qq += a * a;
       xx += b * b;
     }
-    order.emplace_back(metric == Metric::kL2 ? l2 : metric == Metric::kInnerProduct ? -dot : 1 - dot / std::sqrt(qq * xx), row);
+    order.emplace_back(metric == Metric::kL2             ? l2
+                       : metric == Metric::kInnerProduct ? -dot
+                                                         : 1 - dot / std::sqrt(qq * xx),
+                       row);
   }
   std::sort(order.begin(), order.end());
   return order;
@@ -57,7 +60,8 @@ void agrees_with_the_slow_order(const VectorView& base, const VectorView& querie
         BOOST_REQUIRE_EQUAL(distance, expected);
       } else {
         // Equal but for the last place of the sums; a different row is right only at the same distance.
-        BOOST_REQUIRE_SMALL(static_cast<double>(distance - expected), 1e-6 * (1.0 + std::fabs(static_cast<double>(expected))));
+        BOOST_REQUIRE_SMALL(static_cast<double>(distance - expected),
+                            1e-6 * (1.0 + std::fabs(static_cast<double>(expected))));
       }
     }
   }
@@ -110,19 +114,20 @@ BOOST_AUTO_TEST_CASE(every_small_dimension_and_row_count_works) {
       for (float& value : base) value = normal(random);
       for (float& value : queries) value = normal(random);
       for (const Metric metric : kMetrics)
-        agrees_with_the_slow_order({base.data(), DType::kF32, rows, dim}, {queries.data(), DType::kF32, 3, dim}, metric, 7);
+        agrees_with_the_slow_order({base.data(), DType::kF32, rows, dim}, {queries.data(), DType::kF32, 3, dim}, metric,
+                                   7);
     }
 }
 
 BOOST_AUTO_TEST_CASE(the_largest_dimension_and_values_do_not_overflow) {
   std::vector<std::uint8_t> base(2 * 4096, 255), query(4096, 0);
-  const auto found = exact_search(*view_source({base.data(), DType::kU8, 2, 4096}), *view_source({query.data(), DType::kU8, 1, 4096}),
-                                  2, Metric::kL2, 1);
+  const auto found = exact_search(*view_source({base.data(), DType::kU8, 2, 4096}),
+                                  *view_source({query.data(), DType::kU8, 1, 4096}), 2, Metric::kL2, 1);
   REQUIRE_OK(found);
   BOOST_TEST(found->distances[0] == 4096.0f * 255 * 255);
   std::vector<std::int8_t> low(4096, -128), high(4096, 127);
-  const auto apart = exact_search(*view_source({low.data(), DType::kI8, 1, 4096}), *view_source({high.data(), DType::kI8, 1, 4096}),
-                                  1, Metric::kL2, 1);
+  const auto apart = exact_search(*view_source({low.data(), DType::kI8, 1, 4096}),
+                                  *view_source({high.data(), DType::kI8, 1, 4096}), 1, Metric::kL2, 1);
   REQUIRE_OK(apart);
   BOOST_TEST(apart->distances[0] == 4096.0f * 255 * 255);
 }
@@ -156,7 +161,8 @@ BOOST_AUTO_TEST_CASE(shipped_ground_truth_is_what_the_search_finds) {
   for (const std::string name : {"query", "query_short"}) {
     const auto base = open_vector_file(test::shipped_data("win384-8k.base.f16bin"));
     const auto queries = open_vector_file(test::shipped_data("win384-8k." + name + ".f16bin"));
-    const auto truth = read_neighbours(test::shipped_data(name == "query" ? "win384-8k.gt.ibin" : "win384-8k.gt_short.ibin"));
+    const auto truth =
+        read_neighbours(test::shipped_data(name == "query" ? "win384-8k.gt.ibin" : "win384-8k.gt_short.ibin"));
     REQUIRE_OK(base);
     REQUIRE_OK(queries);
     REQUIRE_OK(truth);
@@ -184,7 +190,8 @@ BOOST_AUTO_TEST_CASE(ground_truth_made_by_others_is_met) {
     REQUIRE_OK(base);
     REQUIRE_OK(queries);
     REQUIRE_OK(truth);
-    std::vector<std::byte> first(std::min<std::uint64_t>(100, (*queries)->rows()) * (*queries)->dim() * element_bytes((*queries)->dtype()));
+    std::vector<std::byte> first(std::min<std::uint64_t>(100, (*queries)->rows()) * (*queries)->dim() *
+                                 element_bytes((*queries)->dtype()));
     const VectorView some = view_of(first, (*queries)->dtype(), (*queries)->dim());
     REQUIRE_OK((*queries)->read(0, some.rows, first.data()));
     const auto found = exact_search(**base, *view_source(some), truth->k, set.metric, 2);
@@ -198,8 +205,8 @@ BOOST_AUTO_TEST_CASE(ground_truth_made_by_others_is_met) {
 BOOST_AUTO_TEST_CASE(refused_rows_are_named) {
   std::vector<float> base(5000 * 4, 1.0f), query(4, 1.0f);
   const auto search = [&](Metric metric) {
-    const auto found = exact_search(*view_source({base.data(), DType::kF32, 5000, 4}), *view_source({query.data(), DType::kF32, 1, 4}),
-                                    1, metric, 2);
+    const auto found = exact_search(*view_source({base.data(), DType::kF32, 5000, 4}),
+                                    *view_source({query.data(), DType::kF32, 1, 4}), 1, metric, 2);
     return found ? std::string() : found.error().message();
   };
   BOOST_TEST(search(Metric::kL2).empty());

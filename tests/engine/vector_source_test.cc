@@ -111,8 +111,10 @@ BOOST_AUTO_TEST_CASE(npy_of_every_version_and_type_is_read) {
   const test::TemporaryDirectory directory;
   const std::string path = directory.path("a.npy");
   for (const std::uint8_t major : {std::uint8_t{1}, std::uint8_t{2}, std::uint8_t{3}}) {
-    for (const auto& [descr, bytes] : std::vector<std::pair<std::string, std::size_t>>{{"<f4", 4}, {"<f2", 2}, {"|u1", 1}, {"|i1", 1}}) {
-      test::write_file(path, npy_file("{'descr': '" + descr + "', 'fortran_order': False, 'shape': (2, 3), }   \n", 6 * bytes, major));
+    for (const auto& [descr, bytes] :
+         std::vector<std::pair<std::string, std::size_t>>{{"<f4", 4}, {"<f2", 2}, {"|u1", 1}, {"|i1", 1}}) {
+      test::write_file(path, npy_file("{'descr': '" + descr + "', 'fortran_order': False, 'shape': (2, 3), }   \n",
+                                      6 * bytes, major));
       const auto source = open_vector_file(path);
       REQUIRE_OK(source);
       BOOST_TEST((*source)->rows() == 2u);
@@ -134,7 +136,8 @@ BOOST_AUTO_TEST_CASE(a_cut_file_is_refused_with_the_offset_where_it_ends) {
   BOOST_TEST(mentions(refusal("a.fbin", bin_file(2, 3, 23)), "offset 31"));
   BOOST_TEST(mentions(refusal("a.f16bin", bin_file(2, 3, 11)), "offset 19"));
   BOOST_TEST(mentions(refusal("a.i8bin", bin_file(2, 3, 0)), "offset 8"));
-  BOOST_TEST(mentions(refusal("a.npy", npy_file("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3)}", 5)), "expected"));
+  BOOST_TEST(
+      mentions(refusal("a.npy", npy_file("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3)}", 5)), "expected"));
   BOOST_TEST(mentions(refusal("a.npy", {'\x93', 'N', 'U'}), "offset 3"));
   std::vector<char> vecs = {4, 0, 0, 0, 1, 2, 3, 4, 4, 0, 0, 0, 1};
   BOOST_TEST(mentions(refusal("a.bvecs", vecs), "offset 13"));
@@ -144,7 +147,8 @@ BOOST_AUTO_TEST_CASE(a_cut_file_is_refused_with_the_offset_where_it_ends) {
 
 BOOST_AUTO_TEST_CASE(a_file_longer_than_its_header_is_refused) {
   BOOST_TEST(mentions(refusal("a.u8bin", bin_file(10, 4, 41)), "offset 49"));
-  BOOST_TEST(mentions(refusal("a.npy", npy_file("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3)}", 7)), "goes on"));
+  BOOST_TEST(
+      mentions(refusal("a.npy", npy_file("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3)}", 7)), "goes on"));
 }
 
 BOOST_AUTO_TEST_CASE(a_hostile_header_allocates_nothing) {
@@ -154,7 +158,8 @@ BOOST_AUTO_TEST_CASE(a_hostile_header_allocates_nothing) {
   refusal("a.fbin", bin_file(1, 0xFFFFFFFFu, 16), Code::kUnsupported);
   refusal("a.npy", npy_file("{'descr': '<f4', 'fortran_order': False, 'shape': (288230376151711744, 4096)}", 16));
   refusal("a.npy", npy_file("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 2)}", 16));
-  refusal("a.npy", npy_file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4294967300)}", 16), Code::kUnsupported);
+  refusal("a.npy", npy_file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4294967300)}", 16),
+          Code::kUnsupported);
   std::vector<char> vecs = {-1, -1, -1, -1, 1, 2, 3, 4};
   refusal("a.fvecs", vecs, Code::kUnsupported);
 }
@@ -162,9 +167,11 @@ BOOST_AUTO_TEST_CASE(a_hostile_header_allocates_nothing) {
 BOOST_AUTO_TEST_CASE(npy_that_numpy_would_not_write_is_refused) {
   for (const std::string dictionary :
        {"", "{", "{}", "}", "{'descr'", "{'descr': ", "{'descr': '<f4'", "{'descr': '<f4', 'fortran_order': Fal",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), } x", "{'descr': '<f4', 'fortran_order': False, 'shape': (1,, 4)}",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4)}", "{'descr': '<f4', 'fortran_order': False, 'shape': ()}",
-        "{'descr': '<f4', 'fortran_order': False}", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 2)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), } x",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,, 4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': ()}", "{'descr': '<f4', 'fortran_order': False}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 2)}",
         "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1, 4)}"})
     refusal("a.npy", npy_file(dictionary, 16));
   refusal("a.npy", bin_file(1, 4, 16));
@@ -172,8 +179,9 @@ BOOST_AUTO_TEST_CASE(npy_that_numpy_would_not_write_is_refused) {
   refusal("a.npy", npy_file("{'descr': '<f8', 'fortran_order': False, 'shape': (1, 2)}", 16), Code::kUnsupported);
   refusal("a.npy", npy_file("{'descr': '<i4', 'fortran_order': False, 'shape': (1, 4)}", 16), Code::kUnsupported);
   refusal("a.npy", npy_file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4)}", 16, 4), Code::kUnsupported);
-  BOOST_TEST(mentions(refusal("a.npy", npy_file("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 4)}", 16), Code::kUnsupported),
-                      "ascontiguousarray"));
+  BOOST_TEST(mentions(
+      refusal("a.npy", npy_file("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 4)}", 16), Code::kUnsupported),
+      "ascontiguousarray"));
 }
 
 BOOST_AUTO_TEST_CASE(any_cut_or_flipped_npy_header_is_answered_not_crashed_on) {

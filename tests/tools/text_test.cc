@@ -12,16 +12,24 @@ using namespace vecstore::tools;
 BOOST_AUTO_TEST_SUITE(tools_text)
 
 BOOST_AUTO_TEST_CASE(sizes_are_read_as_written) {
-  const std::vector<std::pair<std::string, std::uint64_t>> sizes = {
-      {"0", 0},          {"4096", 4096},       {"12B", 12},         {"512KiB", 524288}, {"64MiB", 67108864},
-      {"64MB", 64000000}, {"1.5GiB", 1610612736}, {"2 kB", 2000},    {"1GB", 1000000000}, {"0.5KiB", 512},
-      {"1TiB", 1099511627776}};
+  const std::vector<std::pair<std::string, std::uint64_t>> sizes = {{"0", 0},
+                                                                    {"4096", 4096},
+                                                                    {"12B", 12},
+                                                                    {"512KiB", 524288},
+                                                                    {"64MiB", 67108864},
+                                                                    {"64MB", 64000000},
+                                                                    {"1.5GiB", 1610612736},
+                                                                    {"2 kB", 2000},
+                                                                    {"1GB", 1000000000},
+                                                                    {"0.5KiB", 512},
+                                                                    {"1TiB", 1099511627776}};
   for (const auto& [text, bytes] : sizes) {
     const auto size = parse_size(text);
     REQUIRE_OK(size);
     BOOST_TEST(*size == bytes, text);
   }
-  for (const std::string text : {"", "x", "-1", "+1", " 1", "MiB", "1Q", "1mib", "1MiBs", "10%", "inf", "nan", "0x10", "1e3", "99999TiB", "1..5"})
+  for (const std::string text : {"", "x", "-1", "+1", " 1", "MiB", "1Q", "1mib", "1MiBs", "10%", "inf", "nan", "0x10",
+                                 "1e3", "99999TiB", "1..5"})
     BOOST_TEST((test::code_of(parse_size(text)) == Code::kInvalidArgument), text);
 }
 
@@ -31,7 +39,8 @@ BOOST_AUTO_TEST_CASE(a_cache_is_a_size_or_a_share) {
   BOOST_TEST(parse_cache_size("0")->bytes.value() == 0u);
   BOOST_TEST(!parse_cache_size("0")->fraction.has_value());
   BOOST_TEST(parse_cache_size("64MiB")->bytes.value() == 67108864u);
-  for (const std::string text : {"101%", "-1%", "%", "10%%", "ten"}) BOOST_TEST(!parse_cache_size(text).has_value(), text);
+  for (const std::string text : {"101%", "-1%", "%", "10%%", "ten"})
+    BOOST_TEST(!parse_cache_size(text).has_value(), text);
 }
 
 BOOST_AUTO_TEST_CASE(sizes_are_shown_with_one_decimal) {
@@ -60,7 +69,10 @@ BOOST_AUTO_TEST_CASE(text_is_wrapped_between_words_and_characters) {
 }
 
 BOOST_AUTO_TEST_CASE(documents_cannot_drive_the_terminal) {
-  const std::string shown = format_document("a\x1b[31mred\x07 \xc2\x9b" "31m b", 0);
+  const std::string shown = format_document(
+      "a\x1b[31mred\x07 \xc2\x9b"
+      "31m b",
+      0);
   for (const char c : shown) BOOST_TEST((static_cast<unsigned char>(c) >= 0x20u || c == '\n'));
   BOOST_TEST(shown.find("\xc2\x9b") == std::string::npos);
 }
@@ -84,8 +96,8 @@ BOOST_AUTO_TEST_CASE(statuses_become_the_documented_exit_codes) {
   BOOST_TEST(exit_code_of(Code::kCorrupt) == 3);
   BOOST_TEST(exit_code_of(Code::kBusy) == 4);
   BOOST_TEST(exit_code_of(Code::kNewerFormat) == 5);
-  for (const Code code : {Code::kInvalidInput, Code::kNotFound, Code::kExists, Code::kPermission, Code::kIo, Code::kNoSpace,
-                          Code::kMemoryBudget, Code::kUnsupported})
+  for (const Code code : {Code::kInvalidInput, Code::kNotFound, Code::kExists, Code::kPermission, Code::kIo,
+                          Code::kNoSpace, Code::kMemoryBudget, Code::kUnsupported})
     BOOST_TEST(exit_code_of(code) == 1);
 }
 

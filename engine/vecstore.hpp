@@ -247,5 +247,9 @@ Result<ExactNeighbours> read_neighbours(const std::string& path);
 // row once; divided by min(k, rows of the truth). Mean over the queries. Errors: kInvalidArgument when the truth has
 // fewer queries or fewer than k columns.
 Result<double> recall_at(const SearchResults& results, const ExactNeighbours& truth, std::uint32_t k);
+Result<double> recall_at(const ExactNeighbours& found, const ExactNeighbours& truth, std::uint32_t k);
+
+// The answers as a result file holds them. Errors: kUnsupported when a row number does not fit 32 bits.
+Result<ExactNeighbours> to_neighbours(const SearchResults& results);
 
 }  // namespace vecstore

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A file that appears whole or not at all: written under a temporary name beside its place, synced, then renamed.
+// A process that dies leaves at most the temporary name (`<path>.partial-<pid>`), never half of `path`.
+// Not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "engine/base/status.h"
+
+namespace vecstore {
+
+class OutputFile {
+ public:
+  // Errors: kExists (a file is there and `overwrite` is false), kNotFound (no such directory), kPermission, kIo.
+  static Result<OutputFile> create(const std::string& path, bool overwrite);
+
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&&) = delete;
+  ~OutputFile();  // removes what was not committed
+
+  // Appends. Errors: kNoSpace, kIo.
+  Status write(const void* data, std::size_t bytes);
+  // Syncs, gives the file its name and syncs the directory. Call once, last. Errors: kExists, kNoSpace, kIo.
+  Status commit();
+
+ private:
+  OutputFile() = default;
+
+  int fd_ = -1;
+  bool overwrite_ = false;
+  std::uint64_t written_bytes_ = 0;
+  std::string path_;
+  std::string partial_path_;
+};
+
+}  // namespace vecstore

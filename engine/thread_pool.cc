@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/thread_pool.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "engine/base/check.h"
+#include "engine/base/limits.h"
+
+#ifdef VECSTORE_THREADS_STD
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <vector>
+#else
+#include <tbb/blocked_range.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+#include <tbb/partitioner.h>
+#include <tbb/task_arena.h>
+#endif
+
+namespace vecstore {
+namespace {
+
+unsigned resolve_thread_count(unsigned threads) {
+  const unsigned wanted = threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
+  return std::min<unsigned>(wanted, kThreadsMax);
+}
+
+// Ranges depend on count and grain alone, so that results never depend on the number of threads.
+std::size_t range_count(std::size_t count, std::size_t grain) { return count / grain + (count % grain != 0 ? 1 : 0); }
+
+#ifdef VECSTORE_THREADS_STD
+
+// Workers wait for a job (a generation number), then take ranges from a shared counter. The caller is worker 0.
+class JthreadExecutor final : public Executor {
+ public:
+  explicit JthreadExecutor(unsigned threads) : threads_(threads) {
+    for (unsigned worker = 1; worker < threads_; ++worker)
+      workers_.emplace_back([this, worker](std::stop_token stop) { serve(stop, worker); });
+  }
+
+  unsigned thread_count() const override { return threads_; }
+
+  void parallel_for(std::size_t count, std::size_t grain, const Body& body) override {
+    VECSTORE_CHECK(grain != 0);
+    const std::scoped_lock one_job(jobs_);  // two callers would share worker 0
+    {
+      const std::scoped_lock lock(mutex_);
+      body_ = &body;
+      count_ = count;
+      grain_ = grain;
+      next_range_.store(0, std::memory_order_relaxed);
+      running_ = threads_ - 1;
+      ++generation_;
+    }
+    started_.notify_all();
+    take_ranges(0);
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [this] { return running_ == 0; });
+    body_ = nullptr;
+  }
+
+ private:
+  void serve(const std::stop_token& stop, unsigned worker) {
+    std::uint64_t seen = 0;
+    while (true) {
+      std::unique_lock lock(mutex_);
+      if (!started_.wait(lock, stop, [&] { return generation_ != seen; })) return;
+      seen = generation_;
+      lock.unlock();
+      take_ranges(worker);
+      lock.lock();
+      if (--running_ == 0) ended_.notify_one();
+    }
+  }
+
+  void take_ranges(unsigned worker) {
+    const std::size_t ranges = range_count(count_, grain_);
+    while (true) {
+      const std::size_t range = next_range_.fetch_add(1, std::memory_order_relaxed);
+      if (range >= ranges) return;
+      const std::size_t begin = range * grain_;
+      (*body_)(begin, count_ - begin < grain_ ? count_ : begin + grain_, worker);
+    }
+  }
+
+  const unsigned threads_;
+  std::mutex jobs_;  // before mutex_
+  std::mutex mutex_;
+  std::condition_variable_any started_, ended_;
+  // Under mutex_ while a job is set up; read without it by the workers that the job has started.
+  const Body* body_ = nullptr;
+  std::size_t count_ = 0, grain_ = 1;
+  std::atomic<std::size_t> next_range_{0};
+  unsigned running_ = 0;
+  std::uint64_t generation_ = 0;
+  std::vector<std::jthread> workers_;  // last: they must end before the rest goes
+};
+
+using PoolExecutor = JthreadExecutor;
+
+#else
+
+// An arena of its own: a slot of the arena is the worker, so workers never collide and never reach thread_count().
+class TbbExecutor final : public Executor {
+ public:
+  explicit TbbExecutor(unsigned threads) : threads_(threads), arena_(static_cast<int>(threads), 1) {}
+
+  unsigned thread_count() const override { return threads_; }
+
+  void parallel_for(std::size_t count, std::size_t grain, const Body& body) override {
+    VECSTORE_CHECK(grain != 0);
+    arena_.execute([&] {
+      tbb::parallel_for(
+          tbb::blocked_range<std::size_t>(0, range_count(count, grain), 1),
+          [&](const tbb::blocked_range<std::size_t>& ranges) {
+            const auto worker = static_cast<unsigned>(tbb::this_task_arena::current_thread_index());
+            for (std::size_t range = ranges.begin(); range != ranges.end(); ++range) {
+              const std::size_t begin = range * grain;
+              body(begin, count - begin < grain ? count : begin + grain, worker);
+            }
+          },
+          tbb::simple_partitioner());
+    });
+  }
+
+ private:
+  const unsigned threads_;
+  tbb::task_arena arena_;
+};
+
+using PoolExecutor = TbbExecutor;
+
+#endif
+
+}  // namespace
+
+std::unique_ptr<Executor> make_executor(unsigned threads) {
+  const unsigned count = resolve_thread_count(threads);
+  if (count == 1) return std::make_unique<SerialExecutor>();
+#ifndef VECSTORE_THREADS_STD
+  // More threads than processors are a caller's choice, about which TBB would otherwise warn on stderr.
+  static const tbb::global_control as_asked(tbb::global_control::max_allowed_parallelism, kThreadsMax);
+#endif
+  return std::make_unique<PoolExecutor>(count);
+}
+
+}  // namespace vecstore

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "tools/commands.h"
+#include "tools/output.h"
+#include "tools/progress.h"
+#include "tools/size_text.h"
+
+namespace vecstore::tools {
+namespace {
+
+struct BuildCommandOptions {
+  std::string input, output, calibration_queries;
+  BuildOptions build;
+  bool no_calibration = false, dry_run = false, json = false, quiet = false;
+};
+
+Json to_json(const BuildPrediction& prediction) {
+  return {{"memory_peak_bytes", prediction.memory_peak_bytes},
+          {"disk_bytes", prediction.disk_bytes},
+          {"page_bytes", prediction.page_bytes},
+          {"code_bytes", prediction.code_bytes},
+          {"max_degree", prediction.max_degree}};
+}
+
+void print_prediction(const VectorSource& input, const BuildPrediction& prediction) {
+  fmt::print("{}: {} x {} {}\n", input.name(), input.rows(), input.dim(), name_of(input.dtype()));
+  fmt::print("predicted: memory {}, disk {}; pages of {} bytes, codes of {} bytes, degree at most {}\n",
+             format_size(prediction.memory_peak_bytes), format_size(prediction.disk_bytes), prediction.page_bytes,
+             prediction.code_bytes, prediction.max_degree);
+  std::fflush(stdout);  // before a long wait
+}
+
+Status print_summary(const BuildCommandOptions& options, const BuildPrediction& prediction, double seconds) {
+  const std::uint64_t rss_bytes = rss_peak_bytes();  // before the index is opened to be described
+  VECSTORE_ASSIGN(const Store store, Store::open(options.output));
+  const StoreInfo info = store.info();
+  if (options.json) {
+    print_json({{"output", options.output},
+                {"n", info.rows},
+                {"dim", info.dim},
+                {"dtype", name_of(info.dtype)},
+                {"metric", name_of(info.metric)},
+                {"seconds", seconds},
+                {"rss_peak_bytes", rss_bytes},
+                {"disk_bytes", info.disk_bytes},
+                {"ram_bytes_per_row", info.ram_bytes_per_row},
+                {"pages", info.pages},
+                {"mean_degree", info.mean_degree},
+                {"page_fill", info.page_fill},
+                {"calibrated_on", info.calibrated_on},
+                {"prediction", to_json(prediction)}});
+    return {};
+  }
+  fmt::print("built {}: {} rows in {:.1f} s, memory {}, disk {}, {:.1f} bytes of memory a row when searched\n",
+             options.output, info.rows, seconds, format_size(rss_bytes), format_size(info.disk_bytes),
+             info.ram_bytes_per_row);
+  return {};
+}
+
+Status run_build(BuildCommandOptions& options) {
+  VECSTORE_ASSIGN(const auto input, open_vector_file(options.input));
+  std::unique_ptr<VectorSource> queries;
+  if (!options.calibration_queries.empty()) {
+    VECSTORE_ASSIGN(queries, open_vector_file(options.calibration_queries));
+    options.build.calibration_queries = queries.get();
+  }
+  options.build.calibrate = !options.no_calibration;
+  VECSTORE_ASSIGN(const BuildPrediction prediction, predict_build(*input, options.build));
+  if (!options.json) print_prediction(*input, prediction);
+  if (options.dry_run) {
+    if (options.json) print_json({{"n", input->rows()}, {"dim", input->dim()}, {"prediction", to_json(prediction)}});
+    return {};
+  }
+  ProgressPrinter progress(options.quiet);
+  options.build.progress = [&](const Progress& at) {
+    progress.update(name_of(at.phase), at.done, at.total, at.memory_bytes);
+  };
+  const auto start = std::chrono::steady_clock::now();
+  VECSTORE_TRY(Store::build(options.output, *input, options.build));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  progress.clear();
+  return print_summary(options, prediction, seconds);
+}
+
+void add_form_options(CLI::App& command, BuildOptions& build) {
+  const auto parse_codec = [&build](const std::string& text) {
+    if (text != "opq" && text != "pq") throw CLI::ValidationError("--codec", "'" + text + "' is none of opq, pq");
+    build.codec = text == "opq" ? Codec::kOpq : Codec::kPq;
+  };
+  command.add_option_function<std::string>("--codec", parse_codec, "codes kept in memory (default opq)")
+      ->type_name("opq|pq");
+  command.add_option("--code-bytes", build.code_bytes, "bytes a code (default: from --search-ram)");
+  const auto parse_page = [&build](const std::string& text) {
+    const auto size = parse_size(text);
+    if (!size || (*size != 4096 && *size != 8192 && *size != 16384))
+      throw CLI::ValidationError("--page-size", "'" + text + "' is none of 4096, 8192, 16384");
+    build.page_bytes = static_cast<std::uint32_t>(*size);
+  };
+  command
+      .add_option_function<std::string>("--page-size", parse_page,
+                                        "bytes a page: 4096, 8192, 16384 (default: by record)")
+      ->type_name("SIZE");
+  command.add_option("--max-degree", build.max_degree, "edges a row, at most (default: by dimension)");
+  command.add_option("--build-list", build.build_list, "list length of the construction (default: by degree)");
+  command.add_option("--alpha", build.alpha, "slack of pruning, 1 to 2 (default 1.2)");
+  command.add_option("--seed", build.seed, "seed of everything drawn by chance (default 1)");
+}
+
+}  // namespace
+
+Command add_build(CLI::App& app) {
+  const auto options = std::make_shared<BuildCommandOptions>();
+  BuildOptions& build = options->build;
+  CLI::App* command = app.add_subcommand("build", "build an index from a file of vectors");
+  command->add_option("--input", options->input, "fbin, f16bin, u8bin, i8bin, fvecs, bvecs or npy file")->required();
+  command->add_option("--output", options->output, "directory of the index")->required();
+  add_metric(*command, build.metric);
+  add_size(*command, "--ram", build.ram_bytes, "bound of the build's memory (default: none)");
+  add_size(*command, "--search-ram", build.search_ram_bytes, "memory that searches may use; chooses the codes");
+  command->add_option("--threads", build.threads, "threads (default: all processors)");
+  command->add_option("--keys", build.keys_path, "file of keys, one a line, in the order of the vectors");
+  command->add_option("--documents", build.documents_path, "file of documents, one a line, plain or .zst");
+  add_form_options(*command, build);
+  command->add_option("--calibration-queries", options->calibration_queries,
+                      "queries to calibrate on (default: rows held out)");
+  command->add_flag("--no-calibration", options->no_calibration, "leave recall targets uncalibrated");
+  command->add_flag("--overwrite", build.overwrite, "replace an index that is there");
+  command->add_flag("--dry-run", options->dry_run, "print what the build would take, and stop");
+  add_quiet(*command, options->quiet);
+  add_json(*command, options->json);
+  return {command, [options] { return run_build(*options); }};
+}
+
+}  // namespace vecstore::tools

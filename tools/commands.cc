@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/commands.h"
+
+#include "tools/size_text.h"
+
+namespace vecstore::tools {
+namespace {
+
+[[noreturn]] void refuse(const std::string& option, const Status& status) {
+  throw CLI::ValidationError(option, status.message());
+}
+
+}  // namespace
+
+CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& bytes, const std::string& help) {
+  const auto parse = [name, &bytes](const std::string& text) {
+    const auto size = parse_size(text);
+    if (!size) refuse(name, size.error());
+    bytes = *size;
+  };
+  return app.add_option_function<std::string>(name, parse, help)->type_name("SIZE");
+}
+
+CLI::Option* add_metric(CLI::App& app, Metric& metric) {
+  const auto parse = [&metric](const std::string& text) {
+    for (const Metric known : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
+      if (text != name_of(known)) continue;
+      metric = known;
+      return;
+    }
+    throw CLI::ValidationError("--metric", "'" + text + "' is none of l2, ip, cosine");
+  };
+  return app.add_option_function<std::string>("--metric", parse, "how far apart two vectors are (default l2)")
+      ->type_name("l2|ip|cosine");
+}
+
+void add_json(CLI::App& app, bool& json) { app.add_flag("--json", json, "print one JSON object"); }
+void add_quiet(CLI::App& app, bool& quiet) { app.add_flag("-q,--quiet", quiet, "no progress on stderr"); }
+
+void add_open_options(CLI::App& app, OpenOptions& options) {
+  add_size(app, "--ram", options.ram_bytes, "bound of codes, cache, buffers and scratch (default: none)");
+  const auto parse_cache = [&options](const std::string& text) {
+    const auto size = parse_cache_size(text);
+    if (!size) refuse("--cache", size.error());
+    options.cache_fraction = size->fraction;
+    options.cache_bytes = size->bytes;
+  };
+  app.add_option_function<std::string>("--cache", parse_cache,
+                                       "page cache: 0, 10% of the pages, 64MiB (default: what --ram leaves)")
+      ->type_name("SIZE|PERCENT");
+  const auto parse_backend = [&options](const std::string& text) {
+    if (text == "io_uring") {
+      options.backend = Backend::kIoUring;
+    } else if (text == "pread") {
+      options.backend = Backend::kPread;
+    } else {
+      throw CLI::ValidationError("--backend", "'" + text + "' is none of io_uring, pread");
+    }
+  };
+  app.add_option_function<std::string>("--backend", parse_backend, "how pages are read (default: the best that works)")
+      ->type_name("io_uring|pread");
+}
+
+std::optional<CalibrationPoint> calibrated_point(const StoreInfo& info, const SearchOptions& options) {
+  const CalibrationPoint* best = nullptr;
+  // Enough beats too little; of two that are both enough, or both too little, the nearer one is better.
+  const auto worse = [](double have, double than, double asked) {
+    if ((have >= asked) != (than >= asked)) return have < asked;
+    return have >= asked ? have > than : have < than;
+  };
+  for (const CalibrationPoint& point : info.calibration) {
+    const bool better = best == nullptr || worse(best->k, point.k, options.k) ||
+                        (best->k == point.k && worse(best->recall_target, point.recall_target, options.recall_target));
+    if (better) best = &point;
+  }
+  return best == nullptr ? std::nullopt : std::optional<CalibrationPoint>(*best);
+}
+
+}  // namespace vecstore::tools

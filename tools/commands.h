@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The subcommands, one file each, and the options they share. A command registers its options and hands back what runs
+// once they are parsed; the objects behind the options live as long as the function.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/base/status.h"
+#include "engine/vecstore.hpp"
+
+namespace vecstore::tools {
+
+struct Command {
+  CLI::App* app = nullptr;
+  std::function<Status()> run;
+};
+
+Command add_build(CLI::App& app);
+Command add_info(CLI::App& app);
+Command add_search(CLI::App& app);
+Command add_query(CLI::App& app);
+Command add_verify(CLI::App& app);
+Command add_groundtruth(CLI::App& app);
+Command add_convert(CLI::App& app);
+
+// Options of one meaning everywhere. Each throws what CLI11 turns into a usage error.
+CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& bytes, const std::string& help);
+CLI::Option* add_metric(CLI::App& app, Metric& metric);
+void add_json(CLI::App& app, bool& json);
+void add_quiet(CLI::App& app, bool& quiet);
+
+// Options of an open store: --ram --cache --backend.
+void add_open_options(CLI::App& app, OpenOptions& options);
+
+// What a search by `options` takes from the calibration of the index: the smallest k and recall target that are not
+// below those asked for, else the largest there are. Nothing when the index has no calibration.
+std::optional<CalibrationPoint> calibrated_point(const StoreInfo& info, const SearchOptions& options);
+
+}  // namespace vecstore::tools

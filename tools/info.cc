@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "tools/commands.h"
+#include "tools/output.h"
+#include "tools/size_text.h"
+
+namespace vecstore::tools {
+namespace {
+
+struct InfoOptions {
+  std::string path;
+  bool json = false;
+};
+
+Json to_json(const CalibrationPoint& point) {
+  return {{"k", point.k},
+          {"recall_target", point.recall_target},
+          {"recall", point.recall},
+          {"L", point.search_list},
+          {"blocks", point.blocks},
+          {"bound", point.bound},
+          {"reads_per_query", point.reads_per_query}};
+}
+
+Json to_json(const StoreInfo& info) {
+  Json calibration = Json::array();
+  for (const CalibrationPoint& point : info.calibration) calibration.push_back(to_json(point));
+  return {{"n", info.rows},
+          {"dim", info.dim},
+          {"dtype", name_of(info.dtype)},
+          {"metric", name_of(info.metric)},
+          {"uuid", info.uuid},
+          {"format", fmt::format("{}.{}", info.format_major, info.format_minor)},
+          {"generation", info.generation},
+          {"page_bytes", info.page_bytes},
+          {"rows_per_page", info.rows_per_page},
+          {"pages", info.pages},
+          {"page_fill", info.page_fill},
+          {"max_degree", info.max_degree},
+          {"mean_degree", info.mean_degree},
+          {"edges_dropped", info.edges_dropped},
+          {"codec", info.codec},
+          {"code_bytes", info.code_bytes},
+          {"code_error", info.code_error},
+          {"ram_bytes_per_row", info.ram_bytes_per_row},
+          {"fixed_ram_bytes", info.fixed_ram_bytes},
+          {"disk_bytes", info.disk_bytes},
+          {"has_keys", info.has_keys},
+          {"has_documents", info.has_documents},
+          {"has_originals", info.has_originals},
+          {"calibrated_on", info.calibrated_on},
+          {"calibration", calibration},
+          {"backend", info.backend},
+          {"backend_fallback", info.backend_fallback}};
+}
+
+void print_info(const std::string& path, const StoreInfo& info) {
+  Table table;
+  table.add("index", path);
+  table.add("vectors",
+            fmt::format("{} x {} {}, metric {}", info.rows, info.dim, name_of(info.dtype), name_of(info.metric)));
+  table.add("format",
+            fmt::format("version {}.{}, generation {}", info.format_major, info.format_minor, info.generation));
+  table.add("uuid", info.uuid);
+  table.add("disk", format_size(info.disk_bytes));
+  table.add("pages", fmt::format("{} of {} bytes, {} rows each, {:.1f}% filled", info.pages, info.page_bytes,
+                                 info.rows_per_page, 100 * info.page_fill));
+  table.add("degree", fmt::format("{:.1f} in the mean, {} at most; {:.2f}% of the edges dropped to fit a page",
+                                  info.mean_degree, info.max_degree, 100 * info.edges_dropped));
+  table.add("codes",
+            fmt::format("{}, {} bytes a row, mean squared error {:.6g}", info.codec, info.code_bytes, info.code_error));
+  table.add(
+      "memory",
+      fmt::format("{:.1f} bytes a row = {}, and {} fixed", info.ram_bytes_per_row,
+                  format_size(static_cast<std::uint64_t>(info.ram_bytes_per_row * static_cast<double>(info.rows))),
+                  format_size(info.fixed_ram_bytes)));
+  table.add("beside the vectors",
+            fmt::format("keys {}, documents {}, original vectors {}", info.has_keys ? "yes" : "no",
+                        info.has_documents ? "yes" : "no", info.has_originals ? "yes" : "no"));
+  table.add("backend", info.backend + (info.backend_fallback.empty() ? "" : " (" + info.backend_fallback + ")"));
+  table.add("calibrated on",
+            info.calibrated_on == "self" ? "self: rows of the index, which may overstate recall" : info.calibrated_on);
+  table.print();
+  if (info.calibration.empty()) return;
+  fmt::print("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound",
+             "reads/query");
+  for (const CalibrationPoint& point : info.calibration)
+    fmt::print("{:>5} {:>7.3f} {:>7.4f} {:>6} {:>7} {:>6.2f} {:>12.2f}\n", point.k, point.recall_target, point.recall,
+               point.search_list, point.blocks, point.bound, point.reads_per_query);
+}
+
+Status run_info(const InfoOptions& options) {
+  VECSTORE_ASSIGN(const Store store, Store::open(options.path));
+  const StoreInfo info = store.info();
+  if (options.json) {
+    print_json(to_json(info));
+  } else {
+    print_info(options.path, info);
+  }
+  return {};
+}
+
+}  // namespace
+
+Command add_info(CLI::App& app) {
+  const auto options = std::make_shared<InfoOptions>();
+  CLI::App* command = app.add_subcommand("info", "describe an index: sizes, parameters, degrees, calibration");
+  command->add_option("index", options->path, "directory of the index")->required();
+  add_json(*command, options->json);
+  return {command, [options] { return run_info(*options); }};
+}
+
+}  // namespace vecstore::tools

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+#include "engine/base/half.h"
+#include "engine/base/limits.h"
+#include "tools/commands.h"
+#include "tools/document_text.h"
+#include "tools/output.h"
+
+namespace vecstore::tools {
+namespace {
+
+struct QueryOptions {
+  std::string path, queries;
+  std::uint64_t row = 0;
+  OpenOptions open;
+  SearchOptions search;
+  bool json = false;
+};
+
+struct OneVector {
+  std::vector<std::byte> bytes;
+  DType dtype = DType::kF32;
+  std::uint32_t dim = 0;
+};
+
+Result<std::string> read_standard_input() {
+  constexpr std::size_t kInputBytesMax = 1u << 20;  // kDimMax numbers of 256 characters
+  std::string text;
+  char part[4096];
+  for (std::size_t got = std::fread(part, 1, sizeof part, stdin); got != 0;
+       got = std::fread(part, 1, sizeof part, stdin)) {
+    text.append(part, got);
+    if (text.size() > kInputBytesMax)
+      return Status(Code::kInvalidInput, "more than 1 MiB of numbers; give one vector").about("standard input");
+  }
+  return text;
+}
+
+// Numbers divided by spaces, commas, newlines or brackets.
+Result<std::vector<float>> parse_numbers(const std::string& text) {
+  constexpr std::string_view kBetween = " \t\r\n,;[]()";
+  std::vector<float> numbers;
+  for (std::size_t at = text.find_first_not_of(kBetween); at < text.size(); at = text.find_first_not_of(kBetween, at)) {
+    const std::size_t end = std::min(text.find_first_of(kBetween, at), text.size());
+    float number = 0;
+    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, number);
+    if (error != std::errc() || stop != text.data() + end)
+      return Status(Code::kInvalidInput, "this is not a number").about("standard input").at(Detail::kOffset, at);
+    numbers.push_back(number);
+    at = end;
+  }
+  return numbers;
+}
+
+Status put_number(DType dtype, float number, std::size_t i, std::vector<std::byte>& bytes) {
+  if (dtype == DType::kF32) {
+    std::memcpy(bytes.data() + i * 4, &number, 4);
+  } else if (dtype == DType::kF16) {
+    const std::uint16_t half = float_to_half(number);
+    std::memcpy(bytes.data() + i * 2, &half, 2);
+  } else {
+    const bool is_u8 = dtype == DType::kU8;
+    const float low = is_u8 ? 0.0f : -128.0f, high = is_u8 ? 255.0f : 127.0f;
+    if (!(number >= low && number <= high) || number != std::trunc(number))
+      return Status(Code::kInvalidInput, "the index holds 8-bit integers; this number (counted from 0) is none")
+          .about("standard input (number " + std::to_string(i) + ")");
+    bytes[i] = static_cast<std::byte>(static_cast<int>(number));
+  }
+  return {};
+}
+
+Result<OneVector> vector_of_input(const StoreInfo& info) {
+  VECSTORE_ASSIGN(const std::string text, read_standard_input());
+  VECSTORE_ASSIGN(const std::vector<float> numbers, parse_numbers(text));
+  if (numbers.size() != info.dim)
+    return Status(Code::kInvalidInput, "the vector has another dimension than the index")
+        .about("standard input (" + std::to_string(numbers.size()) + " numbers, index " + std::to_string(info.dim) +
+               ")");
+  OneVector vector{std::vector<std::byte>(info.dim * element_bytes(info.dtype)), info.dtype, info.dim};
+  for (std::size_t i = 0; i < numbers.size(); ++i) VECSTORE_TRY(put_number(info.dtype, numbers[i], i, vector.bytes));
+  return vector;
+}
+
+Result<OneVector> vector_of_file(const QueryOptions& options) {
+  VECSTORE_ASSIGN(const auto source, open_vector_file(options.queries));
+  if (options.row >= source->rows())
+    return Status(Code::kInvalidArgument, "the file has no such row; rows are counted from 0")
+        .about(options.queries + " (" + std::to_string(source->rows()) + " rows)")
+        .at(Detail::kRow, options.row);
+  OneVector vector{std::vector<std::byte>(source->dim() * element_bytes(source->dtype())), source->dtype(),
+                   source->dim()};
+  VECSTORE_TRY(source->read(options.row, 1, vector.bytes.data()));
+  return vector;
+}
+
+struct Answer {
+  Hit hit;
+  std::string key;
+  std::optional<std::string> document;
+};
+
+Result<std::vector<Answer>> look_up(const Store& store, const StoreInfo& info, std::span<const Hit> hits) {
+  std::vector<Answer> answers;
+  for (const Hit& hit : hits) {
+    Answer answer{hit, {}, {}};
+    VECSTORE_ASSIGN(answer.key, store.key(hit.row));
+    if (info.has_documents) {
+      VECSTORE_ASSIGN(answer.document, store.document(hit.row));
+    }
+    answers.push_back(std::move(answer));
+  }
+  return answers;
+}
+
+Json to_json(const std::vector<Answer>& answers, const QueryStats& stats) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const Answer& answer = answers[i];
+    Json one = {{"rank", i + 1},
+                {"row", answer.hit.row.value},
+                {"key", answer.key},
+                {"score", answer.hit.score},
+                {"distance", answer.hit.distance}};
+    if (answer.document) {
+      Json document = Json::parse(*answer.document, nullptr, false);
+      one["document"] = document.is_discarded() ? Json(*answer.document) : std::move(document);
+    }
+    list.push_back(std::move(one));
+  }
+  return {{"answers", list}, {"reads", stats.reads}, {"rounds", stats.rounds}, {"latency_us", stats.latency_us}};
+}
+
+void print_answers(const std::vector<Answer>& answers) {
+  constexpr std::size_t kIndent = 4;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    fmt::print("{:>2}. score {:.4f}, key {}", i + 1, answers[i].hit.score, wrap_text(answers[i].key, 0));
+    if (answers[i].document) fmt::print("{}\n", format_document(*answers[i].document, kIndent));
+  }
+  if (answers.empty()) fmt::print("the index holds no rows\n");
+}
+
+Status run_query(const QueryOptions& options) {
+  if (options.search.k == 0 || options.search.k > kResultsMax)
+    return Status(Code::kInvalidArgument, "k must be from 1 to 1000").about("--k " + std::to_string(options.search.k));
+  VECSTORE_ASSIGN(const Store store, Store::open(options.path, options.open));
+  const StoreInfo info = store.info();
+  VECSTORE_ASSIGN(const OneVector vector, options.queries.empty() ? vector_of_input(info) : vector_of_file(options));
+  const VectorView view{vector.bytes.data(), vector.dtype, 1, vector.dim};
+  VECSTORE_ASSIGN(const SearchResults results, store.search(view, options.search));
+  VECSTORE_ASSIGN(const std::vector<Answer> answers, look_up(store, info, results[0]));
+  if (options.json) {
+    print_json(to_json(answers, results.stats(0)));
+  } else {
+    print_answers(answers);
+  }
+  return {};
+}
+
+}  // namespace
+
+Command add_query(CLI::App& app) {
+  const auto options = std::make_shared<QueryOptions>();
+  SearchOptions& search = options->search;
+  CLI::App* command = app.add_subcommand("query", "search for one vector and show what is found, documents included");
+  command->add_option("index", options->path, "directory of the index")->required();
+  auto* file =
+      command->add_option("--queries", options->queries, "file of vectors (default: numbers on standard input)");
+  command->add_option("--row", options->row, "row of the file, counted from 0 (default 0)")->needs(file);
+  command->add_option("--k", search.k, "answers, 1 to 1000 (default 10)");
+  command->add_option("--recall-target", search.recall_target, "recall to reach by calibration (default 0.95)")
+      ->check(CLI::Range(0.0, 1.0));
+  add_open_options(*command, options->open);
+  command->add_option("--L", search.search_list, "list length, instead of the calibrated one");
+  command->add_option("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  command->add_flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
+  add_json(*command, options->json);
+  return {command, [options] { return run_query(*options); }};
+}
+
+}  // namespace vecstore::tools

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <limits>
+#include <mutex>
+#include <numeric>
+#include <thread>
+
+#include "engine/base/limits.h"
+#include "engine/base/memory.h"
+#include "tools/commands.h"
+#include "tools/output.h"
+#include "tools/progress.h"
+#include "tools/size_text.h"
+
+namespace vecstore::tools {
+namespace {
+
+constexpr std::uint64_t kQueryBytesAtOnce = 4u << 20;  // so that a large file of queries does not count as memory
+
+struct SearchCommandOptions {
+  std::string path, queries, groundtruth, output;
+  OpenOptions open;
+  SearchOptions search;
+  std::uint32_t threads = 1;
+  std::uint32_t clients = 0;
+  bool json = false, quiet = false;
+};
+
+// What all searches of one run gave.
+struct Outcome {
+  ExactNeighbours found;
+  std::vector<QueryStats> stats;
+  double seconds = 0;
+};
+
+Status keep(const SearchResults& results, std::uint64_t first_query, Outcome& outcome) {
+  VECSTORE_ASSIGN(const ExactNeighbours part, to_neighbours(results));
+  const std::uint32_t k = outcome.found.k;
+  for (std::size_t query = 0; query < results.size(); ++query) {
+    outcome.stats[first_query + query] = results.stats(query);
+    const std::size_t hits = std::min<std::size_t>(k, part.k);
+    std::copy_n(part.rows.begin() + query * part.k, hits, outcome.found.rows.begin() + (first_query + query) * k);
+    std::copy_n(part.distances.begin() + query * part.k, hits,
+                outcome.found.distances.begin() + (first_query + query) * k);
+  }
+  return {};
+}
+
+// Many callers with one query each, as a server has them: each client takes the next query that nobody has.
+Status search_by_clients(const Store& store, const SearchCommandOptions& options, const VectorView& batch,
+                         std::uint64_t first_query, Outcome& outcome) {
+  std::atomic<std::uint64_t> next{0};
+  std::mutex mutex;  // guards `failure`; queries keep their answers in places of their own
+  Status failure;
+  const auto serve = [&] {
+    for (std::uint64_t query = next.fetch_add(1); query < batch.rows; query = next.fetch_add(1)) {
+      const VectorView one{batch.row(query), batch.dtype, 1, batch.dim};
+      const auto results = store.search(one, options.search, 1);
+      const Status status = results ? keep(*results, first_query + query, outcome) : results.error();
+      if (status.is_ok()) continue;
+      const std::scoped_lock lock(mutex);
+      if (failure.is_ok()) failure = status;
+      next.store(batch.rows);
+    }
+  };
+  {
+    std::vector<std::jthread> clients;
+    for (std::uint32_t i = 0; i < options.clients; ++i) clients.emplace_back(serve);
+  }
+  return failure;
+}
+
+Result<Outcome> search_all(const Store& store, const SearchCommandOptions& options, const VectorSource& queries) {
+  Outcome outcome;
+  outcome.found.queries = static_cast<std::uint32_t>(queries.rows());
+  outcome.found.k = options.search.k;
+  outcome.found.rows.assign(queries.rows() * options.search.k, 0xFFFFFFFFu);
+  outcome.found.distances.assign(queries.rows() * options.search.k, std::numeric_limits<float>::infinity());
+  outcome.stats.resize(queries.rows());
+  const std::uint64_t row_bytes = queries.dim() * element_bytes(queries.dtype());
+  const std::uint64_t rows_at_once =
+      std::clamp<std::uint64_t>(kQueryBytesAtOnce / row_bytes, 1, std::max<std::uint64_t>(1, queries.rows()));
+  MemoryBudget budget;
+  VECSTORE_ASSIGN(auto buffer, Buffer<std::byte>::allocate(budget, rows_at_once * row_bytes));
+  ProgressPrinter progress(options.quiet);
+  for (std::uint64_t first = 0; first < queries.rows(); first += rows_at_once) {
+    const std::uint64_t rows = std::min(rows_at_once, queries.rows() - first);
+    VECSTORE_TRY(queries.read(first, rows, buffer.data()));
+    const VectorView batch{buffer.data(), queries.dtype(), rows, queries.dim()};
+    const auto start = std::chrono::steady_clock::now();
+    if (options.clients != 0) {
+      VECSTORE_TRY(search_by_clients(store, options, batch, first, outcome));
+    } else {
+      VECSTORE_ASSIGN(const SearchResults results, store.search(batch, options.search, options.threads));
+      VECSTORE_TRY(keep(results, first, outcome));
+    }
+    outcome.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    progress.update("search", first + rows, queries.rows());
+  }
+  return outcome;
+}
+
+double mean_of(const std::vector<QueryStats>& stats, std::uint32_t QueryStats::* field) {
+  const double sum = std::accumulate(stats.begin(), stats.end(), 0.0,
+                                     [field](double so_far, const QueryStats& one) { return so_far + one.*field; });
+  return stats.empty() ? 0.0 : sum / static_cast<double>(stats.size());
+}
+
+std::uint32_t latency_percentile(std::vector<QueryStats> stats, double share) {
+  if (stats.empty()) return 0;
+  const auto rank = static_cast<std::size_t>(share * static_cast<double>(stats.size() - 1) + 0.5);
+  const auto at = stats.begin() + static_cast<std::ptrdiff_t>(rank);
+  std::nth_element(stats.begin(), at, stats.end(),
+                   [](const QueryStats& a, const QueryStats& b) { return a.latency_us < b.latency_us; });
+  return at->latency_us;
+}
+
+Json describe(const SearchCommandOptions& options, const StoreInfo& info, const Outcome& outcome,
+              const std::optional<double>& recall) {
+  const auto& stats = outcome.stats;
+  const auto point = calibrated_point(info, options.search);
+  const auto given_or = [](auto given, bool is_given, auto calibrated) { return is_given ? Json(given) : calibrated; };
+  return {{"recall", recall ? Json(*recall) : Json()},
+          {"qps", outcome.seconds > 0 ? static_cast<double>(stats.size()) / outcome.seconds : 0.0},
+          {"latency_us",
+           {{"mean", mean_of(stats, &QueryStats::latency_us)},
+            {"p50", latency_percentile(stats, 0.5)},
+            {"p99", latency_percentile(stats, 0.99)}}},
+          {"reads_per_query", mean_of(stats, &QueryStats::reads)},
+          {"rounds_per_query", mean_of(stats, &QueryStats::rounds)},
+          {"bytes_per_query", mean_of(stats, &QueryStats::bytes)},
+          {"pages_from_cache_per_query", mean_of(stats, &QueryStats::pages_from_cache)},
+          {"codes_scored_per_query", mean_of(stats, &QueryStats::codes_scored)},
+          {"exact_distances_per_query", mean_of(stats, &QueryStats::exact_distances)},
+          {"pages_cached", info.pages_cached},
+          {"ram_budget_bytes", info.ram_budget_bytes},
+          {"ram_peak_bytes", info.ram_peak_bytes},
+          {"rss_peak_bytes", rss_peak_bytes()},
+          {"n", info.rows},
+          {"dim", info.dim},
+          {"queries", stats.size()},
+          {"k", options.search.k},
+          {"recall_target", options.search.recall_target},
+          {"L", given_or(options.search.search_list, options.search.search_list != 0,
+                         point ? Json(point->search_list) : Json())},
+          {"blocks", given_or(options.search.blocks, options.search.blocks != 0, point ? Json(point->blocks) : Json())},
+          {"bound", given_or(options.search.bound, options.search.bound >= 0, point ? Json(point->bound) : Json())},
+          {"threads", options.clients != 0 ? 1 : options.threads},
+          {"clients", options.clients},
+          {"backend", info.backend},
+          {"seconds", outcome.seconds}};
+}
+
+void print_description(const Json& json) {
+  const auto number = [&](const char* name, int digits) {
+    return fmt::format("{:.{}f}", json.at(name).get<double>(), digits);
+  };
+  Table table;
+  table.add("index", fmt::format("{} rows, {} dimensions, backend {}", json.at("n").dump(), json.at("dim").dump(),
+                                 json.at("backend").get<std::string>()));
+  table.add("searched", fmt::format("{} queries, k {}, L {}, blocks {}", json.at("queries").dump(), json.at("k").dump(),
+                                    json.at("L").dump(), json.at("blocks").dump()));
+  if (!json.at("recall").is_null()) table.add("recall@" + json.at("k").dump(), number("recall", 4));
+  table.add("queries/s", number("qps", 0));
+  const Json& latency = json.at("latency_us");
+  table.add("latency", fmt::format("{:.0f} us mean, {} us median, {} us p99", latency.at("mean").get<double>(),
+                                   latency.at("p50").dump(), latency.at("p99").dump()));
+  table.add("reads/query",
+            fmt::format("{} in {} rounds, {} KiB", number("reads_per_query", 2), number("rounds_per_query", 2),
+                        fmt::format("{:.1f}", json.at("bytes_per_query").get<double>() / 1024)));
+  table.add("from cache/query", fmt::format("{} pages; {} pages cached", number("pages_from_cache_per_query", 2),
+                                            json.at("pages_cached").dump()));
+  table.add("scored/query", fmt::format("{} codes, {} vectors", number("codes_scored_per_query", 0),
+                                        number("exact_distances_per_query", 0)));
+  const auto budget_bytes = json.at("ram_budget_bytes").get<std::uint64_t>();
+  table.add("memory",
+            fmt::format(
+                "peak {} of {}, process {}", format_size(json.at("ram_peak_bytes").get<std::uint64_t>()),
+                budget_bytes == 0 || budget_bytes == MemoryBudget::kUnlimited ? "no bound" : format_size(budget_bytes),
+                format_size(json.at("rss_peak_bytes").get<std::uint64_t>())));
+  table.print();
+}
+
+Status run_search(SearchCommandOptions& options) {
+  if (options.threads == 0) options.threads = std::max(1u, std::thread::hardware_concurrency());
+  if (options.threads > kThreadsMax || options.clients > kClientsMax)
+    return Status(Code::kInvalidArgument, "too many; --threads goes to 256 and --clients to 1024");
+  if (options.search.k == 0 || options.search.k > kResultsMax)
+    return Status(Code::kInvalidArgument, "k must be from 1 to 1000").about("--k " + std::to_string(options.search.k));
+  VECSTORE_ASSIGN(const auto queries, open_vector_file(options.queries));
+  if (queries->rows() > kQueriesMax)
+    return Status(Code::kInvalidArgument, "more than 16777216 queries; cut the file with convert")
+        .about(options.queries);
+  std::optional<ExactNeighbours> truth;
+  if (!options.groundtruth.empty()) {
+    VECSTORE_ASSIGN(truth, read_neighbours(options.groundtruth));
+    if (truth->queries < queries->rows() || truth->k < options.search.k)
+      return Status(Code::kInvalidArgument,
+                    "the ground truth has fewer queries or fewer neighbours than are searched for")
+          .about(options.groundtruth + " (" + std::to_string(truth->queries) + " x " + std::to_string(truth->k) + ")");
+  }
+  options.open.searchers = std::max(options.clients, options.threads);
+  VECSTORE_ASSIGN(const Store store, Store::open(options.path, options.open));
+  VECSTORE_ASSIGN(const Outcome outcome, search_all(store, options, *queries));
+  std::optional<double> recall;
+  if (truth && !outcome.stats.empty()) {
+    VECSTORE_ASSIGN(recall, recall_at(outcome.found, *truth, options.search.k));
+  }
+  if (!options.output.empty()) VECSTORE_TRY(write_neighbours(options.output, outcome.found));
+  const StoreInfo info = store.info();
+  if (options.search.k > info.rows && !options.quiet)
+    fmt::print(stderr, "vecstore: the index holds {} rows, fewer than k; each query got {}\n", info.rows, info.rows);
+  const Json description = describe(options, info, outcome, recall);
+  if (options.json) {
+    print_json(description);
+  } else {
+    print_description(description);
+  }
+  return {};
+}
+
+}  // namespace
+
+Command add_search(CLI::App& app) {
+  const auto options = std::make_shared<SearchCommandOptions>();
+  SearchOptions& search = options->search;
+  CLI::App* command = app.add_subcommand("search", "search an index with a file of queries, and measure it");
+  command->add_option("index", options->path, "directory of the index")->required();
+  command->add_option("--queries", options->queries, "file of the queries")->required();
+  command->add_option("--k", search.k, "answers a query, 1 to 1000 (default 10)");
+  command->add_option("--groundtruth", options->groundtruth, "file of exact neighbours, to measure recall");
+  command->add_option("--recall-target", search.recall_target, "recall to reach by calibration (default 0.95)")
+      ->check(CLI::Range(0.0, 1.0));
+  add_open_options(*command, options->open);
+  command->add_option("--L", search.search_list, "list length, instead of the calibrated one");
+  command->add_option("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  command->add_option("--bound", search.bound, "standard errors of the read bound, instead of the calibrated");
+  command->add_flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
+  command->add_option("--threads", options->threads, "threads that share the batch; 0: all processors (default 1)");
+  command->add_option("--clients", options->clients, "callers that search one query at a time, instead of a batch");
+  command->add_option("--output", options->output,
+                      "file of the answers to write: rows and distances (replaced if there)");
+  add_quiet(*command, options->quiet);
+  add_json(*command, options->json);
+  return {command, [options] { return run_search(*options); }};
+}
+
+}  // namespace vecstore::tools

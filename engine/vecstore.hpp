@@ -89,8 +89,8 @@ enum class Backend : std::uint8_t { kAutomatic, kIoUring, kPread };
 struct OpenOptions {
   std::uint64_t ram_bytes = 0;  // bound of codes, cache, buffers and scratch; 0: unbounded, nothing cached unless asked
   // Page cache inside the budget; by default whatever ram_bytes leaves. Fraction of the pages (0 … 1) or bytes.
-  std::optional<double> cache_fraction;
-  std::optional<std::uint64_t> cache_bytes;
+  std::optional<double> cache_fraction = std::nullopt;
+  std::optional<std::uint64_t> cache_bytes = std::nullopt;
   std::uint32_t searchers = 1;  // searches that may run at once; their scratch is allocated at open
   Backend backend = Backend::kAutomatic;
 };

@@ -45,6 +45,8 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/vecstore-config.cmake.in
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/vecstore-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/vecstore-config.cmake ${PROJECT_BINARY_DIR}/vecstore-config-version.cmake
         DESTINATION ${package_dir})
+# Relative, so that `cmake --install --prefix` may choose another place than the configured one.
+file(RELATIVE_PATH VECSTORE_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/vecstore.pc.in ${PROJECT_BINARY_DIR}/vecstore.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/vecstore.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

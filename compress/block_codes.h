@@ -47,7 +47,7 @@ struct CodecOptions {
   std::uint32_t sample_rows = 65536;  // rows that rotation and codebooks are trained on
 };
 
-// What all rows share. Fixed size: (dim² if rotated) + 256·dim + 2·dim floats.
+// What all rows share. Fixed size: (dim² if rotated) + codewords·dim + dim floats.
 struct CodecModel {
   CodecKind kind = CodecKind::kOpq;
   Metric metric = Metric::kL2;
@@ -61,7 +61,7 @@ struct CodecModel {
   std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions
   Buffer<float> mean;                // [dim]; zero under inner product
   Buffer<float> rotation;            // [dim × dim] row-major, rotated = rotation · x; empty for kPq
-  Buffer<float> codebook;            // subspace m: [codewords × width_m] at codewords · subspace_begin[m]
+  Buffer<float> codebook;            // [dim × codewords]: row i is rotated dimension i of the codewords of its subspace
 };
 
 // The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 + (dim + 8) / kBlockRows.
@@ -81,16 +81,22 @@ struct BlockCodes {
 };
 
 // Computes centroids, trains the model on a sample and encodes every row. Same bytes for any thread count.
-// `reuse`: a model trained before on the same data; then only centroids and codes are computed. Errors: kMemoryBudget.
+// `reuse`: a model trained before on the same data; then only centroids and codes are computed, and what describes the
+// codes (correction scale and offset, errors). code_bytes above dim counts as dim. The rotation is left out (kPq) where
+// it would not pay: rows < 4 · dim or dim > 2048. Errors: kMemoryBudget, kInvalidInput (squares of values overflow).
 Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& options, const CodecModel* reuse,
                                  Executor& executor, MemoryBudget& budget);
 
 // A copy of the model charged to `budget`.
 Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget);
 
-// What encode_blocks will hold at its peak beyond `rows`, and what stays resident (codes + model), in bytes.
-std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
+// What encode_blocks will hold at its peak beyond `rows` with an executor of `threads`, and what stays resident (codes +
+// model), in bytes.
+std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options,
+                                   unsigned threads = 16);
 std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
+// What each CodeScorer of such codes holds, in bytes.
+std::uint64_t predict_scorer_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes);
 
 // One query's view of the codes. Made once per worker and prepared once per query; holds all its scratch.
 class CodeScorer {
@@ -110,14 +116,16 @@ class CodeScorer {
 
  private:
   CodeScorer() = default;
-  void finish(const Pos* positions, Pos first, std::size_t count, float* out);
+  void fill_tables();
+  void fill_block_keys(const float* query);
 
   const BlockCodes* codes_ = nullptr;
   const Kernels* kernels_ = nullptr;
   Buffer<float> rotated_;          // [dim] the query less μ, then rotated
   Buffer<float> centred_;          // [dim]
   Buffer<std::uint8_t> table_;     // [code_bytes × 256]
-  Buffer<float> float_table_;      // [code_bytes × 256]
+  Buffer<float> float_table_;      // [code_bytes × 256] ⟨R(q−μ), codeword⟩
+  Buffer<float> greatest_;         // [code_bytes] the greatest of each, which stands for the least entry
   Buffer<float> block_keys_;       // [blocks]
   Buffer<std::uint16_t> sums_;     // [kBlockRows] one batch
   float table_scale_ = 0;

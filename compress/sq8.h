@@ -23,6 +23,9 @@ Sq8Row encode_sq8(const float* row, std::size_t dim, std::uint8_t* codes);
 // codes: [dim] → out: [dim].
 void decode_sq8(const std::uint8_t* codes, float scale, float offset, std::size_t dim, float* out);
 
+// |x̂|² of codes: [dim].
+float norm2_sq8(const std::uint8_t* codes, float scale, float offset, std::size_t dim);
+
 // ⟨x̂, ŷ⟩ of two SQ8 rows from the integer dot product of their codes.
 inline float dot_sq8(const Sq8Row& x, const Sq8Row& y, std::uint32_t code_dot, std::size_t dim) {
   return x.scale * y.scale * static_cast<float>(code_dot) + x.scale * y.offset * static_cast<float>(x.code_sum) +

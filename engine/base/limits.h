@@ -23,6 +23,7 @@ inline constexpr std::uint32_t kGraphPageBytesMax = 16384;
 inline constexpr std::uint32_t kBlockRows = 256;        // rows that share one centroid
 inline constexpr std::uint32_t kReadsInFlightMax = 64;  // of one reader
 inline constexpr std::uint32_t kReadsPerRound = 8;
+inline constexpr std::uint32_t kPagesPerQueryMax = 16384;  // a search ends when it has seen as many
 
 inline constexpr std::size_t kKeyBytesMax = 480;  // LMDB's key limit is 511
 inline constexpr std::size_t kDocumentBytesMax = 65536;

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// BlockCodes as a stream of bytes; the format is in README.md of this folder.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "compress/block_codes.h"
+#include "compress/sq8.h"
+#include "engine/base/bytes.h"
+#include "engine/base/limits.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x43425356;  // "VSBC"
+constexpr std::uint32_t kVersion = 1;
+
+struct Header {
+  std::uint32_t magic = kMagic;
+  std::uint32_t version = kVersion;
+  std::uint8_t kind = 0;
+  std::uint8_t metric = 0;
+  std::uint16_t reserved16 = 0;
+  std::uint32_t dim = 0;
+  std::uint32_t code_bytes = 0;
+  std::uint32_t codewords = 0;
+  std::uint64_t rows = 0;
+  float correction_scale = 0;
+  float correction_offset = 0;
+  float error_slope = 0;
+  float mean_square_error = 0;
+  std::uint64_t stream_bytes = 0;
+  std::uint64_t reserved64 = 0;
+};
+static_assert(sizeof(Header) == 64 && alignof(Header) == 8);
+
+Status damaged(const char* text) { return {Code::kCorrupt, text}; }
+
+std::uint64_t blocks_of(std::uint64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
+
+// Of the whole stream. All factors are within their limits, so 64 bits hold every product.
+std::uint64_t stream_bytes(const Header& header) {
+  const std::uint64_t dim = header.dim;
+  const std::uint64_t rotation = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq) ? dim * dim : 0;
+  const std::uint64_t floats = dim + rotation + dim * header.codewords;
+  const std::uint64_t of_rows = header.rows * (std::uint64_t{header.code_bytes} + sizeof(std::uint16_t));
+  const std::uint64_t of_blocks = blocks_of(header.rows) * (dim + 2 * sizeof(float));
+  return sizeof(Header) + sizeof(std::uint32_t) * (header.code_bytes + 1ull) + sizeof(float) * floats + of_rows +
+         of_blocks;
+}
+
+Status check_header(const Header& header, std::uint64_t size) {
+  if (header.magic != kMagic) return damaged("this is not a stream of block codes; rebuild the index");
+  if (header.version > kVersion)
+    return {Code::kNewerFormat, "the codes were written by a newer version; use that version to read them"};
+  const bool sane = header.version == kVersion && header.kind <= static_cast<std::uint8_t>(CodecKind::kOpq) &&
+                    header.metric <= static_cast<std::uint8_t>(Metric::kCosine) && header.reserved16 == 0 &&
+                    header.reserved64 == 0 && header.dim != 0 && header.dim <= kDimMax && header.code_bytes != 0 &&
+                    header.code_bytes <= header.dim && header.codewords != 0 && header.codewords <= 256 &&
+                    header.rows <= kRowsMax && std::isfinite(header.correction_scale) &&
+                    header.correction_scale >= 0 && std::isfinite(header.correction_offset) &&
+                    std::isfinite(header.error_slope) && header.error_slope >= 0 &&
+                    std::isfinite(header.mean_square_error) && header.mean_square_error >= 0;
+  if (!sane) return damaged("the header of the codes is damaged; rebuild the index or restore it from a backup");
+  if (header.stream_bytes != stream_bytes(header) || header.stream_bytes != size)
+    return damaged("the codes are cut off or their sizes are damaged; rebuild the index or restore it from a backup");
+  return Status::ok();
+}
+
+template <typename T>
+Status read_array(ByteSource& source, MemoryBudget& budget, std::uint64_t count, Buffer<T>& into) {
+  VECSTORE_ASSIGN(into, Buffer<T>::allocate(budget, count));
+  return count == 0 ? Status::ok() : source.read(std::as_writable_bytes(into.span()));
+}
+
+Status read_floats(ByteSource& source, MemoryBudget& budget, std::uint64_t count, Buffer<float>& into) {
+  VECSTORE_TRY(read_array(source, budget, count, into));
+  for (const float value : into) {
+    if (!std::isfinite(value))
+      return damaged("the codes hold a number that is not finite; rebuild the index or restore it from a backup");
+  }
+  return Status::ok();
+}
+
+Status read_subspaces(ByteSource& source, const Header& header, std::vector<std::uint32_t>& begin) {
+  begin.resize(header.code_bytes + 1ull);
+  VECSTORE_TRY(source.read(std::as_writable_bytes(std::span(begin))));
+  const bool rising = std::adjacent_find(begin.begin(), begin.end(), std::greater_equal<>()) == begin.end();
+  if (begin.front() != 0 || begin.back() != header.dim || !rising)
+    return damaged("the subspaces of the codes are damaged; rebuild the index or restore it from a backup");
+  return Status::ok();
+}
+
+template <typename T>
+Status write_array(ByteSink& sink, std::span<const T> values) {
+  return values.empty() ? Status::ok() : sink.write(std::as_bytes(values));
+}
+
+}  // namespace
+
+Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
+  const CodecModel& model = codes.model;
+  Header header;
+  header.kind = static_cast<std::uint8_t>(model.kind);
+  header.metric = static_cast<std::uint8_t>(model.metric);
+  header.dim = model.dim;
+  header.code_bytes = model.code_bytes;
+  header.codewords = model.codewords;
+  header.rows = codes.rows;
+  header.correction_scale = model.correction_scale;
+  header.correction_offset = model.correction_offset;
+  header.error_slope = model.error_slope;
+  header.mean_square_error = model.mean_square_error;
+  header.stream_bytes = stream_bytes(header);
+  VECSTORE_TRY(sink.write(std::as_bytes(std::span(&header, 1))));
+  VECSTORE_TRY(write_array(sink, std::span<const std::uint32_t>(model.subspace_begin)));
+  VECSTORE_TRY(write_array(sink, model.mean.span()));
+  VECSTORE_TRY(write_array(sink, model.rotation.span()));
+  VECSTORE_TRY(write_array(sink, model.codebook.span()));
+  VECSTORE_TRY(write_array(sink, codes.codes.span()));
+  VECSTORE_TRY(write_array(sink, codes.corrections.span()));
+  VECSTORE_TRY(write_array(sink, codes.centroids.span()));
+  VECSTORE_TRY(write_array(sink, codes.centroid_scale.span()));
+  return write_array(sink, codes.centroid_offset.span());
+}
+
+Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
+  Header header;
+  if (source.size() < sizeof header)
+    return damaged("the codes are cut off; rebuild the index or restore it from a backup");
+  VECSTORE_TRY(source.read(std::as_writable_bytes(std::span(&header, 1))));
+  VECSTORE_TRY(check_header(header, source.size()));
+
+  BlockCodes codes;
+  CodecModel& model = codes.model;
+  model.kind = static_cast<CodecKind>(header.kind);
+  model.metric = static_cast<Metric>(header.metric);
+  model.dim = header.dim;
+  model.code_bytes = header.code_bytes;
+  model.codewords = header.codewords;
+  model.correction_scale = header.correction_scale;
+  model.correction_offset = header.correction_offset;
+  model.error_slope = header.error_slope;
+  model.mean_square_error = header.mean_square_error;
+  codes.rows = header.rows;
+  codes.blocks = blocks_of(header.rows);
+
+  const std::uint64_t dim = header.dim;
+  VECSTORE_TRY(read_subspaces(source, header, model.subspace_begin));
+  VECSTORE_TRY(read_floats(source, budget, dim, model.mean));
+  VECSTORE_TRY(read_floats(source, budget, model.kind == CodecKind::kOpq ? dim * dim : 0, model.rotation));
+  VECSTORE_TRY(read_floats(source, budget, dim * header.codewords, model.codebook));
+  VECSTORE_TRY(read_array(source, budget, codes.rows * header.code_bytes, codes.codes));
+  VECSTORE_TRY(read_array(source, budget, codes.rows, codes.corrections));
+  VECSTORE_TRY(read_array(source, budget, codes.blocks * dim, codes.centroids));
+  VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroid_scale));
+  VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroid_offset));
+  // A code beyond the last codeword would score as the nearest of all.
+  if (std::any_of(codes.codes.begin(), codes.codes.end(), [&](std::uint8_t code) { return code >= header.codewords; }))
+    return damaged("a code names no codeword; rebuild the index or restore it from a backup");
+  VECSTORE_ASSIGN(codes.centroid_norm2, Buffer<float>::allocate(budget, codes.blocks));
+  for (std::size_t block = 0; block < codes.blocks; ++block) {
+    codes.centroid_norm2[block] = norm2_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block],
+                                            codes.centroid_offset[block], dim);
+  }
+  return codes;
+}
+
+}  // namespace vecstore

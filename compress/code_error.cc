@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compress/code_error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "engine/base/limits.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kQueries = 256;
+constexpr std::size_t kBlocksScanned = 64;
+constexpr std::size_t kCandidates = 256;  // best estimates whose true distance is computed
+constexpr std::size_t kNeighbours = 50;   // of these, the truly nearest
+
+struct Candidate {
+  float estimate;
+  Pos position;
+};
+
+struct Pair {
+  double distance2;
+  double error;  // estimate − key
+};
+
+struct Sums {
+  double error2 = 0;
+  double scale2 = 0;
+};
+
+std::size_t scanned_rows_max(std::uint64_t rows) {
+  return static_cast<std::size_t>(std::min<std::uint64_t>(rows, kBlocksScanned * kBlockRows));
+}
+
+struct Products {
+  double dot = 0;
+  double distance2 = 0;
+};
+
+Products compare(const float* query, const float* row, std::size_t dim) {
+  Products products;
+  for (std::size_t i = 0; i < dim; ++i) {
+    const double difference = static_cast<double>(query[i]) - static_cast<double>(row[i]);
+    products.distance2 += difference * difference;
+    products.dot += static_cast<double>(query[i]) * static_cast<double>(row[i]);
+  }
+  return products;
+}
+
+// One worker's view: a scorer and scratch.
+struct Worker {
+  CodeScorer scorer;
+  Buffer<float> query;            // [dim]
+  Buffer<float> row;              // [dim]
+  Buffer<std::uint32_t> blocks;   // [blocks]
+  Buffer<float> estimates;        // [kBlockRows]
+  Buffer<Candidate> candidates;   // [scanned_rows_max]
+
+  static Result<Worker> create(const BlockCodes& codes, MemoryBudget& budget) {
+    VECSTORE_ASSIGN(auto scorer, CodeScorer::create(codes, budget));
+    Worker worker{std::move(scorer), {}, {}, {}, {}, {}};
+    VECSTORE_ASSIGN(worker.query, Buffer<float>::allocate(budget, codes.model.dim));
+    VECSTORE_ASSIGN(worker.row, Buffer<float>::allocate(budget, codes.model.dim));
+    VECSTORE_ASSIGN(worker.blocks, Buffer<std::uint32_t>::allocate(budget, codes.blocks));
+    VECSTORE_ASSIGN(worker.estimates, Buffer<float>::allocate(budget, kBlockRows));
+    VECSTORE_ASSIGN(worker.candidates, Buffer<Candidate>::allocate(budget, scanned_rows_max(codes.rows)));
+    return worker;
+  }
+
+  // The kCandidates best estimates in the nearest blocks, `self` left out.
+  std::span<const Candidate> rank(const BlockCodes& codes, Pos self) {
+    const auto keys = scorer.block_keys();
+    std::iota(blocks.begin(), blocks.end(), 0u);
+    const std::size_t scanned = std::min(kBlocksScanned, blocks.size());
+    std::partial_sort(blocks.begin(), blocks.begin() + scanned, blocks.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return keys[a] != keys[b] ? keys[a] < keys[b] : a < b;
+    });
+    std::size_t found = 0;
+    for (std::size_t b = 0; b < scanned; ++b) {
+      const std::uint64_t first = std::uint64_t{blocks[b]} * kBlockRows;
+      const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kBlockRows, codes.rows - first));
+      scorer.score_run(static_cast<Pos>(first), count, estimates.data());
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto position = static_cast<Pos>(first + i);
+        if (position != self) candidates[found++] = {estimates[i], position};
+      }
+    }
+    const std::size_t kept = std::min(kCandidates, found);
+    std::partial_sort(candidates.begin(), candidates.begin() + kept, candidates.begin() + found,
+                      [](const Candidate& a, const Candidate& b) {
+                        return a.estimate != b.estimate ? a.estimate < b.estimate : a.position < b.position;
+                      });
+    return candidates.span().first(kept);
+  }
+
+  Sums measure(const BlockCodes& codes, const FloatRows& rows, Pos self) {
+    const std::size_t dim = codes.model.dim;
+    const bool inner_product = codes.model.metric == Metric::kInnerProduct;
+    rows.read(self, query.data());
+    scorer.prepare(query.data());
+    const double norm2 = compare(query.data(), query.data(), dim).dot;
+    std::vector<Pair> pairs;
+    for (const Candidate& candidate : rank(codes, self)) {
+      rows.read(candidate.position, row.data());
+      const Products products = compare(query.data(), row.data(), dim);
+      const double key = inner_product ? -2 * products.dot : products.distance2 - norm2;
+      pairs.push_back({inner_product ? -products.dot : products.distance2, static_cast<double>(candidate.estimate) - key});
+    }
+    const std::size_t kept = std::min(kNeighbours, pairs.size());
+    std::partial_sort(pairs.begin(), pairs.begin() + static_cast<std::ptrdiff_t>(kept), pairs.end(),
+                      [](const Pair& a, const Pair& b) {
+                        return a.distance2 != b.distance2 ? a.distance2 < b.distance2 : a.error < b.error;
+                      });
+    Sums sums;
+    for (std::size_t i = 0; i < kept; ++i) {
+      sums.error2 += pairs[i].error * pairs[i].error;
+      sums.scale2 += inner_product ? norm2 : pairs[i].distance2;
+    }
+    return sums;
+  }
+};
+
+}  // namespace
+
+Result<float> measure_error_slope(const BlockCodes& codes, const FloatRows& rows, Executor& executor,
+                                  MemoryBudget& budget) {
+  const auto queries = static_cast<std::size_t>(std::min<std::uint64_t>(kQueries, codes.rows));
+  std::vector<Worker> workers;
+  for (unsigned i = 0; i < executor.thread_count(); ++i) {
+    VECSTORE_ASSIGN(auto worker, Worker::create(codes, budget));
+    workers.push_back(std::move(worker));
+  }
+  std::vector<Sums> parts(queries);
+  executor.parallel_for(queries, 1, [&](std::size_t query, std::size_t, unsigned worker) {
+    parts[query] = workers[worker].measure(codes, rows, static_cast<Pos>(query * codes.rows / queries));
+  });
+  Sums sums;
+  for (const Sums& part : parts) {
+    sums.error2 += part.error2;
+    sums.scale2 += part.scale2;
+  }
+  return sums.scale2 > 0 ? static_cast<float>(std::sqrt(sums.error2 / sums.scale2)) : 0.0f;
+}
+
+std::uint64_t measure_error_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes,
+                                  std::uint64_t threads) {
+  const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  const std::uint64_t floats = 2ull * dim + blocks + kBlockRows;
+  return threads * (predict_scorer_bytes(rows, dim, code_bytes) + sizeof(float) * floats +
+                    sizeof(Candidate) * scanned_rows_max(rows));
+}
+
+}  // namespace vecstore

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstring>
+
+#include "compress/block_codes.h"
+#include "compress/dense.h"
+#include "engine/base/check.h"
+#include "engine/base/limits.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kEntries = 256;       // of a subspace's table, whatever the number of codewords
+constexpr float kEntryMax = 255.0f;
+constexpr std::uint32_t kSumMax = 65535;    // of the scorer's u16 sums
+constexpr std::size_t kLanes = 16;
+
+static_assert(kDimMax < kSumMax, "each subspace needs at least one step of the sum");
+
+struct Extremes {
+  float least;
+  float greatest;
+};
+
+Extremes extremes_of(const float* values, std::size_t count) {
+  float least[kLanes];
+  float greatest[kLanes];
+  std::fill_n(least, kLanes, values[0]);
+  std::fill_n(greatest, kLanes, values[0]);
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const float value = values[i + lane];
+      least[lane] = value < least[lane] ? value : least[lane];
+      greatest[lane] = value > greatest[lane] ? value : greatest[lane];
+    }
+  }
+  for (; i < count; ++i) {
+    least[0] = std::min(least[0], values[i]);
+    greatest[0] = std::max(greatest[0], values[i]);
+  }
+  return {*std::min_element(least, least + kLanes), *std::max_element(greatest, greatest + kLanes)};
+}
+
+}  // namespace
+
+Result<CodeScorer> CodeScorer::create(const BlockCodes& codes, MemoryBudget& budget) {
+  CodeScorer scorer;
+  scorer.codes_ = &codes;
+  scorer.kernels_ = &kernels();
+  const std::size_t entries = codes.model.code_bytes * kEntries;
+  VECSTORE_ASSIGN(scorer.rotated_, Buffer<float>::allocate(budget, codes.model.dim));
+  VECSTORE_ASSIGN(scorer.centred_, Buffer<float>::allocate(budget, codes.model.dim));
+  VECSTORE_ASSIGN(scorer.table_, Buffer<std::uint8_t>::allocate(budget, entries));
+  VECSTORE_ASSIGN(scorer.float_table_, Buffer<float>::allocate(budget, entries));
+  VECSTORE_ASSIGN(scorer.greatest_, Buffer<float>::allocate(budget, codes.model.code_bytes));
+  VECSTORE_ASSIGN(scorer.block_keys_, Buffer<float>::allocate(budget, codes.blocks));
+  VECSTORE_ASSIGN(scorer.sums_, Buffer<std::uint16_t>::allocate(budget, kBlockRows));
+  return scorer;
+}
+
+std::uint64_t predict_scorer_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes) {
+  const std::uint64_t width = std::clamp(code_bytes, 1u, dim);
+  const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  return sizeof(float) * (2ull * dim + width * (kEntries + 1) + blocks) + width * kEntries +
+         sizeof(std::uint16_t) * kBlockRows;
+}
+
+void CodeScorer::prepare(const float* query) {
+  const CodecModel& model = codes_->model;
+  for (std::size_t i = 0; i < model.dim; ++i) centred_[i] = query[i] - model.mean[i];
+  if (model.kind == CodecKind::kOpq) {
+    const Rows rotation = {model.rotation.data(), model.dim * sizeof(float), nullptr, model.dim};
+    kernels_->dot_f32(centred_.data(), rotation, model.dim, rotated_.data());
+  } else {
+    std::memcpy(rotated_.data(), centred_.data(), model.dim * sizeof(float));
+  }
+  fill_tables();
+  fill_block_keys(query);
+}
+
+// float_table_[m][j] = ⟨rotated query, codeword⟩ at first; the factor −2 turns around the order, so that the greatest
+// product becomes entry 0. The step is the least that neither passes 255 in an entry nor 65535 in a sum; rounding adds
+// at most half a step for each subspace, which is set aside.
+void CodeScorer::fill_tables() {
+  const CodecModel& model = codes_->model;
+  const std::size_t codewords = model.codewords;
+  const std::size_t subspaces = model.code_bytes;
+  float widest = 0;
+  float sum_of_ranges = 0;
+  table_offset_ = 0;
+  for (std::size_t m = 0; m < subspaces; ++m) {
+    float* table = float_table_.data() + m * kEntries;
+    const std::size_t begin = model.subspace_begin[m];
+    const std::size_t width = model.subspace_begin[m + 1] - begin;
+    const float* codebook = model.codebook.data() + begin * codewords;
+    if (codewords == kEntries) {
+      dense().multiply({rotated_.data() + begin, 1, width, width}, {codebook, codewords, codewords}, table, kEntries);
+    } else {
+      std::fill_n(table, codewords, 0.0f);
+      for (std::size_t k = 0; k < width; ++k) {
+        for (std::size_t j = 0; j < codewords; ++j) table[j] += rotated_[begin + k] * codebook[k * codewords + j];
+      }
+    }
+    const Extremes products = extremes_of(table, codewords);
+    greatest_[m] = products.greatest;
+    table_offset_ -= 2 * products.greatest;
+    const float range = 2 * (products.greatest - products.least);
+    widest = std::max(widest, range);
+    sum_of_ranges += range;
+  }
+  table_scale_ = std::max(widest / kEntryMax, sum_of_ranges / static_cast<float>(kSumMax - subspaces));
+  const float steps = table_scale_ > 0 ? 2 / table_scale_ : 0.0f;
+  for (std::size_t m = 0; m < subspaces; ++m) {
+    const float* from = float_table_.data() + m * kEntries;
+    std::uint8_t* to = table_.data() + m * kEntries;
+    const float greatest = greatest_[m];
+    for (std::size_t j = 0; j < codewords; ++j) {
+      const float entry = (greatest - from[j]) * steps + 0.5f;
+      to[j] = static_cast<std::uint8_t>(static_cast<std::int32_t>(entry < kEntryMax ? entry : kEntryMax));
+    }
+  }
+}
+
+void CodeScorer::fill_block_keys(const float* query) {
+  const CodecModel& model = codes_->model;
+  const Rows centroids = {codes_->centroids.data(), model.dim, nullptr, codes_->blocks};
+  kernels_->dot_f32_u8(query, centroids, model.dim, block_keys_.data());
+  float query_sum = 0;
+  for (std::size_t i = 0; i < model.dim; ++i) query_sum += query[i];
+  const float* scale = codes_->centroid_scale.data();
+  const float* offset = codes_->centroid_offset.data();
+  const float* norm2 = codes_->centroid_norm2.data();
+  const float with_norm = model.metric == Metric::kInnerProduct ? 0.0f : 1.0f;
+  for (std::size_t b = 0; b < codes_->blocks; ++b)
+    block_keys_[b] = with_norm * norm2[b] - 2 * (offset[b] * query_sum + scale[b] * block_keys_[b]);
+}
+
+void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
+  VECSTORE_CHECK(first + std::uint64_t{count} <= codes_->rows);
+  const CodecModel& model = codes_->model;
+  const std::size_t stride = model.code_bytes;
+  while (count != 0) {
+    const std::size_t block = first / kBlockRows;
+    const std::size_t part = std::min<std::size_t>(count, kBlockRows - first % kBlockRows);
+    const Rows rows = {codes_->codes.data() + first * stride, stride, nullptr, part};
+    kernels_->pq_score(table_.data(), stride, rows, sums_.data());
+    const float base = block_keys_[block] + table_offset_ + model.correction_offset;
+    const std::uint16_t* corrections = codes_->corrections.data() + first;
+    for (std::size_t i = 0; i < part; ++i) {
+      out[i] = base + table_scale_ * static_cast<float>(sums_[i]) +
+               model.correction_scale * static_cast<float>(corrections[i]);
+    }
+    first += static_cast<Pos>(part);
+    count -= part;
+    out += part;
+  }
+}
+
+void CodeScorer::score_positions(const Pos* positions, std::size_t count, float* out) {
+  const CodecModel& model = codes_->model;
+  const float base = table_offset_ + model.correction_offset;
+  while (count != 0) {
+    const std::size_t part = std::min<std::size_t>(count, kBlockRows);
+    const Rows rows = {codes_->codes.data(), model.code_bytes, positions, part};
+    kernels_->pq_score(table_.data(), model.code_bytes, rows, sums_.data());
+    for (std::size_t i = 0; i < part; ++i) {
+      out[i] = block_keys_[positions[i] / kBlockRows] + base + table_scale_ * static_cast<float>(sums_[i]) +
+               model.correction_scale * static_cast<float>(codes_->corrections[positions[i]]);
+    }
+    positions += part;
+    count -= part;
+    out += part;
+  }
+}
+
+}  // namespace vecstore

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compress/codec_model.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "compress/kmeans.h"
+#include "compress/kmeans_memory.h"
+#include "compress/rotation.h"
+#include "engine/base/check.h"
+#include "engine/base/limits.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint32_t kRotatedDimMax = 2048;      // the eigenvectors of more would take minutes and the rotation 16 MiB
+constexpr std::uint64_t kRotationRowsPerDim = 4;    // fewer rows do not determine a covariance
+constexpr std::uint64_t kSampleBytesMax = 64u << 20;  // of residuals; at 784 dimensions 21,400 rows
+constexpr std::uint64_t kSampleRowsMin = 40 * kCodewords;  // below that codewords fit the sample, not the data
+constexpr std::uint32_t kTrainIterations = 12;
+constexpr std::size_t kRotateGrain = ModelTables::kBatch;
+
+static_assert(kCodewords % kColumnStep == 0);
+
+// [dim × padded(dim)]: row k, column j = rotation[j][k].
+void transpose_rotation(const float* rotation, std::size_t dim, float* out) {
+  const std::size_t columns = padded(dim);
+  for (std::size_t j = 0; j < dim; ++j) {
+    for (std::size_t k = 0; k < dim; ++k) out[k * columns + j] = rotation[j * dim + k];
+  }
+}
+
+Status rotate_sample(const CodecModel& model, std::size_t rows, float* sample, Executor& executor,
+                     MemoryBudget& budget) {
+  const std::size_t dim = model.dim;
+  const std::size_t stride = padded(dim);
+  VECSTORE_ASSIGN(auto table, Buffer<float>::allocate(budget, dim * stride));
+  const std::size_t batch_floats = kRotateGrain * stride;
+  VECSTORE_ASSIGN(auto scratch, Buffer<float>::allocate(budget, batch_floats * executor.thread_count()));
+  transpose_rotation(model.rotation.data(), dim, table.data());
+  executor.parallel_for(rows, kRotateGrain, [&](std::size_t begin, std::size_t end, unsigned worker) {
+    float* rotated = scratch.data() + worker * batch_floats;
+    const Points points = {sample + begin * stride, end - begin, stride, dim};
+    dense().multiply(points, {table.data(), stride, stride}, rotated, stride);
+    std::memcpy(sample + begin * stride, rotated, (end - begin) * stride * sizeof(float));
+  });
+  return Status::ok();
+}
+
+Status train_codebooks(const CodecShape& shape, std::uint64_t seed, const float* rotated, Executor& executor,
+                       MemoryBudget& budget, CodecModel& model) {
+  const std::size_t codewords = shape.codewords;
+  const std::size_t stride = padded(shape.dim);
+  const std::uint32_t widest = (shape.dim + shape.code_bytes - 1) / shape.code_bytes;
+  VECSTORE_ASSIGN(auto centroids, Buffer<float>::allocate(budget, codewords * widest));
+  for (std::uint32_t m = 0; m < shape.code_bytes; ++m) {
+    const std::uint32_t begin = model.subspace_begin[m];
+    const std::size_t width = model.subspace_begin[m + 1] - begin;
+    const KMeansOptions options = {shape.codewords, kTrainIterations, seed + m};
+    VECSTORE_TRY(kmeans(rotated + begin, shape.sample_rows, width, stride, options, executor, budget,
+                        centroids.data()));
+    for (std::size_t j = 0; j < codewords; ++j) {
+      for (std::size_t k = 0; k < width; ++k) model.codebook[(begin + k) * codewords + j] = centroids[j * width + k];
+    }
+  }
+  return Status::ok();
+}
+
+}  // namespace
+
+CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {
+  VECSTORE_CHECK(dim != 0 && dim <= kDimMax && rows <= kRowsMax);
+  CodecShape shape;
+  shape.dim = dim;
+  shape.code_bytes = std::clamp(options.code_bytes, 1u, dim);
+  const bool determined = rows >= kRotationRowsPerDim * dim && dim <= kRotatedDimMax;
+  shape.kind = options.kind == CodecKind::kOpq && determined ? CodecKind::kOpq : CodecKind::kPq;
+  const std::uint64_t row_bytes = padded(dim) * sizeof(float);
+  const std::uint64_t most = std::max(kSampleRowsMin, kSampleBytesMax / row_bytes);
+  shape.sample_rows = std::min({rows, most, std::uint64_t{std::max(options.sample_rows, 1u)}});
+  shape.codewords = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(shape.sample_rows, 1, kCodewords));
+  return shape;
+}
+
+std::uint64_t model_bytes(const CodecShape& shape) {
+  const std::uint64_t dim = shape.dim;
+  const std::uint64_t rotation = shape.kind == CodecKind::kOpq ? dim * dim : 0;
+  return sizeof(float) * (dim + rotation + dim * shape.codewords);
+}
+
+Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, MemoryBudget& budget) {
+  CodecModel model;
+  const std::size_t dim = shape.dim;
+  model.kind = shape.kind;
+  model.metric = metric;
+  model.dim = shape.dim;
+  model.code_bytes = shape.code_bytes;
+  model.codewords = shape.codewords;
+  model.subspace_begin = even_subspaces(shape.dim, shape.code_bytes);
+  VECSTORE_ASSIGN(model.mean, Buffer<float>::allocate(budget, dim));
+  if (shape.kind == CodecKind::kOpq) {
+    VECSTORE_ASSIGN(model.rotation, Buffer<float>::allocate(budget, dim * dim));
+  }
+  VECSTORE_ASSIGN(model.codebook, Buffer<float>::allocate(budget, dim * shape.codewords));
+  return model;
+}
+
+Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, Executor& executor, MemoryBudget& budget,
+                   CodecModel& model) {
+  if (shape.sample_rows == 0) return Status::ok();
+  if (shape.kind == CodecKind::kOpq) {
+    const Points points = {sample, shape.sample_rows, padded(shape.dim), shape.dim};
+    VECSTORE_TRY(principal_rotation(points, shape.code_bytes, executor, budget, model.rotation.data(),
+                                    model.subspace_begin));
+    VECSTORE_TRY(rotate_sample(model, shape.sample_rows, sample, executor, budget));
+  }
+  return train_codebooks(shape, seed, sample, executor, budget, model);
+}
+
+std::uint64_t train_bytes(const CodecShape& shape, std::uint64_t threads) {
+  const std::uint64_t dim = shape.dim;
+  const std::uint64_t widest = (dim + shape.code_bytes - 1) / shape.code_bytes;
+  std::uint64_t peak = sizeof(float) * shape.codewords * widest +
+                       kmeans_bytes(shape.sample_rows, widest, padded(dim), shape.codewords);
+  if (shape.kind == CodecKind::kOpq) {
+    peak = std::max({peak, principal_rotation_bytes(dim, threads),
+                     sizeof(float) * padded(dim) * (dim + kRotateGrain * threads)});
+  }
+  return peak;
+}
+
+Result<ModelTables> ModelTables::create(const CodecModel& model, MemoryBudget& budget) {
+  ModelTables tables;
+  tables.model_ = &model;
+  const std::size_t dim = model.dim;
+  if (model.kind == CodecKind::kOpq) {
+    VECSTORE_ASSIGN(tables.rotation_, Buffer<float>::allocate(budget, dim * padded(dim)));
+    transpose_rotation(model.rotation.data(), dim, tables.rotation_.data());
+  }
+  VECSTORE_ASSIGN(tables.codewords_, Buffer<float>::allocate(budget, dim * kCodewords));
+  VECSTORE_ASSIGN(tables.norms_, Buffer<float>::allocate(budget, std::size_t{model.code_bytes} * kCodewords));
+  for (std::size_t m = 0; m < model.code_bytes; ++m) {
+    float* norms = tables.norms_.data() + m * kCodewords;
+    std::fill_n(norms + model.codewords, kCodewords - model.codewords, std::numeric_limits<float>::infinity());
+    for (std::size_t i = model.subspace_begin[m]; i < model.subspace_begin[m + 1]; ++i) {
+      const float* from = model.codebook.data() + i * model.codewords;
+      std::copy_n(from, model.codewords, tables.codewords_.data() + i * kCodewords);
+      for (std::size_t j = 0; j < model.codewords; ++j) norms[j] += from[j] * from[j];
+    }
+  }
+  return tables;
+}
+
+std::uint64_t ModelTables::bytes(const CodecShape& shape) {
+  const std::uint64_t dim = shape.dim;
+  const std::uint64_t rotation = shape.kind == CodecKind::kOpq ? dim * padded(dim) : 0;
+  return sizeof(float) * (rotation + kCodewords * (dim + shape.code_bytes));
+}
+
+void ModelTables::rotate(const float* residuals, std::size_t count, float* rotated) const {
+  const std::size_t stride = padded(model_->dim);
+  if (model_->kind == CodecKind::kPq) {
+    std::memcpy(rotated, residuals, count * stride * sizeof(float));
+    return;
+  }
+  dense().multiply({residuals, count, stride, model_->dim}, {rotation_.data(), stride, stride}, rotated, stride);
+}
+
+void ModelTables::encode(const float* rotated, std::size_t count, std::uint8_t* codes) const {
+  VECSTORE_CHECK(count <= kBatch);
+  std::uint32_t index[kBatch];
+  for (std::size_t m = 0; m < model_->code_bytes; ++m) {
+    const std::size_t begin = model_->subspace_begin[m];
+    const Points points = {rotated + begin, count, padded(model_->dim), model_->subspace_begin[m + 1] - begin};
+    const Table table = {codewords_.data() + begin * kCodewords, kCodewords, kCodewords};
+    dense().nearest(points, table, norms_.data() + m * kCodewords, index, nullptr);
+    for (std::size_t p = 0; p < count; ++p) codes[p * model_->code_bytes + m] = static_cast<std::uint8_t>(index[p]);
+  }
+}
+
+}  // namespace vecstore

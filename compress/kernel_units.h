@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the per-ISA units share with the dispatcher (their tables) and with each other (addressing of rows).
+//
+// The functions live in an anonymous namespace on purpose: an inline function of external linkage would be emitted by
+// every unit as a comdat, and the linker could keep the AVX-512 copy for all of them. Nothing here or in the units may
+// use the standard library beyond its integer types, for the same reason.
+// Thread safety: immutable tables and pure functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "compress/kernel_table.h"
+
+namespace vecstore::kernel_units {
+
+// Each is defined in builds for its architecture only; using one needs a processor that has the level.
+extern const Kernels kScalar;
+extern const Kernels kAvx2;
+extern const Kernels kAvx512;
+extern const Kernels kNeon;
+
+// The PQ scorers have units of their own; the signature is that of Kernels::pq_score.
+void pq_score_avx2(const std::uint8_t* table, std::size_t subspaces, const Rows& rows, std::uint16_t* out);
+void pq_score_avx512(const std::uint8_t* table, std::size_t subspaces, const Rows& rows, std::uint16_t* out);
+
+namespace {
+
+using Byte = std::uint8_t;
+
+// Lines of a row asked for ahead of time; the processor's own prefetcher follows longer rows by itself.
+constexpr std::size_t kPrefetchBytesMax = 512;
+constexpr std::size_t kLineBytes = 64;
+
+[[maybe_unused]] const Byte* row_at(const Rows& rows, std::size_t i) {
+  const std::size_t place = rows.ids != nullptr ? rows.ids[i] : i;
+  return static_cast<const Byte*>(rows.base) + place * rows.stride_bytes;
+}
+
+// Rows behind ids lie anywhere in an array larger than the caches, so each is a miss that nobody but us can foresee.
+[[maybe_unused]] void prefetch_row(const Rows& rows, std::size_t i, std::size_t row_bytes) {
+  if (rows.ids == nullptr || i >= rows.count) return;
+  const Byte* row = row_at(rows, i);
+  const std::size_t bytes = row_bytes < kPrefetchBytesMax ? row_bytes : kPrefetchBytesMax;
+  for (std::size_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(row + offset);
+  __builtin_prefetch(row + bytes - 1);
+}
+
+// The exact score of one code: what a unit falls back to where a vector of rows is not worth filling.
+[[maybe_unused]] std::uint16_t pq_row(const Byte* table, std::size_t subspaces, const Byte* code) {
+  unsigned sum = 0;
+  for (std::size_t m = 0; m < subspaces; ++m) sum += table[m * 256 + code[m]];
+  return static_cast<std::uint16_t>(sum);
+}
+
+}  // namespace
+}  // namespace vecstore::kernel_units

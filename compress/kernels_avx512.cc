@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The AVX-512 unit (F, BW, VL, DQ, VNNI): distances. Four rows share each load of the query and one reduction at the
+// end; a row alone goes through the same operations in the same order, so its result does not depend on its batch.
+// Tails are masked loads, which touch no byte that the mask leaves out.
+#include <immintrin.h>
+
+#include "compress/kernel_units.h"
+
+namespace vecstore::kernel_units {
+namespace {
+
+constexpr std::size_t kRowsTogether = 4;
+constexpr std::size_t kRowsAhead = 8;
+
+template <bool kTail>
+__m512 load_f32(const float* from, __mmask16 mask) {
+  return kTail ? _mm512_maskz_loadu_ps(mask, from) : _mm512_loadu_ps(from);
+}
+
+template <bool kTail>
+__m512i load_bytes(const void* from, __mmask64 mask) {
+  return kTail ? _mm512_maskz_loadu_epi8(mask, from) : _mm512_loadu_si512(from);
+}
+
+__m512i flip_signs(__m512i bytes) { return _mm512_xor_si512(bytes, _mm512_set1_epi8(-128)); }
+
+// Lane r of the result is the sum of the 16 lanes of the r-th argument.
+__m128 sums_of(const __m512 (&v)[kRowsTogether]) {
+  __m256 half[kRowsTogether];
+  for (std::size_t r = 0; r < kRowsTogether; ++r) {
+    half[r] = _mm256_add_ps(_mm512_castps512_ps256(v[r]), _mm512_extractf32x8_ps(v[r], 1));
+  }
+  const __m256 quads = _mm256_hadd_ps(_mm256_hadd_ps(half[0], half[1]), _mm256_hadd_ps(half[2], half[3]));
+  return _mm_add_ps(_mm256_castps256_ps128(quads), _mm256_extractf128_ps(quads, 1));
+}
+
+__m128i sums_of(const __m512i (&v)[kRowsTogether]) {
+  __m256i half[kRowsTogether];
+  for (std::size_t r = 0; r < kRowsTogether; ++r) {
+    half[r] = _mm256_add_epi32(_mm512_castsi512_si256(v[r]), _mm512_extracti32x8_epi32(v[r], 1));
+  }
+  const __m256i quads = _mm256_hadd_epi32(_mm256_hadd_epi32(half[0], half[1]), _mm256_hadd_epi32(half[2], half[3]));
+  return _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256(quads, 1));
+}
+
+// An operation says how a step of kStep elements adds to the accumulator of a row, and what the sums of four
+// accumulators mean. `prepared` is what it needs to know of the query, once per batch.
+
+struct FloatOperation {
+  using Query = float;
+  using Out = float;
+  using Sum = __m512;
+  using Prepared = int;
+  static constexpr std::size_t kStep = 16;
+
+  static Sum zero() { return _mm512_setzero_ps(); }
+  static Prepared prepare(const float*, std::size_t) { return 0; }
+  template <bool kTail>
+  static __m512 load_query(const float* query, std::uint64_t mask) {
+    return load_f32<kTail>(query, static_cast<__mmask16>(mask));
+  }
+  static __m128 finish(const Sum (&sums)[kRowsTogether], Prepared) { return sums_of(sums); }
+  static void store_all(float* out, __m128 value) { _mm_storeu_ps(out, value); }
+  static void store_first(float* out, __m128 value) { _mm_store_ss(out, value); }
+};
+
+struct DotF32 : FloatOperation {
+  using Row = float;
+  template <bool kTail>
+  static Sum add(Sum sum, __m512 query, const Byte* row, std::uint64_t mask) {
+    const __m512 values = load_f32<kTail>(reinterpret_cast<const float*>(row), static_cast<__mmask16>(mask));
+    return _mm512_fmadd_ps(query, values, sum);
+  }
+};
+
+struct L2F32 : FloatOperation {
+  using Row = float;
+  template <bool kTail>
+  static Sum add(Sum sum, __m512 query, const Byte* row, std::uint64_t mask) {
+    const __m512 values = load_f32<kTail>(reinterpret_cast<const float*>(row), static_cast<__mmask16>(mask));
+    const __m512 difference = _mm512_sub_ps(query, values);
+    return _mm512_fmadd_ps(difference, difference, sum);
+  }
+};
+
+struct DotF32U8 : FloatOperation {
+  using Row = Byte;
+  template <bool kTail>
+  static Sum add(Sum sum, __m512 query, const Byte* row, std::uint64_t mask) {
+    const __m128i bytes = kTail ? _mm_maskz_loadu_epi8(static_cast<__mmask16>(mask), row)
+                                : _mm_loadu_si128(reinterpret_cast<const __m128i*>(row));
+    return _mm512_fmadd_ps(query, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)), sum);
+  }
+};
+
+// vpdpbusd multiplies unsigned by signed bytes, so one side is shifted by 128 and `Prepared` undoes it with sums over
+// the query: exact, in arithmetic modulo 2^32 whose end result fits.
+template <typename Element, typename Result>
+struct ByteOperation {
+  using Query = Element;
+  using Row = Element;
+  using Out = Result;
+  static constexpr std::size_t kStep = 64;
+
+  template <bool kTail>
+  static __m512i load_query(const Element* query, std::uint64_t mask) {
+    return load_bytes<kTail>(query, mask);
+  }
+  static void store_all(Out* out, __m128i value) { _mm_storeu_si128(reinterpret_cast<__m128i*>(out), value); }
+  static void store_first(Out* out, __m128i value) { *out = static_cast<Out>(_mm_cvtsi128_si32(value)); }
+};
+
+template <typename Element, typename Result>
+struct DotBytes : ByteOperation<Element, Result> {
+  using Sum = __m512i;
+  using Prepared = int;
+  static constexpr bool kSigned = static_cast<Element>(-1) < 0;
+
+  static Sum zero() { return _mm512_setzero_si512(); }
+  // u8: Σ q(r − 128) = Σ qr − 128 Σq. i8: Σ (r + 128)q = Σ qr + 128 Σq. Masked lanes of the query are zero.
+  static Prepared prepare(const Element* query, std::size_t dim) {
+    int sum = 0;
+    for (std::size_t d = 0; d < dim; ++d) sum += query[d];
+    return kSigned ? -128 * sum : 128 * sum;
+  }
+  template <bool kTail>
+  static Sum add(Sum sum, __m512i query, const Byte* row, std::uint64_t mask) {
+    const __m512i flipped = flip_signs(load_bytes<kTail>(row, mask));
+    return kSigned ? _mm512_dpbusd_epi32(sum, flipped, query) : _mm512_dpbusd_epi32(sum, query, flipped);
+  }
+  static __m128i finish(const Sum (&sums)[kRowsTogether], Prepared prepared) {
+    return _mm_add_epi32(sums_of(sums), _mm_set1_epi32(prepared));
+  }
+};
+
+// With u the bytes as unsigned and s = u − 128 the same as signed, for row r and query q:
+//   Σ (u_r − u_q)² = Σ u_r s_r + 128 Σ s_r − 2 Σ u_q s_r + Σ (u_q − 128)²
+// which is three vpdpbusd and one xor a step, where squaring widened differences takes five and two unpacks.
+template <typename Element>
+struct L2Bytes : ByteOperation<Element, std::uint32_t> {
+  struct Sum {
+    __m512i once;
+    __m512i twice;
+  };
+  using Prepared = int;
+  static constexpr bool kSigned = static_cast<Element>(-1) < 0;
+  static constexpr std::size_t kStep = 64;
+
+  static Sum zero() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
+  static Prepared prepare(const Element* query, std::size_t dim) {
+    int sum = 0;
+    for (std::size_t d = 0; d < dim; ++d) {
+      const int centred = kSigned ? query[d] : query[d] - 128;
+      sum += centred * centred;
+    }
+    // An unsigned row's masked lanes read 0, so s = −128: each adds 128 · −128 to the second term.
+    const auto masked = static_cast<int>((kStep - dim % kStep) % kStep);
+    return kSigned ? sum : sum + 16384 * masked;
+  }
+  template <bool kTail>
+  static __m512i load_query(const Element* query, std::uint64_t mask) {
+    const __m512i bytes = load_bytes<kTail>(query, mask);
+    return kSigned ? flip_signs(bytes) : bytes;
+  }
+  template <bool kTail>
+  static Sum add(Sum sum, __m512i query, const Byte* row, std::uint64_t mask) {
+    const __m512i bytes = load_bytes<kTail>(row, mask);
+    const __m512i as_unsigned = kSigned ? flip_signs(bytes) : bytes;
+    const __m512i as_signed = kSigned ? bytes : flip_signs(bytes);
+    sum.once = _mm512_dpbusd_epi32(sum.once, as_unsigned, as_signed);
+    sum.once = _mm512_dpbusd_epi32(sum.once, _mm512_set1_epi8(-128), as_signed);  // 0x80 reads as +128 here
+    sum.twice = _mm512_dpbusd_epi32(sum.twice, query, as_signed);
+    return sum;
+  }
+  static __m128i finish(const Sum (&sums)[kRowsTogether], Prepared prepared) {
+    __m512i all[kRowsTogether];
+    for (std::size_t r = 0; r < kRowsTogether; ++r) {
+      all[r] = _mm512_sub_epi32(sums[r].once, _mm512_slli_epi32(sums[r].twice, 1));
+    }
+    return _mm_add_epi32(sums_of(all), _mm_set1_epi32(prepared));
+  }
+};
+
+// Scores kCount rows: kRowsTogether, or one.
+template <typename Operation, std::size_t kCount>
+void score(const typename Operation::Query* query, typename Operation::Prepared prepared, const Byte* const* row,
+           std::size_t dim, typename Operation::Out* out) {
+  constexpr std::size_t kStep = Operation::kStep;
+  constexpr std::size_t kElementBytes = sizeof(typename Operation::Row);
+  typename Operation::Sum sums[kRowsTogether];
+  for (auto& sum : sums) sum = Operation::zero();
+  std::size_t d = 0;
+  for (; d + kStep <= dim; d += kStep) {
+    const auto part = Operation::template load_query<false>(query + d, 0);
+    for (std::size_t r = 0; r < kCount; ++r) {
+      sums[r] = Operation::template add<false>(sums[r], part, row[r] + d * kElementBytes, 0);
+    }
+  }
+  if (d < dim) {
+    const std::uint64_t mask = (std::uint64_t{1} << (dim - d)) - 1;
+    const auto part = Operation::template load_query<true>(query + d, mask);
+    for (std::size_t r = 0; r < kCount; ++r) {
+      sums[r] = Operation::template add<true>(sums[r], part, row[r] + d * kElementBytes, mask);
+    }
+  }
+  const auto result = Operation::finish(sums, prepared);
+  if constexpr (kCount == kRowsTogether) {
+    Operation::store_all(out, result);
+  } else {
+    Operation::store_first(out, result);
+  }
+}
+
+template <typename Operation>
+void batch(const typename Operation::Query* query, const Rows& rows, std::size_t dim, typename Operation::Out* out) {
+  const auto prepared = Operation::prepare(query, dim);
+  const std::size_t row_bytes = dim * sizeof(typename Operation::Row);
+  for (std::size_t i = 0; i < kRowsAhead; ++i) prefetch_row(rows, i, row_bytes);
+  std::size_t i = 0;
+  for (; i + kRowsTogether <= rows.count; i += kRowsTogether) {
+    const Byte* row[kRowsTogether];
+    for (std::size_t r = 0; r < kRowsTogether; ++r) {
+      row[r] = row_at(rows, i + r);
+      prefetch_row(rows, i + kRowsAhead + r, row_bytes);
+    }
+    score<Operation, kRowsTogether>(query, prepared, row, dim, out + i);
+  }
+  for (; i < rows.count; ++i) {
+    const Byte* row = row_at(rows, i);
+    score<Operation, 1>(query, prepared, &row, dim, out + i);
+  }
+}
+
+void widen_f16(const std::uint16_t* from, float* to, std::size_t count) {
+  std::size_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    _mm512_storeu_ps(to + i, _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i))));
+  }
+  if (i < count) {
+    const auto mask = static_cast<__mmask16>((1u << (count - i)) - 1);
+    _mm512_mask_storeu_ps(to + i, mask, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, from + i)));
+  }
+}
+
+}  // namespace
+
+const Kernels kAvx512 = {.level = KernelLevel::kAvx512,
+                         .name = "avx512",
+                         .dot_f32 = batch<DotF32>,
+                         .l2_f32 = batch<L2F32>,
+                         .dot_u8 = batch<DotBytes<std::uint8_t, std::uint32_t>>,
+                         .l2_u8 = batch<L2Bytes<std::uint8_t>>,
+                         .dot_i8 = batch<DotBytes<std::int8_t, std::int32_t>>,
+                         .l2_i8 = batch<L2Bytes<std::int8_t>>,
+                         .dot_f32_u8 = batch<DotF32U8>,
+                         .widen_f16 = widen_f16,
+                         .pq_score = pq_score_avx512};
+
+}  // namespace vecstore::kernel_units

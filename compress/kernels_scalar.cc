@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The scalar unit: the meaning of every kernel, the oracle of every other unit, and the table of processors that have
+// none. Plain loops at the same optimisation level as the rest of VecStore.
+#include "compress/kernel_units.h"
+#include "engine/base/half.h"
+
+namespace vecstore::kernel_units {
+namespace {
+
+float element(const float* row, std::size_t d) {
+  float value;
+  __builtin_memcpy(&value, row + d, sizeof(value));  // rows need no alignment
+  return value;
+}
+int element(const std::uint8_t* row, std::size_t d) { return row[d]; }
+int element(const std::int8_t* row, std::size_t d) { return row[d]; }
+
+// Sum is the type of the running sum: float, or int, which holds 4096 squares of 255.
+template <typename Row, typename Sum, typename Query, typename Out>
+void dot(const Query* query, const Rows& rows, std::size_t dim, Out* out) {
+  for (std::size_t i = 0; i < rows.count; ++i) {
+    const auto* row = reinterpret_cast<const Row*>(row_at(rows, i));
+    Sum sum = 0;
+    for (std::size_t d = 0; d < dim; ++d) sum += static_cast<Sum>(query[d]) * static_cast<Sum>(element(row, d));
+    out[i] = static_cast<Out>(sum);
+  }
+}
+
+template <typename Row, typename Sum, typename Query, typename Out>
+void l2(const Query* query, const Rows& rows, std::size_t dim, Out* out) {
+  for (std::size_t i = 0; i < rows.count; ++i) {
+    const auto* row = reinterpret_cast<const Row*>(row_at(rows, i));
+    Sum sum = 0;
+    for (std::size_t d = 0; d < dim; ++d) {
+      const Sum difference = static_cast<Sum>(query[d]) - static_cast<Sum>(element(row, d));
+      sum += difference * difference;
+    }
+    out[i] = static_cast<Out>(sum);
+  }
+}
+
+void widen_f16(const std::uint16_t* from, float* to, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) to[i] = half_to_float(from[i]);
+}
+
+void pq_score(const std::uint8_t* table, std::size_t subspaces, const Rows& rows, std::uint16_t* out) {
+  for (std::size_t i = 0; i < rows.count; ++i) out[i] = pq_row(table, subspaces, row_at(rows, i));
+}
+
+}  // namespace
+
+const Kernels kScalar = {.level = KernelLevel::kScalar,
+                         .name = "scalar",
+                         .dot_f32 = dot<float, float>,
+                         .l2_f32 = l2<float, float>,
+                         .dot_u8 = dot<std::uint8_t, int>,
+                         .l2_u8 = l2<std::uint8_t, int>,
+                         .dot_i8 = dot<std::int8_t, int>,
+                         .l2_i8 = l2<std::int8_t, int>,
+                         .dot_f32_u8 = dot<std::uint8_t, float>,
+                         .widen_f16 = widen_f16,
+                         .pq_score = pq_score};
+
+}  // namespace vecstore::kernel_units

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Affinity order: which rows share a page, and which pages stand side by side.
+//
+// Recursive bisection of the graph of nearest neighbours: a set of rows is split in two by 2-means, then pairs of rows are
+// swapped while that cuts fewer edges (Kernighan, Lin, 1970), down to one page. Pruned search edges would not do: pruning
+// throws away exactly the close neighbours that should share a page.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/base/executor.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "graph/build.h"
+#include "graph/quantized_rows.h"
+
+namespace vecstore {
+
+// The nearest neighbours of every row, made symmetric: [offset[row], offset[row + 1]) of `targets`.
+struct AffinityGraph {
+  Buffer<std::uint64_t> offsets;
+  Buffer<std::uint32_t> targets;
+};
+Result<AffinityGraph> affinity_graph(const GraphBuilder& builder, std::uint64_t rows, MemoryBudget& budget);
+std::uint64_t predict_affinity_bytes(std::uint64_t rows);
+
+struct OrderOptions {
+  std::uint32_t rows_per_page = 1;
+  std::uint64_t seed = 1;
+};
+
+// Writes a permutation of [0, order.size()) to `order`: order[position] = row. Rows of a page are ascending. Same result
+// for any thread count. Errors: kMemoryBudget.
+Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options, Executor& executor,
+                  MemoryBudget& budget, std::span<std::uint32_t> order, const RowProgress& progress);
+std::uint64_t predict_order_bytes(std::uint64_t rows);
+
+}  // namespace vecstore

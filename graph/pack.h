@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a graph in memory and an order to the pages of a graph file: how many rows a page holds, which edges it has no
+// room for, and the writing.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "engine/base/executor.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "graph/build.h"
+#include "graph/format.h"
+#include "graph/quantized_rows.h"
+#include "pagestore/page_file.h"
+
+namespace vecstore {
+
+inline constexpr double kEdgesDroppedMax = 0.01;  // share of edges that packing may drop to put one more row on a page
+
+// Borrowed. `order[position] = row`; rows of the build that it leaves out are not packed, and no list may name them.
+struct PackInput {
+  const QuantizedRows* rows = nullptr;
+  const GraphBuilder* graph = nullptr;
+  std::span<const std::uint32_t> order;
+};
+
+// Position of every row of the build; kNoPos for those left out. place: [rows of the build].
+void invert_order(std::span<const std::uint32_t> order, std::span<Pos> place);
+
+// A first guess from the mean degree, before there is an order; at least 1 when a record fits the page at all, else 0.
+std::uint32_t guess_rows_per_page(const GraphLayout& layout, double mean_degree);
+
+// Bytes that the page's lists would take, for choosing rows_per_page: [positions].
+Status measure_lists(const PackInput& input, std::span<const Pos> place, Executor& executor, std::span<std::uint16_t> bytes);
+// The most rows a page may hold while less than kEdgesDroppedMax of the edges are dropped.
+std::uint32_t choose_rows_per_page(GraphLayout layout, std::span<const std::uint16_t> list_bytes, std::uint64_t edges);
+
+// Writes all pages to `writer` (of layout.page_bytes; finish() is left to the caller). Edges that reach a row for the
+// first time in a breadth-first walk from the entry are never dropped, so every row stays reachable. When even those do
+// not fit a page: kUnsupported, and fewer rows per page will do. `in_degree`, when given, receives [rows] by position.
+Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> place, const GraphLayout& layout,
+                                MemoryBudget& budget, PageFileWriter& writer, std::span<std::uint32_t> in_degree,
+                                const RowProgress& progress);
+std::uint64_t predict_pack_bytes(std::uint64_t rows);
+
+}  // namespace vecstore

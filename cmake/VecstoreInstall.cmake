@@ -50,8 +50,8 @@ file(RELATIVE_PATH VECSTORE_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconf
 configure_file(${CMAKE_CURRENT_LIST_DIR}/vecstore.pc.in ${PROJECT_BINARY_DIR}/vecstore.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/vecstore.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-if(TARGET vecstore)
-  install(TARGETS vecstore RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(TARGET vecstore_cli)
+  install(TARGETS vecstore_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   if(EXISTS ${PROJECT_SOURCE_DIR}/tools/vecstore.1)
     install(FILES ${PROJECT_SOURCE_DIR}/tools/vecstore.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   endif()

@@ -49,17 +49,19 @@ enum class Codec : std::uint8_t { kOpq = 1, kPq = 0 };
 
 struct BuildOptions {
   Metric metric = Metric::kL2;
-  std::uint64_t ram_bytes = 0;         // bound of the build's memory; 0: unbounded
-  std::uint64_t search_ram_bytes = 0;  // codes and fixed parts must fit; 0: 36 B a row up to 200 dimensions, dim/8 + 8 above
+  std::uint64_t ram_bytes = 0;  // bound of the build's memory; 0: unbounded
+  std::uint64_t search_ram_bytes =
+      0;  // codes and fixed parts must fit; 0: 36 B a row up to 200 dimensions, dim/8 + 8 above
   Codec codec = Codec::kOpq;
-  std::uint32_t code_bytes = 0;    // 0: from search_ram_bytes
-  std::uint32_t page_bytes = 0;    // 4096 | 8192 | 16384; 0: 4096 for records under ~400 B, else 8192 or what a record needs
-  std::uint32_t max_degree = 0;    // R; 0: by dimension
-  std::uint32_t build_list = 0;    // L of the construction; 0: default
-  float alpha = 1.2f;              // slack of RobustPrune
-  std::uint32_t threads = 0;       // 0: all processors
+  std::uint32_t code_bytes = 0;  // 0: from search_ram_bytes
+  std::uint32_t page_bytes =
+      0;  // 4096 | 8192 | 16384; 0: 4096 for records under ~400 B, else 8192 or what a record needs
+  std::uint32_t max_degree = 0;  // R; 0: by dimension
+  std::uint32_t build_list = 0;  // L of the construction; 0: default
+  float alpha = 1.2f;            // slack of RobustPrune
+  std::uint32_t threads = 0;     // 0: all processors
   std::uint64_t seed = 1;
-  bool overwrite = false;          // replace a store that is there
+  bool overwrite = false;  // replace a store that is there
   bool calibrate = true;
 
   // Held-out queries for calibration, [rows × dim]; none: 1,000 rows are left out of the index for the purpose, then
@@ -89,19 +91,19 @@ enum class Backend : std::uint8_t { kAutomatic, kIoUring, kPread };
 struct OpenOptions {
   std::uint64_t ram_bytes = 0;  // bound of codes, cache, buffers and scratch; 0: unbounded, nothing cached unless asked
   // Page cache inside the budget; by default whatever ram_bytes leaves. Fraction of the pages (0 … 1) or bytes.
-  std::optional<double> cache_fraction;
-  std::optional<std::uint64_t> cache_bytes;
+  std::optional<double> cache_fraction = std::nullopt;
+  std::optional<std::uint64_t> cache_bytes = std::nullopt;
   std::uint32_t searchers = 1;  // searches that may run at once; their scratch is allocated at open
   Backend backend = Backend::kAutomatic;
 };
 
 struct SearchOptions {
-  std::uint32_t k = 10;             // 1 … kResultsMax
-  double recall_target = 0.95;      // looked up in the calibration of the index
-  std::uint32_t search_list = 0;    // L; 0: calibrated
-  std::uint32_t blocks = 0;         // blocks scanned; 0: calibrated
-  float bound = -1.0f;              // standard errors of the read bound; < 0: calibrated
-  bool full_precision = false;      // re-rank the hits by the vectors as they were put (reads rows/)
+  std::uint32_t k = 10;           // 1 … kResultsMax
+  double recall_target = 0.95;    // looked up in the calibration of the index
+  std::uint32_t search_list = 0;  // L; 0: calibrated
+  std::uint32_t blocks = 0;       // blocks scanned; 0: calibrated
+  float bound = -1.0f;            // standard errors of the read bound; < 0: calibrated
+  bool full_precision = false;    // re-rank the hits by the vectors as they were put (reads rows/)
 };
 
 struct Hit {
@@ -162,7 +164,7 @@ struct StoreInfo {
   double edges_dropped = 0;  // share of edges that did not fit their page
   std::string codec;
   std::uint32_t code_bytes = 0;
-  double code_error = 0;       // mean |r − r̂|² ÷ mean |x − ĉ|² is in README; here mean |r − r̂|²
+  double code_error = 0;         // mean |r − r̂|² ÷ mean |x − ĉ|² is in README; here mean |r − r̂|²
   double ram_bytes_per_row = 0;  // codes, corrections, centroids
   std::uint64_t fixed_ram_bytes = 0;
   std::uint64_t disk_bytes = 0;
@@ -171,8 +173,8 @@ struct StoreInfo {
   std::vector<CalibrationPoint> calibration;
   std::uint64_t ram_budget_bytes = 0, ram_used_bytes = 0, ram_peak_bytes = 0;
   std::uint64_t pages_cached = 0;
-  std::string backend;             // in use
-  std::string backend_fallback;    // why, when it is not the one asked for
+  std::string backend;           // in use
+  std::string backend_fallback;  // why, when it is not the one asked for
 };
 
 struct VerifyOptions {
@@ -192,12 +194,12 @@ struct VerifyReport {
 class Store {
  public:
   // Builds a store in the directory `path` (made if need be) from `vectors`; leaves the old content, or none, when it
-  // fails or is killed. Errors: kExists (no overwrite), kInvalidInput (NaN, infinity, zero vector under cosine, with its
-  // row), kMemoryBudget (before starting: the prediction exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
+  // fails or is killed. Errors: kExists (no overwrite), kInvalidInput (NaN, infinity, zero vector under cosine, with
+  // its row), kMemoryBudget (before starting: the prediction exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
   static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options);
 
-  // Errors: kNotFound, kInvalidInput (not an index), kCorrupt, kNewerFormat, kMemoryBudget with the least that would do,
-  // kBusy, kPermission.
+  // Errors: kNotFound, kInvalidInput (not an index), kCorrupt, kNewerFormat, kMemoryBudget with the least that would
+  // do, kBusy, kPermission.
   static Result<Store> open(const std::string& path, const OpenOptions& options = {});
 
   Store(Store&&) noexcept;
@@ -207,7 +209,8 @@ class Store {
   // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1
   // divides the batch. Errors: kInvalidArgument (k = 0 or too large, dimension, dtype), kInvalidInput (NaN, zero vector
   // under cosine; names the row), kIo, kCorrupt naming the page.
-  Result<SearchResults> search(const VectorView& queries, const SearchOptions& options = {}, std::uint32_t threads = 1) const;
+  Result<SearchResults> search(const VectorView& queries, const SearchOptions& options = {},
+                               std::uint32_t threads = 1) const;
 
   // What was put beside the vector. Errors: kNotFound (no such row; the store keeps none), kIo, kCorrupt.
   Result<std::string> document(RowId row) const;
@@ -235,8 +238,8 @@ struct ExactNeighbours {
 };
 
 // Brute force over every row of `base`, streamed in blocks. Cosine and ip in the semantics above. Errors: as of build.
-Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k, Metric metric,
-                                     std::uint32_t threads = 0);
+Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k,
+                                     Metric metric, std::uint32_t threads = 0);
 
 // Ground-truth and result files: uint32 queries, uint32 k, rows, distances (see ExactNeighbours). Errors: kIo,
 // kInvalidInput, kNotFound, kPermission.

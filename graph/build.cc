@@ -11,8 +11,8 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kEdgeBuckets = 64;        // ranges of targets whose edges are sorted side by side
-constexpr std::size_t kRowGrain = 16;             // rows per task while searching
+constexpr std::uint32_t kEdgeBuckets = 64;  // ranges of targets whose edges are sorted side by side
+constexpr std::size_t kRowGrain = 16;       // rows per task while searching
 constexpr std::size_t kScratchBytesPerWorker = 512 * 1024;
 constexpr std::uint32_t kBatchMin = 64;
 constexpr std::uint32_t kBatchMax = 8192;
@@ -22,7 +22,9 @@ std::uint32_t batch_limit(std::uint64_t rows) {
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(rows / 50, kBatchMin, kBatchMax));
 }
 
-std::uint32_t list_capacity(const GraphBuildOptions& options) { return options.max_degree + options.max_degree / 3 + 1; }
+std::uint32_t list_capacity(const GraphBuildOptions& options) {
+  return options.max_degree + options.max_degree / 3 + 1;
+}
 
 }  // namespace
 
@@ -80,8 +82,8 @@ std::uint64_t GraphBuilder::predict_bytes(std::uint64_t rows, const GraphBuildOp
   return rows * per_row + edges + threads * (rows / 8 + 8 + kScratchBytesPerWorker);
 }
 
-Result<GraphBuilder> GraphBuilder::create(const QuantizedRows& rows, const GraphBuildOptions& options, Executor& executor,
-                                          MemoryBudget& budget) {
+Result<GraphBuilder> GraphBuilder::create(const QuantizedRows& rows, const GraphBuildOptions& options,
+                                          Executor& executor, MemoryBudget& budget) {
   GraphBuilder builder;
   builder.rows_ = &rows;
   builder.executor_ = &executor;
@@ -268,7 +270,9 @@ void GraphBuilder::adopt_lists(std::span<const std::uint32_t> batch) {
 void GraphBuilder::apply(Buffer<Edge>& edges, std::size_t used,
                          const std::function<void(std::span<const Edge>, Worker&)>& group) {
   const std::uint64_t n = rows_->rows();
-  const auto bucket_of = [n](std::uint32_t target) { return static_cast<std::size_t>(std::uint64_t{target} * kEdgeBuckets / n); };
+  const auto bucket_of = [n](std::uint32_t target) {
+    return static_cast<std::size_t>(std::uint64_t{target} * kEdgeBuckets / n);
+  };
   std::array<std::size_t, kEdgeBuckets + 1> begin{};
   for (std::size_t i = 0; i < used; ++i)
     if (edges[i].target != kNoPos) ++begin[bucket_of(edges[i].target) + 1];
@@ -298,7 +302,8 @@ void GraphBuilder::add_edges(std::span<const Edge> group, Worker& worker) {
   std::uint32_t degree = degree_[target];
   worker.seen.clear();
   for (const Edge& edge : group)
-    if (std::find(list, list + degree, edge.source) == list + degree) worker.seen.push_back({edge.distance, edge.source});
+    if (std::find(list, list + degree, edge.source) == list + degree)
+      worker.seen.push_back({edge.distance, edge.source});
   if (degree + worker.seen.size() <= capacity_) {
     for (const Candidate& candidate : worker.seen) list[degree++] = candidate.row;
     degree_[target] = static_cast<std::uint16_t>(degree);

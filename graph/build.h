@@ -21,8 +21,8 @@ namespace vecstore {
 inline constexpr std::uint32_t kNearestKept = 12;  // nearest neighbours remembered of each row, for the order
 
 struct GraphBuildOptions {
-  std::uint32_t max_degree = 48;   // R
-  std::uint32_t build_list = 80;   // L of the construction
+  std::uint32_t max_degree = 48;  // R
+  std::uint32_t build_list = 80;  // L of the construction
   float alpha = 1.2f;
   std::uint64_t seed = 1;
 };
@@ -44,8 +44,8 @@ class GraphBuilder {
   // A seeded permutation of all rows, the row nearest to their mean first: the order to insert in. [rows]
   Result<Buffer<std::uint32_t>> insertion_order(MemoryBudget& budget) const;
 
-  // Links `rows` into the graph. The first row ever inserted is the entry. Rows that are linked already are searched for
-  // again and their lists renewed.
+  // Links `rows` into the graph. The first row ever inserted is the entry. Rows that are linked already are searched
+  // for again and their lists renewed.
   void insert(std::span<const std::uint32_t> rows, const RowProgress& progress);
   // Finds the nearest neighbours of `rows` and makes them known for the order, without linking.
   void find_nearest(std::span<const std::uint32_t> rows);
@@ -86,7 +86,7 @@ class GraphBuilder {
   Executor* executor_ = nullptr;
   MemoryBudget* budget_ = nullptr;
   GraphBuildOptions options_;
-  std::uint32_t capacity_ = 0;   // edges a list may hold before it is pruned back to max_degree
+  std::uint32_t capacity_ = 0;  // edges a list may hold before it is pruned back to max_degree
   std::uint32_t batch_max_ = 0;
   std::uint32_t entry_ = kNoPos;
   std::uint64_t inserted_ = 0;

@@ -23,13 +23,15 @@ std::uint32_t GraphLayout::rows_on(std::uint64_t data_page) const {
 }
 
 Status GraphLayout::check() const {
-  if (rows > kRowsMax || dim == 0 || dim > kDimMax) return damaged("the graph header has an impossible row count or dimension");
+  if (rows > kRowsMax || dim == 0 || dim > kDimMax)
+    return damaged("the graph header has an impossible row count or dimension");
   if (page_bytes < kPageBytesMin || page_bytes > kGraphPageBytesMax || page_bytes % kPageBytesMin != 0)
     return damaged("the graph header has an impossible page size");
   if (row_id_bytes != 4 && row_id_bytes != 8) return damaged("the graph header has an impossible row id width");
   if (rows_per_page == 0 || std::uint64_t{rows_per_page} * fixed_bytes() > page_payload_bytes(page_bytes))
     return damaged("the graph header puts more rows on a page than fit");
-  if (metric > Metric::kCosine || dtype > DType::kI8) return damaged("the graph header names an unknown metric or type");
+  if (metric > Metric::kCosine || dtype > DType::kI8)
+    return damaged("the graph header names an unknown metric or type");
   return Status::ok();
 }
 
@@ -88,7 +90,8 @@ std::span<const std::byte> PageView::list(std::uint32_t slot) const {
   return {lists + begin, end - begin};
 }
 
-PageBuilder::PageBuilder(const GraphLayout& layout, std::span<std::byte> whole_page) : layout_(&layout), page_(whole_page) {
+PageBuilder::PageBuilder(const GraphLayout& layout, std::span<std::byte> whole_page)
+    : layout_(&layout), page_(whole_page) {
   VECSTORE_CHECK(whole_page.size() == layout.page_bytes);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a page of a graph file holds: `rows_per_page` records of fixed-width parts as arrays, then their neighbour lists.
-// Byte-exact description: graph/README.md.
+// What a page of a graph file holds: `rows_per_page` records of fixed-width parts as arrays, then their neighbour
+// lists. Byte-exact description: graph/README.md.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +44,9 @@ struct GraphLayout {
   Pos first_on(std::uint64_t data_page) const { return static_cast<Pos>((data_page - 1) * rows_per_page); }
 
   // Bytes of a record without its list, the list's end included.
-  std::uint32_t fixed_bytes() const { return 2 + row_id_bytes + (row_params ? std::uint32_t{sizeof(RowParams)} : 0u) + dim; }
+  std::uint32_t fixed_bytes() const {
+    return 2 + row_id_bytes + (row_params ? std::uint32_t{sizeof(RowParams)} : 0u) + dim;
+  }
   std::uint32_t list_bytes_of_page() const {
     return static_cast<std::uint32_t>(page_payload_bytes(page_bytes)) - rows_per_page * fixed_bytes();
   }
@@ -65,8 +67,8 @@ struct GraphSummary {
 std::vector<std::byte> encode_summary(const GraphSummary& summary);
 Result<GraphSummary> decode_summary(std::span<const std::byte> attributes);  // Errors: kCorrupt, kNewerFormat
 
-// Read access to one page whose checksum holds. Borrowed. Slots are < rows_on(page); list() is bounds-checked, because a
-// checksum does not make a file friendly.
+// Read access to one page whose checksum holds. Borrowed. Slots are < rows_on(page); list() is bounds-checked, because
+// a checksum does not make a file friendly.
 class PageView {
  public:
   PageView(const GraphLayout& layout, const std::byte* page) : layout_(&layout), page_(page) {}
@@ -78,14 +80,15 @@ class PageView {
   }
   RowParams params(std::uint32_t slot) const {
     RowParams params;
-    std::memcpy(&params, row_ids() + std::size_t{layout_->rows_per_page} * layout_->row_id_bytes + slot * sizeof(RowParams),
+    std::memcpy(&params,
+                row_ids() + std::size_t{layout_->rows_per_page} * layout_->row_id_bytes + slot * sizeof(RowParams),
                 sizeof(params));
     return params;
   }
   // [rows_per_page × dim] codes.
   const std::uint8_t* codes() const {
-    return reinterpret_cast<const std::uint8_t*>(page_ + kPageChecksumBytes +
-                                                 std::size_t{layout_->rows_per_page} * (layout_->fixed_bytes() - layout_->dim));
+    return reinterpret_cast<const std::uint8_t*>(
+        page_ + kPageChecksumBytes + std::size_t{layout_->rows_per_page} * (layout_->fixed_bytes() - layout_->dim));
   }
   // The encoded list of the record; one that is_damaged() when the ends are not ascending within the page.
   std::span<const std::byte> list(std::uint32_t slot) const;

@@ -12,10 +12,10 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kSampleRows = 256;      // rows that 2-means looks at in one split
+constexpr std::uint32_t kSampleRows = 256;  // rows that 2-means looks at in one split
 constexpr std::uint32_t kMeansIterations = 6;
 constexpr std::uint32_t kSwapPasses = 10;
-constexpr std::size_t kProjectRows = 1024;      // rows projected by one kernel call
+constexpr std::size_t kProjectRows = 1024;  // rows projected by one kernel call
 
 constexpr std::size_t kPlaceGrain = 16384;
 
@@ -76,7 +76,8 @@ std::vector<float> Bisection::direction(Range range) const {
   const std::uint32_t sample = std::min(count, kSampleRows);
   std::vector<float> points(std::size_t{sample} * dim);
   for (std::uint32_t i = 0; i < sample; ++i)
-    rows_->decode(order_[range.begin + static_cast<std::uint32_t>(std::uint64_t{i} * count / sample)], &points[std::size_t{i} * dim]);
+    rows_->decode(order_[range.begin + static_cast<std::uint32_t>(std::uint64_t{i} * count / sample)],
+                  &points[std::size_t{i} * dim]);
   const auto distance2 = [dim](const float* a, const float* b) {
     float sum = 0;
     for (std::uint32_t d = 0; d < dim; ++d) sum += (a[d] - b[d]) * (a[d] - b[d]);
@@ -138,7 +139,8 @@ std::int32_t Bisection::gain_of(std::uint32_t row, Range range) const {
   return gain;
 }
 
-// Swaps rows of the two sides, best first, as long as each swap cuts fewer edges than before. False: nothing was gained.
+// Swaps rows of the two sides, best first, as long as each swap cuts fewer edges than before. False: nothing was
+// gained.
 bool Bisection::swap_pass(Range range) {
   Gain* left = gains_.data() + range.begin;
   Gain* left_end = left;
@@ -220,8 +222,9 @@ Result<AffinityGraph> affinity_graph(const GraphBuilder& builder, std::uint64_t 
   return graph;
 }
 
-Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options, Executor& executor,
-                  MemoryBudget& budget, std::span<std::uint32_t> order, const RowProgress& progress) {
+Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
+                  Executor& executor, MemoryBudget& budget, std::span<std::uint32_t> order,
+                  const RowProgress& progress) {
   VECSTORE_CHECK(order.size() == rows.rows() && options.rows_per_page >= 1);
   std::iota(order.begin(), order.end(), 0u);
   VECSTORE_ASSIGN(auto bisection, Bisection::create(rows, graph, options, budget, order));

@@ -2,9 +2,9 @@
 //
 // Affinity order: which rows share a page, and which pages stand side by side.
 //
-// Recursive bisection of the graph of nearest neighbours: a set of rows is split in two by 2-means, then pairs of rows are
-// swapped while that cuts fewer edges (Kernighan, Lin, 1970), down to one page. Pruned search edges would not do: pruning
-// throws away exactly the close neighbours that should share a page.
+// Recursive bisection of the graph of nearest neighbours: a set of rows is split in two by 2-means, then pairs of rows
+// are swapped while that cuts fewer edges (Kernighan, Lin, 1970), down to one page. Pruned search edges would not do:
+// pruning throws away exactly the close neighbours that should share a page.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +31,11 @@ struct OrderOptions {
   std::uint64_t seed = 1;
 };
 
-// Writes a permutation of [0, order.size()) to `order`: order[position] = row. Rows of a page are ascending. Same result
-// for any thread count. Errors: kMemoryBudget.
-Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options, Executor& executor,
-                  MemoryBudget& budget, std::span<std::uint32_t> order, const RowProgress& progress);
+// Writes a permutation of [0, order.size()) to `order`: order[position] = row. Rows of a page are ascending. Same
+// result for any thread count. Errors: kMemoryBudget.
+Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
+                  Executor& executor, MemoryBudget& budget, std::span<std::uint32_t> order,
+                  const RowProgress& progress);
 std::uint64_t predict_order_bytes(std::uint64_t rows);
 
 }  // namespace vecstore

@@ -204,7 +204,8 @@ Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> pla
     }
     summary.list_bytes += lists.bytes();
     VECSTORE_TRY(writer.append());
-    if (progress && page % kProgressPages == 0) progress(std::min<std::uint64_t>(layout.rows, page * layout.rows_per_page));
+    if (progress && page % kProgressPages == 0)
+      progress(std::min<std::uint64_t>(layout.rows, page * layout.rows_per_page));
   }
   summary.edges_dropped = lists.dropped();
   return summary;

@@ -108,7 +108,8 @@ void QuantizedRows::finish() {
   if (metric_ != Metric::kInnerProduct) return;
   float largest = 0;
   for (const float norm2 : own_norm2_) largest = std::max(largest, norm2);
-  for (std::uint64_t row = 0; row < rows_; ++row) augmented_[row] = std::sqrt(std::max(0.0f, largest - own_norm2_[row]));
+  for (std::uint64_t row = 0; row < rows_; ++row)
+    augmented_[row] = std::sqrt(std::max(0.0f, largest - own_norm2_[row]));
 }
 
 RowParams QuantizedRows::params(std::uint32_t row) const { return params_.empty() ? RowParams{} : params_[row]; }
@@ -130,7 +131,8 @@ void QuantizedRows::distances(std::uint32_t from, const std::uint32_t* to, std::
     const std::uint32_t row = to[i];
     const RowParams& y = params_[row];
     float dot = x.scale * y.scale * static_cast<float>(scratch[i]) + x.scale * y.offset * x_sum +
-                x.offset * y.scale * static_cast<float>(code_sum_[row]) + x.offset * y.offset * static_cast<float>(dim_);
+                x.offset * y.scale * static_cast<float>(code_sum_[row]) +
+                x.offset * y.offset * static_cast<float>(dim_);
     float norms = x_norm2 + own_norm2_[row];
     if (augment) {
       dot += augmented_[from] * augmented_[row];

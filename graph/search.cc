@@ -191,8 +191,8 @@ Status GraphSearcher::expand_present(std::span<const Present> pages, SearchStats
     const auto present = std::find_if(pages.begin(), pages.end(), [page](const Present& p) { return p.page == page; });
     VECSTORE_CHECK(present != pages.end());  // a record enters the pool with its page and is expanded before it leaves
     VECSTORE_TRY(expand(position, present->bytes, stats));
-    // New candidates are estimates and wait for their pages; exact ones only shifted, so the walk goes on from the start
-    // of what may have moved.
+    // New candidates are estimates and wait for their pages; exact ones only shifted, so the walk goes on from the
+    // start of what may have moved.
     ++next;
   }
   return Status::ok();
@@ -238,7 +238,8 @@ Status GraphSearcher::read_round(std::size_t count, SearchStats& stats) {
   ++stats.rounds;
   batch_.clear();
   for (const std::uint64_t page : to_read_) {
-    const auto at = std::find_if(arrived.begin(), arrived.end(), [page](const ArrivedPage& a) { return a.page == page; });
+    const auto at =
+        std::find_if(arrived.begin(), arrived.end(), [page](const ArrivedPage& a) { return a.page == page; });
     VECSTORE_CHECK(at != arrived.end());
     batch_.push_back({page, at->bytes});
   }

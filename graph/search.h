@@ -2,10 +2,10 @@
 //
 // One query against one generation: scan the nearest blocks' codes, then rounds of up to kReadsPerRound page reads.
 //
-// The scan fills a pool of the best candidates by estimated distance. A round reads the pages of the best candidates that
-// rank within L and that the bound still allows. Every record of a page that has arrived gets its exact distance; those
-// that enter the pool have their neighbours scored at once, because that costs no read. Cached pages count as arrived
-// whenever a candidate of the pool lies on them. The search ends when the first L of the pool are settled.
+// The scan fills a pool of the best candidates by estimated distance. A round reads the pages of the best candidates
+// that rank within L and that the bound still allows. Every record of a page that has arrived gets its exact distance;
+// those that enter the pool have their neighbours scored at once, because that costs no read. Cached pages count as
+// arrived whenever a candidate of the pool lies on them. The search ends when the first L of the pool are settled.
 //
 // Rounds are deterministic: a round's pages are taken in the order they were submitted, after all have arrived.
 #pragma once
@@ -40,7 +40,7 @@ struct SearchParams {
   std::uint32_t k = 10;
   std::uint32_t search_list = 32;  // L: a read is paid only for candidates that rank within it
   std::uint32_t blocks = 40;       // blocks scanned
-  float bound = 2.5f;              // no read for a candidate whose estimate less so many standard errors exceeds the k-th
+  float bound = 2.5f;  // no read for a candidate whose estimate less so many standard errors exceeds the k-th
 };
 
 struct SearchStats {
@@ -66,12 +66,14 @@ struct FoundRow {
 class GraphSearcher {
  public:
   // Allocates everything a search needs. Errors: kMemoryBudget, kUnsupported (backend).
-  static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, IoBackend backend, MemoryBudget& budget);
+  static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, IoBackend backend,
+                                                       MemoryBudget& budget);
   // Bytes that create() will charge, the ring's own included within 10 %.
   static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint64_t blocks);
 
   // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero. The answer is
-  // sorted and valid until the next search; fewer than k when there are fewer rows. Errors: kIo, kCorrupt naming the page.
+  // sorted and valid until the next search; fewer than k when there are fewer rows. Errors: kIo, kCorrupt naming the
+  // page.
   Result<std::span<const FoundRow>> search(const VectorView& queries, std::uint64_t query, const SearchParams& params,
                                            SearchStats& stats);
 
@@ -120,14 +122,14 @@ class GraphSearcher {
     std::uint32_t block = 0;
   };
   Buffer<RankedBlock> ranked_blocks_;
-  Buffer<float> estimates_;            // [kBlockRows]
-  Buffer<float> exact_;                // [rows_per_page]
-  Buffer<std::uint32_t> integers_;     // [rows_per_page]
-  Buffer<Pos> neighbours_;             // [kDegreeMax]
-  Buffer<FoundRow> results_;           // a max-heap of at most k
+  Buffer<float> estimates_;         // [kBlockRows]
+  Buffer<float> exact_;             // [rows_per_page]
+  Buffer<std::uint32_t> integers_;  // [rows_per_page]
+  Buffer<Pos> neighbours_;          // [kDegreeMax]
+  Buffer<FoundRow> results_;        // a max-heap of at most k
   std::size_t results_size_ = 0;
   std::size_t k_ = 0;
-  std::vector<Present> batch_;         // pages taken together
+  std::vector<Present> batch_;  // pages taken together
   std::vector<std::uint64_t> to_read_;
 };
 

@@ -15,9 +15,9 @@
 #include "engine/base/status.h"
 
 // A Status or Result that must be ok; its message otherwise.
-#define REQUIRE_OK(expression)                                              \
-  do {                                                                      \
-    const auto& outcome_ = (expression);                                    \
+#define REQUIRE_OK(expression)                                                                        \
+  do {                                                                                                \
+    const auto& outcome_ = (expression);                                                              \
     BOOST_REQUIRE_MESSAGE(::vecstore::test::is_ok(outcome_), ::vecstore::test::message_of(outcome_)); \
   } while (false)
 
@@ -71,12 +71,15 @@ inline void write_file(const std::string& path, const std::vector<char>& bytes) 
 }
 
 // The sets that ship with the project.
-inline std::string shipped_data(const std::string& name) { return std::string(VECSTORE_SOURCE_DIR) + "/tests/data/" + name; }
+inline std::string shipped_data(const std::string& name) {
+  return std::string(VECSTORE_SOURCE_DIR) + "/tests/data/" + name;
+}
 
 // A larger set, or "" when this machine has none: tests then say loudly that they skip.
 inline std::string large_data(const std::string& name) {
   const char* root = std::getenv("VECSTORE_DATA");
-  const std::string path = (root != nullptr ? std::string(root) : std::string(VECSTORE_SOURCE_DIR) + "/../shared/data") + "/" + name;
+  const std::string path =
+      (root != nullptr ? std::string(root) : std::string(VECSTORE_SOURCE_DIR) + "/../shared/data") + "/" + name;
   return std::filesystem::exists(path) ? path : std::string();
 }
 

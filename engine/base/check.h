@@ -8,8 +8,8 @@ namespace vecstore {
 [[noreturn]] void check_failed(const char* condition, const char* file, int line);
 }  // namespace vecstore
 
-#define VECSTORE_CHECK(condition)                                                 \
-  do {                                                                            \
-    if (!(condition)) [[unlikely]]                                                \
-      ::vecstore::check_failed(#condition, __FILE__, __LINE__);                   \
+#define VECSTORE_CHECK(condition)                               \
+  do {                                                          \
+    if (!(condition)) [[unlikely]]                              \
+      ::vecstore::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

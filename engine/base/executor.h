@@ -26,7 +26,8 @@ class SerialExecutor final : public Executor {
  public:
   unsigned thread_count() const override { return 1; }
   void parallel_for(std::size_t count, std::size_t grain, const Body& body) override {
-    for (std::size_t begin = 0; begin < count; begin += grain) body(begin, count - begin < grain ? count : begin + grain, 0);
+    for (std::size_t begin = 0; begin < count; begin += grain)
+      body(begin, count - begin < grain ? count : begin + grain, 0);
   }
 };
 

@@ -9,11 +9,12 @@
 namespace vecstore {
 
 inline constexpr std::uint32_t kDimMax = 4096;
-inline constexpr std::uint64_t kRowsMax = (std::uint64_t{1} << 32) - 3;  // of one generation: Pos is u32, two values reserved
-inline constexpr std::uint32_t kResultsMax = 1000;                       // k
-inline constexpr std::uint32_t kSearchListMax = 4096;                    // L
-inline constexpr std::uint32_t kDegreeMax = 255;                         // R
-inline constexpr std::uint32_t kQueriesMax = 1u << 24;                   // of one batch
+inline constexpr std::uint64_t kRowsMax =
+    (std::uint64_t{1} << 32) - 3;                       // of one generation: Pos is u32, two values reserved
+inline constexpr std::uint32_t kResultsMax = 1000;      // k
+inline constexpr std::uint32_t kSearchListMax = 4096;   // L
+inline constexpr std::uint32_t kDegreeMax = 255;        // R
+inline constexpr std::uint32_t kQueriesMax = 1u << 24;  // of one batch
 inline constexpr std::uint32_t kThreadsMax = 256;
 inline constexpr std::uint32_t kClientsMax = 1024;
 

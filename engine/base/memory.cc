@@ -17,7 +17,8 @@ Status MemoryBudget::charge(std::uint64_t bytes) {
   std::uint64_t now = 0;
   do {
     if (bytes > limit_ - used)
-      return Status(Code::kMemoryBudget, "the memory budget is too small; this needs at least").at(Detail::kBytes, used + bytes);
+      return Status(Code::kMemoryBudget, "the memory budget is too small; this needs at least")
+          .at(Detail::kBytes, used + bytes);
     now = used + bytes;
   } while (!used_.compare_exchange_weak(used, now, std::memory_order_relaxed));
   std::uint64_t peak = peak_.load(std::memory_order_relaxed);

@@ -4,7 +4,8 @@
 // that peak() is true and a limit is a promise. Large buffers are mapped and unmapped, never returned to a heap that
 // would keep them resident.
 //
-// Thread safety: MemoryBudget is thread-safe. A Buffer is owned by one thread at a time and must not outlive its budget.
+// Thread safety: MemoryBudget is thread-safe. A Buffer is owned by one thread at a time and must not outlive its
+// budget.
 #pragma once
 
 #include <atomic>
@@ -93,7 +94,8 @@ class Buffer {
     if (bytes != 0) {
       buffer.data_ = reinterpret_cast<T*>(detail::allocate_zeroed(bytes));
       if (buffer.data_ == nullptr)
-        return Status(Code::kMemoryBudget, "the system has no memory left; lower the budget or free").at(Detail::kBytes, bytes);
+        return Status(Code::kMemoryBudget, "the system has no memory left; lower the budget or free")
+            .at(Detail::kBytes, bytes);
     }
     return buffer;
   }

@@ -10,7 +10,9 @@ namespace vecstore {
 // SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 class Random {
  public:
-  explicit Random(std::uint64_t seed, std::uint64_t stream = 0) : state_(seed + stream * 0xD1B54A32D192ED03ull) { next(); }
+  explicit Random(std::uint64_t seed, std::uint64_t stream = 0) : state_(seed + stream * 0xD1B54A32D192ED03ull) {
+    next();
+  }
 
   std::uint64_t next() {
     std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ull);

@@ -78,7 +78,7 @@ Status errno_status(int error_number, const char* text, std::string_view subject
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}          // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}         // NOLINT(google-explicit-constructor)
   Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {}  // NOLINT(google-explicit-constructor)
 
   bool has_value() const { return state_.index() == 0; }
@@ -100,18 +100,18 @@ class [[nodiscard]] Result {
 }  // namespace vecstore
 
 // Returns from the enclosing function when `expression`, a Status, is not ok.
-#define VECSTORE_TRY(expression)                               \
-  do {                                                         \
-    ::vecstore::Status vecstore_status_ = (expression);        \
-    if (!vecstore_status_.is_ok()) return vecstore_status_;    \
+#define VECSTORE_TRY(expression)                            \
+  do {                                                      \
+    ::vecstore::Status vecstore_status_ = (expression);     \
+    if (!vecstore_status_.is_ok()) return vecstore_status_; \
   } while (false)
 
 #define VECSTORE_CONCAT_INNER(a, b) a##b
 #define VECSTORE_CONCAT(a, b) VECSTORE_CONCAT_INNER(a, b)
 
 // VECSTORE_ASSIGN(auto file, open(path)): declares `file`, or returns the Status of the failed Result.
-#define VECSTORE_ASSIGN(declaration, expression)                                          \
-  auto VECSTORE_CONCAT(vecstore_result_, __LINE__) = (expression);                        \
-  if (!VECSTORE_CONCAT(vecstore_result_, __LINE__).has_value())                           \
-    return VECSTORE_CONCAT(vecstore_result_, __LINE__).error();                           \
+#define VECSTORE_ASSIGN(declaration, expression)                   \
+  auto VECSTORE_CONCAT(vecstore_result_, __LINE__) = (expression); \
+  if (!VECSTORE_CONCAT(vecstore_result_, __LINE__).has_value())    \
+    return VECSTORE_CONCAT(vecstore_result_, __LINE__).error();    \
   declaration = std::move(VECSTORE_CONCAT(vecstore_result_, __LINE__)).value()

@@ -17,9 +17,7 @@ enum class Metric : std::uint8_t {
   kCosine = 2,        // distance = 1 − cos(q,x),       score = cos(q,x)
 };
 
-constexpr std::size_t element_bytes(DType dtype) {
-  return dtype == DType::kF32 ? 4 : dtype == DType::kF16 ? 2 : 1;
-}
+constexpr std::size_t element_bytes(DType dtype) { return dtype == DType::kF32 ? 4 : dtype == DType::kF16 ? 2 : 1; }
 
 // [rows × dim] row-major; `stride` is the distance between rows in bytes (0: rows are contiguous).
 struct VectorView {

@@ -41,7 +41,8 @@ BOOST_AUTO_TEST_CASE(a_budget_refuses_what_exceeds_it_and_names_the_least_that_w
 
 BOOST_AUTO_TEST_CASE(buffers_are_zeroed_and_aligned_on_both_sides_of_the_mapping_limit) {
   MemoryBudget budget;
-  for (const std::size_t bytes : {std::size_t{1}, std::size_t{4096}, kMappedBytesMin - 1, kMappedBytesMin, std::size_t{1} << 20}) {
+  for (const std::size_t bytes :
+       {std::size_t{1}, std::size_t{4096}, kMappedBytesMin - 1, kMappedBytesMin, std::size_t{1} << 20}) {
     auto buffer = Buffer<std::byte>::allocate(budget, bytes);
     REQUIRE_OK(buffer);
     const auto address = reinterpret_cast<std::uintptr_t>(buffer->data());

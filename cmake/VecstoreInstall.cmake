@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# What `cmake --install` puts down: one static library made of all folders, the few public headers, the binary with its
+# manual page and completion, and how CMake and pkg-config find them. Consumers write #include "engine/vecstore.hpp".
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(VECSTORE_INSTALLED_HEADERS
+  engine/vecstore.hpp
+  engine/vector_source.h
+  engine/base/ids.h
+  engine/base/status.h
+  engine/base/vector_view.h)
+set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/vecstore)
+
+get_property(folders GLOBAL PROPERTY VECSTORE_LIBRARIES)
+list(TRANSFORM folders REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+add_library(vecstore_whole STATIC ${objects})
+add_library(vecstore::vecstore ALIAS vecstore_whole)
+set_target_properties(vecstore_whole PROPERTIES OUTPUT_NAME vecstore EXPORT_NAME vecstore LINKER_LANGUAGE CXX)
+target_compile_features(vecstore_whole INTERFACE cxx_std_20)
+target_include_directories(vecstore_whole INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                                    $<INSTALL_INTERFACE:${headers_dir}>)
+target_link_libraries(vecstore_whole INTERFACE Threads::Threads PkgConfig::URING PkgConfig::LMDB PkgConfig::ZSTD
+                                               PkgConfig::XXHASH)
+set(VECSTORE_PC_REQUIRES "liburing lmdb libzstd libxxhash")
+if(VECSTORE_THREADS STREQUAL "tbb")
+  target_link_libraries(vecstore_whole INTERFACE TBB::tbb)
+  string(APPEND VECSTORE_PC_REQUIRES " tbb")
+endif()
+if(VECSTORE_SANITIZE)
+  target_link_options(vecstore_whole INTERFACE -fsanitize=${VECSTORE_SANITIZE})
+endif()
+
+install(TARGETS vecstore_whole EXPORT vecstore-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+foreach(header IN LISTS VECSTORE_INSTALLED_HEADERS)
+  get_filename_component(folder ${header} DIRECTORY)
+  install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${headers_dir}/${folder})
+endforeach()
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vecstore)
+install(EXPORT vecstore-targets NAMESPACE vecstore:: DESTINATION ${package_dir})
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/vecstore-config.cmake.in ${PROJECT_BINARY_DIR}/vecstore-config.cmake
+                              INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/vecstore-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/vecstore-config.cmake ${PROJECT_BINARY_DIR}/vecstore-config-version.cmake
+        DESTINATION ${package_dir})
+# Relative, so that `cmake --install --prefix` may choose another place than the configured one.
+file(RELATIVE_PATH VECSTORE_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/vecstore.pc.in ${PROJECT_BINARY_DIR}/vecstore.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/vecstore.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+if(TARGET vecstore_cli)
+  install(TARGETS vecstore_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  if(EXISTS ${PROJECT_SOURCE_DIR}/tools/vecstore.1)
+    install(FILES ${PROJECT_SOURCE_DIR}/tools/vecstore.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  endif()
+  if(EXISTS ${PROJECT_SOURCE_DIR}/tools/vecstore.bash)
+    install(FILES ${PROJECT_SOURCE_DIR}/tools/vecstore.bash
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vecstore)
+  endif()
+endif()

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who may include whom. Calls go down, data comes back, nobody includes upward.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace vecstore::test {
+
+struct Layer {
+  std::string_view folder;
+  bool everything = false;                // may include any file of the repository
+  std::vector<std::string_view> allowed;  // folders (ending in '/') or files, besides the layer's own
+};
+
+// The longest folder that fits a path is its layer.
+inline const std::vector<Layer>& layers() {
+  static const std::vector<std::string_view> public_api = {"engine/vecstore.hpp", "engine/vector_source.h",
+                                                           "engine/base/", "pagestore/format.h", "wal/format.h"};
+  static const std::vector<Layer> table = {
+      {"engine/base/", false, {}},
+      {"compress/", false, {"engine/base/"}},
+      {"pagestore/", false, {"engine/base/"}},
+      {"wal/", false, {"engine/base/", "pagestore/io.h"}},
+      {"graph/", false, {"engine/base/", "compress/", "pagestore/"}},
+      {"gpu/", false, {"engine/base/", "compress/"}},
+      {"engine/", false, {"compress/", "pagestore/", "wal/", "graph/", "gpu/"}},
+      {"tools/", false, public_api},
+      {"python/", false, public_api},
+      {"server/", false, public_api},
+      {"tests/", true, {}},
+      {"bench/", true, {}},
+  };
+  return table;
+}
+
+inline const Layer* layer_of(std::string_view path) {
+  const Layer* best = nullptr;
+  for (const Layer& layer : layers()) {
+    if (path.starts_with(layer.folder) && (best == nullptr || layer.folder.size() > best->folder.size())) best = &layer;
+  }
+  return best;
+}
+
+inline bool may_include(std::string_view includer, std::string_view included) {
+  const Layer* from = layer_of(includer);
+  if (from == nullptr) return false;  // source outside every folder of the table
+  if (from->everything || included.starts_with(from->folder)) return true;
+  return std::any_of(from->allowed.begin(), from->allowed.end(), [&](std::string_view allowed) {
+    return allowed.ends_with('/') ? included.starts_with(allowed) : included == allowed;
+  });
+}
+
+struct Include {
+  std::string_view path;
+  bool quoted = false;  // "ours", relative to the root of the repository; <theirs> otherwise
+};
+
+inline std::optional<Include> include_of(std::string_view line) {
+  const std::size_t hash = line.find_first_not_of(' ');
+  if (hash == std::string_view::npos || line[hash] != '#') return std::nullopt;
+  const std::size_t word = line.find_first_not_of(' ', hash + 1);
+  if (word == std::string_view::npos || !line.substr(word).starts_with("include")) return std::nullopt;
+  const std::size_t open = line.find_first_of("<\"", word);
+  if (open == std::string_view::npos) return std::nullopt;
+  const bool quoted = line[open] == '"';
+  const std::size_t close = line.find(quoted ? '"' : '>', open + 1);
+  if (close == std::string_view::npos) return std::nullopt;
+  return Include{line.substr(open + 1, close - open - 1), quoted};
+}
+
+// The C++ standard library's headers have neither a dot nor a slash in their names.
+inline bool is_standard_header(std::string_view path) { return path.find_first_of("./") == std::string_view::npos; }
+
+// What base may use besides the standard library: C headers of the operating system and of the compiler.
+inline bool is_system_header(std::string_view path) {
+  static const std::vector<std::string_view> third_party = {"liburing",  "lmdb", "zstd",   "xxhash",
+                                                            "oneapi/",   "tbb/", "Eigen/", "fmt/",
+                                                            "nlohmann/", "CLI/", "boost/", "benchmark/"};
+  return std::none_of(third_party.begin(), third_party.end(),
+                      [&](std::string_view start) { return path.starts_with(start); });
+}
+
+}  // namespace vecstore::test

@@ -11,11 +11,24 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kPoolMin = 100;  // the wide pool: candidates beyond L cost nothing until their page is here
+constexpr std::uint64_t kRingBytes = 8192;  // the queues of an io_uring of kReadsPerRound entries, in whole pages
+constexpr std::size_t kPoolMin = 100;       // the wide pool: candidates beyond L cost nothing until their page is here
 
-std::size_t pool_size(const SearchParams& params) { return std::max<std::size_t>(kPoolMin, params.search_list); }
+std::size_t pool_size(const SearchParams& params) {
+  return std::max<std::size_t>({kPoolMin, params.search_list, params.k});
+}
 
 }  // namespace
+
+std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
+  const std::uint64_t blocks = (layout.rows + kBlockRows - 1) / kBlockRows;
+  const std::uint64_t lists = (kSearchListMax + 1) * sizeof(PoolEntry) + kResultsMax * sizeof(FoundRow);
+  const std::uint64_t query = layout.dim * (sizeof(float) + 1) + blocks * sizeof(RankedBlock);
+  const std::uint64_t scratch = (kBlockRows + kDegreeMax) * 4 + layout.rows_per_page * 8;
+  const std::uint64_t reader = kRingBytes + std::uint64_t{kReadsPerRound} * layout.page_bytes;
+  return reader + PageSet::predict_bytes(layout.pages()) + predict_scorer_bytes(layout.rows, layout.dim, code_bytes) +
+         lists + query + scratch;
+}
 
 Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& index, IoBackend backend,
                                                              MemoryBudget& budget) {
@@ -218,16 +231,21 @@ Status GraphSearcher::expand(Pos position, const std::byte* page, SearchStats& s
 // Puts the pages worth a read into to_read_, best candidate first.
 std::size_t GraphSearcher::choose_reads(const SearchParams& params) {
   to_read_.clear();
+  rank_reads(std::min<std::size_t>(params.search_list, pool_.size()), params.bound);
+  // L settled before k rows were found: then every candidate is worth a read.
+  if (to_read_.empty() && results_size_ < k_) rank_reads(pool_.size(), params.bound);
+  return to_read_.size();
+}
+
+void GraphSearcher::rank_reads(std::size_t ranked, float bound) {
   const float kth = kth_distance();
-  const std::size_t ranked = std::min<std::size_t>(params.search_list, pool_.size());
   for (std::size_t i = 0; i < ranked && to_read_.size() < kReadsPerRound; ++i) {
     const PoolEntry& entry = pool_[i];
     if (entry.state != CandidateState::kEstimated) continue;
-    if (entry.distance - params.bound * standard_error(entry.distance) > kth) continue;
+    if (entry.distance - bound * standard_error(entry.distance) > kth) continue;
     const std::uint64_t page = layout_.page_of(entry.position);
     if (seen_pages_.insert(page)) to_read_.push_back(page);
   }
-  return to_read_.size();
 }
 
 Status GraphSearcher::read_round(std::size_t count, SearchStats& stats) {

@@ -68,8 +68,8 @@ class GraphSearcher {
   // Allocates everything a search needs. Errors: kMemoryBudget, kUnsupported (backend).
   static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, IoBackend backend,
                                                        MemoryBudget& budget);
-  // Bytes that create() will charge, the ring's own included within 10 %.
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint64_t blocks);
+  // Bytes that create() charges for codes of `code_bytes` a row, whatever the backend.
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
 
   // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero. The answer is
   // sorted and valid until the next search; fewer than k when there are fewer rows. Errors: kIo, kCorrupt naming the
@@ -97,6 +97,7 @@ class GraphSearcher {
   Status expand_present(std::span<const Present> pages, SearchStats& stats);
   Status expand(Pos position, const std::byte* page, SearchStats& stats);
   std::size_t choose_reads(const SearchParams& params);
+  void rank_reads(std::size_t ranked, float bound);
   Status read_round(std::size_t count, SearchStats& stats);
   float kth_distance() const;
   float standard_error(float distance) const;

@@ -246,7 +246,9 @@ class TestIndex {
     std::vector<std::uint64_t> weight(file_->page_count() + 1);
     for (Pos at = 0; at < in_degree_.size(); ++at) weight[summary_.layout.page_of(at)] += in_degree_[at];
     std::iota(ranking.begin(), ranking.end(), 1u);
-    std::ranges::stable_sort(ranking, [&](std::uint32_t a, std::uint32_t b) { return weight[a] > weight[b]; });
+    std::ranges::sort(ranking, [&](std::uint32_t a, std::uint32_t b) {
+      return weight[a] != weight[b] ? weight[a] > weight[b] : a < b;
+    });
     const auto pages = static_cast<std::uint64_t>(share * static_cast<double>(ranking.size()));
     auto cache = PageCache::fill(*file_, ranking, pages, budget_);
     REQUIRE_OK(cache);

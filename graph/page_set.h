@@ -3,6 +3,7 @@
 // The pages a query has seen: a small open-addressing table that is emptied in the time it was filled.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +22,11 @@ class PageSet {
     VECSTORE_ASSIGN(set.slots_, Buffer<std::uint32_t>::allocate(budget, std::bit_ceil(set.pages_max_ * 2 + 2)));
     VECSTORE_ASSIGN(set.used_, Buffer<std::uint32_t>::allocate(budget, set.pages_max_ + 1));
     return set;
+  }
+
+  static std::uint64_t predict_bytes(std::uint64_t pages_max) {
+    const std::uint64_t pages = std::min<std::uint64_t>(pages_max, kPagesPerQueryMax);
+    return (std::bit_ceil(pages * 2 + 2) + pages + 1) * sizeof(std::uint32_t);
   }
 
   bool contains(std::uint64_t page) const { return slots_[find(page)] != 0; }

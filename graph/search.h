@@ -68,8 +68,8 @@ class GraphSearcher {
   // Allocates everything a search needs. Errors: kMemoryBudget, kUnsupported (backend).
   static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, IoBackend backend,
                                                        MemoryBudget& budget);
-  // Bytes that create() will charge, the ring's own included within 10 %.
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint64_t blocks);
+  // Bytes that create() will charge, or a little more.
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
 
   // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero. The answer is
   // sorted and valid until the next search; fewer than k when there are fewer rows. Errors: kIo, kCorrupt naming the
@@ -87,6 +87,7 @@ class GraphSearcher {
 
   GraphSearcher() = default;
   void prepare(const VectorView& queries, std::uint64_t query);
+  bool widen(SearchParams& params) const;
   void scan_blocks(const SearchParams& params, SearchStats& stats);
   void offer_estimates(const Pos* positions, Pos first, std::size_t count);
   Status settle(const SearchParams& params, SearchStats& stats);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# compress_neon: the NEON unit and its tests, cross-compiled, linked statically and run under qemu's user-mode emulation.
-# On a 64-bit ARM host the ordinary tests run the unit; under sanitizers the emulated program would learn nothing new.
+# compress_neon: the NEON unit and its tests, cross-compiled, linked statically and run under qemu's user-mode
+# emulation. On a 64-bit ARM host the ordinary tests run the unit; under sanitizers the emulated program would learn nothing new.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64" OR VECSTORE_SANITIZE)
   return()
 endif()
@@ -26,7 +26,8 @@ set(neon_sources
     ${PROJECT_SOURCE_DIR}/compress/kernels.cc ${PROJECT_SOURCE_DIR}/compress/kernels_scalar.cc
     ${PROJECT_SOURCE_DIR}/compress/kernels_neon.cc ${PROJECT_SOURCE_DIR}/engine/base/status.cc
     ${PROJECT_SOURCE_DIR}/engine/base/check.cc ${CMAKE_CURRENT_SOURCE_DIR}/compress/neon_main.cc ${neon_tests})
-set(neon_flags -std=c++20 -O2 -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion $<$<BOOL:${VECSTORE_DEVELOPER}>:-Werror>
+set(neon_flags -std=c++20 -O2 -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+               $<$<BOOL:${VECSTORE_DEVELOPER}>:-Werror>
                -isystem ${neon_dir}/include -I${PROJECT_SOURCE_DIR} -DVECSTORE_TEST_STATIC
                -DVECSTORE_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\" -DVECSTORE_BINARY_DIR=\"${PROJECT_BINARY_DIR}\")
 set(neon_objects "")

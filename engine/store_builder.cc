@@ -19,21 +19,7 @@ constexpr std::uint32_t kOrderAttempts = 3;      // orders that are computed bef
 constexpr std::uint32_t kTruthColumns = 100;     // neighbours known of each calibration query
 constexpr std::uint32_t kTruthSpare = 100;       // more are found, because held-out rows drop out of them
 constexpr std::uint64_t kTruthWorkBytes = 24u << 20;  // exact search's own blocks and candidates
-constexpr std::uint32_t kTemporaryGeneration = 0;
 constexpr auto kReportInterval = std::chrono::milliseconds(250);
-
-// Rows in position order as the page will hold them.
-class OrderedRows final : public FloatRows {
- public:
-  OrderedRows(const QuantizedRows& rows, std::span<const std::uint32_t> order) : rows_(&rows), order_(order) {}
-  std::uint64_t rows() const override { return order_.size(); }
-  std::uint32_t dim() const override { return rows_->dim(); }
-  void read(Pos position, float* out) const override { rows_->decode(order_[position], out); }
-
- private:
-  const QuantizedRows* rows_;
-  std::span<const std::uint32_t> order_;
-};
 
 }  // namespace
 
@@ -158,7 +144,7 @@ Status StoreBuilder::link_rows() {
   if (!held_out_.empty())
     end = std::stable_partition(sequence.begin(), sequence.end(),
                                 [this](std::uint32_t row) { return is_held_out_[row] == 0; });
-  graph_->insert({sequence.begin(), end}, reporter(BuildPhase::kGraph, 0, plan_.rows));
+  graph_->insert({sequence.begin(), end}, reporter(BuildPhase::kGraph, plan_.rows));
   graph_->find_nearest(held_out_);
   graph_->trim();
   graph_->connect();
@@ -183,6 +169,7 @@ GraphLayout StoreBuilder::layout_for(std::uint64_t rows) const {
 Status StoreBuilder::order_all() {
   VECSTORE_ASSIGN(order_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows));
   VECSTORE_ASSIGN(place_, Buffer<Pos>::allocate(budget_, plan_.rows));
+  VECSTORE_ASSIGN(in_degree_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows));
   VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(*graph_, plan_.rows, budget_));
   VECSTORE_ASSIGN(auto list_bytes, Buffer<std::uint16_t>::allocate(budget_, plan_.rows));
   std::uint64_t edges = 0;
@@ -191,7 +178,7 @@ Status StoreBuilder::order_all() {
   rows_per_page_ = std::max(1u, guess_rows_per_page(layout_for(plan_.rows), mean_degree));
   for (std::uint32_t attempt = 0; attempt < kOrderAttempts; ++attempt) {
     VECSTORE_TRY(order_rows(*rows_, affinity, {rows_per_page_, plan_.graph.seed}, *executor_, budget_, order_.span(),
-                            reporter(BuildPhase::kOrder, 0, plan_.rows)));
+                            reporter(BuildPhase::kOrder, plan_.rows)));
     VECSTORE_TRY(keep_order_without_held_out());
     const PackInput input{&*rows_, &*graph_, partial_order_.span()};
     invert_order(partial_order_.span(), place_.span());
@@ -212,63 +199,22 @@ Status StoreBuilder::keep_order_without_held_out() {
   return Status::ok();
 }
 
-Result<BlockCodes> StoreBuilder::encode(std::span<const std::uint32_t> order, const CodecModel* model) {
-  report(BuildPhase::kCodes, 0, order.size());
-  auto codes = encode_blocks(OrderedRows(*rows_, order), plan_.codec, model, *executor_, budget_);
-  report(BuildPhase::kCodes, order.size(), order.size());
-  return codes;
-}
-
-Result<GraphSummary> StoreBuilder::write_graph(const std::string& path, const FileIdentity& identity,
-                                               std::span<const std::uint32_t> order,
-                                               PageFileWriter::Finished& finished,
-                                               std::span<std::uint32_t> in_degree) {
-  invert_order(order, place_.span());
-  const PackInput input{&*rows_, &*graph_, order};
-  for (;; --rows_per_page_) {
-    VECSTORE_ASSIGN(auto writer, PageFileWriter::create(path, {identity, plan_.page_bytes}, budget_));
-    auto summary = pack_graph(input, place_.span(), layout_for(order.size()), budget_, writer, in_degree,
-                              reporter(BuildPhase::kWrite, 0, order.size()));
-    if (summary) {
-      VECSTORE_ASSIGN(finished, writer.finish(encode_summary(*summary)));
-      return summary;
-    }
-    if (summary.error().code() != Code::kUnsupported || rows_per_page_ == 1) return summary;
-    std::fill(in_degree.begin(), in_degree.end(), 0u);
-  }
-}
-
-Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32_t generation) {
-  VECSTORE_ASSIGN(const auto opened, Generation::open(paths, uuid_, generation, budget_));
-  const std::uint64_t total = calibration_searches(calibration_set_.queries.rows);
-  VECSTORE_ASSIGN(properties_.calibration,
-                  calibrate(opened->search_index(), calibration_set_, *executor_, budget_,
-                            [&](std::uint64_t done) { report(BuildPhase::kCalibrate, std::min(done, total), total); }));
-  return Status::ok();
-}
-
-Status StoreBuilder::calibrate_without_held_out(StoreDirectory& directory) {
-  const auto identity = [this](FileKind kind) { return FileIdentity{uuid_, kind, kTemporaryGeneration}; };
-  const Generation::Paths paths{directory.temporary_path("graph"), directory.temporary_path("codes"),
-                                directory.temporary_path("rowmap")};
-  {
-    VECSTORE_ASSIGN(BlockCodes codes, encode(partial_order_.span(), nullptr));
-    VECSTORE_TRY(write_codes_and_map(paths, kTemporaryGeneration, codes, partial_order_.span()));
-    model_ = std::move(codes.model);
-  }
-  VECSTORE_TRY(calibrate_files(paths, kTemporaryGeneration));
-  properties_.calibrated_on = CalibratedOn::kOwnRows;
-  for (const std::string& path : {paths.graph, paths.codes, paths.row_map})
-    VECSTORE_TRY(FileSystem::posix().unlink(path));
-  partial_order_.reset();
-  return Status::ok();
-}
-
 Status StoreBuilder::link_held_out() {
   graph_->insert(held_out_, {});
   graph_->trim();
   graph_->connect();
   return Status::ok();
+}
+
+// Everything but the plan: what is left to write comes from the input again.
+void StoreBuilder::release_build_memory() {
+  graph_.reset();
+  rows_.reset();
+  model_.reset();
+  order_.reset();
+  place_.reset();
+  in_degree_.reset();
+  queries_.reset();
 }
 
 void StoreBuilder::report(BuildPhase phase, std::uint64_t done, std::uint64_t total) {
@@ -280,8 +226,8 @@ void StoreBuilder::report(BuildPhase phase, std::uint64_t done, std::uint64_t to
   options_->progress({phase, done, total, budget_.used_bytes()});
 }
 
-RowProgress StoreBuilder::reporter(BuildPhase phase, std::uint64_t base, std::uint64_t total) {
-  return [this, phase, base, total](std::uint64_t done) { report(phase, base + done, total); };
+RowProgress StoreBuilder::reporter(BuildPhase phase, std::uint64_t total) {
+  return [this, phase, total](std::uint64_t done) { report(phase, done, total); };
 }
 
 }  // namespace vecstore

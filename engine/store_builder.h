@@ -43,16 +43,19 @@ class StoreBuilder {
   Status write_generation(StoreDirectory& directory);
   Status calibrate_on_given(StoreDirectory& directory);
   Status write_rows(StoreDirectory& directory);
-  Status write_keys(StoreDirectory& directory, const RowsExtent& extent);
+  void release_build_memory();
 
   Result<BlockCodes> encode(std::span<const std::uint32_t> order, const CodecModel* model);
-  Result<GraphSummary> write_graph(const std::string& path, const FileIdentity& identity,
-                                   std::span<const std::uint32_t> order, PageFileWriter::Finished& finished,
-                                   std::span<std::uint32_t> in_degree);
+  // The pages of the rows in `order`; in_degree_ and place_ are theirs afterwards.
+  Result<ManifestFile> write_graph(const std::string& path, const FileIdentity& identity,
+                                   std::span<const std::uint32_t> order);
+  // All three files of a generation.
+  Result<std::vector<ManifestFile>> write_files(const Generation::Paths& paths, std::uint32_t generation,
+                                                std::span<const std::uint32_t> order);
   Status calibrate_files(const Generation::Paths& paths, std::uint32_t generation);
   GraphLayout layout_for(std::uint64_t rows) const;
   void report(BuildPhase phase, std::uint64_t done, std::uint64_t total);
-  RowProgress reporter(BuildPhase phase, std::uint64_t base, std::uint64_t total);
+  RowProgress reporter(BuildPhase phase, std::uint64_t total);
 
   const VectorSource* vectors_;
   const BuildOptions* options_;
@@ -72,6 +75,7 @@ class StoreBuilder {
   Buffer<std::uint32_t> order_;                // [rows] of all rows
   Buffer<std::uint32_t> partial_order_;        // without held_out_
   Buffer<Pos> place_;                          // [rows]
+  Buffer<std::uint32_t> in_degree_;            // [rows] by position
   std::optional<CodecModel> model_;
   StoreProperties properties_;
   std::vector<ManifestFile> files_;

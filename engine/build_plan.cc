@@ -14,14 +14,14 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kSmallRecordBytes = 400;      // up to here 4 KiB pages cost fewest reads for their bytes
-constexpr std::uint32_t kSmallDim = 200;              // up to here 36 bytes a row in RAM by default
+constexpr std::uint32_t kSmallRecordBytes = 400;  // up to here 4 KiB pages cost fewest reads for their bytes
+constexpr std::uint32_t kSmallDim = 200;          // up to here 36 bytes a row in RAM by default
 constexpr std::uint64_t kHeldOutMax = 1000;
-constexpr std::uint64_t kHeldOutShare = 10;           // at most one row in ten
+constexpr std::uint64_t kHeldOutShare = 10;  // at most one row in ten
 constexpr std::uint64_t kCalibratedRowsMin = 1000;
 constexpr std::uint64_t kChunkBytes = 4u << 20;
-constexpr std::uint64_t kFixedBytes = 12u << 20;      // file buffers, sorting, the pool's own
-constexpr std::uint64_t kTruthBytes = 40u << 20;      // exact search for the held-out queries, at most
+constexpr std::uint64_t kFixedBytes = 12u << 20;  // file buffers, sorting, the pool's own
+constexpr std::uint64_t kTruthBytes = 40u << 20;  // exact search for the held-out queries, at most
 constexpr std::uint32_t kBuildListDefault = 80;
 
 // The graph needs fewer edges where a page holds fewer rows (graph/README.md).
@@ -36,7 +36,8 @@ std::uint32_t default_page_bytes(std::uint32_t record_bytes) {
 Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const BuildOptions& options) {
   if (options.code_bytes != 0) {
     if (options.code_bytes > plan.dim)
-      return Status(Code::kInvalidArgument, "a code cannot have more bytes than the vector has dimensions; lower --code-bytes");
+      return Status(Code::kInvalidArgument,
+                    "a code cannot have more bytes than the vector has dimensions; lower --code-bytes");
     return options.code_bytes;
   }
   const double centroid = (plan.dim + 8.0) / kBlockRows;
@@ -61,7 +62,8 @@ Status check_options(const BuildPlan& plan, const BuildOptions& options) {
   const auto refuse = [](const char* text) { return Status(Code::kInvalidArgument, text); };
   if (plan.dim == 0 || plan.dim > kDimMax) return refuse("the dimension must be between 1 and 4096");
   if (plan.rows > kRowsMax) return refuse("one generation holds fewer than 2^32 - 2 rows; split the input");
-  if (options.page_bytes != 0 && options.page_bytes != 4096 && options.page_bytes != 8192 && options.page_bytes != 16384)
+  if (options.page_bytes != 0 && options.page_bytes != 4096 && options.page_bytes != 8192 &&
+      options.page_bytes != 16384)
     return refuse("the page size must be 4096, 8192 or 16384");
   if (options.max_degree > kDegreeMax) return refuse("the maximum degree must be at most 255");
   if (options.build_list > kSearchListMax) return refuse("the list size of the construction must be at most 4096");

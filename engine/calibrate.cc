@@ -16,9 +16,9 @@ namespace {
 constexpr std::array<std::uint32_t, 3> kCounts = {1, 10, 100};
 constexpr std::array<double, 7> kTargets = {.80, .85, .90, .95, .97, .98, .99};
 constexpr std::array<std::uint32_t, 3> kBlockChoices = {20, 40, 80};
-constexpr float kBound = 2.5f;              // below 2 standard errors recall hits a ceiling (graph/README.md)
-constexpr double kBlocksTarget = .95;       // the target at which the number of blocks is chosen, for k = 10
-constexpr double kDoublingPays = .97;       // twice the blocks must save this much of the reads
+constexpr float kBound = 2.5f;         // below 2 standard errors recall hits a ceiling (graph/README.md)
+constexpr double kBlocksTarget = .95;  // the target at which the number of blocks is chosen, for k = 10
+constexpr double kDoublingPays = .97;  // twice the blocks must save this much of the reads
 constexpr std::uint32_t kSearchListTop = 512;
 constexpr std::size_t kQueryGrain = 16;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Calibration: which L, blocks and bound reach a recall target with the fewest reads, found by searching for queries whose
-// true neighbours are known. A user asks for recall; this is where the numbers behind it come from.
+// Calibration: which L, blocks and bound reach a recall target with the fewest reads, found by searching for queries
+// whose true neighbours are known. A user asks for recall; this is where the numbers behind it come from.
 #pragma once
 
 #include <cstdint>

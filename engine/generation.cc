@@ -130,6 +130,18 @@ Result<std::unique_ptr<Generation>> Generation::open(const Paths& paths, const U
   return opened;
 }
 
+Result<Pos> Generation::position_of(RowId row, MemoryBudget& budget) const {
+  VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(*row_map_, layout().rows * sizeof(Pos), budget));
+  VECSTORE_TRY(stream.skip(row.value * sizeof(Pos)));
+  Pos position = kNoPos;
+  VECSTORE_TRY(stream.read(std::as_writable_bytes(std::span(&position, 1))));
+  if (position >= layout().rows)
+    return Status(Code::kCorrupt, "the row map names a position that is not there; restore or rebuild")
+        .about(row_map_->path())
+        .at(Detail::kRow, row.value);
+  return position;
+}
+
 Status Generation::fill_cache(std::uint64_t pages, MemoryBudget& budget) {
   cache_ = PageCache();
   if (pages == 0) return Status::ok();

@@ -53,6 +53,9 @@ class Generation {
   // Fills the cache with `pages` pages, which replaces what was cached. Not while searches run.
   Status fill_cache(std::uint64_t pages, MemoryBudget& budget);
 
+  // Where the row stands: one page of the row map is read. Errors: kCorrupt, kIo, kMemoryBudget.
+  Result<Pos> position_of(RowId row, MemoryBudget& budget) const;
+
   const GraphSummary& summary() const { return summary_; }
   const GraphLayout& layout() const { return summary_.layout; }
   const PageFile& graph() const { return *graph_; }

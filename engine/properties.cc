@@ -84,11 +84,10 @@ SearchOptions resolve_options(const StoreProperties& properties, const SearchOpt
       break;
     best = &point;
   }
-  const std::uint32_t scaled =
-      best == nullptr ? std::max(kSearchListDefault, options.k * 2)
-      : options.k > best->k
-          ? static_cast<std::uint32_t>(std::uint64_t{best->search_list} * options.k / best->k)
-          : best->search_list;
+  const std::uint32_t scaled = best == nullptr ? std::max(kSearchListDefault, options.k * 2)
+                               : options.k > best->k
+                                   ? static_cast<std::uint32_t>(std::uint64_t{best->search_list} * options.k / best->k)
+                                   : best->search_list;
   if (resolved.search_list == 0) resolved.search_list = std::min(scaled, kSearchListMax);
   if (resolved.blocks == 0) resolved.blocks = best == nullptr ? kBlocksDefault : best->blocks;
   if (resolved.bound < 0) resolved.bound = best == nullptr ? kBoundDefault : best->bound;

@@ -15,9 +15,9 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kOrderAttempts = 3;      // orders that are computed before the rows per page are settled
-constexpr std::uint32_t kTruthColumns = 100;     // neighbours known of each calibration query
-constexpr std::uint32_t kTruthSpare = 100;       // more are found, because held-out rows drop out of them
+constexpr std::uint32_t kOrderAttempts = 3;           // orders that are computed before the rows per page are settled
+constexpr std::uint32_t kTruthColumns = 100;          // neighbours known of each calibration query
+constexpr std::uint32_t kTruthSpare = 100;            // more are found, because held-out rows drop out of them
 constexpr std::uint64_t kTruthWorkBytes = 24u << 20;  // exact search's own blocks and candidates
 constexpr auto kReportInterval = std::chrono::milliseconds(250);
 
@@ -183,8 +183,8 @@ Status StoreBuilder::order_all() {
     const PackInput input{&*rows_, &*graph_, partial_order_.span()};
     invert_order(partial_order_.span(), place_.span());
     measure_lists(input, place_.span(), *executor_, list_bytes.span());
-    const std::uint32_t best = choose_rows_per_page(layout_for(partial_order_.size()),
-                                                    list_bytes.span().first(partial_order_.size()), edges);
+    const std::uint32_t best =
+        choose_rows_per_page(layout_for(partial_order_.size()), list_bytes.span().first(partial_order_.size()), edges);
     if (best == rows_per_page_) break;
     rows_per_page_ = best;
   }

@@ -68,14 +68,14 @@ class StoreBuilder {
   std::uint32_t rows_per_page_ = 1;
   std::optional<QuantizedRows> rows_;
   std::optional<GraphBuilder> graph_;
-  std::vector<std::uint32_t> held_out_;        // ascending, at most 1,000
-  Buffer<std::uint8_t> is_held_out_;           // [rows]
-  Buffer<std::byte> queries_;                  // of the calibration
+  std::vector<std::uint32_t> held_out_;  // ascending, at most 1,000
+  Buffer<std::uint8_t> is_held_out_;     // [rows]
+  Buffer<std::byte> queries_;            // of the calibration
   CalibrationSet calibration_set_;
-  Buffer<std::uint32_t> order_;                // [rows] of all rows
-  Buffer<std::uint32_t> partial_order_;        // without held_out_
-  Buffer<Pos> place_;                          // [rows]
-  Buffer<std::uint32_t> in_degree_;            // [rows] by position
+  Buffer<std::uint32_t> order_;          // [rows] of all rows
+  Buffer<std::uint32_t> partial_order_;  // without held_out_
+  Buffer<Pos> place_;                    // [rows]
+  Buffer<std::uint32_t> in_degree_;      // [rows] by position
   std::optional<CodecModel> model_;
   StoreProperties properties_;
   std::vector<ManifestFile> files_;

@@ -99,8 +99,8 @@ Status StoreBuilder::write_generation(StoreDirectory& directory) {
 
 Status StoreBuilder::calibrate_on_given(StoreDirectory& directory) {
   const VectorSource& queries = *options_->calibration_queries;
-  VECSTORE_ASSIGN(queries_, Buffer<std::byte>::allocate(
-                                budget_, queries.rows() * queries.dim() * element_bytes(queries.dtype())));
+  VECSTORE_ASSIGN(
+      queries_, Buffer<std::byte>::allocate(budget_, queries.rows() * queries.dim() * element_bytes(queries.dtype())));
   VECSTORE_TRY(queries.read(0, queries.rows(), queries_.data()));
   calibration_set_.queries = {queries_.data(), queries.dtype(), queries.rows(), queries.dim(), 0};
   VECSTORE_TRY(find_truth(queries, false));
@@ -131,8 +131,9 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   const std::string path = directory.file_path(file_name(FileKind::kRows, generation_));
   const RowsLayout layout{keys, documents, plan_.keep_originals ? static_cast<std::uint32_t>(row_bytes) : 0u};
   VECSTORE_ASSIGN(auto writer, RowsWriter::create(path, identity, RowId{0}, layout, budget_));
-  VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(
-                                  budget_, plan_.keep_originals ? std::min(plan_.chunk_rows, plan_.rows) * row_bytes : 0));
+  VECSTORE_ASSIGN(auto chunk,
+                  Buffer<std::byte>::allocate(
+                      budget_, plan_.keep_originals ? std::min(plan_.chunk_rows, plan_.rows) * row_bytes : 0));
   for (std::uint64_t first = 0; first < plan_.rows; first += plan_.chunk_rows) {
     const std::uint64_t count = std::min(plan_.chunk_rows, plan_.rows - first);
     if (plan_.keep_originals) VECSTORE_TRY(vectors_->read(first, count, chunk.data()));

@@ -141,7 +141,7 @@ std::uint32_t guess_rows_per_page(const GraphLayout& layout, double mean_degree)
 }
 
 void measure_lists(const PackInput& input, std::span<const Pos> place, Executor& executor,
-                     std::span<std::uint16_t> bytes) {
+                   std::span<std::uint16_t> bytes) {
   executor.parallel_for(input.order.size(), 1024, [&](std::size_t begin, std::size_t end, unsigned) {
     std::vector<Pos> list;
     for (auto position = static_cast<Pos>(begin); position < end; ++position) {

@@ -19,8 +19,9 @@ constexpr std::uint32_t kSmallDim = 200;          // up to here 36 bytes a row i
 constexpr std::uint64_t kHeldOutMax = 1000;
 constexpr std::uint64_t kHeldOutShare = 10;  // at most one row in ten
 constexpr std::uint64_t kCalibratedRowsMin = 1000;
-constexpr std::uint64_t kChunkBytes = 4u << 20;
-constexpr std::uint64_t kFixedBytes = 12u << 20;  // file buffers, sorting, the pool's own
+constexpr std::uint64_t kChunkBytes = 1u << 20;
+constexpr std::uint64_t kFixedBytes = 4u << 20;   // file buffers, page rankings, small tables
+constexpr std::uint32_t kSampleRowsMin = 8192;    // the codec's sample shrinks to this to meet a budget
 constexpr std::uint64_t kTruthBytes = 40u << 20;  // exact search for the held-out queries, at most
 constexpr std::uint32_t kBuildListDefault = 80;
 
@@ -88,7 +89,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout) {
   const std::uint64_t building = graph + permutations + std::max({ordering, encoding, packing});
   BuildPrediction prediction;
   prediction.memory_peak_bytes =
-      rows + std::max(building, truth) + kFixedBytes + 2 * plan.chunk_rows * plan.dim * element_bytes(plan.dtype);
+      rows + std::max(building, truth) + kFixedBytes + plan.chunk_rows * plan.dim * element_bytes(plan.dtype);
   const std::uint64_t graph_bytes = (layout.pages() + 1) * layout.page_bytes;
   const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
   prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);
@@ -136,6 +137,11 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   if (layout.rows_per_page == 0)
     return Status(Code::kUnsupported, "a record of this dimension does not fit the page; use a larger --page-size");
   plan.prediction = predict(plan, layout);
+  while (options.ram_bytes != 0 && plan.prediction.memory_peak_bytes > options.ram_bytes &&
+         plan.codec.sample_rows > kSampleRowsMin) {
+    plan.codec.sample_rows /= 2;
+    plan.prediction = predict(plan, layout);
+  }
   if (options.ram_bytes != 0 && plan.prediction.memory_peak_bytes > options.ram_bytes)
     return Status(Code::kMemoryBudget, "the build would exceed its memory budget before it ends; --ram needs at least")
         .at(Detail::kBytes, plan.prediction.memory_peak_bytes);

@@ -21,6 +21,7 @@ constexpr double kBlocksTarget = .95;  // the target at which the number of bloc
 constexpr double kDoublingPays = .97;  // twice the blocks must save this much of the reads
 constexpr std::uint32_t kSearchListTop = 512;
 constexpr std::size_t kQueryGrain = 16;
+constexpr std::uint64_t kAnswersEnough = 25000;  // neighbours looked for in one trial; more queries tell nothing new
 
 // The values of L that are tried: all up to 16, then steps of an eighth.
 std::vector<std::uint32_t> list_sizes() {
@@ -84,7 +85,7 @@ class Trials {
 
  private:
   Result<Measured> run(std::uint32_t search_list) {
-    const std::uint64_t queries = set_->queries.rows;
+    const std::uint64_t queries = std::min(set_->queries.rows, kAnswersEnough / k_);
     std::atomic<std::uint64_t> hits{0};
     std::atomic<std::uint64_t> due{0};
     std::atomic<std::uint64_t> reads{0};

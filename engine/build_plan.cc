@@ -21,6 +21,7 @@ constexpr std::uint64_t kHeldOutShare = 10;  // at most one row in ten
 constexpr std::uint64_t kCalibratedRowsMin = 1000;
 constexpr std::uint64_t kChunkBytes = 1u << 20;
 constexpr std::uint64_t kFixedBytes = 4u << 20;   // file buffers, page rankings, small tables
+constexpr std::uint64_t kTextBytes = 24u << 20;   // zstd, groups of documents, sorting of keys
 constexpr std::uint32_t kSampleRowsMin = 8192;    // the codec's sample shrinks to this to meet a budget
 constexpr std::uint64_t kTruthBytes = 40u << 20;  // exact search for the held-out queries, at most
 constexpr std::uint32_t kBuildListDefault = 80;
@@ -73,7 +74,7 @@ Status check_options(const BuildPlan& plan, const BuildOptions& options) {
   return Status::ok();
 }
 
-BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout) {
+BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool texts) {
   const std::uint64_t n = plan.rows;
   const std::uint64_t rows = QuantizedRows::predict_bytes(n, plan.dim, plan.dtype, plan.metric);
   const std::uint64_t graph = GraphBuilder::predict_bytes(n, plan.graph, plan.threads);
@@ -88,8 +89,8 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout) {
   const std::uint64_t truth = plan.held_out == 0 ? 0 : std::min(kTruthBytes, n * plan.dim * 4);
   const std::uint64_t building = graph + permutations + std::max({ordering, encoding, packing});
   BuildPrediction prediction;
-  prediction.memory_peak_bytes =
-      rows + std::max(building, truth) + kFixedBytes + plan.chunk_rows * plan.dim * element_bytes(plan.dtype);
+  prediction.memory_peak_bytes = std::max(rows + std::max(building, truth), texts ? kTextBytes : 0) + kFixedBytes +
+                                 plan.chunk_rows * plan.dim * element_bytes(plan.dtype);
   const std::uint64_t graph_bytes = (layout.pages() + 1) * layout.page_bytes;
   const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
   prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);
@@ -136,11 +137,12 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   layout.rows_per_page = guess_rows_per_page(layout, plan.graph.max_degree);
   if (layout.rows_per_page == 0)
     return Status(Code::kUnsupported, "a record of this dimension does not fit the page; use a larger --page-size");
-  plan.prediction = predict(plan, layout);
+  const bool texts = !options.keys_path.empty() || !options.documents_path.empty();
+  plan.prediction = predict(plan, layout, texts);
   while (options.ram_bytes != 0 && plan.prediction.memory_peak_bytes > options.ram_bytes &&
          plan.codec.sample_rows > kSampleRowsMin) {
     plan.codec.sample_rows /= 2;
-    plan.prediction = predict(plan, layout);
+    plan.prediction = predict(plan, layout, texts);
   }
   if (options.ram_bytes != 0 && plan.prediction.memory_peak_bytes > options.ram_bytes)
     return Status(Code::kMemoryBudget, "the build would exceed its memory budget before it ends; --ram needs at least")

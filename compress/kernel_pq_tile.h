@@ -125,7 +125,9 @@ inline Columns fill_tile(Tile& tile, const Source& rows, std::size_t strips, std
 template <std::size_t kGroupRows, std::size_t kRowsMin, typename ScoreTile>
 inline void score_tiles(const Byte* table, std::size_t subspaces, const Rows& rows, std::uint16_t* out,
                         ScoreTile score_tile) {
-  for (std::size_t i = 0; i < kTileRows; ++i) prefetch_row(rows, i, subspaces);
+  if (rows.ids != nullptr) {
+    for (std::size_t i = 0; i < kTileRows; ++i) prefetch_row(rows, i, subspaces);
+  }
   std::size_t i = 0;
   while (rows.count - i >= kRowsMin) {
     std::size_t count = rows.count - i < kTileRows ? rows.count - i : kTileRows;

@@ -161,23 +161,27 @@ struct L2Bytes : ByteOperation<Element, std::uint32_t> {
   }
 };
 
-// Scores kCount rows: kRowsTogether, or one.
+// Scores kCount rows: kRowsTogether, or one. GCC keeps the sums in registers only where every loop over them is
+// unrolled.
 template <typename Operation, std::size_t kCount>
 void score(const typename Operation::Query* query, const Byte* const* row, std::size_t dim,
            typename Operation::Out* out) {
   constexpr std::size_t kStep = Operation::kStep;
   constexpr std::size_t kElementBytes = sizeof(typename Operation::Row);
   typename Operation::Vector sums[kRowsTogether];
-  for (auto& sum : sums) sum = Operation::zero();
+#pragma GCC unroll 4
+  for (std::size_t r = 0; r < kRowsTogether; ++r) sums[r] = Operation::zero();
   std::size_t d = 0;
   for (; d + kStep <= dim; d += kStep) {
     const auto part = Operation::split(Operation::load_query(query + d));
+#pragma GCC unroll 4
     for (std::size_t r = 0; r < kCount; ++r) {
       sums[r] = Operation::add(sums[r], part, Operation::load_row(row[r] + d * kElementBytes));
     }
   }
   if (d < dim) {
     const auto part = Operation::split(Operation::load_query_tail(query, dim, dim - d));
+#pragma GCC unroll 4
     for (std::size_t r = 0; r < kCount; ++r) {
       sums[r] = Operation::add(sums[r], part, Operation::load_row_tail(row[r], dim, dim - d));
     }
@@ -191,15 +195,19 @@ void score(const typename Operation::Query* query, const Byte* const* row, std::
 }
 
 template <typename Operation>
-void batch(const typename Operation::Query* query, const Rows& rows, std::size_t dim, typename Operation::Out* out) {
+void batch(const typename Operation::Query* query, const Rows& given, std::size_t dim, typename Operation::Out* out) {
+  const Rows rows = given;  // a copy, because `out` might alias the original for all the compiler knows
   const std::size_t row_bytes = dim * sizeof(typename Operation::Row);
   for (std::size_t i = 0; i < kRowsAhead; ++i) prefetch_row(rows, i, row_bytes);
   std::size_t i = 0;
   for (; i + kRowsTogether <= rows.count; i += kRowsTogether) {
     const Byte* row[kRowsTogether];
+#pragma GCC unroll 4
     for (std::size_t r = 0; r < kRowsTogether; ++r) {
       row[r] = row_at(rows, i + r);
-      prefetch_row(rows, i + kRowsAhead + r, row_bytes);
+    }
+    if (rows.ids != nullptr) {
+      for (std::size_t r = 0; r < kRowsTogether; ++r) prefetch_row(rows, i + kRowsAhead + r, row_bytes);
     }
     score<Operation, kRowsTogether>(query, row, dim, out + i);
   }

@@ -8,6 +8,8 @@
 namespace vecstore::kernel_units {
 namespace {
 
+constexpr std::size_t kRowsAhead = 8;
+
 float element(const float* row, std::size_t d) {
   float value;
   __builtin_memcpy(&value, row + d, sizeof(value));  // rows need no alignment
@@ -18,8 +20,10 @@ int element(const std::int8_t* row, std::size_t d) { return row[d]; }
 
 // Sum is the type of the running sum: float, or int, which holds 4096 squares of 255.
 template <typename Row, typename Sum, typename Query, typename Out>
-void dot(const Query* query, const Rows& rows, std::size_t dim, Out* out) {
+void dot(const Query* query, const Rows& given, std::size_t dim, Out* out) {
+  const Rows rows = given;  // a copy, because `out` might alias the original for all the compiler knows
   for (std::size_t i = 0; i < rows.count; ++i) {
+    prefetch_row(rows, i + kRowsAhead, dim * sizeof(Row));
     const auto* row = reinterpret_cast<const Row*>(row_at(rows, i));
     Sum sum = 0;
     for (std::size_t d = 0; d < dim; ++d) sum += static_cast<Sum>(query[d]) * static_cast<Sum>(element(row, d));
@@ -28,8 +32,10 @@ void dot(const Query* query, const Rows& rows, std::size_t dim, Out* out) {
 }
 
 template <typename Row, typename Sum, typename Query, typename Out>
-void l2(const Query* query, const Rows& rows, std::size_t dim, Out* out) {
+void l2(const Query* query, const Rows& given, std::size_t dim, Out* out) {
+  const Rows rows = given;  // a copy, because `out` might alias the original for all the compiler knows
   for (std::size_t i = 0; i < rows.count; ++i) {
+    prefetch_row(rows, i + kRowsAhead, dim * sizeof(Row));
     const auto* row = reinterpret_cast<const Row*>(row_at(rows, i));
     Sum sum = 0;
     for (std::size_t d = 0; d < dim; ++d) {
@@ -44,8 +50,12 @@ void widen_f16(const std::uint16_t* from, float* to, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) to[i] = half_to_float(from[i]);
 }
 
-void pq_score(const std::uint8_t* table, std::size_t subspaces, const Rows& rows, std::uint16_t* out) {
-  for (std::size_t i = 0; i < rows.count; ++i) out[i] = pq_row(table, subspaces, row_at(rows, i));
+void pq_score(const std::uint8_t* table, std::size_t subspaces, const Rows& given, std::uint16_t* out) {
+  const Rows rows = given;
+  for (std::size_t i = 0; i < rows.count; ++i) {
+    prefetch_row(rows, i + kRowsAhead, subspaces);
+    out[i] = pq_row(table, subspaces, row_at(rows, i));
+  }
 }
 
 }  // namespace

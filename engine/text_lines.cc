@@ -95,6 +95,7 @@ Status TextLines::Impl::fill_text() {
 
 TextLines::TextLines(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TextLines::TextLines(TextLines&&) noexcept = default;
+TextLines& TextLines::operator=(TextLines&&) noexcept = default;
 TextLines::~TextLines() = default;
 
 Result<TextLines> TextLines::open(const std::string& path, MemoryBudget& budget, std::size_t line_bytes_max) {

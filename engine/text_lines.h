@@ -25,6 +25,7 @@ class TextLines {
   static Result<TextLines> open(const std::string& path, MemoryBudget& budget,
                                 std::size_t line_bytes_max = kDocumentBytesMax);
   TextLines(TextLines&&) noexcept;
+  TextLines& operator=(TextLines&&) noexcept;
   ~TextLines();
 
   // The next line, good until the next call, or false at the end.

@@ -207,10 +207,12 @@ class Store {
   ~Store();
 
   // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1
-  // divides the batch. Errors: kInvalidArgument (k = 0 or too large, dimension, dtype), kInvalidInput (NaN, zero vector
-  // under cosine; names the row), kIo, kCorrupt naming the page.
+  // divides the batch, among at most OpenOptions::searchers. Errors: kInvalidArgument (k = 0 or too large, dtype),
+  // kInvalidInput (dimension; NaN, zero vector under cosine, naming the row), kIo, kCorrupt naming the page.
   Result<SearchResults> search(const VectorView& queries, const SearchOptions& options = {},
                                std::uint32_t threads = 1) const;
+  // What a search with these options uses: L, blocks and bound filled in from the calibration.
+  SearchOptions resolved(const SearchOptions& options) const;
 
   // What was put beside the vector. Errors: kNotFound (no such row; the store keeps none), kIo, kCorrupt.
   Result<std::string> document(RowId row) const;

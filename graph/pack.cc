@@ -140,8 +140,8 @@ std::uint32_t guess_rows_per_page(const GraphLayout& layout, double mean_degree)
   return fits == 0 && payload >= layout.fixed_bytes() + 64.0 ? 1 : fits;
 }
 
-Status measure_lists(const PackInput& input, std::span<const Pos> place, Executor& executor,
-                     std::span<std::uint16_t> bytes) {
+void measure_lists(const PackInput& input, std::span<const Pos> place, Executor& executor,
+                   std::span<std::uint16_t> bytes) {
   executor.parallel_for(input.order.size(), 1024, [&](std::size_t begin, std::size_t end, unsigned) {
     std::vector<Pos> list;
     for (auto position = static_cast<Pos>(begin); position < end; ++position) {
@@ -149,7 +149,6 @@ Status measure_lists(const PackInput& input, std::span<const Pos> place, Executo
       bytes[position] = static_cast<std::uint16_t>(neighbour_list_bytes(position, list));
     }
   });
-  return Status::ok();
 }
 
 std::uint32_t choose_rows_per_page(GraphLayout layout, std::span<const std::uint16_t> list_bytes, std::uint64_t edges) {

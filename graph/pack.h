@@ -34,8 +34,8 @@ void invert_order(std::span<const std::uint32_t> order, std::span<Pos> place);
 std::uint32_t guess_rows_per_page(const GraphLayout& layout, double mean_degree);
 
 // Bytes that the page's lists would take, for choosing rows_per_page: [positions].
-Status measure_lists(const PackInput& input, std::span<const Pos> place, Executor& executor,
-                     std::span<std::uint16_t> bytes);
+void measure_lists(const PackInput& input, std::span<const Pos> place, Executor& executor,
+                   std::span<std::uint16_t> bytes);
 // The most rows a page may hold while less than kEdgesDroppedMax of the edges are dropped.
 std::uint32_t choose_rows_per_page(GraphLayout layout, std::span<const std::uint16_t> list_bytes, std::uint64_t edges);
 

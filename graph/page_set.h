@@ -18,13 +18,15 @@ class PageSet {
  public:
   static Result<PageSet> create(std::uint64_t pages_max, MemoryBudget& budget) {
     PageSet set;
-    set.pages_max_ = bounded(pages_max);
-    VECSTORE_ASSIGN(set.slots_, Buffer<std::uint32_t>::allocate(budget, slot_count(set.pages_max_)));
+    set.pages_max_ = static_cast<std::size_t>(std::min<std::uint64_t>(pages_max, kPagesPerQueryMax));
+    VECSTORE_ASSIGN(set.slots_, Buffer<std::uint32_t>::allocate(budget, std::bit_ceil(set.pages_max_ * 2 + 2)));
     VECSTORE_ASSIGN(set.used_, Buffer<std::uint32_t>::allocate(budget, set.pages_max_ + 1));
     return set;
   }
+
   static std::uint64_t predict_bytes(std::uint64_t pages_max) {
-    return (slot_count(bounded(pages_max)) + bounded(pages_max) + 1) * sizeof(std::uint32_t);
+    const std::uint64_t pages = std::min<std::uint64_t>(pages_max, kPagesPerQueryMax);
+    return (std::bit_ceil(pages * 2 + 2) + pages + 1) * sizeof(std::uint32_t);
   }
 
   bool contains(std::uint64_t page) const { return slots_[find(page)] != 0; }
@@ -44,11 +46,6 @@ class PageSet {
   }
 
  private:
-  static std::size_t bounded(std::uint64_t pages_max) {
-    return static_cast<std::size_t>(std::min<std::uint64_t>(pages_max, kPagesPerQueryMax));
-  }
-  static std::size_t slot_count(std::size_t pages_max) { return std::bit_ceil(pages_max * 2 + 2); }
-
   // The slot that holds `page` (data pages are numbered from 1), or the empty one where it belongs.
   std::size_t find(std::uint64_t page) const {
     const std::size_t mask = slots_.size() - 1;

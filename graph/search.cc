@@ -11,23 +11,20 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kRingBytes = 8192;  // the queues of an io_uring of kReadsPerRound entries, in whole pages
-constexpr std::size_t kPoolMin = 100;       // the wide pool: candidates beyond L cost nothing until their page is here
+constexpr std::uint64_t kRingBytes = 32 * 1024;  // of the reader's own, about
+constexpr std::size_t kPoolMin = 100;  // the wide pool: candidates beyond L cost nothing until their page is here
 
-std::size_t pool_size(const SearchParams& params) {
-  return std::max<std::size_t>({kPoolMin, params.search_list, params.k});
-}
+std::size_t pool_size(const SearchParams& params) { return std::max<std::size_t>(kPoolMin, params.search_list); }
 
 }  // namespace
 
 std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
   const std::uint64_t blocks = (layout.rows + kBlockRows - 1) / kBlockRows;
-  const std::uint64_t lists = (kSearchListMax + 1) * sizeof(PoolEntry) + kResultsMax * sizeof(FoundRow);
-  const std::uint64_t query = layout.dim * (sizeof(float) + 1) + blocks * sizeof(RankedBlock);
-  const std::uint64_t scratch = (kBlockRows + kDegreeMax) * 4 + layout.rows_per_page * 8;
-  const std::uint64_t reader = kRingBytes + std::uint64_t{kReadsPerRound} * layout.page_bytes;
-  return reader + PageSet::predict_bytes(layout.pages()) + predict_scorer_bytes(layout.rows, layout.dim, code_bytes) +
-         lists + query + scratch;
+  const std::uint64_t frames = std::uint64_t{kReadsPerRound} * layout.page_bytes;
+  const std::uint64_t scratch = layout.dim * 5ull + blocks * sizeof(RankedBlock) + kBlockRows * sizeof(float) +
+                                layout.rows_per_page * 8ull + kDegreeMax * sizeof(Pos) + kResultsMax * sizeof(FoundRow);
+  return frames + kRingBytes + predict_scorer_bytes(layout.rows, layout.dim, code_bytes) +
+         (kSearchListMax + 1) * sizeof(PoolEntry) + PageSet::predict_bytes(layout.pages()) + scratch;
 }
 
 Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& index, IoBackend backend,
@@ -69,9 +66,25 @@ Result<std::span<const FoundRow>> GraphSearcher::search(const VectorView& querie
     prepare(queries, query);
     scan_blocks(params, stats);
     VECSTORE_TRY(settle(params, stats));
+    // k rows must come back while there are as many. What was found stays; the search goes on wider.
+    const std::uint64_t due = std::min<std::uint64_t>(params.k, layout_.rows);
+    for (SearchParams wider = params; results_size_ < due && widen(wider);) {
+      pool_.clear(pool_size(wider));
+      scan_blocks(wider, stats);
+      VECSTORE_TRY(settle(wider, stats));
+    }
   }
   std::sort(results_.begin(), results_.begin() + results_size_);
   return std::span<const FoundRow>(results_.data(), results_size_);
+}
+
+// False: there is nothing wider.
+bool GraphSearcher::widen(SearchParams& params) const {
+  const std::uint64_t blocks = index_.codes->blocks;
+  if (params.blocks >= blocks && params.search_list >= kSearchListMax) return false;
+  params.blocks = static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, std::max(1u, params.blocks) * 2ull));
+  params.search_list = std::min(kSearchListMax, std::max(params.k, params.search_list) * 2);
+  return true;
 }
 
 void GraphSearcher::prepare(const VectorView& queries, std::uint64_t query) {
@@ -231,21 +244,16 @@ Status GraphSearcher::expand(Pos position, const std::byte* page, SearchStats& s
 // Puts the pages worth a read into to_read_, best candidate first.
 std::size_t GraphSearcher::choose_reads(const SearchParams& params) {
   to_read_.clear();
-  rank_reads(std::min<std::size_t>(params.search_list, pool_.size()), params.bound);
-  // L settled before k rows were found: then every candidate is worth a read.
-  if (to_read_.empty() && results_size_ < k_) rank_reads(pool_.size(), params.bound);
-  return to_read_.size();
-}
-
-void GraphSearcher::rank_reads(std::size_t ranked, float bound) {
   const float kth = kth_distance();
+  const std::size_t ranked = std::min<std::size_t>(params.search_list, pool_.size());
   for (std::size_t i = 0; i < ranked && to_read_.size() < kReadsPerRound; ++i) {
     const PoolEntry& entry = pool_[i];
     if (entry.state != CandidateState::kEstimated) continue;
-    if (entry.distance - bound * standard_error(entry.distance) > kth) continue;
+    if (entry.distance - params.bound * standard_error(entry.distance) > kth) continue;
     const std::uint64_t page = layout_.page_of(entry.position);
     if (seen_pages_.insert(page)) to_read_.push_back(page);
   }
+  return to_read_.size();
 }
 
 Status GraphSearcher::read_round(std::size_t count, SearchStats& stats) {

@@ -68,7 +68,7 @@ class GraphSearcher {
   // Allocates everything a search needs. Errors: kMemoryBudget, kUnsupported (backend).
   static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, IoBackend backend,
                                                        MemoryBudget& budget);
-  // Bytes that create() charges for codes of `code_bytes` a row, whatever the backend.
+  // Bytes that create() will charge, or a little more.
   static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
 
   // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero. The answer is
@@ -87,6 +87,7 @@ class GraphSearcher {
 
   GraphSearcher() = default;
   void prepare(const VectorView& queries, std::uint64_t query);
+  bool widen(SearchParams& params) const;
   void scan_blocks(const SearchParams& params, SearchStats& stats);
   void offer_estimates(const Pos* positions, Pos first, std::size_t count);
   Status settle(const SearchParams& params, SearchStats& stats);
@@ -97,7 +98,6 @@ class GraphSearcher {
   Status expand_present(std::span<const Present> pages, SearchStats& stats);
   Status expand(Pos position, const std::byte* page, SearchStats& stats);
   std::size_t choose_reads(const SearchParams& params);
-  void rank_reads(std::size_t ranked, float bound);
   Status read_round(std::size_t count, SearchStats& stats);
   float kth_distance() const;
   float standard_error(float distance) const;

@@ -30,7 +30,7 @@ enum class OpenMode : std::uint8_t {
   kReadWriteCreate,  // created when missing
 };
 
-struct OpenOptions {
+struct FileOptions {
   OpenMode mode = OpenMode::kRead;
   bool direct = false;  // past the page cache where the file system can; File::direct() tells
 };
@@ -62,7 +62,7 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  virtual Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) = 0;
+  virtual Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
   virtual Status unlink(const std::string& path) = 0;
   virtual Status remove_directory(const std::string& path) = 0;  // an empty one

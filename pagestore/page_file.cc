@@ -59,6 +59,12 @@ Result<PageFile> PageFile::open(const std::string& path, const FileIdentity& exp
   return file;
 }
 
+Status PageFile::read_header(std::span<std::byte> into) const {
+  VECSTORE_CHECK(into.size() == page_bytes_);
+  VECSTORE_ASSIGN(const std::size_t got, file_->read_at(into, 0));
+  return got == into.size() ? verify_page(0, into) : ends_early(path_, got);
+}
+
 Status PageFile::read_page(std::uint64_t page, std::span<std::byte> into) const {
   VECSTORE_CHECK(into.size() >= page_bytes_);
   VECSTORE_TRY(check_page(page));

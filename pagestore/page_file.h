@@ -77,6 +77,9 @@ class PageFile {
   // Errors: kIo, kCorrupt naming file and page.
   Status read_page(std::uint64_t page, std::span<std::byte> into) const;
 
+  // Page 0 as it is on disk, for hashing the whole file; open() has verified it. Errors: kIo, kCorrupt.
+  Status read_header(std::span<std::byte> into) const;
+
   // The two checks of read_page(), for readers that bring the bytes themselves: the file has this page; these are its
   // bytes. Errors: kCorrupt naming file and page.
   Status check_page(std::uint64_t page) const;

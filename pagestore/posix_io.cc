@@ -147,7 +147,7 @@ int open_retrying(const std::string& path, int flags) {
 
 class PosixFileSystem final : public FileSystem {
  public:
-  Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override {
+  Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) override {
     int flags = flags_of(options.mode) | O_CLOEXEC;
     bool direct = options.direct;
     int descriptor = open_retrying(path, direct ? flags | O_DIRECT : flags);

@@ -3,7 +3,9 @@
 // What tests share: a directory that goes away, checks on Status and Result, the data sets.
 #pragma once
 
+#ifndef VECSTORE_TEST_STATIC  // cross-compiled tests carry Boost.Test in themselves
 #define BOOST_TEST_DYN_LINK
+#endif
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <filesystem>

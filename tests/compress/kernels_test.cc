@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The choice of the table. The choice is made once per process, so each case asks a process of its own: this program,
-// run again with VECSTORE_KERNELS set and with the one test that prints what was chosen.
+// run again with VECSTORE_KERNELS set and with the one test that prints what was chosen. A program for another
+// processor is run by the emulator that VECSTORE_TEST_RUNNER names.
 #include "compress/kernels.h"
 
 #include <array>
@@ -17,7 +18,9 @@ namespace {
 // What report_the_choice prints in a process whose VECSTORE_KERNELS is `value`.
 std::string choice_under(const std::string& value) {
   const auto& suite = boost::unit_test::framework::master_test_suite();
-  const std::string command = "VECSTORE_KERNELS='" + value + "' VECSTORE_REPORT_CHOICE=1 " + suite.argv[0] +
+  const char* runner = std::getenv("VECSTORE_TEST_RUNNER");
+  const std::string command = "VECSTORE_KERNELS='" + value + "' VECSTORE_REPORT_CHOICE=1 " +
+                              (runner != nullptr ? runner : "") + " '" + suite.argv[0] + "'" +
                               " --run_test=kernels_choice/report_the_choice --log_level=nothing --report_level=no";
   std::FILE* output = ::popen(command.c_str(), "r");
   BOOST_REQUIRE(output != nullptr);

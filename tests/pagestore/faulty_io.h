@@ -65,7 +65,7 @@ class FaultyFileSystem final : public FileSystem {
  public:
   explicit FaultyFileSystem(Faults& faults) : faults_(faults) {}
 
-  Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& options) override {
+  Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) override {
     if (faults_.strikes()) return failure(path);
     VECSTORE_ASSIGN(auto file, FileSystem::posix().open(path, options));
     return std::unique_ptr<File>(std::make_unique<FaultyFile>(std::move(file), path, faults_));

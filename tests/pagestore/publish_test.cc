@@ -145,7 +145,11 @@ BOOST_AUTO_TEST_CASE(every_flipped_bit_of_superblock_and_manifest_is_found) {
   const TemporaryDirectory directory;
   const auto path = directory.path("s");
   make_store(path, 2);
-  const auto load = [&] { return generation_at(path); };
+  // The manifest alone: its pages are the same in every round.
+  const auto load = [&]() -> Result<std::uint32_t> {
+    VECSTORE_ASSIGN(const auto store, StoreDirectory::open(path, LockMode::kShared));
+    return store.manifest()->generation;
+  };
   std::size_t wrong = 0;
   const auto flip_all = [&](const std::string& name, std::size_t begin, std::size_t end, std::size_t step,
                             std::uint32_t expected) {
@@ -168,7 +172,7 @@ BOOST_AUTO_TEST_CASE(every_flipped_bit_of_superblock_and_manifest_is_found) {
   flip_all("manifest-2", 0, std::filesystem::file_size(path + "/manifest-2"), 1, 1);
   flip_all("manifest-1", 0, 64, 1, 2);
   BOOST_TEST(wrong == 0u);
-  BOOST_TEST(*load() == 2u);
+  BOOST_TEST(*generation_at(path) == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(every_bit_of_a_slot_is_covered_by_its_hash) {
@@ -254,11 +258,11 @@ BOOST_AUTO_TEST_CASE(resealed_nonsense_in_a_manifest_is_refused) {
   std::size_t accepted = 0;
   Random random(5);
   for (int i = 0; i < 20000; ++i) {
-    auto bytes = *encoded;
-    bytes.resize(bytes.size() - 16);
+    std::vector<std::byte> bytes(encoded->begin(), encoded->end() - 16);
     for (std::uint64_t j = 0; j <= random.below(3); ++j)
       bytes[random.below(bytes.size())] = static_cast<std::byte>(random.next());
-    if (random.below(4) == 0) bytes.resize(random.below(bytes.size()) + 1);
+    if (random.below(4) == 0)
+      bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(random.below(bytes.size())), bytes.end());
     const Hash128 hash = hash128(bytes);
     const auto* raw = reinterpret_cast<const std::byte*>(&hash);
     bytes.insert(bytes.end(), raw, raw + 16);

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/build_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <thread>
+
+#include "engine/base/limits.h"
+#include "graph/format.h"
+#include "graph/order.h"
+#include "graph/pack.h"
+#include "graph/search.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint32_t kSmallRecordBytes = 400;  // up to here 4 KiB pages cost fewest reads for their bytes
+constexpr std::uint32_t kSmallDim = 200;          // up to here 36 bytes a row in RAM by default
+constexpr std::uint64_t kHeldOutMax = 1000;
+constexpr std::uint64_t kHeldOutShare = 10;  // at most one row in ten
+constexpr std::uint64_t kCalibratedRowsMin = 1000;
+constexpr std::uint64_t kChunkBytes = 1u << 20;
+constexpr std::uint64_t kFixedBytes = 4u << 20;   // file buffers, page rankings, small tables
+constexpr std::uint64_t kTextBytes = 24u << 20;   // zstd, groups of documents, sorting of keys
+constexpr std::uint32_t kSampleRowsMin = 8192;    // the codec's sample shrinks to this to meet a budget
+constexpr std::uint64_t kTruthBytes = 40u << 20;  // exact search for the held-out queries, at most
+constexpr std::uint32_t kBuildListDefault = 80;
+
+// The graph needs fewer edges where a page holds fewer rows (graph/README.md).
+std::uint32_t default_degree(std::uint32_t dim) { return dim <= kSmallDim ? 48 : dim <= 512 ? 40 : 28; }
+
+std::uint32_t default_page_bytes(std::uint32_t record_bytes) {
+  if (record_bytes <= kSmallRecordBytes) return 4096;
+  return record_bytes <= 4000 ? 8192 : kGraphPageBytesMax;
+}
+
+// Bytes of code per row that leave room for correction and centroid within the RAM asked for.
+Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const BuildOptions& options) {
+  if (options.code_bytes != 0) {
+    if (options.code_bytes > plan.dim)
+      return Status(Code::kInvalidArgument,
+                    "a code cannot have more bytes than the vector has dimensions; lower --code-bytes");
+    return options.code_bytes;
+  }
+  const double centroid = (plan.dim + 8.0) / kBlockRows;
+  double per_row = plan.dim <= kSmallDim ? 36.0 : plan.dim / 8.0 + 8.0;
+  if (options.search_ram_bytes != 0 && plan.rows != 0) {
+    CodecOptions least = plan.codec;
+    least.code_bytes = 1;
+    const std::uint64_t fixed = predict_resident_bytes(0, plan.dim, least);
+    if (options.search_ram_bytes <= fixed + plan.rows * 4)
+      return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
+          .at(Detail::kBytes, fixed + plan.rows * (4 + plan.dim / kBlockRows));
+    per_row = static_cast<double>(options.search_ram_bytes - fixed) / static_cast<double>(plan.rows);
+  }
+  const double bytes = std::floor(per_row - 2.0 - centroid);
+  if (bytes < 1 && options.search_ram_bytes != 0)
+    return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
+        .at(Detail::kBytes, static_cast<std::uint64_t>((3.0 + centroid) * static_cast<double>(plan.rows)));
+  return static_cast<std::uint32_t>(std::clamp(bytes, 1.0, static_cast<double>(plan.dim)));
+}
+
+Status check_options(const BuildPlan& plan, const BuildOptions& options) {
+  const auto refuse = [](const char* text) { return Status(Code::kInvalidArgument, text); };
+  if (plan.dim == 0 || plan.dim > kDimMax) return refuse("the dimension must be between 1 and 4096");
+  if (plan.rows > kRowsMax) return refuse("one generation holds fewer than 2^32 - 2 rows; split the input");
+  if (options.page_bytes != 0 && options.page_bytes != 4096 && options.page_bytes != 8192 &&
+      options.page_bytes != 16384)
+    return refuse("the page size must be 4096, 8192 or 16384");
+  if (options.max_degree > kDegreeMax) return refuse("the maximum degree must be at most 255");
+  if (options.build_list > kSearchListMax) return refuse("the list size of the construction must be at most 4096");
+  if (!(options.alpha >= 1.0f && options.alpha <= 4.0f)) return refuse("alpha must be between 1 and 4");
+  if (options.threads > kThreadsMax) return refuse("too many threads; at most 256");
+  return Status::ok();
+}
+
+BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool texts) {
+  const std::uint64_t n = plan.rows;
+  const std::uint64_t rows = QuantizedRows::predict_bytes(n, plan.dim, plan.dtype, plan.metric);
+  const std::uint64_t graph = GraphBuilder::predict_bytes(n, plan.graph, plan.threads);
+  const std::uint64_t permutations = n * 4 * 3;
+  const std::uint64_t ordering = predict_affinity_bytes(n) + predict_order_bytes(n);
+  const std::uint64_t resident = predict_resident_bytes(n, plan.dim, plan.codec);
+  const std::uint64_t model = predict_resident_bytes(0, plan.dim, plan.codec);
+  const std::uint64_t encoding = predict_encode_bytes(n, plan.dim, plan.codec, plan.threads) + model;
+  const std::uint64_t searching =
+      plan.held_out == 0 ? 0 : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes);
+  const std::uint64_t packing = resident + model + std::max(predict_pack_bytes(n), searching);
+  const std::uint64_t truth = plan.held_out == 0 ? 0 : std::min(kTruthBytes, n * plan.dim * 4);
+  const std::uint64_t building = graph + permutations + std::max({ordering, encoding, packing});
+  BuildPrediction prediction;
+  prediction.memory_peak_bytes = std::max(rows + std::max(building, truth), texts ? kTextBytes : 0) + kFixedBytes +
+                                 plan.chunk_rows * plan.dim * element_bytes(plan.dtype);
+  const std::uint64_t graph_bytes = (layout.pages() + 1) * layout.page_bytes;
+  const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
+  prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);
+  prediction.page_bytes = plan.page_bytes;
+  prediction.code_bytes = plan.codec.code_bytes;
+  prediction.max_degree = plan.graph.max_degree;
+  return prediction;
+}
+
+}  // namespace
+
+Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& options) {
+  BuildPlan plan;
+  plan.rows = vectors.rows();
+  plan.dim = vectors.dim();
+  plan.dtype = vectors.dtype();
+  plan.metric = options.metric;
+  VECSTORE_TRY(check_options(plan, options));
+  plan.threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+  const bool integers = plan.dtype == DType::kU8 || plan.dtype == DType::kI8;
+  plan.keep_originals = !integers;
+  plan.row_params = !integers || plan.metric != Metric::kL2;
+  plan.graph.max_degree = options.max_degree != 0 ? options.max_degree : default_degree(plan.dim);
+  plan.graph.build_list = std::max(options.build_list != 0 ? options.build_list : kBuildListDefault, 8u);
+  plan.graph.alpha = options.alpha;
+  plan.graph.seed = options.seed;
+  plan.codec.kind = options.codec == Codec::kOpq ? CodecKind::kOpq : CodecKind::kPq;
+  plan.codec.metric = plan.metric;
+  plan.codec.seed = options.seed;
+  VECSTORE_ASSIGN(plan.codec.code_bytes, code_bytes_of(plan, options));
+  const std::uint64_t row_bytes = plan.dim * element_bytes(plan.dtype);
+  plan.chunk_rows = std::max<std::uint64_t>(1, kChunkBytes / row_bytes);
+  if (options.calibrate && options.calibration_queries == nullptr && plan.rows >= kCalibratedRowsMin)
+    plan.held_out = std::min(kHeldOutMax, plan.rows / kHeldOutShare);
+
+  GraphLayout layout;
+  layout.rows = plan.rows;
+  layout.dim = plan.dim;
+  layout.row_params = plan.row_params;
+  layout.metric = plan.metric;
+  layout.dtype = plan.dtype;
+  plan.page_bytes = options.page_bytes != 0 ? options.page_bytes : default_page_bytes(layout.fixed_bytes());
+  layout.page_bytes = plan.page_bytes;
+  layout.rows_per_page = guess_rows_per_page(layout, plan.graph.max_degree);
+  if (layout.rows_per_page == 0)
+    return Status(Code::kUnsupported, "a record of this dimension does not fit the page; use a larger --page-size");
+  const bool texts = !options.keys_path.empty() || !options.documents_path.empty();
+  plan.prediction = predict(plan, layout, texts);
+  while (options.ram_bytes != 0 && plan.prediction.memory_peak_bytes > options.ram_bytes &&
+         plan.codec.sample_rows > kSampleRowsMin) {
+    plan.codec.sample_rows /= 2;
+    plan.prediction = predict(plan, layout, texts);
+  }
+  if (options.ram_bytes != 0 && plan.prediction.memory_peak_bytes > options.ram_bytes)
+    return Status(Code::kMemoryBudget, "the build would exceed its memory budget before it ends; --ram needs at least")
+        .at(Detail::kBytes, plan.prediction.memory_peak_bytes);
+  return plan;
+}
+
+Result<BuildPrediction> predict_build(const VectorSource& vectors, const BuildOptions& options) {
+  VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));
+  return plan.prediction;
+}
+
+}  // namespace vecstore

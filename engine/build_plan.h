@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Before a build starts: options resolved against the input, and what it will take.
+#pragma once
+
+#include <cstdint>
+
+#include "compress/block_codes.h"
+#include "engine/base/status.h"
+#include "engine/vecstore.hpp"
+#include "graph/build.h"
+
+namespace vecstore {
+
+struct BuildPlan {
+  std::uint64_t rows = 0;
+  std::uint32_t dim = 0;
+  DType dtype = DType::kF32;
+  Metric metric = Metric::kL2;
+  std::uint32_t threads = 1;
+  std::uint32_t page_bytes = 4096;
+  GraphBuildOptions graph;
+  CodecOptions codec;
+  bool keep_originals = false;
+  bool row_params = false;
+  std::uint64_t held_out = 0;    // rows that serve as queries first
+  std::uint64_t chunk_rows = 1;  // rows read at a time
+  BuildPrediction prediction;
+};
+
+// Errors: kInvalidArgument (options that contradict one another or a limit), kUnsupported (no page is large enough),
+// kMemoryBudget (the prediction exceeds ram_bytes; the detail is the least that would do).
+Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& options);
+
+}  // namespace vecstore

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/calibrate.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "engine/base/check.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::array<std::uint32_t, 3> kCounts = {1, 10, 100};
+constexpr std::array<double, 7> kTargets = {.80, .85, .90, .95, .97, .98, .99};
+constexpr std::array<std::uint32_t, 3> kBlockChoices = {20, 40, 80};
+constexpr float kBound = 2.5f;         // below 2 standard errors recall hits a ceiling (graph/README.md)
+constexpr double kBlocksTarget = .95;  // the target at which the number of blocks is chosen, for k = 10
+constexpr double kDoublingPays = .97;  // twice the blocks must save this much of the reads
+constexpr std::uint32_t kSearchListTop = 512;
+constexpr std::size_t kQueryGrain = 16;
+constexpr std::uint64_t kAnswersEnough = 25000;  // neighbours looked for in one trial; more queries tell nothing new
+
+// The values of L that are tried: all up to 16, then steps of an eighth.
+std::vector<std::uint32_t> list_sizes() {
+  std::vector<std::uint32_t> sizes;
+  for (std::uint32_t size = 2; size <= kSearchListTop; size += std::max(1u, size / 8)) sizes.push_back(size);
+  return sizes;
+}
+
+struct Measured {
+  double recall = 0;
+  double reads = 0;
+};
+
+// Searches all queries with one setting, and remembers what came out.
+class Trials {
+ public:
+  Trials(const CalibrationSet& set, Executor& executor, const std::function<void(std::uint64_t)>& progress)
+      : set_(&set), executor_(&executor), progress_(&progress), sizes_(list_sizes()) {}
+
+  Status open(const SearchIndex& index, MemoryBudget& budget) {
+    for (unsigned i = 0; i < executor_->thread_count(); ++i) {
+      VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(index, IoBackend::kAutomatic, budget));
+      searchers_.push_back(std::move(searcher));
+    }
+    return Status::ok();
+  }
+
+  // Another k or number of blocks.
+  void begin(std::uint32_t k, std::uint32_t blocks) {
+    k_ = k;
+    blocks_ = blocks;
+    known_.clear();
+  }
+
+  // The place in sizes() of the smallest L that reaches `target`, the last place when none does.
+  Result<std::size_t> smallest(double target) {
+    std::size_t low = 0;
+    std::size_t high = sizes_.size() - 1;
+    while (low < high) {
+      // Small values are cheap and likely, so the middle is taken low.
+      const std::size_t middle = low + (high - low) / 3;
+      VECSTORE_ASSIGN(const Measured measured, at(middle));
+      if (measured.recall >= target) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return low;
+  }
+
+  Result<Measured> at(std::size_t place) {
+    const auto known = known_.find(place);
+    if (known != known_.end()) return known->second;
+    VECSTORE_ASSIGN(const Measured measured, run(sizes_[place]));
+    known_.emplace(place, measured);
+    return measured;
+  }
+
+  std::uint32_t size(std::size_t place) const { return sizes_[place]; }
+
+ private:
+  Result<Measured> run(std::uint32_t search_list) {
+    const std::uint64_t queries = std::min(set_->queries.rows, kAnswersEnough / k_);
+    std::atomic<std::uint64_t> hits{0};
+    std::atomic<std::uint64_t> due{0};
+    std::atomic<std::uint64_t> reads{0};
+    std::mutex failure_lock;
+    Status failure;
+    executor_->parallel_for(queries, kQueryGrain, [&](std::size_t begin, std::size_t end, unsigned worker) {
+      for (std::size_t q = begin; q < end; ++q) {
+        SearchStats stats;
+        const auto found = searchers_[worker]->search(set_->queries, q, {k_, search_list, blocks_, kBound}, stats);
+        if (!found) {
+          const std::lock_guard guard(failure_lock);
+          failure = found.error();
+          return;
+        }
+        reads += stats.reads;
+        count_hits(q, *found, hits, due);
+      }
+    });
+    if (!failure.is_ok()) return failure;
+    done_ += queries;
+    if (*progress_) (*progress_)(done_);
+    return Measured{due == 0 ? 1.0 : static_cast<double>(hits) / static_cast<double>(due),
+                    static_cast<double>(reads) / static_cast<double>(queries)};
+  }
+
+  // With ties: any row as near as the k-th true neighbour counts.
+  void count_hits(std::size_t query, std::span<const FoundRow> found, std::atomic<std::uint64_t>& hits,
+                  std::atomic<std::uint64_t>& due) const {
+    const std::size_t columns = set_->truth.k;
+    const std::uint32_t* rows = set_->truth.rows.data() + query * columns;
+    const float* distances = set_->truth.distances.data() + query * columns;
+    std::size_t known = 0;
+    while (known < columns && rows[known] != kNoPos) ++known;
+    const std::size_t wanted = std::min<std::size_t>(k_, known);
+    if (wanted == 0) return;
+    std::size_t ties = wanted;
+    while (ties < known && distances[ties] <= distances[wanted - 1]) ++ties;
+    std::size_t matched = 0;
+    for (const FoundRow& row : found)
+      matched += std::find(rows, rows + ties, static_cast<std::uint32_t>(row.row.value)) != rows + ties ? 1 : 0;
+    hits += std::min(matched, wanted);
+    due += wanted;
+  }
+
+  const CalibrationSet* set_;
+  Executor* executor_;
+  const std::function<void(std::uint64_t)>* progress_;
+  std::vector<std::uint32_t> sizes_;
+  std::vector<std::unique_ptr<GraphSearcher>> searchers_;
+  std::uint32_t k_ = 0;
+  std::uint32_t blocks_ = 0;
+  std::uint64_t done_ = 0;
+  std::map<std::size_t, Measured> known_;
+};
+
+// The fewest blocks that twice as many would not clearly improve on.
+Result<std::uint32_t> choose_blocks(Trials& trials, std::uint32_t k, std::uint64_t blocks_total) {
+  std::uint32_t chosen = 0;
+  double chosen_reads = 0;
+  for (const std::uint32_t blocks : kBlockChoices) {
+    trials.begin(k, blocks);
+    VECSTORE_ASSIGN(const std::size_t place, trials.smallest(kBlocksTarget));
+    VECSTORE_ASSIGN(const Measured measured, trials.at(place));
+    if (chosen != 0 && measured.reads > chosen_reads * kDoublingPays) break;
+    chosen = blocks;
+    chosen_reads = measured.reads;
+    if (blocks >= blocks_total) break;
+  }
+  return chosen;
+}
+
+}  // namespace
+
+std::uint64_t calibration_searches(std::uint64_t queries) { return queries * 60; }
+
+Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
+                                                MemoryBudget& budget,
+                                                const std::function<void(std::uint64_t done)>& progress) {
+  VECSTORE_CHECK(set.truth.queries == set.queries.rows);
+  std::vector<CalibrationPoint> points;
+  if (set.queries.rows == 0 || index.summary->layout.rows == 0 || set.truth.k == 0) return points;
+  Trials trials(set, executor, progress);
+  VECSTORE_TRY(trials.open(index, budget));
+  VECSTORE_ASSIGN(const std::uint32_t blocks,
+                  choose_blocks(trials, std::min(kCounts[1], set.truth.k), index.codes->blocks));
+  for (const std::uint32_t k : kCounts) {
+    if (k > set.truth.k) break;
+    trials.begin(k, blocks);
+    for (const double target : kTargets) {
+      VECSTORE_ASSIGN(const std::size_t place, trials.smallest(target));
+      VECSTORE_ASSIGN(const Measured measured, trials.at(place));
+      points.push_back({k, target, measured.recall, trials.size(place), blocks, kBound, measured.reads});
+    }
+  }
+  return points;
+}
+
+}  // namespace vecstore

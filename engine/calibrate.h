@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Calibration: which L, blocks and bound reach a recall target with the fewest reads, found by searching for queries
+// whose true neighbours are known. A user asks for recall; this is where the numbers behind it come from.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "engine/base/executor.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "engine/vecstore.hpp"
+#include "graph/search.h"
+
+namespace vecstore {
+
+// Queries with their true neighbours among the rows that are indexed.
+struct CalibrationSet {
+  VectorView queries;
+  ExactNeighbours truth;  // as many queries; `k` columns, rows by RowId, kNoPos where there are fewer
+};
+
+// One point per k of {1, 10, 100} (as far as the truth reaches) and recall target from .80 to .99; a target that is out
+// of reach gets the point of the best recall found. `progress` counts searches. Errors: kMemoryBudget, kIo, kCorrupt.
+Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
+                                                MemoryBudget& budget,
+                                                const std::function<void(std::uint64_t done)>& progress);
+
+// Searches that calibrate() will make at most, for a progress bar.
+std::uint64_t calibration_searches(std::uint64_t queries);
+
+}  // namespace vecstore

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The files of one generation: graph-<n> (pages), codes-<n> (what is kept in RAM, and which pages to cache first),
+// rowmap-<n> (RowId → Pos). Byte-exact formats: graph/README.md, compress/README.md, engine/README.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "compress/block_codes.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "graph/format.h"
+#include "graph/pack.h"
+#include "graph/search.h"
+#include "pagestore/page_cache.h"
+#include "pagestore/page_file.h"
+#include "pagestore/publish.h"
+
+namespace vecstore {
+
+std::string file_name(FileKind kind, std::uint32_t generation);  // "graph-1", "codes-1", "rowmap-1", "rows/1-0"
+
+// What writing one file brings to the manifest.
+ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished);
+
+// `page_ranking`: data pages, the most wanted first.
+Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentity& identity, const BlockCodes& codes,
+                                      std::span<const std::uint32_t> page_ranking, MemoryBudget& budget);
+// positions: [rows], by RowId.
+Result<ManifestFile> write_row_map(const std::string& path, const FileIdentity& identity,
+                                   std::span<const Pos> positions, MemoryBudget& budget);
+
+// Data pages by falling sum of the in-degrees of their rows, ties by number. in_degree: [rows] by position.
+Result<Buffer<std::uint32_t>> rank_pages(const GraphLayout& layout, std::span<const std::uint32_t> in_degree,
+                                         MemoryBudget& budget);
+
+// An open generation: what a search reads. Immovable, because searchers point into it.
+class Generation {
+ public:
+  // `names` are paths of the three files. Loads codes and model; nothing is cached yet. Errors: kNotFound, kCorrupt,
+  // kIo, kMemoryBudget, kNewerFormat.
+  struct Paths {
+    std::string graph;
+    std::string codes;
+    std::string row_map;
+  };
+  static Result<std::unique_ptr<Generation>> open(const Paths& paths, const Uuid& store, std::uint32_t generation,
+                                                  MemoryBudget& budget);
+
+  // Fills the cache with `pages` pages, which replaces what was cached. Not while searches run.
+  Status fill_cache(std::uint64_t pages, MemoryBudget& budget);
+
+  // Where the row stands: one page of the row map is read. Errors: kCorrupt, kIo, kMemoryBudget.
+  Result<Pos> position_of(RowId row, MemoryBudget& budget) const;
+
+  const GraphSummary& summary() const { return summary_; }
+  const GraphLayout& layout() const { return summary_.layout; }
+  const PageFile& graph() const { return *graph_; }
+  const PageFile& row_map() const { return *row_map_; }
+  const BlockCodes& codes() const { return codes_; }
+  const PageCache& cache() const { return cache_; }
+  SearchIndex search_index() const { return {&summary_, graph_.get(), &codes_, &cache_}; }
+
+ private:
+  Generation() = default;
+  GraphSummary summary_;
+  std::unique_ptr<PageFile> graph_;
+  std::unique_ptr<PageFile> codes_file_;
+  std::unique_ptr<PageFile> row_map_;
+  BlockCodes codes_;
+  PageCache cache_;
+};
+
+}  // namespace vecstore

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A byte stream over the payloads of a page file: what the codes file and the row map are made of.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "compress/block_codes.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "pagestore/page_file.h"
+
+namespace vecstore {
+
+// Cuts what is written into pages. Not thread-safe.
+class PageStreamWriter final : public ByteSink {
+ public:
+  explicit PageStreamWriter(PageFileWriter& file) : file_(&file) {}
+  Status write(std::span<const std::byte> bytes) override;
+  Status flush();  // the last, partly filled page
+  std::uint64_t written() const { return written_; }
+
+ private:
+  PageFileWriter* file_;
+  std::size_t filled_ = 0;  // of the page being filled
+  std::uint64_t written_ = 0;
+};
+
+// Reads `size` bytes from the first page on. Every page is verified as it is read.
+class PageStreamReader final : public ByteSource {
+ public:
+  static Result<PageStreamReader> create(const PageFile& file, std::uint64_t size, MemoryBudget& budget);
+  std::uint64_t size() const override { return size_; }
+  // Errors: kCorrupt when the stream ends before, kIo.
+  Status read(std::span<std::byte> into) override;
+  // Passes over `bytes` of the stream without reading the pages that lie wholly within.
+  Status skip(std::uint64_t bytes);
+
+ private:
+  PageStreamReader() = default;
+  Status next_page();
+  const PageFile* file_ = nullptr;
+  std::uint64_t size_ = 0;
+  std::uint64_t page_ = 0;  // in page_bytes_, 0: none
+  std::size_t at_ = 0;
+  Buffer<std::byte> page_bytes_;
+};
+
+}  // namespace vecstore

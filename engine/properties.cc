@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/properties.h"
+
+#include <algorithm>
+
+#include "engine/base/bytes.h"
+#include "engine/base/limits.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint16_t kVersion = 1;
+constexpr std::uint32_t kPointsMax = 1000;
+
+// Where nothing was calibrated.
+constexpr std::uint32_t kSearchListDefault = 64;
+constexpr std::uint32_t kBlocksDefault = 40;
+constexpr float kBoundDefault = 3.0f;
+
+}  // namespace
+
+std::vector<std::byte> encode_properties(const StoreProperties& properties) {
+  ByteWriter out;
+  out.write(kVersion);
+  out.write(static_cast<std::uint8_t>(properties.metric));
+  out.write(static_cast<std::uint8_t>(properties.dtype));
+  out.write(properties.dim);
+  out.write(properties.rows);
+  out.write(static_cast<std::uint8_t>(properties.has_rows_file));
+  out.write(static_cast<std::uint8_t>(properties.calibrated_on));
+  out.write(static_cast<std::uint32_t>(properties.calibration.size()));
+  for (const CalibrationPoint& point : properties.calibration) {
+    out.write(point.k);
+    out.write(point.search_list);
+    out.write(point.blocks);
+    out.write(point.bound);
+    out.write(point.recall_target);
+    out.write(point.recall);
+    out.write(point.reads_per_query);
+  }
+  return std::move(out).take();
+}
+
+Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
+  const Status damaged(Code::kCorrupt, "the store's properties are damaged; restore or rebuild");
+  ByteReader in(bytes);
+  if (in.read<std::uint16_t>() > kVersion)
+    return Status(Code::kNewerFormat, "the store was written by a newer VecStore; upgrade to read it");
+  StoreProperties properties;
+  properties.metric = static_cast<Metric>(in.read<std::uint8_t>());
+  properties.dtype = static_cast<DType>(in.read<std::uint8_t>());
+  properties.dim = in.read<std::uint32_t>();
+  properties.rows = in.read<std::uint64_t>();
+  properties.has_rows_file = in.read<std::uint8_t>() != 0;
+  properties.calibrated_on = static_cast<CalibratedOn>(in.read<std::uint8_t>());
+  const auto points = in.read<std::uint32_t>();
+  if (!in.ok() || points > kPointsMax || properties.metric > Metric::kCosine || properties.dtype > DType::kI8 ||
+      properties.dim == 0 || properties.dim > kDimMax || properties.rows > kRowsMax ||
+      properties.calibrated_on > CalibratedOn::kGivenQueries)
+    return damaged;
+  for (std::uint32_t i = 0; i < points && in.ok(); ++i) {
+    CalibrationPoint point;
+    point.k = in.read<std::uint32_t>();
+    point.search_list = in.read<std::uint32_t>();
+    point.blocks = in.read<std::uint32_t>();
+    point.bound = in.read<float>();
+    point.recall_target = in.read<double>();
+    point.recall = in.read<double>();
+    point.reads_per_query = in.read<double>();
+    if (point.k == 0 || point.k > kResultsMax || point.search_list == 0 || point.search_list > kSearchListMax)
+      return damaged;
+    properties.calibration.push_back(point);
+  }
+  if (!in.done()) return damaged;
+  return properties;
+}
+
+SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options) {
+  SearchOptions resolved = options;
+  const CalibrationPoint* best = nullptr;
+  for (const CalibrationPoint& point : properties.calibration) {
+    // Points come by ascending k and target: the first that is enough in both wins, else the last seen of the best k.
+    if (best != nullptr && best->k >= options.k && (point.k != best->k || best->recall_target >= options.recall_target))
+      break;
+    best = &point;
+  }
+  const std::uint32_t scaled = best == nullptr ? std::max(kSearchListDefault, options.k * 2)
+                               : options.k > best->k
+                                   ? static_cast<std::uint32_t>(std::uint64_t{best->search_list} * options.k / best->k)
+                                   : best->search_list;
+  if (resolved.search_list == 0) resolved.search_list = std::min(scaled, kSearchListMax);
+  if (resolved.blocks == 0) resolved.blocks = best == nullptr ? kBlocksDefault : best->blocks;
+  if (resolved.bound < 0) resolved.bound = best == nullptr ? kBoundDefault : best->bound;
+  return resolved;
+}
+
+}  // namespace vecstore

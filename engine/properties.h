@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the manifest says about a store beyond its files: shape, what is kept with the rows, and the calibration.
+// Byte-exact format: engine/README.md.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "engine/vecstore.hpp"
+
+namespace vecstore {
+
+enum class CalibratedOn : std::uint8_t { kNothing = 0, kOwnRows = 1, kGivenQueries = 2 };
+
+struct StoreProperties {
+  Metric metric = Metric::kL2;
+  DType dtype = DType::kF32;
+  std::uint32_t dim = 0;
+  std::uint64_t rows = 0;
+  bool has_rows_file = false;  // keys, documents or originals are kept
+  CalibratedOn calibrated_on = CalibratedOn::kNothing;
+  std::vector<CalibrationPoint> calibration;  // by k, then by recall target, both ascending
+};
+
+std::vector<std::byte> encode_properties(const StoreProperties& properties);
+Result<StoreProperties> decode_properties(std::span<const std::byte> bytes);  // Errors: kCorrupt, kNewerFormat
+
+// What a search will use: the options with everything left open filled in from the calibration. A k or target that was
+// not calibrated takes the next greater one, beyond the greatest that one, with L in proportion to k.
+SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options);
+
+}  // namespace vecstore

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The searchers of an open store, lent to one search at a time.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "graph/search.h"
+
+namespace vecstore {
+
+// Thread-safe.
+class SearcherPool {
+ public:
+  // Gives the searcher back when it goes.
+  class Loan {
+   public:
+    Loan(SearcherPool& pool, std::unique_ptr<GraphSearcher> searcher) : pool_(&pool), searcher_(std::move(searcher)) {}
+    Loan(Loan&&) noexcept = default;
+    Loan& operator=(Loan&&) = delete;
+    ~Loan() {
+      if (searcher_) pool_->give_back(std::move(searcher_));
+    }
+    GraphSearcher& operator*() const { return *searcher_; }
+
+   private:
+    SearcherPool* pool_;
+    std::unique_ptr<GraphSearcher> searcher_;
+  };
+
+  void add(std::unique_ptr<GraphSearcher> searcher) {
+    ++size_;
+    give_back(std::move(searcher));
+  }
+  std::size_t size() const { return size_; }
+
+  // Waits until one is free.
+  Loan borrow() {
+    std::unique_lock guard(lock_);
+    free_again_.wait(guard, [this] { return !free_.empty(); });
+    std::unique_ptr<GraphSearcher> searcher = std::move(free_.back());
+    free_.pop_back();
+    return Loan(*this, std::move(searcher));
+  }
+
+ private:
+  void give_back(std::unique_ptr<GraphSearcher> searcher) {
+    {
+      const std::lock_guard guard(lock_);
+      free_.push_back(std::move(searcher));
+    }
+    free_again_.notify_one();
+  }
+
+  std::mutex lock_;  // guards free_
+  std::condition_variable free_again_;
+  std::vector<std::unique_ptr<GraphSearcher>> free_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace vecstore

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdio>
+
+#include "compress/kernels.h"
+#include "engine/store_builder.h"
+#include "engine/store_impl.h"
+
+namespace vecstore {
+namespace {
+
+IoBackend io_backend(Backend backend) {
+  switch (backend) {
+    case Backend::kIoUring:
+      return IoBackend::kIoUring;
+    case Backend::kPread:
+      return IoBackend::kPread;
+    case Backend::kAutomatic:
+      break;
+  }
+  return IoBackend::kAutomatic;
+}
+
+std::string hex(const Uuid& uuid) {
+  std::string text;
+  for (const std::uint8_t byte : uuid) {
+    char digits[3];
+    std::snprintf(digits, sizeof(digits), "%02x", byte);
+    text += digits;
+  }
+  return text;
+}
+
+Status name_file(Status status, const std::string& path) {
+  return status.subject().empty() ? std::move(status).about(path) : status;
+}
+
+}  // namespace
+
+std::string_view version() { return "0.1.0"; }
+
+std::string_view name_of(BuildPhase phase) {
+  switch (phase) {
+    case BuildPhase::kRead:
+      return "read";
+    case BuildPhase::kGraph:
+      return "graph";
+    case BuildPhase::kOrder:
+      return "order";
+    case BuildPhase::kCodes:
+      return "codes";
+    case BuildPhase::kCalibrate:
+      return "calibrate";
+    case BuildPhase::kWrite:
+      return "write";
+    case BuildPhase::kPublish:
+      return "publish";
+  }
+  return "unknown";
+}
+
+Status Store::build(const std::string& path, const VectorSource& vectors, const BuildOptions& options) {
+  VECSTORE_TRY(kernels_status());
+  VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));
+  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(path));
+  if (directory.manifest() && !options.overwrite)
+    return Status(Code::kExists, "a store is there already; choose another path or allow it to be overwritten")
+        .about(path);
+  VECSTORE_ASSIGN(const std::uint64_t free, directory.free_bytes());
+  if (free < plan.prediction.disk_bytes)
+    return Status(Code::kNoSpace, "the file system has too little room for this build, which needs about")
+        .about(path)
+        .at(Detail::kBytes, plan.prediction.disk_bytes);
+  return StoreBuilder(vectors, options, plan).run(directory);
+}
+
+Result<Store> Store::open(const std::string& path, const OpenOptions& options) {
+  VECSTORE_TRY(kernels_status());
+  if (options.cache_fraction && !(*options.cache_fraction >= 0.0 && *options.cache_fraction <= 1.0))
+    return Status(Code::kInvalidArgument, "the share of pages to cache must be between 0 and 1");
+  if (options.cache_fraction && options.cache_bytes)
+    return Status(Code::kInvalidArgument, "give the cache as a share or in bytes, not both");
+  if (options.searchers == 0 || options.searchers > kClientsMax)
+    return Status(Code::kInvalidArgument, "the number of searchers must be between 1 and 1024");
+  auto impl = std::make_unique<Impl>(options.ram_bytes);
+  VECSTORE_TRY(impl->open(path, options));
+  return Store(std::move(impl));
+}
+
+Status Store::Impl::open(const std::string& path, const OpenOptions& options) {
+  // A writer may publish twice between reading the manifest and opening its files; then those files are gone.
+  constexpr int kAttempts = 3;
+  Status outcome;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    directory.reset();
+    auto opened = StoreDirectory::open(path, LockMode::kShared);
+    if (!opened) return opened.error();
+    directory.emplace(std::move(*opened));
+    outcome = open_files(options);
+    if (outcome.code() != Code::kNotFound) return outcome;
+  }
+  return Status(Code::kCorrupt, "a file that the manifest names is missing; restore or rebuild")
+      .about(outcome.subject());
+}
+
+Status Store::Impl::open_files(const OpenOptions& options) {
+  auto decoded = decode_properties(manifest().properties);
+  if (!decoded) return name_file(decoded.error(), directory->path());
+  properties = std::move(*decoded);
+  const std::uint32_t number = manifest().generation;
+  const auto path = [&](FileKind kind) { return directory->file_path(file_name(kind, number)); };
+  generation.reset();
+  VECSTORE_ASSIGN(generation,
+                  Generation::open({path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)},
+                                   manifest().store, number, budget));
+  const GraphLayout& layout = generation->layout();
+  if (layout.rows != properties.rows || layout.dim != properties.dim || layout.metric != properties.metric ||
+      layout.dtype != properties.dtype)
+    return Status(Code::kCorrupt, "the graph does not fit the store's properties; restore or rebuild")
+        .about(generation->graph().path());
+  rows.reset();
+  if (properties.has_rows_file) {
+    VECSTORE_ASSIGN(RowsExtent extent,
+                    RowsExtent::open(path(FileKind::kRows), {manifest().store, FileKind::kRows, number}));
+    rows.emplace(std::move(extent));
+  }
+  for (std::uint32_t i = 0; i < options.searchers; ++i) {
+    VECSTORE_ASSIGN(auto searcher,
+                    GraphSearcher::create(generation->search_index(), io_backend(options.backend), budget));
+    backend = name_of(searcher->reader().backend());
+    backend_fallback = searcher->reader().fallback_reason();
+    searchers.add(std::move(searcher));
+  }
+  return fill_cache(options);
+}
+
+// The cache gets what was asked for, or what the budget leaves. Fewer pages than asked for is an error, not a surprise.
+Status Store::Impl::fill_cache(const OpenOptions& options) {
+  const PageFile& file = generation->graph();
+  std::uint64_t pages = 0;
+  if (options.cache_fraction) {
+    pages = static_cast<std::uint64_t>(*options.cache_fraction * static_cast<double>(file.page_count()));
+  } else if (options.cache_bytes) {
+    pages = PageCache::pages_within(file, *options.cache_bytes);
+  } else if (options.ram_bytes != 0) {
+    // The ranking and its reader are in memory while the cache fills.
+    constexpr std::uint64_t kFillBytes = 128 * 1024;
+    const std::uint64_t taken = budget.used_bytes() + kFillBytes + file.page_count() * sizeof(std::uint32_t);
+    pages = taken >= options.ram_bytes ? 0 : PageCache::pages_within(file, options.ram_bytes - taken);
+  }
+  return generation->fill_cache(pages, budget);
+}
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::Store(Store&&) noexcept = default;
+Store& Store::operator=(Store&&) noexcept = default;
+Store::~Store() = default;
+
+SearchOptions Store::resolved(const SearchOptions& options) const {
+  return resolve_options(impl_->properties, options);
+}
+
+StoreInfo Store::info() const {
+  const Impl& s = *impl_;
+  const GraphSummary& summary = s.generation->summary();
+  const GraphLayout& layout = summary.layout;
+  const BlockCodes& codes = s.generation->codes();
+  StoreInfo info;
+  info.rows = layout.rows;
+  info.dim = layout.dim;
+  info.dtype = layout.dtype;
+  info.metric = layout.metric;
+  info.uuid = hex(s.manifest().store);
+  info.format_major = kFormatMajor;
+  info.format_minor = kFormatMinor;
+  info.generation = s.manifest().generation;
+  info.page_bytes = layout.page_bytes;
+  info.rows_per_page = layout.rows_per_page;
+  info.pages = layout.pages();
+  info.max_degree = summary.max_degree;
+  if (layout.rows != 0) {
+    const auto used = static_cast<double>(layout.rows * layout.fixed_bytes() + summary.list_bytes);
+    info.page_fill = used / static_cast<double>(layout.pages() * page_payload_bytes(layout.page_bytes));
+    info.mean_degree = static_cast<double>(summary.edges) / static_cast<double>(layout.rows);
+    info.ram_bytes_per_row = static_cast<double>(codes.bytes_per_row_total()) / static_cast<double>(layout.rows);
+  }
+  if (summary.edges != 0)
+    info.edges_dropped =
+        static_cast<double>(summary.edges_dropped) / static_cast<double>(summary.edges + summary.edges_dropped);
+  info.codec = codes.model.kind == CodecKind::kOpq ? "opq" : "pq";
+  info.code_bytes = codes.model.code_bytes;
+  info.code_error = codes.model.mean_square_error;
+  info.fixed_ram_bytes = codes.fixed_bytes();
+  for (const ManifestFile& file : s.manifest().files) info.disk_bytes += file.bytes;
+  if (s.rows) {
+    info.has_keys = s.rows->layout().keys;
+    info.has_documents = s.rows->layout().documents;
+    info.has_originals = s.rows->layout().vector_bytes != 0;
+  }
+  constexpr const char* kCalibratedOn[] = {"none", "self", "queries"};
+  info.calibrated_on = kCalibratedOn[static_cast<std::size_t>(s.properties.calibrated_on)];
+  info.calibration = s.properties.calibration;
+  info.ram_budget_bytes = s.budget.limit_bytes() == MemoryBudget::kUnlimited ? 0 : s.budget.limit_bytes();
+  info.ram_used_bytes = s.budget.used_bytes();
+  info.ram_peak_bytes = s.budget.peak_bytes();
+  info.pages_cached = s.generation->cache().pages();
+  info.backend = s.backend;
+  info.backend_fallback = s.backend_fallback;
+  return info;
+}
+
+}  // namespace vecstore

@@ -81,6 +81,17 @@ class Trials {
     return measured;
   }
 
+  // Reads at which `target` would be met exactly, between the setting that meets it and the one before.
+  Result<double> reads_at(double target) {
+    VECSTORE_ASSIGN(const std::size_t place, smallest(target));
+    VECSTORE_ASSIGN(const Measured enough, at(place));
+    if (place == 0 || enough.recall < target) return enough.reads;
+    VECSTORE_ASSIGN(const Measured before, at(place - 1));
+    if (before.recall >= target) return before.reads;
+    const double share = (target - before.recall) / (enough.recall - before.recall);
+    return before.reads + share * (enough.reads - before.reads);
+  }
+
   std::uint32_t size(std::size_t place) const { return sizes_[place]; }
 
  private:
@@ -147,11 +158,10 @@ Result<std::uint32_t> choose_blocks(Trials& trials, std::uint32_t k, std::uint64
   double chosen_reads = 0;
   for (const std::uint32_t blocks : kBlockChoices) {
     trials.begin(k, blocks);
-    VECSTORE_ASSIGN(const std::size_t place, trials.smallest(kBlocksTarget));
-    VECSTORE_ASSIGN(const Measured measured, trials.at(place));
-    if (chosen != 0 && measured.reads > chosen_reads * kDoublingPays) break;
+    VECSTORE_ASSIGN(const double reads, trials.reads_at(kBlocksTarget));
+    if (chosen != 0 && reads > chosen_reads * kDoublingPays) break;
     chosen = blocks;
-    chosen_reads = measured.reads;
+    chosen_reads = reads;
     if (blocks >= blocks_total) break;
   }
   return chosen;

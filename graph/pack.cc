@@ -165,7 +165,7 @@ std::uint32_t choose_rows_per_page(GraphLayout layout, std::span<const std::uint
       over += page > room ? page - room : 0;
     }
     // Dropped edges are the long ones, so they free more bytes than the mean edge: this overstates their number.
-    if (edges == 0 || static_cast<double>(over) <= kEdgesDroppedMax * static_cast<double>(total)) break;
+    if (edges == 0 || static_cast<double>(over) * most <= kEdgesDroppedPerRow * static_cast<double>(total)) break;
   }
   return most;
 }

@@ -74,6 +74,18 @@ Status check_options(const BuildPlan& plan, const BuildOptions& options) {
   return Status::ok();
 }
 
+// Before the long work, not after it.
+Status check_calibration_queries(const VectorSource& queries, const BuildPlan& plan) {
+  const auto is_integer = [](DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8; };
+  if (queries.dtype() != plan.dtype && (is_integer(queries.dtype()) || is_integer(plan.dtype)))
+    return Status(Code::kInvalidArgument, "the calibration queries have another element type; convert them first")
+        .about(queries.name());
+  if (queries.dim() != plan.dim)
+    return Status(Code::kInvalidInput, "the calibration queries have another dimension than the vectors")
+        .about(queries.name());
+  return Status::ok();
+}
+
 BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool texts) {
   const std::uint64_t n = plan.rows;
   const std::uint64_t rows = QuantizedRows::predict_bytes(n, plan.dim, plan.dtype, plan.metric);
@@ -84,13 +96,13 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t model = predict_resident_bytes(0, plan.dim, plan.codec);
   const std::uint64_t encoding = predict_encode_bytes(n, plan.dim, plan.codec, plan.threads) + model;
   const std::uint64_t searching =
-      plan.held_out == 0 ? 0 : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes);
+      plan.query_bytes == 0 ? 0 : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes);
   const std::uint64_t packing = resident + model + std::max(predict_pack_bytes(n), searching);
-  const std::uint64_t truth = plan.held_out == 0 ? 0 : std::min(kTruthBytes, n * plan.dim * 4);
+  const std::uint64_t truth = plan.query_bytes == 0 ? 0 : std::min(kTruthBytes, n * plan.dim * 4);
   const std::uint64_t building = graph + permutations + std::max({ordering, encoding, packing});
   BuildPrediction prediction;
   prediction.memory_peak_bytes = std::max(rows + std::max(building, truth), texts ? kTextBytes : 0) + kFixedBytes +
-                                 plan.chunk_rows * plan.dim * element_bytes(plan.dtype);
+                                 plan.chunk_rows * plan.dim * element_bytes(plan.dtype) + plan.query_bytes;
   const std::uint64_t graph_bytes = (layout.pages() + 1) * layout.page_bytes;
   const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
   prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);
@@ -125,6 +137,12 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   plan.chunk_rows = std::max<std::uint64_t>(1, kChunkBytes / row_bytes);
   if (options.calibrate && options.calibration_queries == nullptr && plan.rows >= kCalibratedRowsMin)
     plan.held_out = std::min(kHeldOutMax, plan.rows / kHeldOutShare);
+  plan.query_bytes = plan.held_out * row_bytes;
+  if (options.calibrate && options.calibration_queries != nullptr) {
+    const VectorSource& queries = *options.calibration_queries;
+    VECSTORE_TRY(check_calibration_queries(queries, plan));
+    plan.query_bytes = queries.rows() * queries.dim() * element_bytes(queries.dtype());
+  }
 
   GraphLayout layout;
   layout.rows = plan.rows;

@@ -77,12 +77,12 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
 
 SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options) {
   SearchOptions resolved = options;
+  // Points come by ascending k and target: of the first k that is enough, else the last, the first target that is
+  // enough, else the last.
   const CalibrationPoint* best = nullptr;
   for (const CalibrationPoint& point : properties.calibration) {
-    // Points come by ascending k and target: the first that is enough in both wins, else the last seen of the best k.
-    if (best != nullptr && best->k >= options.k && (point.k != best->k || best->recall_target >= options.recall_target))
-      break;
-    best = &point;
+    const bool enough = best != nullptr && best->recall_target >= options.recall_target;
+    if (best == nullptr || (point.k == best->k ? !enough : best->k < options.k)) best = &point;
   }
   const std::uint32_t scaled = best == nullptr ? std::max(kSearchListDefault, options.k * 2)
                                : options.k > best->k

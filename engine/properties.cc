@@ -67,7 +67,9 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
     point.recall_target = in.read<double>();
     point.recall = in.read<double>();
     point.reads_per_query = in.read<double>();
-    if (point.k == 0 || point.k > kResultsMax || point.search_list == 0 || point.search_list > kSearchListMax)
+    // A bound that is no number would let a search read without end.
+    if (point.k == 0 || point.k > kResultsMax || point.search_list == 0 || point.search_list > kSearchListMax ||
+        point.blocks == 0 || !(point.bound >= 0.0f))
       return damaged;
     properties.calibration.push_back(point);
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/properties.h"
 
+#include <limits>
+
 #include "engine/base/limits.h"
 #include "engine/base/random.h"
 #include "tests/test_util.h"
@@ -103,6 +105,9 @@ BOOST_AUTO_TEST_CASE(values_out_of_range_are_refused) {
   BOOST_TEST(refused([](StoreProperties& p) { p.calibration[2].k = kResultsMax + 1; }));
   BOOST_TEST(refused([](StoreProperties& p) { p.calibration[2].search_list = 0; }));
   BOOST_TEST(refused([](StoreProperties& p) { p.calibration[2].search_list = kSearchListMax + 1; }));
+  BOOST_TEST(refused([](StoreProperties& p) { p.calibration[2].blocks = 0; }));
+  BOOST_TEST(refused([](StoreProperties& p) { p.calibration[2].bound = -1.0f; }));
+  BOOST_TEST(refused([](StoreProperties& p) { p.calibration[2].bound = std::numeric_limits<float>::quiet_NaN(); }));
   BOOST_TEST(refused([](StoreProperties& p) { p.calibration.resize(1001, p.calibration[0]); }));
 }
 

@@ -34,6 +34,15 @@ std::uint32_t default_page_bytes(std::uint32_t record_bytes) {
   return record_bytes <= 4000 ? 8192 : kGraphPageBytesMax;
 }
 
+// Rotation and codebooks depend on how many rows there are to train on, and the codes on both.
+std::uint64_t model_bytes(const BuildPlan& plan, const CodecOptions& codec) {
+  const std::uint64_t blocks = (plan.rows + kBlockRows - 1) / kBlockRows;
+  const std::uint64_t code_bytes = std::min(codec.code_bytes, plan.dim);
+  const std::uint64_t per_row = code_bytes + sizeof(std::uint16_t);
+  const std::uint64_t per_block = plan.dim + 3 * sizeof(float);
+  return predict_resident_bytes(plan.rows, plan.dim, codec) - plan.rows * per_row - blocks * per_block;
+}
+
 // Bytes of code per row that leave room for correction and centroid within the RAM asked for.
 Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const BuildOptions& options) {
   if (options.code_bytes != 0) {
@@ -42,12 +51,15 @@ Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const BuildOptions& o
                     "a code cannot have more bytes than the vector has dimensions; lower --code-bytes");
     return options.code_bytes;
   }
-  const double centroid = (plan.dim + 8.0) / kBlockRows;
+  double centroid = (plan.dim + 8.0) / kBlockRows;
   double per_row = plan.dim <= kSmallDim ? 36.0 : plan.dim / 8.0 + 8.0;
   if (options.search_ram_bytes != 0 && plan.rows != 0) {
     CodecOptions least = plan.codec;
     least.code_bytes = 1;
-    const std::uint64_t fixed = predict_resident_bytes(0, plan.dim, least);
+    const std::uint64_t fixed = model_bytes(plan, least);
+    // The last block counts in full, however few rows it has.
+    const auto blocks = static_cast<double>((plan.rows + kBlockRows - 1) / kBlockRows);
+    centroid = blocks * (plan.dim + 3.0 * sizeof(float)) / static_cast<double>(plan.rows);
     if (options.search_ram_bytes <= fixed + plan.rows * 4)
       return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
           .at(Detail::kBytes, fixed + plan.rows * (4 + plan.dim / kBlockRows));
@@ -93,7 +105,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t permutations = n * 4 * 3;
   const std::uint64_t ordering = predict_affinity_bytes(n) + predict_order_bytes(n);
   const std::uint64_t resident = predict_resident_bytes(n, plan.dim, plan.codec);
-  const std::uint64_t model = predict_resident_bytes(0, plan.dim, plan.codec);
+  const std::uint64_t model = model_bytes(plan, plan.codec);
   const std::uint64_t encoding = predict_encode_bytes(n, plan.dim, plan.codec, plan.threads) + model;
   const std::uint64_t searching =
       plan.query_bytes == 0 ? 0 : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes);

@@ -13,6 +13,9 @@ using test::search;
 
 namespace {
 
+// Instrumented builds take fewer rows, of which fewer are held out to calibrate on.
+constexpr double kSlack = kInstrumented ? .03 : 0;
+
 struct Figures {
   double recall = 0;
   double reads = 0;
@@ -33,13 +36,13 @@ Figures measure(const std::string& name, const Store& store, const Matrix& queri
 }
 
 // Builds, and holds the store to its floors.
-Figures check(const std::string& name, const Matrix& base, const Matrix& queries, Metric metric, double target,
-              double recall_floor, double reads_bound) {
+Figures check(const std::string& name, const Matrix& base, const Matrix& queries, Metric metric, double recall_floor,
+              double reads_bound) {
   const test::TemporaryDirectory directory;
   const Store store = test::build_and_open(directory.path("idx"), base, build_options(metric, true));
   const auto truth = test::exact(base, queries, 100, metric);
-  const Figures figures = measure(name, store, queries, truth, target);
-  BOOST_TEST(figures.recall >= recall_floor);
+  const Figures figures = measure(name, store, queries, truth, .95);
+  BOOST_TEST(figures.recall >= recall_floor - kSlack);
   BOOST_TEST(figures.reads <= reads_bound);
   return figures;
 }
@@ -83,7 +86,7 @@ BOOST_AUTO_TEST_CASE(f16_cosine_holds_its_floors_on_8000_embeddings) {
   const auto truth =
       kInstrumented ? test::exact(base, queries, 100, Metric::kCosine) : shipped_truth("win384-8k.gt.ibin");
   const Figures figures = measure("win384-8k f16 cosine", store, queries, truth, .95);
-  BOOST_TEST(figures.recall >= .94);
+  BOOST_TEST(figures.recall >= .94 - kSlack);
   BOOST_TEST(figures.reads <= 6.8);
   BOOST_TEST(figures.rounds <= 1.4);
   BOOST_TEST(store.info().ram_bytes_per_row <= 56.5);
@@ -100,26 +103,26 @@ BOOST_AUTO_TEST_CASE(f32_cosine_and_l2_hold_their_floors) {
   const std::uint64_t rows = kInstrumented ? 1500 : 4000;
   const Matrix base = test::widened(test::win384(rows));
   const Matrix queries = test::widened(test::win384_queries(200));
-  check("win384 f32 cosine", base, queries, Metric::kCosine, .95, .93, 8);
-  check("win384 f32 l2", base, queries, Metric::kL2, .95, .93, 8);
+  check("win384 f32 cosine", base, queries, Metric::kCosine, .93, 6.9);
+  check("win384 f32 l2", base, queries, Metric::kL2, .93, 6.9);
 }
 
 BOOST_AUTO_TEST_CASE(i8_holds_its_floors) {
   const std::uint64_t rows = kInstrumented ? 2000 : 6000;
   const Matrix base = test::shifted(test::csift(rows));
   const Matrix queries = test::shifted(test::csift_queries(kInstrumented ? 200 : 1000));
-  check("csift i8 l2", base, queries, Metric::kL2, .95, .93, 8);
+  check("csift i8 l2", base, queries, Metric::kL2, .94, 7.5);
 }
 
 BOOST_AUTO_TEST_CASE(inner_product_holds_its_floors) {
   const std::uint64_t rows = kInstrumented ? 2000 : 6000;
-  check("csift u8 ip", test::csift(rows), test::csift_queries(kInstrumented ? 200 : 1000), Metric::kInnerProduct, .95,
-        .93, 10);
+  check("csift u8 ip", test::csift(rows), test::csift_queries(kInstrumented ? 200 : 1000), Metric::kInnerProduct, .93,
+        8.1);
   // Lengths from 0.5 to 2: with unit vectors ip would be cosine.
   const auto length = [](std::uint64_t row) { return 0.5f + 1.5f * static_cast<float>(row * 7919 % 997) / 996.0f; };
   const std::uint64_t few = kInstrumented ? 1500 : 3000;
   check("win384 f32 ip, lengths 0.5 to 2", test::widened(test::win384(few), length),
-        test::widened(test::win384_queries(200)), Metric::kInnerProduct, .95, .93, 10);
+        test::widened(test::win384_queries(200)), Metric::kInnerProduct, .93, 8.0);
 }
 
 BOOST_AUTO_TEST_CASE(larger_sets_hold_their_floors) {
@@ -137,7 +140,7 @@ BOOST_AUTO_TEST_CASE(larger_sets_hold_their_floors) {
       continue;
     }
     check(set.base, test::load_rows(base, 0, kInstrumented ? 1500 : 5000), test::load_rows(queries, 0, 300),
-          Metric::kCosine, .95, set.recall_floor, set.reads_bound);
+          Metric::kCosine, set.recall_floor, set.reads_bound);
   }
 }
 

@@ -114,14 +114,14 @@ BOOST_AUTO_TEST_CASE(the_cache_is_as_large_as_asked) {
 }
 
 BOOST_AUTO_TEST_CASE(cached_pages_change_the_reads_and_not_the_answers) {
-  const Matrix queries = test::csift_queries(200);
+  const Matrix few = test::csift_queries(10);
   const Store bare = open({});
   OpenOptions options;
   options.cache_fraction = 1.0;
   const Store cached = open(options);
-  const auto expected = search(bare, queries.view(), test::exhaustive(10));
-  const auto found = search(cached, queries.view(), test::exhaustive(10));
-  for (std::size_t query = 0; query < queries.rows(); ++query) {
+  const auto expected = search(bare, few.view(), test::exhaustive(10));
+  const auto found = search(cached, few.view(), test::exhaustive(10));
+  for (std::size_t query = 0; query < few.rows(); ++query) {
     BOOST_REQUIRE_EQUAL(found.stats(query).reads, 0u);
     BOOST_REQUIRE(found.stats(query).pages_from_cache > 0u);
     BOOST_REQUIRE(std::equal(found[query].begin(), found[query].end(), expected[query].begin(), expected[query].end(),
@@ -129,16 +129,17 @@ BOOST_AUTO_TEST_CASE(cached_pages_change_the_reads_and_not_the_answers) {
   }
   options.cache_fraction = 0.1;
   const Store some = open(options);
+  const Matrix queries = test::csift_queries(200);
   const double without = test::mean(search(bare, queries.view(), {}), &QueryStats::reads);
   const double with = test::mean(search(some, queries.view(), {}), &QueryStats::reads);
   BOOST_TEST(with < without * 0.95);
 }
 
 BOOST_AUTO_TEST_CASE(a_build_takes_no_more_than_predicted) {
-  check_prediction(test::csift(6000), build_options(Metric::kL2, true));
-  check_prediction(test::csift(3000), build_options(Metric::kInnerProduct, false));
-  check_prediction(test::win384(2500), build_options(Metric::kCosine, true));
-  check_prediction(test::widened(test::win384(1100)), build_options(Metric::kL2, true));
+  check_prediction(test::csift(3000), build_options(Metric::kL2, true));
+  check_prediction(test::csift(1500), build_options(Metric::kInnerProduct, false));
+  check_prediction(test::win384(1200), build_options(Metric::kCosine, true));
+  check_prediction(test::widened(test::win384(1000)), build_options(Metric::kL2, true));
   check_prediction(test::csift(50), build_options(Metric::kL2, true));
   check_prediction(test::recut(DType::kU8, 4096, 30), build_options(Metric::kL2, true));
 }
@@ -149,13 +150,13 @@ BOOST_AUTO_TEST_CASE(a_build_with_documents_takes_no_more_than_predicted) {
   options.documents_path = directory.path("documents.txt");
   options.keys_path = directory.path("keys.txt");
   std::string documents, keys;
-  for (int row = 0; row < 2000; ++row) {
+  for (int row = 0; row < 1000; ++row) {
     documents += std::string(static_cast<std::size_t>(row % 700), static_cast<char>('a' + row % 26)) + "\n";
     keys += "https://example.org/" + std::to_string(row * 7919) + "\n";
   }
   test::write_file(options.documents_path, {documents.begin(), documents.end()});
   test::write_file(options.keys_path, {keys.begin(), keys.end()});
-  check_prediction(test::win384(2000), options);
+  check_prediction(test::win384(1000), options);
 }
 
 BOOST_AUTO_TEST_CASE(a_build_calibrated_on_given_queries_takes_no_more_than_predicted) {

@@ -36,15 +36,14 @@ Figures measure(const std::string& name, const Store& store, const Matrix& queri
 }
 
 // Builds, and holds the store to its floors.
-Figures check(const std::string& name, const Matrix& base, const Matrix& queries, Metric metric, double recall_floor,
-              double reads_bound) {
+void check(const std::string& name, const Matrix& base, const Matrix& queries, Metric metric, double recall_floor,
+           double reads_bound) {
   const test::TemporaryDirectory directory;
   const Store store = test::build_and_open(directory.path("idx"), base, build_options(metric, true));
   const auto truth = test::exact(base, queries, 100, metric);
   const Figures figures = measure(name, store, queries, truth, .95);
   BOOST_TEST(figures.recall >= recall_floor - kSlack);
   BOOST_TEST(figures.reads <= reads_bound);
-  return figures;
 }
 
 ExactNeighbours shipped_truth(const std::string& name) {

@@ -77,8 +77,9 @@ GraphBuilder::~GraphBuilder() = default;
 
 std::uint64_t GraphBuilder::predict_bytes(std::uint64_t rows, const GraphBuildOptions& options, unsigned threads) {
   const std::uint64_t batch = batch_limit(rows);
-  const std::uint64_t per_row = std::uint64_t{list_capacity(options)} * 4 + 2 + 1 + kNearestKept * 8 + 4;
-  const std::uint64_t edges = batch * (options.max_degree * 2 + kNearestKept) * sizeof(Edge);
+  const std::uint64_t per_row = std::uint64_t{list_capacity(options)} * 4 + 2 + 1 + kNearestKept * 8 + 4 + 5;
+  const std::uint64_t edges =
+      batch * (options.max_degree + kNearestKept + std::max(options.max_degree, kNearestKept)) * sizeof(Edge);
   return rows * per_row + edges + threads * (rows / 8 + 8 + kScratchBytesPerWorker);
 }
 
@@ -87,8 +88,8 @@ Result<GraphBuilder> GraphBuilder::create(const QuantizedRows& rows, const Graph
   GraphBuilder builder;
   builder.rows_ = &rows;
   builder.executor_ = &executor;
-  builder.budget_ = &budget;
   builder.options_ = options;
+  builder.options_.max_degree = std::min(options.max_degree, kDegreeMax - 1);
   builder.capacity_ = list_capacity(options);
   builder.batch_max_ = batch_limit(rows.rows());
   const std::uint64_t n = rows.rows();
@@ -96,6 +97,8 @@ Result<GraphBuilder> GraphBuilder::create(const QuantizedRows& rows, const Graph
   VECSTORE_ASSIGN(builder.edges_, Buffer<std::uint32_t>::allocate(budget, n * builder.capacity_));
   VECSTORE_ASSIGN(builder.degree_, Buffer<std::uint16_t>::allocate(budget, n));
   VECSTORE_ASSIGN(builder.linked_, Buffer<std::uint8_t>::allocate(budget, n));
+  VECSTORE_ASSIGN(builder.reached_, Buffer<std::uint8_t>::allocate(budget, n));
+  VECSTORE_ASSIGN(builder.frontier_, Buffer<std::uint32_t>::allocate(budget, n));
   VECSTORE_ASSIGN(builder.nearest_, Buffer<std::uint32_t>::allocate(budget, n * kNearestKept));
   VECSTORE_ASSIGN(builder.nearest_distance_, Buffer<float>::allocate(budget, n * kNearestKept));
   const std::size_t batch = builder.batch_max_;
@@ -353,20 +356,18 @@ std::span<const std::uint32_t> GraphBuilder::nearest(std::uint32_t row) const {
   return {ids, std::find(ids, ids + kNearestKept, kNoPos)};
 }
 
-// Follows edges from `frontier`; marks and counts the rows met for the first time.
-std::uint64_t GraphBuilder::mark_reachable(Buffer<std::uint8_t>& reached, std::vector<std::uint32_t>& frontier) const {
-  std::uint64_t met = 0;
-  while (!frontier.empty()) {
-    const std::uint32_t row = frontier.back();
-    frontier.pop_back();
-    for (const std::uint32_t neighbour : neighbours(row)) {
-      if (reached[neighbour] != 0) continue;
-      reached[neighbour] = 1;
-      ++met;
-      frontier.push_back(neighbour);
+// Marks what edges lead to from `row`, itself included.
+void GraphBuilder::mark_reachable_from(std::uint32_t row) {
+  std::size_t waiting = 0;  // a row waits once at most, so the frontier has room for all
+  reached_[row] = 1;
+  frontier_[waiting++] = row;
+  while (waiting > 0) {
+    for (const std::uint32_t neighbour : neighbours(frontier_[--waiting])) {
+      if (reached_[neighbour] != 0) continue;
+      reached_[neighbour] = 1;
+      frontier_[waiting++] = neighbour;
     }
   }
-  return met;
 }
 
 void GraphBuilder::trim() {
@@ -382,17 +383,14 @@ void GraphBuilder::trim() {
 
 std::uint64_t GraphBuilder::connect() {
   if (entry_ == kNoPos) return 0;
-  auto allocated = Buffer<std::uint8_t>::allocate(*budget_, rows_->rows());
-  VECSTORE_CHECK(allocated.has_value());  // predict_bytes() counts far more scratch than this
-  Buffer<std::uint8_t> reached = std::move(*allocated);
-  std::vector<std::uint32_t> frontier{entry_};
-  reached[entry_] = 1;
-  mark_reachable(reached, frontier);
+  const std::uint32_t room = std::min(capacity_, kDegreeMax);
+  std::fill(reached_.begin(), reached_.end(), std::uint8_t{0});
+  mark_reachable_from(entry_);
   std::uint64_t orphans = 0;
   std::uint32_t spare = 0;
   Worker& worker = workers_[0];
   for (std::uint32_t row = 0; row < rows_->rows(); ++row) {
-    if (reached[row] != 0 || linked_[row] == 0) continue;
+    if (reached_[row] != 0 || linked_[row] == 0) continue;
     ++orphans;
     // The nearest row that has a path and room takes it as a neighbour. Nothing is evicted, so no path is lost.
     search(row, worker);
@@ -401,21 +399,36 @@ std::uint64_t GraphBuilder::connect() {
     std::sort(worker.seen.begin(), worker.seen.end());
     std::uint32_t host = kNoPos;
     for (const Candidate& candidate : worker.seen) {
-      if (reached[candidate.row] == 0 || degree_[candidate.row] >= capacity_) continue;
+      if (reached_[candidate.row] == 0 || degree_[candidate.row] >= room) continue;
       host = candidate.row;
       break;
     }
     // Many equal rows fill every list a search sees; then the next row anywhere that has room does.
     for (; host == kNoPos; ++spare) {
       VECSTORE_CHECK(spare < rows_->rows());  // every row brings room for more than the one edge it needs
-      if (reached[spare] != 0 && degree_[spare] < capacity_) host = spare;
+      if (reached_[spare] != 0 && degree_[spare] < room) host = spare;
     }
     edges_[std::size_t{host} * capacity_ + degree_[host]++] = row;
-    reached[row] = 1;
-    frontier.assign(1, row);
-    mark_reachable(reached, frontier);
+    mark_reachable_from(row);
   }
   return orphans;
+}
+
+void GraphBuilder::check_invariants() const {
+  const std::uint64_t n = rows_->rows();
+  std::vector<std::uint32_t> ids;
+  for (std::uint32_t row = 0; row < n; ++row) {
+    VECSTORE_CHECK(degree_[row] <= capacity_ && (linked_[row] != 0 || degree_[row] == 0));
+    for (const auto list : {neighbours(row), nearest(row)}) {
+      ids.assign(list.begin(), list.end());
+      std::sort(ids.begin(), ids.end());
+      VECSTORE_CHECK(std::adjacent_find(ids.begin(), ids.end()) == ids.end());
+      for (const std::uint32_t id : ids) VECSTORE_CHECK(id < n && id != row);
+    }
+    for (const std::uint32_t neighbour : neighbours(row)) VECSTORE_CHECK(linked_[neighbour] != 0);
+    const float* distances = nearest_distance_.data() + std::size_t{row} * kNearestKept;
+    VECSTORE_CHECK(std::is_sorted(distances, distances + nearest(row).size()));
+  }
 }
 
 }  // namespace vecstore

@@ -21,7 +21,7 @@ namespace vecstore {
 inline constexpr std::uint32_t kNearestKept = 12;  // nearest neighbours remembered of each row, for the order
 
 struct GraphBuildOptions {
-  std::uint32_t max_degree = 48;  // R
+  std::uint32_t max_degree = 48;  // R; kDegreeMax counts as one less, which connect() may need
   std::uint32_t build_list = 80;  // L of the construction
   float alpha = 1.2f;
   std::uint64_t seed = 1;
@@ -51,7 +51,8 @@ class GraphBuilder {
   void find_nearest(std::span<const std::uint32_t> rows);
   // Prunes every list that insertion left longer than max_degree.
   void trim();
-  // Gives every inserted row a path from the entry. Returns how many had none.
+  // After trim(): gives every inserted row a path from the entry, over lists of at most kDegreeMax. Returns how many
+  // had none.
   std::uint64_t connect();
 
   std::uint32_t entry() const { return entry_; }
@@ -61,6 +62,9 @@ class GraphBuilder {
   // The nearest neighbours found of `row`, nearest first, at most kNearestKept.
   std::span<const std::uint32_t> nearest(std::uint32_t row) const;
   std::uint32_t max_degree() const { return options_.max_degree; }
+
+  // For tests: aborts unless lists and nearest neighbours are well-formed.
+  void check_invariants() const;
 
  private:
   struct Worker;
@@ -80,11 +84,10 @@ class GraphBuilder {
   void prune_list(std::uint32_t row, Worker& worker);
   void see_list(std::uint32_t row, Worker& worker) const;
   void offer_nearest(std::uint32_t row, std::span<const Candidate> candidates);
-  std::uint64_t mark_reachable(Buffer<std::uint8_t>& reached, std::vector<std::uint32_t>& frontier) const;
+  void mark_reachable_from(std::uint32_t row);
 
   const QuantizedRows* rows_ = nullptr;
   Executor* executor_ = nullptr;
-  MemoryBudget* budget_ = nullptr;
   GraphBuildOptions options_;
   std::uint32_t capacity_ = 0;  // edges a list may hold before it is pruned back to max_degree
   std::uint32_t batch_max_ = 0;
@@ -93,6 +96,8 @@ class GraphBuilder {
   Buffer<std::uint32_t> edges_;     // [rows × capacity]
   Buffer<std::uint16_t> degree_;    // [rows]
   Buffer<std::uint8_t> linked_;     // [rows]
+  Buffer<std::uint8_t> reached_;    // [rows], connect() only
+  Buffer<std::uint32_t> frontier_;  // [rows], connect() only
   Buffer<std::uint32_t> nearest_;   // [rows × kNearestKept], kNoPos where fewer
   Buffer<float> nearest_distance_;  // [rows × kNearestKept]
   Buffer<Edge> back_edges_;         // [batch_max × max_degree]

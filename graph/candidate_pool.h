@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
+#include "engine/base/check.h"
 #include "engine/base/ids.h"
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
@@ -39,6 +41,7 @@ class CandidatePool {
   void clear(std::size_t capacity) {
     size_ = 0;
     capacity_ = std::min(capacity, entries_.size() - 1);
+    VECSTORE_CHECK(capacity_ > 0);
   }
   std::size_t size() const { return size_; }
   const PoolEntry& operator[](std::size_t i) const { return entries_[i]; }
@@ -61,6 +64,15 @@ class CandidatePool {
     return place;
   }
   std::size_t capacity() const { return capacity_; }
+
+  // For tests: aborts unless the entries are distinct and in order.
+  void check_invariants() const {
+    VECSTORE_CHECK(size_ <= capacity_);
+    for (std::size_t i = 0; i < size_; ++i) {
+      VECSTORE_CHECK(i == 0 || before(entries_[i - 1], entries_[i]));
+      for (std::size_t j = 0; j < i; ++j) VECSTORE_CHECK(entries_[i].position != entries_[j].position);
+    }
+  }
 
   // Removes the entries that `goes` is true of, keeping the order.
   template <typename Predicate>

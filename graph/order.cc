@@ -183,8 +183,8 @@ std::uint32_t Bisection::split(Range range) {
   divide_by_means(range, middle);
   for (std::uint32_t pass = 0; pass < kSwapPasses && swap_pass(range); ++pass) {
   }
-  std::stable_partition(order_.begin() + range.begin, order_.begin() + range.end,
-                        [this](std::uint32_t row) { return side_[row] == 0; });
+  std::partition(order_.begin() + range.begin, order_.begin() + range.end,
+                 [this](std::uint32_t row) { return side_[row] == 0; });
   return middle;
 }
 

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Searches of real page files, compared with exact answers: fixed floors on real data, equality where a search looks at
+// everything.
+#include "graph/search.h"
+
+#include "tests/graph/fixture.h"
+
+namespace vecstore {
+namespace {
+
+using test::Matrix;
+using test::TestIndex;
+
+struct Outcome {
+  double recall = 0;
+  double reads = 0;
+  double rounds = 0;
+};
+
+using Answer = std::vector<std::pair<std::uint64_t, float>>;  // RowId, distance
+
+Answer answer_of(GraphSearcher& searcher, const Matrix& queries, std::uint64_t query, const SearchParams& params,
+                 SearchStats& stats) {
+  const auto found = searcher.search(queries.view(), query, params, stats);
+  REQUIRE_OK(found);
+  Answer answer;
+  for (const FoundRow& row : *found) answer.emplace_back(row.row.value, row.distance);
+  return answer;
+}
+
+std::vector<Answer> answers_of(GraphSearcher& searcher, const Matrix& queries, const SearchParams& params) {
+  SearchStats stats;
+  std::vector<Answer> answers;
+  for (std::uint64_t q = 0; q < queries.rows(); ++q) answers.push_back(answer_of(searcher, queries, q, params, stats));
+  return answers;
+}
+
+SearchParams params_of(std::uint32_t k, std::uint32_t search_list, std::uint32_t blocks) {
+  SearchParams params;
+  params.k = k;
+  params.search_list = search_list;
+  params.blocks = blocks;
+  return params;
+}
+
+// Looks at every code, reads every page that the pool could want.
+SearchParams exhaustive(std::uint32_t k) {
+  SearchParams params = params_of(k, kSearchListMax, 1000);
+  params.bound = 1e6f;
+  return params;
+}
+
+Outcome outcome_of(TestIndex& index, const Matrix& base, const Matrix& queries, Metric metric,
+                   const SearchParams& params, const char* name) {
+  const auto exact = test::exact_nearest(base, queries, metric, params.k);
+  const auto searcher = index.searcher();
+  Outcome outcome;
+  const double share = 1.0 / static_cast<double>(queries.rows());
+  for (std::uint64_t q = 0; q < queries.rows(); ++q) {
+    SearchStats stats;
+    const Answer answer = answer_of(*searcher, queries, q, params, stats);
+    BOOST_REQUIRE(answer.size() == params.k);
+    for (const Candidate& true_row : exact[q])
+      for (const auto& [row, distance] : answer)
+        if (row == true_row.row) outcome.recall += share / params.k;
+    outcome.reads += share * stats.reads;
+    outcome.rounds += share * stats.rounds;
+    BOOST_REQUIRE(stats.bytes == stats.reads * index.file().page_bytes());
+    BOOST_REQUIRE(stats.reads <= stats.rounds * kReadsPerRound);
+  }
+  BOOST_TEST_MESSAGE(name << ": L " << params.search_list << ", recall " << outcome.recall << ", " << outcome.reads
+                          << " reads in " << outcome.rounds << " rounds, " << index.summary().layout.rows_per_page
+                          << " rows a page");
+  return outcome;
+}
+
+const Matrix& sift() {
+  static const Matrix rows = test::csift_rows(8000);
+  return rows;
+}
+TestIndex& sift_index() {
+  static TestIndex index(sift(), Metric::kL2);
+  return index;
+}
+
+BOOST_AUTO_TEST_SUITE(search)
+
+BOOST_AUTO_TEST_CASE(sift_is_found_with_few_reads) {
+  const Matrix queries = test::csift_queries(200);
+  const Outcome outcome =
+      outcome_of(sift_index(), sift(), queries, Metric::kL2, params_of(10, 14, 10), "csift 8k u8 l2");
+  BOOST_TEST(outcome.recall > 0.96);
+  BOOST_TEST(outcome.reads < 10.5);
+  BOOST_TEST(outcome.rounds < 2.2);
+  const Outcome more = outcome_of(sift_index(), sift(), queries, Metric::kL2, params_of(10, 40, 10), "csift 8k u8 l2");
+  BOOST_TEST(more.recall > 0.99);
+}
+
+BOOST_AUTO_TEST_CASE(text_embeddings_are_found_with_few_reads) {
+  const Matrix base = test::win384_rows(5000);
+  test::IndexOptions options;
+  options.code_bytes = 48;
+  TestIndex index(base, Metric::kCosine, options);
+  const Outcome outcome = outcome_of(index, base, test::win384_queries(100), Metric::kCosine, params_of(10, 14, 10),
+                                     "win384 5k f16 cosine");
+  BOOST_TEST(outcome.recall > 0.95);
+  BOOST_TEST(outcome.reads < 9.0);
+  BOOST_TEST(outcome.rounds < 1.8);
+}
+
+BOOST_AUTO_TEST_CASE(inner_product_finds_the_largest_products) {
+  const Matrix base = sift().first(4000);
+  TestIndex index(base, Metric::kInnerProduct);
+  const Outcome outcome =
+      outcome_of(index, base, test::csift_queries(100), Metric::kInnerProduct, params_of(10, 40, 10), "csift 4k u8 ip");
+  BOOST_TEST(outcome.recall > 0.95);
+}
+
+BOOST_AUTO_TEST_CASE(signed_bytes_give_the_answers_of_unsigned_ones) {
+  const Matrix base = sift().first(3000);
+  const Matrix queries = test::csift_queries(20);
+  TestIndex unsigned_index(base, Metric::kL2);
+  TestIndex signed_index(test::as_i8(base), Metric::kL2);
+  const auto expected = answers_of(*unsigned_index.searcher(), queries, exhaustive(10));
+  BOOST_TEST((answers_of(*signed_index.searcher(), test::as_i8(queries), exhaustive(10)) == expected));
+  const Outcome outcome = outcome_of(signed_index, test::as_i8(base), test::as_i8(queries), Metric::kL2,
+                                     params_of(10, 30, 6), "csift 3k i8 l2");
+  BOOST_TEST(outcome.recall > 0.97);
+}
+
+BOOST_AUTO_TEST_CASE(a_search_of_everything_is_exact) {
+  const Matrix queries = test::csift_queries(20);
+  for (const std::uint64_t rows : {1u, 2u, 3u, 17u, 300u}) {
+    const Matrix base = sift().first(rows);
+    TestIndex index(base, Metric::kL2);
+    const auto searcher = index.searcher();
+    const auto k = static_cast<std::uint32_t>(std::min<std::uint64_t>(rows, 50));
+    const auto exact = test::exact_nearest(base, queries, Metric::kL2, k);
+    const auto found = answers_of(*searcher, queries, exhaustive(k));
+    for (std::size_t q = 0; q < exact.size(); ++q) {
+      BOOST_REQUIRE(found[q].size() == k);
+      for (std::size_t i = 0; i < k; ++i) {
+        BOOST_TEST(found[q][i].first == exact[q][i].row);
+        BOOST_TEST(found[q][i].second == exact[q][i].distance);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(dimensions_from_one_to_the_largest_are_searched) {
+  for (const std::uint32_t dim : {1u, 3u, 1000u, kDimMax}) {
+    const Matrix base = test::random_bytes(60, dim, 256, dim);
+    const Matrix queries = test::random_bytes(3, dim, 256, dim + 1);
+    test::IndexOptions options;
+    options.page_bytes = dim > 3000 ? 8192 : 4096;
+    options.code_bytes = std::min(dim, 16u);
+    TestIndex index(base, Metric::kL2, options);
+    const auto found = answers_of(*index.searcher(), queries, exhaustive(5));
+    const auto exact = test::exact_nearest(base, queries, Metric::kL2, 5);
+    for (std::size_t q = 0; q < 3; ++q)
+      for (std::size_t i = 0; i < 5; ++i) BOOST_TEST(found[q][i].second == exact[q][i].distance);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(all_rows_are_returned_when_k_exceeds_them_and_none_of_none) {
+  const Matrix queries = test::csift_queries(2);
+  SearchStats stats;
+  TestIndex few(sift().first(23), Metric::kL2);
+  const auto searcher = few.searcher();
+  BOOST_TEST(answer_of(*searcher, queries, 0, params_of(100, 10, 40), stats).size() == 23u);
+  TestIndex equal(Matrix{DType::kU8, 128, std::vector<std::uint8_t>(128 * 200, 3)}, Metric::kL2);
+  BOOST_TEST(answer_of(*equal.searcher(), queries, 0, exhaustive(150), stats).size() == 150u);
+  TestIndex none(sift().first(0), Metric::kL2);
+  BOOST_TEST(answer_of(*none.searcher(), queries, 1, params_of(10, 10, 40), stats).empty());
+  BOOST_TEST(stats.reads == 0u);
+}
+
+// A search once ended when its L were settled, however few rows had been seen by then.
+BOOST_AUTO_TEST_CASE(k_rows_are_returned_even_when_the_search_list_is_shorter) {
+  const auto searcher = sift_index().searcher();
+  const Matrix queries = test::csift_queries(5);
+  SearchStats stats;
+  for (const std::uint32_t k : {1u, 10u, 150u, kResultsMax})
+    for (std::uint64_t q = 0; q < 5; ++q)
+      BOOST_TEST(answer_of(*searcher, queries, q, params_of(k, 2, 1), stats).size() == k);
+}
+
+BOOST_AUTO_TEST_CASE(a_repeated_search_answers_and_reads_the_same) {
+  const auto searcher = sift_index().searcher();
+  const auto fresh = sift_index().searcher();
+  const Matrix queries = test::csift_queries(40);
+  const SearchParams params = params_of(10, 25, 8);
+  std::vector<Answer> first;
+  std::vector<std::uint32_t> reads;
+  SearchStats stats;
+  for (std::uint64_t q = 0; q < queries.rows(); ++q) {
+    first.push_back(answer_of(*searcher, queries, q, params, stats));
+    reads.push_back(stats.reads);
+  }
+  for (std::uint64_t q = queries.rows(); q-- > 0;) {
+    BOOST_TEST((answer_of(*searcher, queries, q, params, stats) == first[q]));
+    BOOST_TEST(stats.reads == reads[q]);
+    BOOST_TEST((answer_of(*fresh, queries, q, params, stats) == first[q]));
+    BOOST_TEST(stats.reads == reads[q]);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(both_backends_answer_and_read_the_same) {
+  auto ring = GraphSearcher::create(sift_index().index(), IoBackend::kIoUring, sift_index().budget());
+  if (test::code_of(ring) == Code::kUnsupported) {
+    BOOST_TEST_MESSAGE("SKIPPED: io_uring is refused here: " << ring.error().message());
+    return;
+  }
+  REQUIRE_OK(ring);
+  const auto pread = sift_index().searcher(IoBackend::kPread);
+  const Matrix queries = test::csift_queries(60);
+  for (const std::uint32_t search_list : {5u, 20u, 60u}) {
+    const SearchParams params = params_of(10, search_list, 8);
+    BOOST_TEST((answers_of(**ring, queries, params) == answers_of(*pread, queries, params)));
+  }
+  BOOST_TEST((*ring)->reader().reads_submitted() == pread->reader().reads_submitted());
+  BOOST_TEST((pread->reader().backend() == IoBackend::kPread));
+}
+
+BOOST_AUTO_TEST_CASE(cached_pages_save_reads_and_change_no_exact_answer) {
+  TestIndex index(sift().first(4000), Metric::kL2);
+  const Matrix queries = test::csift_queries(40);
+  const SearchParams params = params_of(10, 25, 8);
+  const Matrix few = test::csift_queries(10);
+  const auto exact = answers_of(*index.searcher(), few, exhaustive(10));
+  std::vector<std::uint64_t> reads;
+  for (const double share : {0.0, 0.1, 0.5, 1.0}) {
+    index.use_cache(share);
+    const auto searcher = index.searcher();
+    BOOST_TEST((answers_of(*searcher, few, exhaustive(10)) == exact));
+    const std::uint64_t before = searcher->reader().reads_submitted();
+    answers_of(*searcher, queries, params);
+    reads.push_back(searcher->reader().reads_submitted() - before);
+    SearchStats stats;
+    answer_of(*searcher, queries, 0, params, stats);
+    BOOST_TEST((stats.pages_from_cache > 0) == (share > 0.0));
+  }
+  BOOST_TEST_MESSAGE("reads of 40 queries with 0, 10, 50, 100 % cached: " << reads[0] << ", " << reads[1] << ", "
+                                                                          << reads[2] << ", " << reads[3]);
+  BOOST_TEST(reads[1] < reads[0]);
+  BOOST_TEST(reads[2] < reads[1]);
+  BOOST_TEST(reads[3] == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_searcher_holds_what_is_predicted) {
+  TestIndex& index = sift_index();
+  const std::uint64_t before = index.budget().used_bytes();
+  const auto searcher = index.searcher(IoBackend::kAutomatic);
+  const std::uint64_t held = index.budget().used_bytes() - before;
+  const std::uint64_t predicted = GraphSearcher::predict_bytes(index.summary().layout, 32);
+  BOOST_TEST(held <= predicted);
+  BOOST_TEST(static_cast<double>(held) > 0.75 * static_cast<double>(predicted));
+  MemoryBudget too_small(held / 2);
+  BOOST_TEST(
+      (test::code_of(GraphSearcher::create(index.index(), IoBackend::kPread, too_small)) == Code::kMemoryBudget));
+}
+
+// Rewrites the file of `index` with `damage` done to the payload of each page, checksums made right again.
+template <typename Damage>
+void rewrite(TestIndex& index, const Damage& damage) {
+  const std::string copy = index.path() + ".new";
+  {
+    MemoryBudget budget;
+    const PageFile& file = index.file();
+    auto writer = PageFileWriter::create(copy, {test::graph_identity(), file.page_bytes()}, budget);
+    REQUIRE_OK(writer);
+    auto page = Buffer<std::byte>::allocate(budget, file.page_bytes());
+    REQUIRE_OK(page);
+    for (std::uint64_t number = 1; number <= file.page_count(); ++number) {
+      REQUIRE_OK(file.read_page(number, page->span()));
+      damage(number, page->span());
+      std::ranges::copy(page->span().subspan(kPageChecksumBytes), writer->page().begin() + kPageChecksumBytes);
+      REQUIRE_OK(writer->append());
+    }
+    REQUIRE_OK(writer->finish(file.attributes()));
+  }
+  std::filesystem::rename(copy, index.path());
+  index.reopen();
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_list_under_a_valid_checksum_is_reported_with_its_page) {
+  TestIndex index(sift().first(1500), Metric::kL2);
+  const GraphLayout layout = index.summary().layout;
+  const Matrix queries = test::csift_queries(1);
+  SearchStats stats;
+  const Answer answer = answer_of(*index.searcher(), queries, 0, exhaustive(1), stats);
+  // The list of the nearest row first names a row that does not exist, then ends behind the page.
+  std::uint64_t damaged_page = 0;
+  for (const bool wrong_end : {false, true}) {
+    rewrite(index, [&](std::uint64_t number, std::span<std::byte> page) {
+      const PageView view(layout, page.data());
+      for (std::uint32_t slot = 0; slot < layout.rows_on(number); ++slot) {
+        if (view.row_id(slot).value != answer[0].first) continue;
+        damaged_page = number;
+        if (wrong_end) {
+          const std::uint16_t end = 0xFFFF;
+          std::memcpy(page.data() + kPageChecksumBytes + slot * 2, &end, 2);
+        } else {
+          const auto list = view.list(slot);
+          BOOST_REQUIRE(list.size() >= 5);
+          std::memset(page.data() + (list.data() - page.data()), 0x7F, list.size());
+          std::memset(page.data() + (list.data() - page.data()), 0xFF, 4);
+        }
+      }
+    });
+    const auto searcher = index.searcher();
+    for (int attempt = 0; attempt < 2; ++attempt) {  // the searcher stays usable
+      const auto found = searcher->search(queries.view(), 0, params_of(10, 20, 8), stats);
+      BOOST_REQUIRE((test::code_of(found) == Code::kCorrupt));
+      const std::string message = found.error().message();
+      BOOST_TEST(message.find(index.path()) != std::string::npos, message);
+      BOOST_TEST(message.find("page " + std::to_string(damaged_page)) != std::string::npos, message);
+    }
+    BOOST_TEST(searcher->reader().free_frames() == kReadsPerRound);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(lists_of_random_bytes_are_reported_or_followed_but_never_crash) {
+  TestIndex index(sift().first(600), Metric::kL2);
+  const GraphLayout layout = index.summary().layout;
+  Random random(3);
+  rewrite(index, [&](std::uint64_t, std::span<std::byte> page) {
+    for (std::size_t i = layout.page_bytes - layout.list_bytes_of_page(); i < page.size(); ++i)
+      page[i] = static_cast<std::byte>(random.below(256));
+  });
+  const auto searcher = index.searcher();
+  const Matrix queries = test::csift_queries(50);
+  SearchStats stats;
+  std::size_t reported = 0;
+  for (std::uint64_t q = 0; q < queries.rows(); ++q)
+    reported +=
+        test::code_of(searcher->search(queries.view(), q, params_of(10, 20, 8), stats)) == Code::kCorrupt ? 1 : 0;
+  BOOST_TEST(reported == 50u);
+}
+
+BOOST_AUTO_TEST_CASE(a_flipped_bit_is_reported_with_its_page) {
+  TestIndex index(sift().first(300), Metric::kL2);
+  const std::uint64_t pages = index.file().page_count();
+  std::vector<char> bytes = test::read_file(index.path());
+  for (std::uint64_t page = 1; page <= pages; ++page) bytes[page * 4096 + 1000] ^= 0x10;
+  test::write_file(index.path(), bytes);
+  index.reopen();
+  const auto searcher = index.searcher();
+  const Matrix queries = test::csift_queries(1);
+  SearchStats stats;
+  const auto found = searcher->search(queries.view(), 0, params_of(10, 20, 8), stats);
+  BOOST_REQUIRE((test::code_of(found) == Code::kCorrupt));
+  BOOST_TEST(found.error().message().find("page") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace vecstore

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "compress/block_codes.h"
+#include "compress/code_stream.h"
 #include "compress/sq8.h"
 #include "engine/base/bytes.h"
 #include "engine/base/limits.h"
@@ -96,6 +97,15 @@ Status write_array(ByteSink& sink, std::span<const T> values) {
   return values.empty() ? Status::ok() : sink.write(std::as_bytes(values));
 }
 
+Result<Header> read_header(ByteSource& source) {
+  Header header;
+  if (source.size() < sizeof header)
+    return damaged("the codes are cut off; rebuild the index or restore it from a backup");
+  VECSTORE_TRY(source.read(std::as_writable_bytes(std::span(&header, 1))));
+  VECSTORE_TRY(check_header(header, source.size()));
+  return header;
+}
+
 }  // namespace
 
 Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
@@ -124,12 +134,13 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   return write_array(sink, codes.centroid_offset.span());
 }
 
+Result<std::uint32_t> read_code_bytes(ByteSource& source) {
+  VECSTORE_ASSIGN(const Header header, read_header(source));
+  return header.code_bytes;
+}
+
 Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
-  Header header;
-  if (source.size() < sizeof header)
-    return damaged("the codes are cut off; rebuild the index or restore it from a backup");
-  VECSTORE_TRY(source.read(std::as_writable_bytes(std::span(&header, 1))));
-  VECSTORE_TRY(check_header(header, source.size()));
+  VECSTORE_ASSIGN(const Header header, read_header(source));
 
   BlockCodes codes;
   CodecModel& model = codes.model;

@@ -34,6 +34,15 @@ std::uint32_t default_page_bytes(std::uint32_t record_bytes) {
   return record_bytes <= 4000 ? 8192 : kGraphPageBytesMax;
 }
 
+// Rotation and codebooks depend on how many rows there are to train on, and the codes on both.
+std::uint64_t model_bytes(const BuildPlan& plan, const CodecOptions& codec) {
+  const std::uint64_t blocks = (plan.rows + kBlockRows - 1) / kBlockRows;
+  const std::uint64_t code_bytes = std::min(codec.code_bytes, plan.dim);
+  const std::uint64_t per_row = code_bytes + sizeof(std::uint16_t);
+  const std::uint64_t per_block = plan.dim + 3 * sizeof(float);
+  return predict_resident_bytes(plan.rows, plan.dim, codec) - plan.rows * per_row - blocks * per_block;
+}
+
 // Bytes of code per row that leave room for correction and centroid within the RAM asked for.
 Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const BuildOptions& options) {
   if (options.code_bytes != 0) {
@@ -42,12 +51,15 @@ Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const BuildOptions& o
                     "a code cannot have more bytes than the vector has dimensions; lower --code-bytes");
     return options.code_bytes;
   }
-  const double centroid = (plan.dim + 8.0) / kBlockRows;
+  double centroid = (plan.dim + 8.0) / kBlockRows;
   double per_row = plan.dim <= kSmallDim ? 36.0 : plan.dim / 8.0 + 8.0;
   if (options.search_ram_bytes != 0 && plan.rows != 0) {
     CodecOptions least = plan.codec;
     least.code_bytes = 1;
-    const std::uint64_t fixed = predict_resident_bytes(0, plan.dim, least);
+    const std::uint64_t fixed = model_bytes(plan, least);
+    // The last block counts in full, however few rows it has.
+    const auto blocks = static_cast<double>((plan.rows + kBlockRows - 1) / kBlockRows);
+    centroid = blocks * (plan.dim + 3.0 * sizeof(float)) / static_cast<double>(plan.rows);
     if (options.search_ram_bytes <= fixed + plan.rows * 4)
       return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
           .at(Detail::kBytes, fixed + plan.rows * (4 + plan.dim / kBlockRows));
@@ -74,6 +86,18 @@ Status check_options(const BuildPlan& plan, const BuildOptions& options) {
   return Status::ok();
 }
 
+// Before the long work, not after it.
+Status check_calibration_queries(const VectorSource& queries, const BuildPlan& plan) {
+  const auto is_integer = [](DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8; };
+  if (queries.dtype() != plan.dtype && (is_integer(queries.dtype()) || is_integer(plan.dtype)))
+    return Status(Code::kInvalidArgument, "the calibration queries have another element type; convert them first")
+        .about(queries.name());
+  if (queries.dim() != plan.dim)
+    return Status(Code::kInvalidInput, "the calibration queries have another dimension than the vectors")
+        .about(queries.name());
+  return Status::ok();
+}
+
 BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool texts) {
   const std::uint64_t n = plan.rows;
   const std::uint64_t rows = QuantizedRows::predict_bytes(n, plan.dim, plan.dtype, plan.metric);
@@ -81,16 +105,16 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t permutations = n * 4 * 3;
   const std::uint64_t ordering = predict_affinity_bytes(n) + predict_order_bytes(n);
   const std::uint64_t resident = predict_resident_bytes(n, plan.dim, plan.codec);
-  const std::uint64_t model = predict_resident_bytes(0, plan.dim, plan.codec);
+  const std::uint64_t model = model_bytes(plan, plan.codec);
   const std::uint64_t encoding = predict_encode_bytes(n, plan.dim, plan.codec, plan.threads) + model;
   const std::uint64_t searching =
-      plan.held_out == 0 ? 0 : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes);
+      plan.query_bytes == 0 ? 0 : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes);
   const std::uint64_t packing = resident + model + std::max(predict_pack_bytes(n), searching);
-  const std::uint64_t truth = plan.held_out == 0 ? 0 : std::min(kTruthBytes, n * plan.dim * 4);
+  const std::uint64_t truth = plan.query_bytes == 0 ? 0 : std::min(kTruthBytes, n * plan.dim * 4);
   const std::uint64_t building = graph + permutations + std::max({ordering, encoding, packing});
   BuildPrediction prediction;
   prediction.memory_peak_bytes = std::max(rows + std::max(building, truth), texts ? kTextBytes : 0) + kFixedBytes +
-                                 plan.chunk_rows * plan.dim * element_bytes(plan.dtype);
+                                 plan.chunk_rows * plan.dim * element_bytes(plan.dtype) + plan.query_bytes;
   const std::uint64_t graph_bytes = (layout.pages() + 1) * layout.page_bytes;
   const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
   prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);
@@ -125,6 +149,12 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   plan.chunk_rows = std::max<std::uint64_t>(1, kChunkBytes / row_bytes);
   if (options.calibrate && options.calibration_queries == nullptr && plan.rows >= kCalibratedRowsMin)
     plan.held_out = std::min(kHeldOutMax, plan.rows / kHeldOutShare);
+  plan.query_bytes = plan.held_out * row_bytes;
+  if (options.calibrate && options.calibration_queries != nullptr) {
+    const VectorSource& queries = *options.calibration_queries;
+    VECSTORE_TRY(check_calibration_queries(queries, plan));
+    plan.query_bytes = queries.rows() * queries.dim() * element_bytes(queries.dtype());
+  }
 
   GraphLayout layout;
   layout.rows = plan.rows;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "compress/code_stream.h"
 #include "engine/base/bytes.h"
 #include "engine/page_stream.h"
 
@@ -128,6 +129,22 @@ Result<std::unique_ptr<Generation>> Generation::open(const Paths& paths, const U
       opened->codes_.model.metric != layout.metric || attributes.ranked_pages != layout.pages())
     return Status(Code::kCorrupt, "the codes do not belong to this graph; restore or rebuild").about(paths.codes);
   return opened;
+}
+
+Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation) {
+  VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {store, FileKind::kGraph, generation}));
+  VECSTORE_ASSIGN(const PageFile codes, PageFile::open(paths.codes, {store, FileKind::kCodes, generation}));
+  VECSTORE_ASSIGN(const GraphSummary summary, decode_summary(graph.attributes()));
+  VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(codes));
+  MemoryBudget one_page;
+  VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(codes, attributes.code_bytes, one_page));
+  VECSTORE_ASSIGN(const std::uint32_t code_bytes, read_code_bytes(stream));
+  const std::uint64_t blocks = (summary.layout.rows + kBlockRows - 1) / kBlockRows;
+  Needs needs;
+  needs.resident_bytes = attributes.code_bytes + blocks * sizeof(float);  // and |ĉ|² of each, which is not stored
+  needs.loading_bytes = kStreamPageBytes;
+  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes);
+  return needs;
 }
 
 Result<Pos> Generation::position_of(RowId row, MemoryBudget& budget) const {

@@ -50,6 +50,14 @@ class Generation {
   static Result<std::unique_ptr<Generation>> open(const Paths& paths, const Uuid& store, std::uint32_t generation,
                                                   MemoryBudget& budget);
 
+  // What an open generation takes, read from the heads of its files. Errors: as of open().
+  struct Needs {
+    std::uint64_t resident_bytes = 0;  // codes and model
+    std::uint64_t loading_bytes = 0;   // beside them, while they or a page ranking are read
+    std::uint64_t searcher_bytes = 0;  // of each searcher
+  };
+  static Result<Needs> predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation);
+
   // Fills the cache with `pages` pages, which replaces what was cached. Not while searches run.
   Status fill_cache(std::uint64_t pages, MemoryBudget& budget);
 

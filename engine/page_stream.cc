@@ -32,12 +32,20 @@ Result<PageStreamReader> PageStreamReader::create(const PageFile& file, std::uin
   PageStreamReader reader;
   reader.file_ = &file;
   reader.size_ = size;
+  reader.left_ = size;
   VECSTORE_ASSIGN(reader.page_bytes_, Buffer<std::byte>::allocate(budget, file.page_bytes()));
   reader.at_ = reader.page_bytes_.size();
   return reader;
 }
 
+Status PageStreamReader::take(std::uint64_t bytes) {
+  if (bytes > left_) return Status(Code::kCorrupt, "the file ends too early; restore or rebuild").about(file_->path());
+  left_ -= bytes;
+  return Status::ok();
+}
+
 Status PageStreamReader::skip(std::uint64_t bytes) {
+  VECSTORE_TRY(take(bytes));
   const std::uint64_t here = page_bytes_.size() - at_;
   if (bytes > here) {
     const std::uint64_t payload = page_payload_bytes(page_bytes_.size());
@@ -60,6 +68,7 @@ Status PageStreamReader::next_page() {
 }
 
 Status PageStreamReader::read(std::span<std::byte> into) {
+  VECSTORE_TRY(take(into.size()));
   while (!into.empty()) {
     if (at_ == page_bytes_.size()) VECSTORE_TRY(next_page());
     const std::size_t part = std::min(into.size(), page_bytes_.size() - at_);

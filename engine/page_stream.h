@@ -35,14 +35,16 @@ class PageStreamReader final : public ByteSource {
   std::uint64_t size() const override { return size_; }
   // Errors: kCorrupt when the stream ends before, kIo.
   Status read(std::span<std::byte> into) override;
-  // Passes over `bytes` of the stream without reading the pages that lie wholly within.
+  // Passes over `bytes` of the stream without reading the pages that lie wholly within. Errors: as of read().
   Status skip(std::uint64_t bytes);
 
  private:
   PageStreamReader() = default;
   Status next_page();
+  Status take(std::uint64_t bytes);  // counts bytes off the stream
   const PageFile* file_ = nullptr;
   std::uint64_t size_ = 0;
+  std::uint64_t left_ = 0;
   std::uint64_t page_ = 0;  // in page_bytes_, 0: none
   std::size_t at_ = 0;
   Buffer<std::byte> page_bytes_;

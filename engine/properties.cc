@@ -67,7 +67,9 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
     point.recall_target = in.read<double>();
     point.recall = in.read<double>();
     point.reads_per_query = in.read<double>();
-    if (point.k == 0 || point.k > kResultsMax || point.search_list == 0 || point.search_list > kSearchListMax)
+    // A bound that is no number would let a search read without end.
+    if (point.k == 0 || point.k > kResultsMax || point.search_list == 0 || point.search_list > kSearchListMax ||
+        point.blocks == 0 || !(point.bound >= 0.0f))
       return damaged;
     properties.calibration.push_back(point);
   }
@@ -77,12 +79,12 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
 
 SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options) {
   SearchOptions resolved = options;
+  // Points come by ascending k and target: of the first k that is enough, else the last, the first target that is
+  // enough, else the last.
   const CalibrationPoint* best = nullptr;
   for (const CalibrationPoint& point : properties.calibration) {
-    // Points come by ascending k and target: the first that is enough in both wins, else the last seen of the best k.
-    if (best != nullptr && best->k >= options.k && (point.k != best->k || best->recall_target >= options.recall_target))
-      break;
-    best = &point;
+    const bool enough = best != nullptr && best->recall_target >= options.recall_target;
+    if (best == nullptr || (point.k == best->k ? !enough : best->k < options.k)) best = &point;
   }
   const std::uint32_t scaled = best == nullptr ? std::max(kSearchListDefault, options.k * 2)
                                : options.k > best->k

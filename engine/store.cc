@@ -97,6 +97,7 @@ Status Store::Impl::open(const std::string& path, const OpenOptions& options) {
     if (!opened) return opened.error();
     directory.emplace(std::move(*opened));
     outcome = open_files(options);
+    if (outcome.code() == Code::kMemoryBudget && options.ram_bytes != 0) return name_least(options);
     if (outcome.code() != Code::kNotFound) return outcome;
   }
   return Status(Code::kCorrupt, "a file that the manifest names is missing; restore or rebuild")
@@ -135,20 +136,36 @@ Status Store::Impl::open_files(const OpenOptions& options) {
 }
 
 // The cache gets what was asked for, or what the budget leaves. Fewer pages than asked for is an error, not a surprise.
+std::uint64_t Store::Impl::pages_to_cache(const PageFile& file, const OpenOptions& options, std::uint64_t left) {
+  if (options.cache_fraction)
+    return static_cast<std::uint64_t>(*options.cache_fraction * static_cast<double>(file.page_count()));
+  if (options.cache_bytes) return PageCache::pages_within(file, *options.cache_bytes);
+  if (options.ram_bytes == 0) return 0;
+  // The ranking and its reader are in memory while the cache fills.
+  constexpr std::uint64_t kFillBytes = 128 * 1024;
+  const std::uint64_t filling = kFillBytes + file.page_count() * sizeof(std::uint32_t);
+  return filling >= left ? 0 : PageCache::pages_within(file, left - filling);
+}
+
 Status Store::Impl::fill_cache(const OpenOptions& options) {
-  const PageFile& file = generation->graph();
-  std::uint64_t pages = 0;
-  if (options.cache_fraction) {
-    pages = static_cast<std::uint64_t>(*options.cache_fraction * static_cast<double>(file.page_count()));
-  } else if (options.cache_bytes) {
-    pages = PageCache::pages_within(file, *options.cache_bytes);
-  } else if (options.ram_bytes != 0) {
-    // The ranking and its reader are in memory while the cache fills.
-    constexpr std::uint64_t kFillBytes = 128 * 1024;
-    const std::uint64_t taken = budget.used_bytes() + kFillBytes + file.page_count() * sizeof(std::uint32_t);
-    pages = taken >= options.ram_bytes ? 0 : PageCache::pages_within(file, options.ram_bytes - taken);
-  }
-  return generation->fill_cache(pages, budget);
+  const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
+  return generation->fill_cache(pages_to_cache(generation->graph(), options, left), budget);
+}
+
+Status Store::Impl::name_least(const OpenOptions& options) const {
+  const std::uint32_t number = manifest().generation;
+  const auto path = [&](FileKind kind) { return directory->file_path(file_name(kind, number)); };
+  const Generation::Paths paths{path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)};
+  VECSTORE_ASSIGN(const Generation::Needs needs, Generation::predict_open(paths, manifest().store, number));
+  VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {manifest().store, FileKind::kGraph, number}));
+  const std::uint64_t pages = pages_to_cache(graph, options, 0);
+  const std::uint64_t caching =
+      pages == 0 ? 0 : PageCache::bytes_for(graph, pages) + pages * sizeof(std::uint32_t) + needs.loading_bytes;
+  const std::uint64_t least =
+      needs.resident_bytes + std::max(needs.loading_bytes, options.searchers * needs.searcher_bytes + caching);
+  return Status(Code::kMemoryBudget, "the memory budget is too small to search this index; --ram needs at least")
+      .about(directory->path())
+      .at(Detail::kBytes, least);
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

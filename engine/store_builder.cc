@@ -8,7 +8,9 @@
 
 #include "engine/base/bytes.h"
 #include "engine/base/check.h"
+#include "engine/base/limits.h"
 #include "engine/base/random.h"
+#include "engine/text_lines.h"
 #include "engine/thread_pool.h"
 #include "engine/validate.h"
 
@@ -36,6 +38,7 @@ Status StoreBuilder::run(StoreDirectory& directory) {
   properties_.dtype = plan_.dtype;
   properties_.dim = plan_.dim;
   properties_.rows = plan_.rows;
+  VECSTORE_TRY(read_texts());
   VECSTORE_TRY(read_rows());
   VECSTORE_TRY(hold_out_rows());
   VECSTORE_TRY(link_rows());
@@ -55,6 +58,23 @@ Status StoreBuilder::run(StoreDirectory& directory) {
   manifest.properties = encode_properties(properties_);
   VECSTORE_TRY(directory.publish(std::move(manifest)));
   report(BuildPhase::kPublish, 1, 1);
+  return Status::ok();
+}
+
+// Passes over keys and documents once, so that a file with too few or too many lines is refused before the long work
+// and not after it. Their hash is part of the uuid: a catalog of the same vectors under other keys is not ours.
+Status StoreBuilder::read_texts() {
+  const std::array<const std::string*, 2> paths = {&options_->keys_path, &options_->documents_path};
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (paths[i]->empty()) continue;
+    VECSTORE_ASSIGN(TextLines lines, TextLines::open(*paths[i], budget_, i == 0 ? kKeyBytesMax : kDocumentBytesMax));
+    std::string_view line;
+    for (std::uint64_t row = 0; row < plan_.rows; ++row) {
+      VECSTORE_TRY(lines.expect_line(plan_.rows, line));
+      text_hash_[i] = XXH3_64bits_withSeed(line.data(), line.size(), text_hash_[i] + row);
+    }
+    VECSTORE_TRY(lines.expect_end(plan_.rows));
+  }
   return Status::ok();
 }
 
@@ -87,6 +107,7 @@ Status StoreBuilder::read_rows() {
                                     plan_.codec.code_bytes, static_cast<std::uint32_t>(plan_.held_out)})
     shape.write(value);
   shape.write(plan_.graph.alpha);
+  for (const std::uint64_t hash : text_hash_) shape.write(hash);
   XXH3_128bits_update(state, shape.bytes().data(), shape.size());
   const XXH128_hash_t hash = XXH3_128bits_digest(state);
   static_assert(sizeof(hash) == sizeof(uuid_));

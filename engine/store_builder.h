@@ -7,6 +7,7 @@
 // them is written to tmp/ and calibrated on; then they are linked and the final generation is written.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -32,6 +33,7 @@ class StoreBuilder {
   Status run(StoreDirectory& directory);
 
  private:
+  Status read_texts();
   Status read_rows();
   Status hold_out_rows();
   Status find_truth(const VectorSource& queries, bool skip_held_out);
@@ -64,6 +66,7 @@ class StoreBuilder {
   std::unique_ptr<Executor> executor_;
 
   Uuid uuid_{};
+  std::array<std::uint64_t, 2> text_hash_{};  // of keys and documents
   std::uint32_t generation_ = 1;
   std::uint32_t rows_per_page_ = 1;
   std::optional<QuantizedRows> rows_;

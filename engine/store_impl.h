@@ -25,6 +25,10 @@ struct Store::Impl {
   Status open(const std::string& path, const OpenOptions& options);
   Status open_files(const OpenOptions& options);
   Status fill_cache(const OpenOptions& options);
+  // How many pages the cache is to have; `left` is what the budget still has.
+  static std::uint64_t pages_to_cache(const PageFile& file, const OpenOptions& options, std::uint64_t left);
+  // kMemoryBudget with the least that these options could be opened with.
+  Status name_least(const OpenOptions& options) const;
 
   Status check_queries(const VectorView& queries, const SearchOptions& options) const;
   Status search_one(GraphSearcher& searcher, const VectorView& queries, std::uint64_t query,

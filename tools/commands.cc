@@ -61,19 +61,4 @@ void add_open_options(CLI::App& app, OpenOptions& options) {
       ->type_name("io_uring|pread");
 }
 
-std::optional<CalibrationPoint> calibrated_point(const StoreInfo& info, const SearchOptions& options) {
-  const CalibrationPoint* best = nullptr;
-  // Enough beats too little; of two that are both enough, or both too little, the nearer one is better.
-  const auto worse = [](double have, double than, double asked) {
-    if ((have >= asked) != (than >= asked)) return have < asked;
-    return have >= asked ? have > than : have < than;
-  };
-  for (const CalibrationPoint& point : info.calibration) {
-    const bool better = best == nullptr || worse(best->k, point.k, options.k) ||
-                        (best->k == point.k && worse(best->recall_target, point.recall_target, options.recall_target));
-    if (better) best = &point;
-  }
-  return best == nullptr ? std::nullopt : std::optional<CalibrationPoint>(*best);
-}
-
 }  // namespace vecstore::tools

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "engine/base/status.h"
@@ -37,9 +36,5 @@ void add_quiet(CLI::App& app, bool& quiet);
 
 // Options of an open store: --ram --cache --backend.
 void add_open_options(CLI::App& app, OpenOptions& options);
-
-// What a search by `options` takes from the calibration of the index: the smallest k and recall target that are not
-// below those asked for, else the largest there are. Nothing when the index has no calibration.
-std::optional<CalibrationPoint> calibrated_point(const StoreInfo& info, const SearchOptions& options);
 
 }  // namespace vecstore::tools

@@ -7,6 +7,7 @@
 #include <limits>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <thread>
 
 #include "engine/base/limits.h"
@@ -119,11 +120,9 @@ std::uint32_t latency_percentile(std::vector<QueryStats> stats, double share) {
   return at->latency_us;
 }
 
-Json describe(const SearchCommandOptions& options, const StoreInfo& info, const Outcome& outcome,
-              const std::optional<double>& recall) {
+Json describe(const SearchCommandOptions& options, const SearchOptions& used, const StoreInfo& info,
+              const Outcome& outcome, const std::optional<double>& recall) {
   const auto& stats = outcome.stats;
-  const auto point = calibrated_point(info, options.search);
-  const auto given_or = [](auto given, bool is_given, auto calibrated) { return is_given ? Json(given) : calibrated; };
   return {{"recall", recall ? Json(*recall) : Json()},
           {"qps", outcome.seconds > 0 ? static_cast<double>(stats.size()) / outcome.seconds : 0.0},
           {"latency_us",
@@ -145,10 +144,9 @@ Json describe(const SearchCommandOptions& options, const StoreInfo& info, const 
           {"queries", stats.size()},
           {"k", options.search.k},
           {"recall_target", options.search.recall_target},
-          {"L", given_or(options.search.search_list, options.search.search_list != 0,
-                         point ? Json(point->search_list) : Json())},
-          {"blocks", given_or(options.search.blocks, options.search.blocks != 0, point ? Json(point->blocks) : Json())},
-          {"bound", given_or(options.search.bound, options.search.bound >= 0, point ? Json(point->bound) : Json())},
+          {"L", used.search_list},
+          {"blocks", used.blocks},
+          {"bound", used.bound},
           {"threads", options.clients != 0 ? 1 : options.threads},
           {"clients", options.clients},
           {"backend", info.backend},
@@ -214,7 +212,7 @@ Status run_search(SearchCommandOptions& options) {
   const StoreInfo info = store.info();
   if (options.search.k > info.rows && !options.quiet)
     fmt::print(stderr, "vecstore: the index holds {} rows, fewer than k; each query got {}\n", info.rows, info.rows);
-  const Json description = describe(options, info, outcome, recall);
+  const Json description = describe(options, store.resolved(options.search), info, outcome, recall);
   if (options.json) {
     print_json(description);
   } else {

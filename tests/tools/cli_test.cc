@@ -2,48 +2,22 @@
 //
 // The program as a person or a script meets it: exit codes, one clear line for what is refused, and documentation that
 // names the options there are.
-#include <sys/wait.h>
-
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
 #include "engine/vecstore.hpp"
-#include "tests/test_util.h"
+#include "tests/tools/command.h"
 
 using namespace vecstore;
+using test::mentions;
+using test::Ran;
+using test::refused;
+using test::run;
+using test::text_of;
 
 namespace {
-
-struct Ran {
-  int exit_code = -1;
-  std::string out, err;
-};
-
-std::string text_of(const std::string& path) {
-  const auto bytes = test::read_file(path);
-  return {bytes.begin(), bytes.end()};
-}
-
-Ran run(const std::string& arguments) {
-  const test::TemporaryDirectory directory;
-  const std::string command =
-      std::string(VECSTORE_CLI) + " " + arguments + " >" + directory.path("out") + " 2>" + directory.path("err");
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(directory.path("out")), text_of(directory.path("err"))};
-}
-
-// The one line on stderr.
-std::string refused(const std::string& arguments, int exit_code) {
-  const Ran ran = run(arguments);
-  BOOST_TEST(ran.exit_code == exit_code, arguments << ": " << ran.exit_code << " " << ran.err);
-  BOOST_TEST(std::count(ran.err.begin(), ran.err.end(), '\n') == 1, ran.err);
-  BOOST_TEST(ran.out.empty(), ran.out);
-  return ran.err;
-}
-
-bool mentions(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 const std::string kQueries = test::shipped_data("csift55k.query.u8bin");
 const std::vector<std::string> kCommands = {"build", "info", "search", "query", "verify", "groundtruth", "convert"};

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Memory as promised: budgets of builds and of open stores, and the figures that are given for them.
+#include "tests/engine/stores.h"
+
+using namespace vecstore;
+using test::build_options;
+using test::code_of;
+using test::Matrix;
+using test::search;
+
+namespace {
+
+const std::string& shared_path() {
+  static const test::TemporaryDirectory directory;
+  static const std::string path = [] {
+    const std::string at = directory.path("idx");
+    const Matrix base = test::csift(4000);
+    REQUIRE_OK(Store::build(at, *view_source(base.view()), build_options(Metric::kL2)));
+    return at;
+  }();
+  return path;
+}
+
+Store open(const OpenOptions& options) {
+  auto store = Store::open(shared_path(), options);
+  REQUIRE_OK(store);
+  return std::move(*store);
+}
+
+// The prediction of a build is refused one byte below, and enough as it is.
+void check_prediction(const Matrix& base, BuildOptions options) {
+  const test::TemporaryDirectory directory;
+  const auto source = view_source(base.view());
+  const auto prediction = predict_build(*source, options);
+  REQUIRE_OK(prediction);
+  options.ram_bytes = prediction->memory_peak_bytes;
+  std::uint64_t used = 0;
+  options.progress = [&](const Progress& at) { used = std::max(used, at.memory_bytes); };
+  REQUIRE_OK(Store::build(directory.path("idx"), *source, options));
+  BOOST_TEST(used <= options.ram_bytes);
+  BOOST_TEST(used > 0u);
+  std::uint64_t disk_bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path("idx")))
+    if (entry.is_regular_file()) disk_bytes += entry.file_size();
+  BOOST_TEST(disk_bytes <= prediction->disk_bytes);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(store_memory)
+
+BOOST_AUTO_TEST_CASE(the_least_that_is_named_really_does) {
+  for (const std::uint32_t searchers : {1u, 4u})
+    for (const std::uint64_t ram_bytes : {1ull, 65536ull, 200000ull, 300000ull}) {
+      OpenOptions options;
+      options.ram_bytes = ram_bytes;
+      options.searchers = searchers;
+      const auto refused = Store::open(shared_path(), options);
+      BOOST_REQUIRE(code_of(refused) == Code::kMemoryBudget);
+      BOOST_CHECK(refused.error().detail() == Detail::kBytes);
+      BOOST_TEST(refused.error().number() > ram_bytes);
+      options.ram_bytes = refused.error().number();
+      const Store store = open(options);
+      BOOST_TEST(store.info().ram_peak_bytes <= options.ram_bytes);
+      // It is the least but for a little.
+      BOOST_TEST(store.info().ram_peak_bytes + 150000 * searchers > options.ram_bytes);
+      BOOST_TEST(search(store, test::csift_queries(20).view(), {})[0].size() == 10u);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_open_store_stays_within_its_budget) {
+  const Matrix queries = test::csift_queries(100);
+  for (const std::uint64_t ram_bytes : {800ull << 10, 1ull << 20, 2ull << 20}) {
+    OpenOptions options;
+    options.ram_bytes = ram_bytes;
+    const Store store = open(options);
+    search(store, queries.view(), {});
+    std::vector<std::uint8_t> vector(128);
+    REQUIRE_OK(store.vector(RowId{5}, vector.data()));
+    const StoreInfo info = store.info();
+    BOOST_TEST(info.ram_budget_bytes == ram_bytes);
+    BOOST_TEST(info.ram_peak_bytes <= ram_bytes);
+    BOOST_TEST(info.ram_used_bytes <= info.ram_peak_bytes);
+    BOOST_TEST(info.pages_cached > 0u);
+    if (info.pages_cached < info.pages) BOOST_TEST(info.ram_used_bytes + (320u << 10) > ram_bytes);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_cache_is_as_large_as_asked) {
+  const std::uint64_t pages = open({}).info().pages;
+  BOOST_TEST(open({}).info().pages_cached == 0u);
+  OpenOptions options;
+  options.cache_fraction = 0.0;
+  options.ram_bytes = 8 << 20;
+  BOOST_TEST(open(options).info().pages_cached == 0u);
+  options.ram_bytes = 0;
+  options.cache_fraction = 0.25;
+  BOOST_TEST(open(options).info().pages_cached == pages / 4);
+  options.cache_fraction = 1.0;
+  BOOST_TEST(open(options).info().pages_cached == pages);
+  options.cache_fraction.reset();
+  options.cache_bytes = 64 * 1024;
+  const std::uint64_t cached = open(options).info().pages_cached;
+  BOOST_TEST((cached >= 14 && cached <= 16));
+  options.cache_bytes = 0;
+  BOOST_TEST(open(options).info().pages_cached == 0u);
+  options.cache_bytes = 4 << 20;
+  options.ram_bytes = 1 << 20;
+  const auto refused = Store::open(shared_path(), options);
+  BOOST_REQUIRE(code_of(refused) == Code::kMemoryBudget);
+  options.ram_bytes = refused.error().number();
+  BOOST_TEST(open(options).info().ram_peak_bytes <= options.ram_bytes);
+}
+
+BOOST_AUTO_TEST_CASE(cached_pages_change_the_reads_and_not_the_answers) {
+  const Matrix few = test::csift_queries(10);
+  const Store bare = open({});
+  OpenOptions options;
+  options.cache_fraction = 1.0;
+  const Store cached = open(options);
+  const auto expected = search(bare, few.view(), test::exhaustive(10));
+  const auto found = search(cached, few.view(), test::exhaustive(10));
+  for (std::size_t query = 0; query < few.rows(); ++query) {
+    BOOST_REQUIRE_EQUAL(found.stats(query).reads, 0u);
+    BOOST_REQUIRE(found.stats(query).pages_from_cache > 0u);
+    BOOST_REQUIRE(std::equal(found[query].begin(), found[query].end(), expected[query].begin(), expected[query].end(),
+                             [](const Hit& a, const Hit& b) { return a.row == b.row && a.distance == b.distance; }));
+  }
+  options.cache_fraction = 0.1;
+  const Store some = open(options);
+  const Matrix queries = test::csift_queries(200);
+  const double without = test::mean(search(bare, queries.view(), {}), &QueryStats::reads);
+  const double with = test::mean(search(some, queries.view(), {}), &QueryStats::reads);
+  BOOST_TEST(with < without * 0.95);
+}
+
+BOOST_AUTO_TEST_CASE(a_build_takes_no_more_than_predicted) {
+  check_prediction(test::csift(3000), build_options(Metric::kL2, true));
+  check_prediction(test::csift(1500), build_options(Metric::kInnerProduct, false));
+  check_prediction(test::win384(1200), build_options(Metric::kCosine, true));
+  check_prediction(test::widened(test::win384(1000)), build_options(Metric::kL2, true));
+  check_prediction(test::csift(50), build_options(Metric::kL2, true));
+  check_prediction(test::recut(DType::kU8, 4096, 30), build_options(Metric::kL2, true));
+}
+
+BOOST_AUTO_TEST_CASE(a_build_with_documents_takes_no_more_than_predicted) {
+  BuildOptions options = build_options(Metric::kCosine, true);
+  const test::TemporaryDirectory directory;
+  options.documents_path = directory.path("documents.txt");
+  options.keys_path = directory.path("keys.txt");
+  std::string documents, keys;
+  for (int row = 0; row < 1000; ++row) {
+    documents += std::string(static_cast<std::size_t>(row % 700), static_cast<char>('a' + row % 26)) + "\n";
+    keys += "https://example.org/" + std::to_string(row * 7919) + "\n";
+  }
+  test::write_file(options.documents_path, {documents.begin(), documents.end()});
+  test::write_file(options.keys_path, {keys.begin(), keys.end()});
+  check_prediction(test::win384(1000), options);
+}
+
+BOOST_AUTO_TEST_CASE(a_build_calibrated_on_given_queries_takes_no_more_than_predicted) {
+  const Matrix queries = test::csift_queries(1000);
+  const auto source = view_source(queries.view());
+  BuildOptions options = build_options(Metric::kL2, true);
+  options.calibration_queries = source.get();
+  check_prediction(test::csift(2000), options);
+}
+
+BOOST_AUTO_TEST_CASE(a_build_that_would_not_fit_is_refused_before_anything_is_written) {
+  const test::TemporaryDirectory directory;
+  const Matrix base = test::csift(2000);
+  const auto source = view_source(base.view());
+  BuildOptions options = build_options(Metric::kL2, true);
+  options.ram_bytes = 1 << 20;
+  const Status refused = Store::build(directory.path("idx"), *source, options);
+  BOOST_REQUIRE(refused.code() == Code::kMemoryBudget);
+  BOOST_CHECK(refused.detail() == Detail::kBytes);
+  BOOST_TEST(!std::filesystem::exists(directory.path("idx")));
+  BOOST_CHECK(code_of(predict_build(*source, options)) == Code::kMemoryBudget);
+  options.ram_bytes = refused.number() - 1;
+  BOOST_CHECK(Store::build(directory.path("idx"), *source, options).code() == Code::kMemoryBudget);
+  options.ram_bytes = refused.number();
+  REQUIRE_OK(Store::build(directory.path("idx"), *source, options));
+}
+
+BOOST_AUTO_TEST_CASE(codes_fit_the_search_memory_they_were_built_for) {
+  const Matrix base = test::csift(4000);
+  for (const std::uint64_t search_ram_bytes : {250ull << 10, 300ull << 10, 400ull << 10}) {
+    const test::TemporaryDirectory directory;
+    BuildOptions options = build_options(Metric::kL2);
+    options.search_ram_bytes = search_ram_bytes;
+    const Store store = test::build_and_open(directory.path("idx"), base, options);
+    const StoreInfo info = store.info();
+    BOOST_TEST(info.ram_bytes_per_row * 4000 + static_cast<double>(info.fixed_ram_bytes) <=
+               static_cast<double>(search_ram_bytes));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(figures_of_a_store_agree_with_one_another) {
+  const Store store = open({});
+  const StoreInfo info = store.info();
+  BOOST_TEST(info.rows == 4000u);
+  BOOST_TEST(info.dim == 128u);
+  BOOST_TEST(info.pages == (info.rows + info.rows_per_page - 1) / info.rows_per_page);
+  BOOST_TEST((info.page_fill > 0.5 && info.page_fill <= 1.0));
+  BOOST_TEST((info.mean_degree > 8 && info.mean_degree <= info.max_degree));
+  BOOST_TEST((info.edges_dropped >= 0 && info.edges_dropped < 0.1));
+  BOOST_TEST(info.ram_bytes_per_row >= info.code_bytes + 2.0);
+  BOOST_TEST(info.ram_bytes_per_row <= 36.0);
+  BOOST_TEST(info.code_error > 0);
+  BOOST_TEST(info.uuid.size() == 32u);
+  BOOST_TEST(info.calibrated_on == "none");
+  BOOST_TEST(info.ram_budget_bytes == 0u);
+  BOOST_TEST(info.disk_bytes >= (info.pages + 1) * info.page_bytes);
+  std::uint64_t disk_bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(shared_path()))
+    if (entry.is_regular_file()) disk_bytes += entry.file_size();
+  BOOST_TEST(info.disk_bytes <= disk_bytes);
+  BOOST_TEST(info.disk_bytes + (64u << 10) > disk_bytes);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

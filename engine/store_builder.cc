@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/store_builder.h"
 
+#include <fcntl.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "engine/base/bytes.h"
 #include "engine/base/check.h"
 #include "engine/base/random.h"
+#include "engine/posix_file.h"
 #include "engine/thread_pool.h"
 #include "engine/validate.h"
 
@@ -19,7 +21,22 @@ constexpr std::uint32_t kOrderAttempts = 3;           // orders that are compute
 constexpr std::uint32_t kTruthColumns = 100;          // neighbours known of each calibration query
 constexpr std::uint32_t kTruthSpare = 100;            // more are found, because held-out rows drop out of them
 constexpr std::uint64_t kTruthWorkBytes = 24u << 20;  // exact search's own blocks and candidates
+constexpr std::size_t kTextChunkBytes = 256 * 1024;
 constexpr auto kReportInterval = std::chrono::milliseconds(250);
+
+// The bytes of a file of keys or documents, as they are.
+Status hash_text(const std::string& path, MemoryBudget& budget, XXH3_state_t* state) {
+  if (path.empty()) return Status::ok();
+  VECSTORE_ASSIGN(const PosixFile file, PosixFile::open(path, O_RDONLY));
+  VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(budget, kTextChunkBytes));
+  for (std::uint64_t at = 0;;) {
+    VECSTORE_ASSIGN(const std::size_t got, file.read_at(at, chunk.span()));
+    if (got == 0) break;
+    XXH3_128bits_update(state, chunk.data(), got);
+    at += got;
+  }
+  return Status::ok();
+}
 
 }  // namespace
 
@@ -58,7 +75,8 @@ Status StoreBuilder::run(StoreDirectory& directory) {
   return Status::ok();
 }
 
-// Quantises every row; the store's uuid is a hash of what was read and of the options that shape the result.
+// Quantises every row; the store's uuid is a hash of what was read and of the options that shape the result. Keys and
+// documents belong to it: else the catalog and the rows of two stores with the same vectors would pass for one another.
 Status StoreBuilder::read_rows() {
   VECSTORE_ASSIGN(rows_, QuantizedRows::create(plan_.rows, plan_.dim, plan_.dtype, plan_.metric, budget_));
   const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
@@ -79,10 +97,14 @@ Status StoreBuilder::read_rows() {
     report(BuildPhase::kRead, first + count, plan_.rows);
   }
   rows_->finish();
+  VECSTORE_TRY(hash_text(options_->keys_path, budget_, state));
+  VECSTORE_TRY(hash_text(options_->documents_path, budget_, state));
   ByteWriter shape;
   shape.write(static_cast<std::uint8_t>(plan_.metric));
   shape.write(static_cast<std::uint8_t>(plan_.dtype));
   shape.write(static_cast<std::uint8_t>(plan_.codec.kind));
+  shape.write(static_cast<std::uint8_t>(!options_->keys_path.empty()));
+  shape.write(static_cast<std::uint8_t>(!options_->documents_path.empty()));
   for (const std::uint32_t value : {plan_.dim, plan_.page_bytes, plan_.graph.max_degree, plan_.graph.build_list,
                                     plan_.codec.code_bytes, static_cast<std::uint32_t>(plan_.held_out)})
     shape.write(value);

@@ -24,6 +24,7 @@ struct Store::Impl {
 
   Status open(const std::string& path, const OpenOptions& options);
   Status open_files(const OpenOptions& options);
+  bool rows_fit() const;
   Status fill_cache(const OpenOptions& options);
 
   Status check_queries(const VectorView& queries, const SearchOptions& options) const;
@@ -37,7 +38,8 @@ struct Store::Impl {
 
   Status verify_graph(VerifyReport& report) const;
   Status verify_reachable(VerifyReport& report) const;
-  Status verify_files(VerifyReport& report) const;
+  Status verify_files(const Manifest& content, VerifyReport& report) const;
+  void verify_rows(VerifyReport& report) const;
 
   mutable MemoryBudget budget;
   std::optional<StoreDirectory> directory;

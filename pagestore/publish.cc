@@ -205,6 +205,27 @@ Result<StoreDirectory> StoreDirectory::create(const std::string& path, FileSyste
 
 const std::string& StoreDirectory::path() const { return impl_->path; }
 const std::optional<Manifest>& StoreDirectory::manifest() const { return impl_->current; }
+
+const Manifest* StoreDirectory::previous() const {
+  if (!impl_->superblock) return nullptr;
+  const LoadedSlot& other = impl_->superblock->slots[1 - impl_->superblock->current];
+  return other.manifest ? &*other.manifest : nullptr;
+}
+
+std::vector<Status> StoreDirectory::damage() const {
+  std::vector<Status> found;
+  for (std::size_t i = 0; impl_->superblock && i < kSlots; ++i) {
+    const LoadedSlot& slot = impl_->superblock->slots[i];
+    if (slot.state == SlotState::kDamaged)
+      found.push_back(Status(Code::kCorrupt,
+                             "a slot of the superblock is damaged, so what it held is lost; rebuild if that was newer")
+                          .about(file_path(kSuperblockName))
+                          .at(Detail::kOffset, i * kSlotBytes));
+    if (!slot.problem.is_ok()) found.push_back(slot.problem);
+  }
+  return found;
+}
+
 std::string StoreDirectory::file_path(const std::string& name) const { return impl_->path + "/" + name; }
 std::string StoreDirectory::temporary_path(const std::string& name) const {
   return impl_->path + "/" + kTemporaryName + "/" + name;

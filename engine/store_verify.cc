@@ -163,7 +163,10 @@ Result<VerifyReport> Store::verify(const VerifyOptions& options) const {
   s.verify_rows(report);
   if (s.rows && s.rows->layout().keys) {
     const auto catalog = Catalog::open(s.directory->file_path("catalog"), s.manifest().store, s.budget);
-    const Status checked = catalog ? catalog->verify() : catalog.error();
+    Status checked = catalog ? catalog->verify() : catalog.error();
+    if (checked.code() == Code::kNotFound)
+      checked = Status(Code::kCorrupt, "a file of the catalog is missing; the next look-up of a key rebuilds it")
+                    .about(checked.subject());
     if (!checked.is_ok()) note(report, checked);
   }
   return report;

@@ -2,6 +2,7 @@
 #include "pagestore/publish.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <set>
@@ -112,6 +113,8 @@ Result<Superblock> load_superblock(FileSystem& file_system, const std::string& d
 // Tells a missing directory, a file, and a directory that is no index apart.
 Status check_is_index(FileSystem& file_system, const std::string& path) {
   const auto entries = file_system.list(path);
+  if (!entries && entries.error().error_number() == ENOTDIR)
+    return Status(Code::kInvalidInput, "not a VecStore index: it is a file, not a directory").about(path);
   if (!entries) return entries.error();
   for (const DirectoryEntry& entry : *entries)
     if (entry.name == kSuperblockName && !entry.is_directory) return Status::ok();

@@ -203,9 +203,10 @@ inline std::vector<std::string> files_of(const std::string& path) {
 // What a page of this file measures; 0 where it has none.
 inline std::uint64_t page_bytes_in(const std::string& path, const std::string& file) {
   if (file.starts_with("superblock") || file.starts_with("manifest") || file.starts_with("catalog")) return 0;
-  const std::vector<char> bytes = read_file(path + "/" + file);
+  std::ifstream in(path + "/" + file, std::ios::binary);
   std::uint32_t page_bytes = 0;
-  std::memcpy(&page_bytes, bytes.data() + 24, sizeof(page_bytes));  // pagestore/README.md
+  in.seekg(24);  // pagestore/README.md
+  in.read(reinterpret_cast<char*>(&page_bytes), sizeof(page_bytes));
   return page_bytes;
 }
 

@@ -125,6 +125,9 @@ Status Store::Impl::open_files(const OpenOptions& options) {
                     RowsExtent::open(path(FileKind::kRows), {manifest().store, FileKind::kRows, number}));
     rows.emplace(std::move(extent));
   }
+  if (!rows_fit())
+    return Status(Code::kCorrupt, "the rows kept do not fit the store's properties; restore or rebuild")
+        .about(path(FileKind::kRows));
   for (std::uint32_t i = 0; i < options.searchers; ++i) {
     VECSTORE_ASSIGN(auto searcher,
                     GraphSearcher::create(generation->search_index(), io_backend(options.backend), budget));
@@ -133,6 +136,14 @@ Status Store::Impl::open_files(const OpenOptions& options) {
     searchers.add(std::move(searcher));
   }
   return fill_cache(options);
+}
+
+// Integers lie on their page as they were put; of anything else rows/ must keep the originals of every row.
+bool Store::Impl::rows_fit() const {
+  const bool integers = properties.dtype == DType::kU8 || properties.dtype == DType::kI8;
+  if (!rows) return integers || properties.rows == 0;
+  const std::size_t vector_bytes = integers ? 0 : properties.dim * element_bytes(properties.dtype);
+  return rows->first().value == 0 && rows->rows() == properties.rows && rows->layout().vector_bytes == vector_bytes;
 }
 
 // The cache gets what was asked for, or what the budget leaves. Fewer pages than asked for is an error, not a surprise.

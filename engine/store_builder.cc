@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "engine/base/bytes.h"
@@ -103,6 +104,8 @@ Status StoreBuilder::read_rows() {
   shape.write(static_cast<std::uint8_t>(plan_.metric));
   shape.write(static_cast<std::uint8_t>(plan_.dtype));
   shape.write(static_cast<std::uint8_t>(plan_.codec.kind));
+  shape.write(static_cast<std::uint8_t>(!options_->keys_path.empty()));
+  shape.write(static_cast<std::uint8_t>(!options_->documents_path.empty()));
   for (const std::uint32_t value : {plan_.dim, plan_.page_bytes, plan_.graph.max_degree, plan_.graph.build_list,
                                     plan_.codec.code_bytes, static_cast<std::uint32_t>(plan_.held_out)})
     shape.write(value);

@@ -24,6 +24,7 @@ struct Store::Impl {
 
   Status open(const std::string& path, const OpenOptions& options);
   Status open_files(const OpenOptions& options);
+  bool rows_fit() const;
   Status fill_cache(const OpenOptions& options);
   // How many pages the cache is to have; `left` is what the budget still has.
   static std::uint64_t pages_to_cache(const PageFile& file, const OpenOptions& options, std::uint64_t left);
@@ -41,7 +42,8 @@ struct Store::Impl {
 
   Status verify_graph(VerifyReport& report) const;
   Status verify_reachable(VerifyReport& report) const;
-  Status verify_files(VerifyReport& report) const;
+  Status verify_files(const Manifest& content, VerifyReport& report) const;
+  void verify_rows(VerifyReport& report) const;
 
   mutable MemoryBudget budget;
   std::optional<StoreDirectory> directory;

@@ -107,9 +107,9 @@ Status Store::Impl::verify_reachable(VerifyReport& report) const {
 }
 
 // Every page of every file against its checksum, and the whole against the manifest.
-Status Store::Impl::verify_files(VerifyReport& report) const {
-  for (const ManifestFile& entry : manifest().files) {
-    const FileIdentity identity{manifest().store, static_cast<FileKind>(entry.kind), entry.generation};
+Status Store::Impl::verify_files(const Manifest& content, VerifyReport& report) const {
+  for (const ManifestFile& entry : content.files) {
+    const FileIdentity identity{content.store, static_cast<FileKind>(entry.kind), entry.generation};
     const std::string path = directory->file_path(entry.name);
     const auto file = PageFile::open(path, identity);
     if (!file) {
@@ -123,8 +123,8 @@ Status Store::Impl::verify_files(VerifyReport& report) const {
     for (std::uint64_t page = 1; page <= file->page_count(); ++page) {
       const Status read = file->read_page(page, bytes.span());
       if (!read.is_ok()) {
-        // The graph's pages have been reported one by one already.
-        if (identity.kind != FileKind::kGraph) note(report, read);
+        // The pages of the graph that is searched have been reported one by one already.
+        if (identity.kind != FileKind::kGraph || &content != &manifest()) note(report, read);
         intact = false;
         continue;
       }
@@ -138,13 +138,16 @@ Status Store::Impl::verify_files(VerifyReport& report) const {
       note(report,
            Status(Code::kCorrupt, "the file is not the one that the manifest names; restore or rebuild").about(path));
   }
-  if (rows) {
-    std::vector<Status> findings;
-    const Status first = rows->verify(findings);
-    if (!first.is_ok() && findings.empty()) findings.push_back(first);
-    for (const Status& finding : findings) note(report, finding);
-  }
   return Status::ok();
+}
+
+// What the pages of rows/ hold; one entry a page at the most, whatever is wrong with it.
+void Store::Impl::verify_rows(VerifyReport& report) const {
+  if (!rows) return;
+  std::vector<Status> findings;
+  const Status first = rows->verify(findings);
+  if (!first.is_ok() && findings.empty()) findings.push_back(first);
+  for (const Status& finding : findings) note(report, finding);
 }
 
 Result<VerifyReport> Store::verify(const VerifyOptions& options) const {
@@ -153,10 +156,17 @@ Result<VerifyReport> Store::verify(const VerifyOptions& options) const {
   VECSTORE_TRY(s.verify_graph(report));
   if (!options.deep) return report;
   VECSTORE_TRY(s.verify_reachable(report));
-  VECSTORE_TRY(s.verify_files(report));
+  for (const Status& finding : s.directory->damage()) note(report, finding);
+  VECSTORE_TRY(s.verify_files(s.manifest(), report));
+  if (const Manifest* previous = s.directory->previous(); previous != nullptr)
+    VECSTORE_TRY(s.verify_files(*previous, report));
+  s.verify_rows(report);
   if (s.rows && s.rows->layout().keys) {
     const auto catalog = Catalog::open(s.directory->file_path("catalog"), s.manifest().store, s.budget);
-    const Status checked = catalog ? catalog->verify() : catalog.error();
+    Status checked = catalog ? catalog->verify() : catalog.error();
+    if (checked.code() == Code::kNotFound)
+      checked = Status(Code::kCorrupt, "a file of the catalog is missing; the next look-up of a key rebuilds it")
+                    .about(checked.subject());
     if (!checked.is_ok()) note(report, checked);
   }
   return report;

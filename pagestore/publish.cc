@@ -2,6 +2,7 @@
 #include "pagestore/publish.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <set>
@@ -112,6 +113,8 @@ Result<Superblock> load_superblock(FileSystem& file_system, const std::string& d
 // Tells a missing directory, a file, and a directory that is no index apart.
 Status check_is_index(FileSystem& file_system, const std::string& path) {
   const auto entries = file_system.list(path);
+  if (!entries && entries.error().error_number() == ENOTDIR)
+    return Status(Code::kInvalidInput, "not a VecStore index: it is a file, not a directory").about(path);
   if (!entries) return entries.error();
   for (const DirectoryEntry& entry : *entries)
     if (entry.name == kSuperblockName && !entry.is_directory) return Status::ok();
@@ -205,6 +208,27 @@ Result<StoreDirectory> StoreDirectory::create(const std::string& path, FileSyste
 
 const std::string& StoreDirectory::path() const { return impl_->path; }
 const std::optional<Manifest>& StoreDirectory::manifest() const { return impl_->current; }
+
+const Manifest* StoreDirectory::previous() const {
+  if (!impl_->superblock) return nullptr;
+  const LoadedSlot& other = impl_->superblock->slots[1 - impl_->superblock->current];
+  return other.manifest ? &*other.manifest : nullptr;
+}
+
+std::vector<Status> StoreDirectory::damage() const {
+  std::vector<Status> found;
+  for (std::size_t i = 0; impl_->superblock && i < kSlots; ++i) {
+    const LoadedSlot& slot = impl_->superblock->slots[i];
+    if (slot.state == SlotState::kDamaged)
+      found.push_back(Status(Code::kCorrupt,
+                             "a slot of the superblock is damaged, so what it held is lost; rebuild if that was newer")
+                          .about(file_path(kSuperblockName))
+                          .at(Detail::kOffset, i * kSlotBytes));
+    if (!slot.problem.is_ok()) found.push_back(slot.problem);
+  }
+  return found;
+}
+
 std::string StoreDirectory::file_path(const std::string& name) const { return impl_->path + "/" + name; }
 std::string StoreDirectory::temporary_path(const std::string& name) const {
   return impl_->path + "/" + kTemporaryName + "/" + name;

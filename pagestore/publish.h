@@ -62,6 +62,11 @@ class StoreDirectory {
 
   const std::string& path() const;
   const std::optional<Manifest>& manifest() const;  // none: nothing was ever published here
+  // What the other slot of the superblock still keeps: the content before the last publish. nullptr: none.
+  const Manifest* previous() const;
+  // What is wrong with the superblock although its content could be found: a slot that is damaged, or whose manifest
+  // is. One Status each, naming file and offset.
+  std::vector<Status> damage() const;
   std::string file_path(const std::string& name) const;
   std::string temporary_path(const std::string& name) const;  // under tmp/, emptied by create() and open(kExclusive)
 

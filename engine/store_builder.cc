@@ -37,16 +37,31 @@ Status StoreBuilder::run(StoreDirectory& directory) {
   properties_.dim = plan_.dim;
   properties_.rows = plan_.rows;
   VECSTORE_TRY(read_rows());
+  finish_step("read");
   VECSTORE_TRY(hold_out_rows());
+  finish_step("hold_out");
   VECSTORE_TRY(link_rows());
+  finish_step("link");
   VECSTORE_TRY(order_all());
+  finish_step("order");
   if (!held_out_.empty()) {
     VECSTORE_TRY(calibrate_without_held_out(directory));
+    finish_step("calibrate");
     VECSTORE_TRY(link_held_out());
+    finish_step("link_held_out");
   }
   VECSTORE_TRY(write_generation(directory));
-  if (options_->calibration_queries != nullptr && options_->calibrate) VECSTORE_TRY(calibrate_on_given(directory));
+  finish_step("write");
+  if (options_->calibration_queries != nullptr && options_->calibrate) {
+    VECSTORE_TRY(calibrate_on_given(directory));
+    finish_step("calibrate");
+  }
   VECSTORE_TRY(write_rows(directory));
+  finish_step("rows");
+  return publish(directory);
+}
+
+Status StoreBuilder::publish(StoreDirectory& directory) {
   report(BuildPhase::kPublish, 0, 1);
   Manifest manifest;
   manifest.store = uuid_;
@@ -54,6 +69,11 @@ Status StoreBuilder::run(StoreDirectory& directory) {
   manifest.files = files_;
   manifest.properties = encode_properties(properties_);
   VECSTORE_TRY(directory.publish(std::move(manifest)));
+  finish_step("publish");
+  // The store is complete without its report: a disk that has no room left for it does not make the build a failure.
+  const BuildReport::Subject subject{vectors_->name(), hex_of(uuid_), generation_, options_->ram_bytes};
+  static_cast<void>(BuildReport::write(directory.file_path(kBuildReportName),
+                                       directory.temporary_path(kBuildReportName), report_.to_json(subject, plan_)));
   report(BuildPhase::kPublish, 1, 1);
   return Status::ok();
 }
@@ -83,8 +103,9 @@ Status StoreBuilder::read_rows() {
   shape.write(static_cast<std::uint8_t>(plan_.metric));
   shape.write(static_cast<std::uint8_t>(plan_.dtype));
   shape.write(static_cast<std::uint8_t>(plan_.codec.kind));
-  for (const std::uint32_t value : {plan_.dim, plan_.page_bytes, plan_.graph.max_degree, plan_.graph.build_list,
-                                    plan_.codec.code_bytes, static_cast<std::uint32_t>(plan_.held_out)})
+  for (const std::uint32_t value :
+       {plan_.dim, plan_.page_bytes, plan_.graph.max_degree, plan_.graph.build_list, plan_.codec.code_bytes,
+        static_cast<std::uint32_t>(plan_.held_out), plan_.codec.sample_rows})
     shape.write(value);
   shape.write(plan_.graph.alpha);
   XXH3_128bits_update(state, shape.bytes().data(), shape.size());

@@ -2,7 +2,6 @@
 #include "engine/generation.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "engine/base/bytes.h"
@@ -63,16 +62,6 @@ ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::
   file.hash_low = finished.hash_low;
   file.hash_high = finished.hash_high;
   return file;
-}
-
-Uuid catalog_origin(const std::vector<ManifestFile>& files) {
-  Uuid origin{};
-  for (const ManifestFile& file : files) {
-    if (file.kind != static_cast<std::uint16_t>(FileKind::kRows)) continue;
-    std::memcpy(origin.data(), &file.hash_low, sizeof(file.hash_low));
-    std::memcpy(origin.data() + sizeof(file.hash_low), &file.hash_high, sizeof(file.hash_high));
-  }
-  return origin;
 }
 
 Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentity& identity, const BlockCodes& codes,

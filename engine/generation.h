@@ -8,7 +8,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "compress/block_codes.h"
 #include "engine/base/memory.h"
@@ -26,10 +25,6 @@ std::string file_name(FileKind kind, std::uint32_t generation);  // "graph-1", "
 
 // What writing one file brings to the manifest.
 ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished);
-
-// What a catalog is made from: the hash of the rows file among `files`. Two stores may have the same uuid and other
-// keys.
-Uuid catalog_origin(const std::vector<ManifestFile>& files);
 
 // `page_ranking`: data pages, the most wanted first.
 Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentity& identity, const BlockCodes& codes,

@@ -153,7 +153,7 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   properties_.has_rows_file = true;
   if (!keys) return Status::ok();
   VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(path, identity));
-  return Catalog::build(directory.file_path("catalog"), catalog_origin(files_), 0, keys_of({&extent}), budget_);
+  return Catalog::build(directory.file_path("catalog"), uuid_, 0, keys_of({&extent}), budget_);
 }
 
 }  // namespace vecstore

@@ -65,10 +65,9 @@ Result<RowId> Store::find(const std::string& key) const {
 Result<RowId> Store::Impl::find_key(const std::string& key) const {
   const std::lock_guard guard(catalog_lock);
   const std::string path = directory->file_path("catalog");
-  const Uuid origin = catalog_origin(manifest().files);
   const auto look_up = [&]() -> Result<std::optional<RowId>> {
     if (!catalog) {
-      VECSTORE_ASSIGN(Catalog opened, Catalog::open(path, origin, budget));
+      VECSTORE_ASSIGN(Catalog opened, Catalog::open(path, manifest().store, budget));
       catalog.emplace(std::move(opened));
     }
     return catalog->find(key);
@@ -76,7 +75,7 @@ Result<RowId> Store::Impl::find_key(const std::string& key) const {
   auto found = look_up();
   if (!found && (found.error().code() == Code::kCorrupt || found.error().code() == Code::kNotFound)) {
     catalog.reset();
-    VECSTORE_TRY(Catalog::build(path, origin, manifest().applied_lsn, keys_of({&*rows}), budget));
+    VECSTORE_TRY(Catalog::build(path, manifest().store, manifest().applied_lsn, keys_of({&*rows}), budget));
     found = look_up();
   }
   if (!found) return found.error();

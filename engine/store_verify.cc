@@ -155,7 +155,7 @@ Result<VerifyReport> Store::verify(const VerifyOptions& options) const {
   VECSTORE_TRY(s.verify_reachable(report));
   VECSTORE_TRY(s.verify_files(report));
   if (s.rows && s.rows->layout().keys) {
-    const auto catalog = Catalog::open(s.directory->file_path("catalog"), catalog_origin(s.manifest().files), s.budget);
+    const auto catalog = Catalog::open(s.directory->file_path("catalog"), s.manifest().store, s.budget);
     const Status checked = catalog ? catalog->verify() : catalog.error();
     if (!checked.is_ok()) note(report, checked);
   }

@@ -100,6 +100,7 @@ Status StoreBuilder::read_rows() {
   }
   rows_->finish();
   ByteWriter shape;
+  shape.write(plan_.codec.sample_rows);  // a small --ram halves it
   shape.write(static_cast<std::uint8_t>(plan_.metric));
   shape.write(static_cast<std::uint8_t>(plan_.dtype));
   shape.write(static_cast<std::uint8_t>(plan_.codec.kind));
@@ -107,7 +108,6 @@ Status StoreBuilder::read_rows() {
                                     plan_.codec.code_bytes, static_cast<std::uint32_t>(plan_.held_out)})
     shape.write(value);
   shape.write(plan_.graph.alpha);
-  shape.write(plan_.codec.sample_rows);  // a small --ram halves it
   XXH3_128bits_update(state, shape.bytes().data(), shape.size());
   const XXH128_hash_t hash = XXH3_128bits_digest(state);
   static_assert(sizeof(hash) == sizeof(uuid_));

@@ -163,8 +163,8 @@ Status StoreBuilder::link_rows() {
   VECSTORE_ASSIGN(auto sequence, graph_->insertion_order(budget_));
   std::uint32_t* end = sequence.end();
   if (!held_out_.empty())
-    end = std::stable_partition(sequence.begin(), sequence.end(),
-                                [this](std::uint32_t row) { return is_held_out_[row] == 0; });
+    end =
+        std::remove_if(sequence.begin(), sequence.end(), [this](std::uint32_t row) { return is_held_out_[row] != 0; });
   graph_->insert({sequence.begin(), end}, reporter(BuildPhase::kGraph, plan_.rows));
   graph_->find_nearest(held_out_);
   graph_->trim();

@@ -6,6 +6,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(VECSTORE_INSTALLED_HEADERS
+  engine/convert.h
   engine/vecstore.hpp
   engine/vector_source.h
   engine/base/ids.h
@@ -55,8 +56,8 @@ if(TARGET vecstore_cli)
   if(EXISTS ${PROJECT_SOURCE_DIR}/tools/vecstore.1)
     install(FILES ${PROJECT_SOURCE_DIR}/tools/vecstore.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   endif()
-  if(EXISTS ${PROJECT_SOURCE_DIR}/tools/vecstore.bash)
-    install(FILES ${PROJECT_SOURCE_DIR}/tools/vecstore.bash
+  if(EXISTS ${PROJECT_SOURCE_DIR}/tools/vecstore.bash-completion)
+    install(FILES ${PROJECT_SOURCE_DIR}/tools/vecstore.bash-completion
             DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vecstore)
   endif()
 endif()

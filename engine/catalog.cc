@@ -67,7 +67,7 @@ constexpr std::uint64_t kMapBytesMax = kLookupsPerMap * 4 * 65536;
 }  // namespace
 
 struct Catalog::Impl {
-  Impl(std::string directory, const CatalogSums& sums_in, MemoryBudget& budget_in, Charge charge_in)
+  Impl(const std::string& directory, const CatalogSums& sums_in, MemoryBudget& budget_in, Charge charge_in)
       : data_path(directory + catalog::kDataName),
         sums_path(directory + catalog::kSumsName),
         sums(sums_in),

@@ -14,6 +14,10 @@ namespace {
 constexpr std::uint32_t kStreamPageBytes = 16384;
 constexpr std::uint16_t kStreamVersion = 1;
 
+Status newer_format(const std::string& path) {
+  return Status(Code::kNewerFormat, "written by a newer VecStore; upgrade to read it").about(path);
+}
+
 // Attributes of codes-<n>: version, bytes of the code stream, number of ranked pages, which follow it as u32.
 struct CodesAttributes {
   std::uint64_t code_bytes = 0;
@@ -23,8 +27,7 @@ struct CodesAttributes {
 Result<CodesAttributes> read_codes_attributes(const PageFile& file) {
   ByteReader in(file.attributes());
   CodesAttributes attributes;
-  if (in.read<std::uint16_t>() > kStreamVersion)
-    return Status(Code::kNewerFormat, "written by a newer VecStore; upgrade to read it").about(file.path());
+  if (in.read<std::uint16_t>() > kStreamVersion) return newer_format(file.path());
   attributes.code_bytes = in.read<std::uint64_t>();
   attributes.ranked_pages = in.read<std::uint64_t>();
   const std::uint64_t room = file.page_count() * page_payload_bytes(file.page_bytes());
@@ -119,6 +122,8 @@ Result<std::unique_ptr<Generation>> Generation::open(const Paths& paths, const U
   const GraphLayout& layout = opened->layout();
   if (layout.pages() != opened->graph_->page_count() || layout.page_bytes != opened->graph_->page_bytes())
     return Status(Code::kCorrupt, "the header does not fit the file; restore or rebuild").about(paths.graph);
+  if (ByteReader(opened->row_map_->attributes()).read<std::uint16_t>() > kStreamVersion)
+    return newer_format(paths.row_map);
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*opened->codes_file_));
   VECSTORE_ASSIGN(PageStreamReader stream,
                   PageStreamReader::create(*opened->codes_file_, attributes.code_bytes, budget));

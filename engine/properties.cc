@@ -77,6 +77,13 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
   return properties;
 }
 
+std::string hex_of(const Uuid& uuid) {
+  std::string text;
+  for (const std::uint8_t byte : uuid)
+    for (const int shift : {4, 0}) text += "0123456789abcdef"[(byte >> shift) & 15];
+  return text;
+}
+
 SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options) {
   SearchOptions resolved = options;
   // Points come by ascending k and target: of the first k that is enough, else the last, the first target that is

@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "engine/base/ids.h"
 #include "engine/base/status.h"
 #include "engine/vecstore.hpp"
 
@@ -27,6 +29,8 @@ struct StoreProperties {
 
 std::vector<std::byte> encode_properties(const StoreProperties& properties);
 Result<StoreProperties> decode_properties(std::span<const std::byte> bytes);  // Errors: kCorrupt, kNewerFormat
+
+std::string hex_of(const Uuid& uuid);  // 32 digits, as people read it
 
 // What a search will use: the options with everything left open filled in from the calibration. A k or target that was
 // not calibrated takes the next greater one, beyond the greatest that one, with L in proportion to k.

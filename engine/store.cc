@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cstdio>
 
 #include "compress/kernels.h"
 #include "engine/store_builder.h"
@@ -19,16 +18,6 @@ IoBackend io_backend(Backend backend) {
       break;
   }
   return IoBackend::kAutomatic;
-}
-
-std::string hex(const Uuid& uuid) {
-  std::string text;
-  for (const std::uint8_t byte : uuid) {
-    char digits[3];
-    std::snprintf(digits, sizeof(digits), "%02x", byte);
-    text += digits;
-  }
-  return text;
 }
 
 Status name_file(Status status, const std::string& path) {
@@ -198,7 +187,7 @@ StoreInfo Store::info() const {
   info.dim = layout.dim;
   info.dtype = layout.dtype;
   info.metric = layout.metric;
-  info.uuid = hex(s.manifest().store);
+  info.uuid = hex_of(s.manifest().store);
   info.format_major = kFormatMajor;
   info.format_minor = kFormatMinor;
   info.generation = s.manifest().generation;

@@ -41,16 +41,31 @@ Status StoreBuilder::run(StoreDirectory& directory) {
   properties_.rows = plan_.rows;
   VECSTORE_TRY(read_texts());
   VECSTORE_TRY(read_rows());
+  finish_step("read");
   VECSTORE_TRY(hold_out_rows());
+  finish_step("hold_out");
   VECSTORE_TRY(link_rows());
+  finish_step("link");
   VECSTORE_TRY(order_all());
+  finish_step("order");
   if (!held_out_.empty()) {
     VECSTORE_TRY(calibrate_without_held_out(directory));
+    finish_step("calibrate");
     VECSTORE_TRY(link_held_out());
+    finish_step("link_held_out");
   }
   VECSTORE_TRY(write_generation(directory));
-  if (options_->calibration_queries != nullptr && options_->calibrate) VECSTORE_TRY(calibrate_on_given(directory));
+  finish_step("write");
+  if (options_->calibration_queries != nullptr && options_->calibrate) {
+    VECSTORE_TRY(calibrate_on_given(directory));
+    finish_step("calibrate");
+  }
   VECSTORE_TRY(write_rows(directory));
+  finish_step("rows");
+  return publish(directory);
+}
+
+Status StoreBuilder::publish(StoreDirectory& directory) {
   report(BuildPhase::kPublish, 0, 1);
   Manifest manifest;
   manifest.store = uuid_;
@@ -58,6 +73,11 @@ Status StoreBuilder::run(StoreDirectory& directory) {
   manifest.files = files_;
   manifest.properties = encode_properties(properties_);
   VECSTORE_TRY(directory.publish(std::move(manifest)));
+  finish_step("publish");
+  // The store is complete without its report: a disk that has no room left for it does not make the build a failure.
+  const BuildReport::Subject subject{vectors_->name(), hex_of(uuid_), generation_, options_->ram_bytes};
+  static_cast<void>(BuildReport::write(directory.file_path(kBuildReportName),
+                                       directory.temporary_path(kBuildReportName), report_.to_json(subject, plan_)));
   report(BuildPhase::kPublish, 1, 1);
   return Status::ok();
 }
@@ -101,6 +121,7 @@ Status StoreBuilder::read_rows() {
   }
   rows_->finish();
   ByteWriter shape;
+  shape.write(plan_.codec.sample_rows);  // a small --ram halves it
   shape.write(static_cast<std::uint8_t>(plan_.metric));
   shape.write(static_cast<std::uint8_t>(plan_.dtype));
   shape.write(static_cast<std::uint8_t>(plan_.codec.kind));
@@ -166,8 +187,8 @@ Status StoreBuilder::link_rows() {
   VECSTORE_ASSIGN(auto sequence, graph_->insertion_order(budget_));
   std::uint32_t* end = sequence.end();
   if (!held_out_.empty())
-    end = std::stable_partition(sequence.begin(), sequence.end(),
-                                [this](std::uint32_t row) { return is_held_out_[row] == 0; });
+    end =
+        std::remove_if(sequence.begin(), sequence.end(), [this](std::uint32_t row) { return is_held_out_[row] != 0; });
   graph_->insert({sequence.begin(), end}, reporter(BuildPhase::kGraph, plan_.rows));
   graph_->find_nearest(held_out_);
   graph_->trim();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/build_plan.h"
+#include "engine/build_report.h"
 #include "engine/calibrate.h"
 #include "engine/generation.h"
 #include "engine/properties.h"
@@ -46,6 +47,8 @@ class StoreBuilder {
   Status calibrate_on_given(StoreDirectory& directory);
   Status write_rows(StoreDirectory& directory);
   void release_build_memory();
+  Status publish(StoreDirectory& directory);
+  void finish_step(const char* step) { report_.finish_step(step, budget_.peak_bytes()); }
 
   Result<BlockCodes> encode(std::span<const std::uint32_t> order, const CodecModel* model);
   // The pages of the rows in `order`; in_degree_ and place_ are theirs afterwards.
@@ -82,6 +85,7 @@ class StoreBuilder {
   std::optional<CodecModel> model_;
   StoreProperties properties_;
   std::vector<ManifestFile> files_;
+  BuildReport report_;
   std::chrono::steady_clock::time_point reported_{};
   std::optional<BuildPhase> reported_phase_;
 };

@@ -21,6 +21,9 @@
 
 namespace vecstore {
 
+// What the last build took, for people: lies in the directory, but is no part of the content.
+inline constexpr const char* kBuildReportName = "build.json";
+
 struct ManifestFile {
   std::uint16_t kind = 0;  // a FileKind; a reader skips kinds it does not know when `optional`
   bool optional = false;

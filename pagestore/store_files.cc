@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "pagestore/publish.h"
+
 namespace vecstore {
 namespace {
 
@@ -45,10 +47,10 @@ bool is_rows_file(std::string_view name) {
 Result<std::string> foreign_entry(FileSystem& file_system, const std::string& path) {
   VECSTORE_ASSIGN(const auto entries, file_system.list(path));
   for (const DirectoryEntry& entry : entries) {
-    const bool ours = entry.is_directory
-                          ? entry.name == kTemporaryName || entry.name == kRowsName || entry.name == kCatalogName ||
-                                entry.name == kLogName
-                          : entry.name == kLockName || entry.name == kSuperblockName || is_generation_file(entry.name);
+    const bool ours = entry.is_directory ? entry.name == kTemporaryName || entry.name == kRowsName ||
+                                               entry.name == kCatalogName || entry.name == kLogName
+                                         : entry.name == kLockName || entry.name == kSuperblockName ||
+                                               entry.name == kBuildReportName || is_generation_file(entry.name);
     if (!ours) return entry.name;
   }
   return std::string();

@@ -104,8 +104,8 @@ void add_form_options(CLI::App& command, BuildOptions& build) {
                                         "bytes a page: 4096, 8192, 16384 (default: by record)")
       ->type_name("SIZE");
   command.add_option("--max-degree", build.max_degree, "edges a row, at most (default: by dimension)");
-  command.add_option("--build-list", build.build_list, "list length of the construction (default: by degree)");
-  command.add_option("--alpha", build.alpha, "slack of pruning, 1 to 2 (default 1.2)");
+  command.add_option("--build-list", build.build_list, "list length of the construction (default 80)");
+  command.add_option("--alpha", build.alpha, "slack of pruning, 1 to 4 (default 1.2)");
   command.add_option("--seed", build.seed, "seed of everything drawn by chance (default 1)");
 }
 

@@ -70,11 +70,12 @@ BOOST_AUTO_TEST_CASE(create_clears_what_a_killed_build_left_and_returns_an_exist
   for (const char* name : {"LOCK", "tmp/catalog/data.mdb", "tmp/x", "rows/1-0", "graph-1", "codes-1", "manifest-1"})
     test::write_file(path + "/" + name, {'x'});
   test::write_file(path + "/catalog/data.mdb", {'x'});
+  test::write_file(path + "/build.json", {'x'});
   {
     auto store = StoreDirectory::create(path);
     REQUIRE_OK(store);
     BOOST_TEST(!store->manifest().has_value());
-    const std::vector<std::string> expected{"LOCK", "catalog/data.mdb"};
+    const std::vector<std::string> expected{"LOCK", "build.json", "catalog/data.mdb"};
     BOOST_TEST(names_in(path) == expected, boost::test_tools::per_element());
     REQUIRE_OK(publish_generation(*store, 1));
     REQUIRE_OK(store->free_bytes());

@@ -207,7 +207,7 @@ Json measure_exact(const IndexRequest& request, const VectorView& queries) {
   const auto source = view_source(few);
   const LoadedVectors base = need(load_vectors(request.input, request.rows));
   const auto rows = view_source(base.view);
-  Json exact;
+  Json exact = Json::object();
   for (const std::uint32_t threads : {1u, 2u}) {
     const std::int64_t begin = now_ns();
     need(exact_search(*rows, *source, kK, request.options.metric, threads));

@@ -78,7 +78,7 @@ Result<Json> build_now(const IndexRequest& request, const std::string& path) {
   options.overwrite = true;
   std::uint64_t ram_peak_bytes = 0;
   BuildPhase phase = BuildPhase::kRead;
-  Json phases;
+  Json phases = Json::object();
   double phase_cpu = process_cpu_seconds();
   const auto close_phase = [&] {
     const double now = process_cpu_seconds();

@@ -21,33 +21,21 @@
 #include <thread>
 #include <vector>
 
+#include "bench/raw_reads.h"
 #include "engine/base/random.h"
 #include "pagestore/page_reader.h"
 
 namespace vecstore {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
+using Outcome = bench::ReadOutcome;
 
 struct Settings {
   std::string file;
   double gib = 2.5;
   double seconds = 1.0;
   int repeat = 3;
-};
-
-struct Outcome {
-  std::uint64_t reads = 0;
-  double seconds = 0;
-  double cpu_seconds = 0;
-  std::vector<float> latencies_us;
-
-  double iops() const { return static_cast<double>(reads) / seconds; }
-  double percentile(double part) const {
-    if (latencies_us.empty()) return 0;
-    return static_cast<double>(
-        latencies_us[static_cast<std::size_t>(part * static_cast<double>(latencies_us.size() - 1))]);
-  }
 };
 
 double cpu_seconds() {
@@ -123,54 +111,6 @@ void run_reader(const PageFile& file, IoBackend backend, std::uint32_t depth, do
   }
 }
 
-// What the disk and the kernel give without our layer: registered file and buffers, no verification.
-void run_raw(const PageFile& file, unsigned flags, std::uint32_t depth, double seconds, std::uint64_t seed,
-             Outcome& out) {
-  io_uring ring{};
-  io_uring_params params{};
-  params.flags = flags;
-  if (io_uring_queue_init_params(depth, &ring, &params) != 0) fail("io_uring is refused here");
-  MemoryBudget budget;
-  auto frames = Buffer<std::byte>::allocate(budget, std::size_t{depth} * 4096);
-  if (!frames) fail(frames.error().message());
-  iovec memory{frames->data(), frames->size()};
-  const int descriptor = file.descriptor();
-  if (io_uring_register_buffers(&ring, &memory, 1) != 0 || io_uring_register_files(&ring, &descriptor, 1) != 0)
-    fail("io_uring refuses to register buffers");
-  Random random(seed, depth);
-  std::vector<Clock::time_point> started(depth);
-  std::vector<unsigned> free(depth);
-  for (unsigned i = 0; i < depth; ++i) free[i] = i;
-  const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
-  for (std::size_t in_flight = 0;;) {
-    auto now = Clock::now();
-    if (now >= deadline && in_flight == 0) break;
-    for (; now < deadline && !free.empty(); free.pop_back(), ++in_flight) {
-      const unsigned frame = free.back();
-      io_uring_sqe* entry = io_uring_get_sqe(&ring);
-      io_uring_prep_read_fixed(entry, 0, frames->data() + std::size_t{frame} * 4096, 4096,
-                               (1 + random.below(file.page_count())) * 4096, 0);
-      io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE);
-      io_uring_sqe_set_data64(entry, frame);
-      started[frame] = now;
-    }
-    io_uring_submit_and_wait(&ring, 1);
-    std::array<io_uring_cqe*, 64> entries;
-    const unsigned count = io_uring_peek_batch_cqe(&ring, entries.data(), 64);
-    now = Clock::now();
-    for (unsigned i = 0; i < count; ++i) {
-      if (entries[i]->res != 4096) fail("a raw read failed");
-      const auto frame = static_cast<unsigned>(io_uring_cqe_get_data64(entries[i]));
-      out.latencies_us.push_back(std::chrono::duration<float, std::micro>(now - started[frame]).count());
-      free.push_back(frame);
-    }
-    io_uring_cq_advance(&ring, count);
-    in_flight -= count;
-    out.reads += count;
-  }
-  io_uring_queue_exit(&ring);
-}
-
 // The best of `repeat` runs by IOPS: on a shared disk the others measure the neighbours.
 template <typename Run>
 Outcome best_of(const Settings& settings, unsigned threads, const Run& run) {
@@ -219,7 +159,8 @@ void measure(const Settings& settings) {
     for (const std::uint32_t depth : {1u, 4u, 8u, 16u, 32u, 64u}) {
       const auto raw = [&](unsigned flags) {
         return best_of(settings, threads, [&, flags](std::uint64_t seed, Outcome& out) {
-          run_raw(*file, flags, depth, settings.seconds, seed, out);
+          const Status read = bench::read_raw(*file, flags, depth, settings.seconds, seed, out);
+          if (!read.is_ok()) fail(read.message());
         });
       };
       const auto ours = [&](IoBackend backend) {

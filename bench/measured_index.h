@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An index that a benchmark measures: built here, with what the build cost, or kept from an earlier run with the same
+// input and options, with what it cost then.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/vecstore.hpp"
+
+namespace vecstore::bench {
+
+using Json = nlohmann::ordered_json;
+
+// A vector file, or its first `rows` rows (0: all). Errors: as of open_vector_file.
+Result<std::unique_ptr<VectorSource>> open_prefix(const std::string& path, std::uint64_t rows);
+
+// Vectors in memory.
+struct LoadedVectors {
+  std::vector<std::byte> bytes;
+  VectorView view;
+};
+Result<LoadedVectors> load_vectors(const std::string& path, std::uint64_t rows);
+
+// `threads` counts; `progress` and `overwrite` are set by measure_build.
+struct IndexRequest {
+  std::string name;   // of the set, for the directory and for messages
+  std::string input;  // vector file
+  std::uint64_t rows = 0;
+  BuildOptions options;
+  std::string work;  // directory that indices are kept in
+  bool rebuild = false;
+};
+
+struct MeasuredIndex {
+  std::string path;
+  Json options;  // that made it
+  Json build;    // cpu_seconds, wall_seconds, ram_peak_bytes (accounting), rss_peak_bytes (VmHWM), reused
+};
+
+// Errors: as of Store::build.
+Result<MeasuredIndex> measure_build(const IndexRequest& request);
+
+// The truth file when there is one and all rows are wanted, else computed and kept in `work`.
+Result<ExactNeighbours> load_truth(const IndexRequest& request, const std::string& truth_path,
+                                   const std::string& query_path, std::uint64_t query_rows);
+
+double process_cpu_seconds();  // user and system, all threads
+double seconds_since(std::int64_t begin_ns);
+std::int64_t now_ns();
+
+}  // namespace vecstore::bench

@@ -292,7 +292,7 @@ BOOST_AUTO_TEST_CASE(exit_codes_tell_what_is_wrong) {
   BOOST_TEST(mentions(refused(search + kQueries + " --L 5000", 2), "4096"));
   BOOST_TEST(mentions(refused(search + kQueries + " --ram 1KiB", 1), "--ram needs at least"));
   BOOST_TEST(mentions(refused(search + kQueries + " --groundtruth " + directory.path("none.ibin"), 1), "none.ibin"));
-  BOOST_TEST(mentions(refused("build --input " + indices().base + " --output " + idx, 1), "already"));
+  BOOST_TEST(mentions(refused("build --input " + indices().base + " --json --output " + idx, 1), "already"));
   BOOST_TEST(
       mentions(refused("build --input " + indices().base + " --output " + directory.path("x") + " --ram 1MiB", 1),
                "--ram needs at least"));

@@ -35,7 +35,7 @@ def machine():
         "isa": [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512vbmi", "asimd", "asimddp") if flag in flags],
         "hypervisor": fields.get("Hypervisor vendor", "none"),
         "memory_bytes": memory_kib * 1024,
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "system": system.group(1) if system else platform.system(),
         "load_average": os.getloadavg(),
     }

@@ -120,6 +120,9 @@ def heading(report, path):
         "times do."
     )
     yield ""
+    if "note" in report:
+        yield report["note"]
+        yield ""
 
 
 def main(path):

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/vecstore.hpp"
+#include "pagestore/publish.h"
 #include "tests/engine/text_input.h"
 #include "tests/test_util.h"
 
@@ -196,7 +197,8 @@ inline std::vector<std::string> files_of(const std::string& path) {
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
     const std::string name = std::filesystem::relative(entry.path(), path).string();
-    if (entry.is_regular_file() && name != "LOCK") files.push_back(name);
+    // The lock holds a pid, the build report is for people: neither is part of the format.
+    if (entry.is_regular_file() && name != "LOCK" && name != kBuildReportName) files.push_back(name);
   }
   std::sort(files.begin(), files.end());
   return files;

@@ -27,7 +27,7 @@ constexpr std::uint64_t kTruthBytes = 40u << 20;  // exact search for the held-o
 constexpr std::uint32_t kBuildListDefault = 80;
 
 // The graph needs fewer edges where a page holds fewer rows (graph/README.md).
-std::uint32_t default_degree(std::uint32_t dim) { return dim <= kSmallDim ? 48 : dim <= 512 ? 40 : 24; }
+std::uint32_t default_degree(std::uint32_t dim) { return dim <= kSmallDim ? 48 : dim <= 512 ? 40 : 28; }
 
 std::uint32_t default_page_bytes(std::uint32_t record_bytes) {
   if (record_bytes <= kSmallRecordBytes) return 4096;

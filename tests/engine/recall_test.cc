@@ -43,7 +43,8 @@ void check(const std::string& name, const Matrix& base, const Matrix& queries, M
   const auto truth = test::exact(base, queries, 100, metric);
   const Figures figures = measure(name, store, queries, truth, .95);
   BOOST_TEST(figures.recall >= recall_floor - kSlack);
-  BOOST_TEST(figures.reads <= reads_bound);
+  // The bounds were measured on the whole sets; instrumented runs search other, smaller ones.
+  if (!kInstrumented) BOOST_TEST(figures.reads <= reads_bound);
 }
 
 ExactNeighbours shipped_truth(const std::string& name) {

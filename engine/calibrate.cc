@@ -16,8 +16,8 @@ namespace {
 constexpr std::array<std::uint32_t, 3> kCounts = {1, 10, 100};
 constexpr std::array<double, 7> kTargets = {.80, .85, .90, .95, .97, .98, .99};
 constexpr std::array<std::uint32_t, 3> kBlockChoices = {20, 40, 80};
-// Standard errors of the read bound. The tighter one saves reads, but below 2.5 the highest recalls hit a ceiling
-// (graph/README.md).
+// Standard errors of the read bound. The tighter one saves reads; too tight a bound caps the highest recalls: 1.5 never
+// reached .99 on csift (graph/README.md).
 constexpr float kBoundTight = 2.0f;
 constexpr float kBoundWide = 2.5f;
 constexpr double kTightUpTo = .95;

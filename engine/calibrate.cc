@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -23,6 +23,10 @@ constexpr float kBoundWide = 2.5f;
 constexpr double kTightUpTo = .95;
 constexpr double kBlocksTarget = .95;  // the target at which the number of blocks is chosen, for k = 10
 constexpr double kDoublingPays = .97;  // twice the blocks must save this much of the reads
+// Few queries measure recall roughly: of 128, one in forty samples is off by .02. So a setting must reach the target,
+// and in all likelihood (two standard errors) miss it by no more than this on queries that nobody has seen.
+constexpr double kShortfall = .01;
+constexpr double kStandardErrors = 2;
 constexpr std::uint32_t kSearchListTop = 512;
 constexpr std::size_t kQueryGrain = 16;
 constexpr std::uint64_t kAnswersEnough = 25000;  // neighbours looked for in one trial; more queries tell nothing new
@@ -36,8 +40,33 @@ std::vector<std::uint32_t> list_sizes() {
 
 struct Measured {
   double recall = 0;
+  double recall_error = 0;  // the standard error of recall
   double reads = 0;
+
+  bool reaches(double target) const {
+    return recall >= target && recall - kStandardErrors * recall_error >= target - kShortfall;
+  }
 };
+
+// What one search found.
+struct Outcome {
+  double recall = 0;
+  std::uint64_t reads = 0;
+};
+
+// Summed in the order of the queries, so that the result does not depend on the threads.
+Measured summary_of(std::span<const Outcome> outcomes) {
+  Measured sum;
+  double squares = 0;
+  for (const Outcome& outcome : outcomes) {
+    sum.recall += outcome.recall;
+    sum.reads += static_cast<double>(outcome.reads);
+    squares += outcome.recall * outcome.recall;
+  }
+  const auto count = static_cast<double>(outcomes.size());
+  const double mean = sum.recall / count;
+  return {mean, std::sqrt(std::max(0.0, squares / count - mean * mean) / count), sum.reads / count};
+}
 
 // Searches all queries with one setting, and remembers what came out.
 class Trials {
@@ -61,21 +90,9 @@ class Trials {
     known_.clear();
   }
 
-  // The place in sizes() of the smallest L that reaches `target`, the last place when none does.
+  // The place in sizes_ of the smallest L that reaches `target` in all likelihood, the last place when none does.
   Result<std::size_t> smallest(double target) {
-    std::size_t low = 0;
-    std::size_t high = sizes_.size() - 1;
-    while (low < high) {
-      // Small values are cheap and likely, so the middle is taken low.
-      const std::size_t middle = low + (high - low) / 3;
-      VECSTORE_ASSIGN(const Measured measured, at(middle));
-      if (measured.recall >= target) {
-        high = middle;
-      } else {
-        low = middle + 1;
-      }
-    }
-    return low;
+    return first_place([target](const Measured& measured) { return measured.reaches(target); });
   }
 
   Result<Measured> at(std::size_t place) {
@@ -88,7 +105,8 @@ class Trials {
 
   // Reads at which `target` would be met exactly, between the setting that meets it and the one before.
   Result<double> reads_at(double target) {
-    VECSTORE_ASSIGN(const std::size_t place, smallest(target));
+    VECSTORE_ASSIGN(const std::size_t place,
+                    first_place([target](const Measured& measured) { return measured.recall >= target; }));
     VECSTORE_ASSIGN(const Measured enough, at(place));
     if (place == 0 || enough.recall < target) return enough.reads;
     VECSTORE_ASSIGN(const Measured before, at(place - 1));
@@ -100,11 +118,27 @@ class Trials {
   std::uint32_t size(std::size_t place) const { return sizes_[place]; }
 
  private:
+  // The first place at which `enough` holds, the last place when it holds nowhere.
+  template <typename Enough>
+  Result<std::size_t> first_place(const Enough& enough) {
+    std::size_t low = 0;
+    std::size_t high = sizes_.size() - 1;
+    while (low < high) {
+      // Small values are cheap and likely, so the middle is taken low.
+      const std::size_t middle = low + (high - low) / 3;
+      VECSTORE_ASSIGN(const Measured measured, at(middle));
+      if (enough(measured)) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return low;
+  }
+
   Result<Measured> run(std::uint32_t search_list) {
     const std::uint64_t queries = std::min(set_->queries.rows, kAnswersEnough / k_);
-    std::atomic<std::uint64_t> hits{0};
-    std::atomic<std::uint64_t> due{0};
-    std::atomic<std::uint64_t> reads{0};
+    std::vector<Outcome> outcomes(queries);
     std::mutex failure_lock;
     Status failure;
     executor_->parallel_for(queries, kQueryGrain, [&](std::size_t begin, std::size_t end, unsigned worker) {
@@ -116,34 +150,30 @@ class Trials {
           failure = found.error();
           return;
         }
-        reads += stats.reads;
-        count_hits(q, *found, hits, due);
+        outcomes[q] = {recall_of(q, *found), stats.reads};
       }
     });
     if (!failure.is_ok()) return failure;
     done_ += queries;
     if (*progress_) (*progress_)(done_);
-    return Measured{due == 0 ? 1.0 : static_cast<double>(hits) / static_cast<double>(due),
-                    static_cast<double>(reads) / static_cast<double>(queries)};
+    return summary_of(outcomes);
   }
 
   // With ties: any row as near as the k-th true neighbour counts.
-  void count_hits(std::size_t query, std::span<const FoundRow> found, std::atomic<std::uint64_t>& hits,
-                  std::atomic<std::uint64_t>& due) const {
+  double recall_of(std::size_t query, std::span<const FoundRow> found) const {
     const std::size_t columns = set_->truth.k;
     const std::uint32_t* rows = set_->truth.rows.data() + query * columns;
     const float* distances = set_->truth.distances.data() + query * columns;
     std::size_t known = 0;
     while (known < columns && rows[known] != kNoPos) ++known;
     const std::size_t wanted = std::min<std::size_t>(k_, known);
-    if (wanted == 0) return;
+    if (wanted == 0) return 1;
     std::size_t ties = wanted;
     while (ties < known && distances[ties] <= distances[wanted - 1]) ++ties;
     std::size_t matched = 0;
     for (const FoundRow& row : found)
       matched += std::find(rows, rows + ties, static_cast<std::uint32_t>(row.row.value)) != rows + ties ? 1 : 0;
-    hits += std::min(matched, wanted);
-    due += wanted;
+    return static_cast<double>(std::min(matched, wanted)) / static_cast<double>(wanted);
   }
 
   const CalibrationSet* set_;

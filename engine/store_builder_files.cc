@@ -13,6 +13,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kTemporaryGeneration = 0;
+constexpr std::uint64_t kModelOutgrowsHeldOut = 20;  // times as many rows as are held out
 
 // Rows in position order as the page will hold them.
 class OrderedRows final : public FloatRows {
@@ -65,7 +66,9 @@ Result<std::vector<ManifestFile>> StoreBuilder::write_files(const Generation::Pa
                   write_codes_file(paths.codes, identity(FileKind::kCodes), codes, ranking.span(), budget_));
   VECSTORE_ASSIGN(const ManifestFile mapped,
                   write_row_map(paths.row_map, identity(FileKind::kRowMap), place_.span(), budget_));
-  model_ = std::move(codes.model);
+  // Codebooks fit the rows they were trained on best. Where those not held out are few, that would tell: then the model
+  // is trained again once all rows are there.
+  if (order.size() >= kModelOutgrowsHeldOut * held_out_.size()) model_ = std::move(codes.model);
   return std::vector<ManifestFile>{graph, coded, mapped};
 }
 

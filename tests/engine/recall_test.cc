@@ -13,6 +13,7 @@ using test::search;
 
 namespace {
 
+constexpr double kFloor = .94;  // a point below the target, as calibration promises in all likelihood
 // Instrumented builds take fewer rows, of which fewer are held out to calibrate on.
 constexpr double kSlack = kInstrumented ? .03 : 0;
 
@@ -36,13 +37,12 @@ Figures measure(const std::string& name, const Store& store, const Matrix& queri
 }
 
 // Builds, and holds the store to its floors.
-void check(const std::string& name, const Matrix& base, const Matrix& queries, Metric metric, double recall_floor,
-           double reads_bound) {
+void check(const std::string& name, const Matrix& base, const Matrix& queries, Metric metric, double reads_bound) {
   const test::TemporaryDirectory directory;
   const Store store = test::build_and_open(directory.path("idx"), base, build_options(metric, true));
   const auto truth = test::exact(base, queries, 100, metric);
   const Figures figures = measure(name, store, queries, truth, .95);
-  BOOST_TEST(figures.recall >= recall_floor - kSlack);
+  BOOST_TEST(figures.recall >= kFloor - kSlack);
   // The bounds were measured on the whole sets; instrumented runs search other, smaller ones.
   if (!kInstrumented) BOOST_TEST(figures.reads <= reads_bound);
 }
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(u8_l2_holds_its_floors_on_55000_descriptors) {
   const auto truth = shipped_truth("csift55k.gt.ibin");
   const Matrix queries = test::csift_queries(1000);
   const Figures high = measure("csift55k u8 l2", store, queries, truth, .95);
-  BOOST_TEST(high.recall >= .94);
+  BOOST_TEST(high.recall >= kFloor);
   BOOST_TEST(high.reads <= 10.2);
   BOOST_TEST(high.rounds <= 2.0);
   const Figures low = measure("csift55k u8 l2", store, queries, truth, .90);
@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(f16_cosine_holds_its_floors_on_8000_embeddings) {
   const auto truth =
       kInstrumented ? test::exact(base, queries, 100, Metric::kCosine) : shipped_truth("win384-8k.gt.ibin");
   const Figures figures = measure("win384-8k f16 cosine", store, queries, truth, .95);
-  BOOST_TEST(figures.recall >= .94 - kSlack);
+  BOOST_TEST(figures.recall >= kFloor - kSlack);
   BOOST_TEST(figures.reads <= 6.8);
   BOOST_TEST(figures.rounds <= 1.4);
   BOOST_TEST(store.info().ram_bytes_per_row <= 56.5);
@@ -95,53 +95,51 @@ BOOST_AUTO_TEST_CASE(f16_cosine_holds_its_floors_on_8000_embeddings) {
   const Matrix titles = test::load_rows(test::shipped_data("win384-8k.query_short.f16bin"), 0, 200);
   const Figures typed =
       measure("win384-8k f16 cosine, short queries", store, titles, shipped_truth("win384-8k.gt_short.ibin"), .95);
-  BOOST_TEST(typed.recall >= .91);
-  BOOST_TEST(typed.reads <= 7.9);
+  BOOST_TEST(typed.recall >= .93);
+  BOOST_TEST(typed.reads <= 8.4);
 }
 
 BOOST_AUTO_TEST_CASE(f32_cosine_and_l2_hold_their_floors) {
   const std::uint64_t rows = kInstrumented ? 1500 : 4000;
   const Matrix base = test::widened(test::win384(rows));
   const Matrix queries = test::widened(test::win384_queries(200));
-  check("win384 f32 cosine", base, queries, Metric::kCosine, .93, 6.9);
-  check("win384 f32 l2", base, queries, Metric::kL2, .93, 6.9);
+  check("win384 f32 cosine", base, queries, Metric::kCosine, 7.0);
+  check("win384 f32 l2", base, queries, Metric::kL2, 7.3);
 }
 
 BOOST_AUTO_TEST_CASE(i8_holds_its_floors) {
   const std::uint64_t rows = kInstrumented ? 2000 : 6000;
   const Matrix base = test::shifted(test::csift(rows));
   const Matrix queries = test::shifted(test::csift_queries(kInstrumented ? 200 : 1000));
-  check("csift i8 l2", base, queries, Metric::kL2, .94, 7.5);
+  check("csift i8 l2", base, queries, Metric::kL2, 6.9);
 }
 
 BOOST_AUTO_TEST_CASE(inner_product_holds_its_floors) {
   const std::uint64_t rows = kInstrumented ? 2000 : 6000;
-  check("csift u8 ip", test::csift(rows), test::csift_queries(kInstrumented ? 200 : 1000), Metric::kInnerProduct, .93,
-        8.1);
+  check("csift u8 ip", test::csift(rows), test::csift_queries(kInstrumented ? 200 : 1000), Metric::kInnerProduct, 8.3);
   // Lengths from 0.5 to 2: with unit vectors ip would be cosine.
   const auto length = [](std::uint64_t row) { return 0.5f + 1.5f * static_cast<float>(row * 7919 % 997) / 996.0f; };
   const std::uint64_t few = kInstrumented ? 1500 : 3000;
   check("win384 f32 ip, lengths 0.5 to 2", test::widened(test::win384(few), length),
-        test::widened(test::win384_queries(200)), Metric::kInnerProduct, .93, 8.0);
+        test::widened(test::win384_queries(200)), Metric::kInnerProduct, 7.8);
 }
 
 BOOST_AUTO_TEST_CASE(larger_sets_hold_their_floors) {
   struct Set {
     const char* base;
     const char* queries;
-    double recall_floor, reads_bound;
+    double reads_bound;
   };
-  for (const Set& set : {Set{"glove100-1k.base.fbin", "glove100-1k.query.fbin", .93, 20},
-                         // 1,284 rows leave 128 queries to calibrate on, and those overstate: .901 was measured.
-                         Set{"bge1024.base.fbin", "bge1024.query.fbin", .89, 20},
-                         Set{"mdn256.base.fbin", "mdn256.query.fbin", .93, 12}}) {
+  for (const Set& set :
+       {Set{"glove100-1k.base.fbin", "glove100-1k.query.fbin", 16.8},
+        Set{"bge1024.base.fbin", "bge1024.query.fbin", 9.2}, Set{"mdn256.base.fbin", "mdn256.query.fbin", 6.5}}) {
     const std::string base = test::large_data(set.base), queries = test::large_data(set.queries);
     if (base.empty() || queries.empty()) {
       BOOST_TEST_MESSAGE("skipped: " << set.base << " is not on this machine (VECSTORE_DATA)");
       continue;
     }
     check(set.base, test::load_rows(base, 0, kInstrumented ? 1500 : 5000), test::load_rows(queries, 0, 300),
-          Metric::kCosine, set.recall_floor, set.reads_bound);
+          Metric::kCosine, set.reads_bound);
   }
 }
 

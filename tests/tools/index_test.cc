@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "engine/vecstore.hpp"
+#include "pagestore/store_lock.h"
 #include "pagestore/superblock.h"
 #include "tests/tools/command.h"
 
@@ -297,6 +298,22 @@ BOOST_AUTO_TEST_CASE(exit_codes_tell_what_is_wrong) {
       mentions(refused("build --input " + indices().base + " --output " + directory.path("x") + " --ram 1MiB", 1),
                "--ram needs at least"));
   BOOST_TEST(!std::filesystem::exists(directory.path("x")));
+}
+
+BOOST_AUTO_TEST_CASE(a_second_writer_is_told_who_is_the_first) {
+  const test::TemporaryDirectory directory;
+  const std::string copy = directory.path("idx");
+  std::filesystem::copy(indices().idx, copy, std::filesystem::copy_options::recursive);
+  const auto superblock = test::read_file(copy + "/superblock");
+  {
+    const auto lock = lock_store(FileSystem::posix(), copy);
+    REQUIRE_OK(lock);
+    const std::string told = refused("build --overwrite --json --input " + indices().base + " --output " + copy, 4);
+    BOOST_TEST(mentions(told, "held by process " + std::to_string(::getpid())), told);
+    BOOST_TEST((test::read_file(copy + "/superblock") == superblock));
+    Indices::must("search " + copy + " --quiet --queries " + kQueries);  // readers do not mind
+  }
+  Indices::must("build --overwrite --json --quiet --input " + indices().base + " --output " + copy);
 }
 
 BOOST_AUTO_TEST_CASE(a_newer_format_has_a_code_of_its_own) {

@@ -32,11 +32,16 @@ function(vecstore_library name)
 endfunction()
 
 # vecstore_tests(FOLDER LINK …): one Boost.Test program from every *_test.cc of the folder. Run by ctest it leaves its
-# counts of test cases in test-reports/, where tools/count_tests finds them.
+# counts of test cases in test-reports/, where tools/count_tests finds them. What one thread does alone cannot race: the
+# thread sanitizer runs the suites named by THREADED (comma-separated), where they are given.
 set(VECSTORE_TEST_REPORTS ${PROJECT_BINARY_DIR}/test-reports)
 file(MAKE_DIRECTORY ${VECSTORE_TEST_REPORTS})
 function(vecstore_tests folder)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "THREADED" "LINK" ${ARGN})
+  set(selection)
+  if(ARG_THREADED AND VECSTORE_SANITIZE MATCHES "thread")
+    set(selection --run_test=${ARG_THREADED})
+  endif()
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cc)
   if(NOT sources)
     return()
@@ -48,5 +53,5 @@ function(vecstore_tests folder)
   target_compile_definitions(${target} PRIVATE VECSTORE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                VECSTORE_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME ${flat} COMMAND ${target} --log_level=message --color_output=no --report_level=short --report_format=XML
-                                          --report_sink=${VECSTORE_TEST_REPORTS}/${flat}.xml)
+                                          --report_sink=${VECSTORE_TEST_REPORTS}/${flat}.xml ${selection})
 endfunction()

@@ -95,17 +95,30 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget);
 std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options,
                                    unsigned threads = 16);
 std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
-// What each CodeScorer of such codes holds, in bytes.
-std::uint64_t predict_scorer_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes);
+// What preparing a query needs and no query keeps; the scorers of one thread share it.
+class ScorerScratch {
+ public:
+  // Errors: kMemoryBudget.
+  static Result<ScorerScratch> create(const BlockCodes& codes, MemoryBudget& budget);
+  static std::uint64_t predict_bytes(std::uint32_t dim, std::uint32_t code_bytes);
 
-// One query's view of the codes. Made once per worker and prepared once per query; holds all its scratch.
+ private:
+  friend class CodeScorer;
+  Buffer<float> rotated_;      // [dim] the query less μ, then rotated
+  Buffer<float> centred_;      // [dim]
+  Buffer<float> float_table_;  // [code_bytes × 256] ⟨R(q−μ), codeword⟩
+  Buffer<float> greatest_;     // [code_bytes] the greatest of each, which stands for the least entry
+};
+
+// One query's view of the codes. Made once, prepared for query after query.
 class CodeScorer {
  public:
   // `codes` must outlive the scorer. Errors: kMemoryBudget.
   static Result<CodeScorer> create(const BlockCodes& codes, MemoryBudget& budget);
+  static std::uint64_t predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes);
 
   // query: [dim] floats (cosine: normalised). Computes the u8 tables and key(ĉ) of every block.
-  void prepare(const float* query);
+  void prepare(const float* query, ScorerScratch& scratch);
 
   // [blocks] key(ĉ) of every block after prepare().
   std::span<const float> block_keys() const { return block_keys_.span(); }
@@ -116,16 +129,12 @@ class CodeScorer {
 
  private:
   CodeScorer() = default;
-  void fill_tables();
+  void fill_tables(ScorerScratch& scratch);
   void fill_block_keys(const float* query);
 
   const BlockCodes* codes_ = nullptr;
   const Kernels* kernels_ = nullptr;
-  Buffer<float> rotated_;       // [dim] the query less μ, then rotated
-  Buffer<float> centred_;       // [dim]
   Buffer<std::uint8_t> table_;  // [code_bytes × 256]
-  Buffer<float> float_table_;   // [code_bytes × 256] ⟨R(q−μ), codeword⟩
-  Buffer<float> greatest_;      // [code_bytes] the greatest of each, which stands for the least entry
   Buffer<float> block_keys_;    // [blocks]
   Buffer<std::uint16_t> sums_;  // [kBlockRows] one batch
   float table_scale_ = 0;

@@ -53,6 +53,7 @@ Products compare(const float* query, const float* row, std::size_t dim) {
 // One worker's view: a scorer and scratch.
 struct Worker {
   CodeScorer scorer;
+  ScorerScratch scratch;
   Buffer<float> query;           // [dim]
   Buffer<float> row;             // [dim]
   Buffer<std::uint32_t> blocks;  // [blocks]
@@ -61,7 +62,8 @@ struct Worker {
 
   static Result<Worker> create(const BlockCodes& codes, MemoryBudget& budget) {
     VECSTORE_ASSIGN(auto scorer, CodeScorer::create(codes, budget));
-    Worker worker{std::move(scorer), {}, {}, {}, {}, {}};
+    VECSTORE_ASSIGN(auto scratch, ScorerScratch::create(codes, budget));
+    Worker worker{std::move(scorer), std::move(scratch), {}, {}, {}, {}, {}};
     VECSTORE_ASSIGN(worker.query, Buffer<float>::allocate(budget, codes.model.dim));
     VECSTORE_ASSIGN(worker.row, Buffer<float>::allocate(budget, codes.model.dim));
     VECSTORE_ASSIGN(worker.blocks, Buffer<std::uint32_t>::allocate(budget, codes.blocks));
@@ -99,7 +101,7 @@ struct Worker {
     const std::size_t dim = codes.model.dim;
     const bool inner_product = codes.model.metric == Metric::kInnerProduct;
     rows.read(self, query.data());
-    scorer.prepare(query.data());
+    scorer.prepare(query.data(), scratch);
     const double norm2 = compare(query.data(), query.data(), dim).dot;
     std::vector<Pair> pairs;
     for (const Candidate& candidate : rank(codes, self)) {
@@ -149,8 +151,8 @@ std::uint64_t measure_error_bytes(std::uint64_t rows, std::uint32_t dim, std::ui
                                   std::uint64_t threads) {
   const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
   const std::uint64_t floats = 2ull * dim + blocks + kBlockRows;
-  return threads * (predict_scorer_bytes(rows, dim, code_bytes) + sizeof(float) * floats +
-                    sizeof(Candidate) * scanned_rows_max(rows));
+  return threads * (CodeScorer::predict_bytes(rows, dim, code_bytes) + ScorerScratch::predict_bytes(dim, code_bytes) +
+                    sizeof(float) * floats + sizeof(Candidate) * scanned_rows_max(rows));
 }
 
 }  // namespace vecstore

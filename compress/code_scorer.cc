@@ -44,45 +44,52 @@ Extremes extremes_of(const float* values, std::size_t count) {
 
 }  // namespace
 
+Result<ScorerScratch> ScorerScratch::create(const BlockCodes& codes, MemoryBudget& budget) {
+  ScorerScratch scratch;
+  VECSTORE_ASSIGN(scratch.rotated_, Buffer<float>::allocate(budget, codes.model.dim));
+  VECSTORE_ASSIGN(scratch.centred_, Buffer<float>::allocate(budget, codes.model.dim));
+  VECSTORE_ASSIGN(scratch.float_table_, Buffer<float>::allocate(budget, codes.model.code_bytes * kEntries));
+  VECSTORE_ASSIGN(scratch.greatest_, Buffer<float>::allocate(budget, codes.model.code_bytes));
+  return scratch;
+}
+
+std::uint64_t ScorerScratch::predict_bytes(std::uint32_t dim, std::uint32_t code_bytes) {
+  return sizeof(float) * (2ull * dim + std::uint64_t{std::clamp(code_bytes, 1u, dim)} * (kEntries + 1));
+}
+
 Result<CodeScorer> CodeScorer::create(const BlockCodes& codes, MemoryBudget& budget) {
   CodeScorer scorer;
   scorer.codes_ = &codes;
   scorer.kernels_ = &kernels();
-  const std::size_t entries = codes.model.code_bytes * kEntries;
-  VECSTORE_ASSIGN(scorer.rotated_, Buffer<float>::allocate(budget, codes.model.dim));
-  VECSTORE_ASSIGN(scorer.centred_, Buffer<float>::allocate(budget, codes.model.dim));
-  VECSTORE_ASSIGN(scorer.table_, Buffer<std::uint8_t>::allocate(budget, entries));
-  VECSTORE_ASSIGN(scorer.float_table_, Buffer<float>::allocate(budget, entries));
-  VECSTORE_ASSIGN(scorer.greatest_, Buffer<float>::allocate(budget, codes.model.code_bytes));
+  VECSTORE_ASSIGN(scorer.table_, Buffer<std::uint8_t>::allocate(budget, codes.model.code_bytes * kEntries));
   VECSTORE_ASSIGN(scorer.block_keys_, Buffer<float>::allocate(budget, codes.blocks));
   VECSTORE_ASSIGN(scorer.sums_, Buffer<std::uint16_t>::allocate(budget, kBlockRows));
   return scorer;
 }
 
-std::uint64_t predict_scorer_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes) {
-  const std::uint64_t width = std::clamp(code_bytes, 1u, dim);
+std::uint64_t CodeScorer::predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes) {
   const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
-  return sizeof(float) * (2ull * dim + width * (kEntries + 1) + blocks) + width * kEntries +
+  return sizeof(float) * blocks + std::uint64_t{std::clamp(code_bytes, 1u, dim)} * kEntries +
          sizeof(std::uint16_t) * kBlockRows;
 }
 
-void CodeScorer::prepare(const float* query) {
+void CodeScorer::prepare(const float* query, ScorerScratch& scratch) {
   const CodecModel& model = codes_->model;
-  for (std::size_t i = 0; i < model.dim; ++i) centred_[i] = query[i] - model.mean[i];
+  for (std::size_t i = 0; i < model.dim; ++i) scratch.centred_[i] = query[i] - model.mean[i];
   if (model.kind == CodecKind::kOpq) {
     const Rows rotation = {model.rotation.data(), model.dim * sizeof(float), nullptr, model.dim};
-    kernels_->dot_f32(centred_.data(), rotation, model.dim, rotated_.data());
+    kernels_->dot_f32(scratch.centred_.data(), rotation, model.dim, scratch.rotated_.data());
   } else {
-    std::memcpy(rotated_.data(), centred_.data(), model.dim * sizeof(float));
+    std::memcpy(scratch.rotated_.data(), scratch.centred_.data(), model.dim * sizeof(float));
   }
-  fill_tables();
+  fill_tables(scratch);
   fill_block_keys(query);
 }
 
 // float_table_[m][j] = ⟨rotated query, codeword⟩ at first; the factor −2 turns around the order, so that the greatest
 // product becomes entry 0. The step is the least that neither passes 255 in an entry nor 65535 in a sum; rounding adds
 // at most half a step for each subspace, which is set aside.
-void CodeScorer::fill_tables() {
+void CodeScorer::fill_tables(ScorerScratch& scratch) {
   const CodecModel& model = codes_->model;
   const std::size_t codewords = model.codewords;
   const std::size_t subspaces = model.code_bytes;
@@ -90,20 +97,22 @@ void CodeScorer::fill_tables() {
   float sum_of_ranges = 0;
   table_offset_ = 0;
   for (std::size_t m = 0; m < subspaces; ++m) {
-    float* table = float_table_.data() + m * kEntries;
+    float* table = scratch.float_table_.data() + m * kEntries;
     const std::size_t begin = model.subspace_begin[m];
     const std::size_t width = model.subspace_begin[m + 1] - begin;
     const float* codebook = model.codebook.data() + begin * codewords;
     if (codewords == kEntries) {
-      dense().multiply({rotated_.data() + begin, 1, width, width}, {codebook, codewords, codewords}, table, kEntries);
+      dense().multiply({scratch.rotated_.data() + begin, 1, width, width}, {codebook, codewords, codewords}, table,
+                       kEntries);
     } else {
       std::fill_n(table, codewords, 0.0f);
       for (std::size_t k = 0; k < width; ++k) {
-        for (std::size_t j = 0; j < codewords; ++j) table[j] += rotated_[begin + k] * codebook[k * codewords + j];
+        for (std::size_t j = 0; j < codewords; ++j)
+          table[j] += scratch.rotated_[begin + k] * codebook[k * codewords + j];
       }
     }
     const Extremes products = extremes_of(table, codewords);
-    greatest_[m] = products.greatest;
+    scratch.greatest_[m] = products.greatest;
     table_offset_ -= 2 * products.greatest;
     const float range = 2 * (products.greatest - products.least);
     widest = std::max(widest, range);
@@ -112,9 +121,9 @@ void CodeScorer::fill_tables() {
   table_scale_ = std::max(widest / kEntryMax, sum_of_ranges / static_cast<float>(kSumMax - subspaces));
   const float steps = table_scale_ > 0 ? 2 / table_scale_ : 0.0f;
   for (std::size_t m = 0; m < subspaces; ++m) {
-    const float* from = float_table_.data() + m * kEntries;
+    const float* from = scratch.float_table_.data() + m * kEntries;
     std::uint8_t* to = table_.data() + m * kEntries;
-    const float greatest = greatest_[m];
+    const float greatest = scratch.greatest_[m];
     for (std::size_t j = 0; j < codewords; ++j) {
       const float entry = (greatest - from[j]) * steps + 0.5f;
       to[j] = static_cast<std::uint8_t>(static_cast<std::int32_t>(entry < kEntryMax ? entry : kEntryMax));

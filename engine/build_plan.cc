@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "engine/base/limits.h"
+#include "engine/calibrate.h"
 #include "graph/format.h"
 #include "graph/order.h"
 #include "graph/pack.h"
@@ -108,7 +109,9 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t model = model_bytes(plan, plan.codec);
   const std::uint64_t encoding = predict_encode_bytes(n, plan.dim, plan.codec, plan.threads) + model;
   const std::uint64_t searching =
-      plan.query_bytes == 0 ? 0 : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes);
+      plan.query_bytes == 0
+          ? 0
+          : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes, kCalibrationLanes);
   const std::uint64_t packing = resident + model + std::max(predict_pack_bytes(n), searching);
   const std::uint64_t truth = plan.query_bytes == 0 ? 0 : std::min(kTruthBytes, n * plan.dim * 4);
   const std::uint64_t building = graph + permutations + std::max({ordering, encoding, packing});

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <mutex>
 
 #include "engine/base/check.h"
 
@@ -28,7 +27,6 @@ constexpr double kDoublingPays = .97;  // twice the blocks must save this much o
 constexpr double kShortfall = .01;
 constexpr double kStandardErrors = 2;
 constexpr std::uint32_t kSearchListTop = 512;
-constexpr std::size_t kQueryGrain = 16;
 constexpr std::uint64_t kAnswersEnough = 25000;  // neighbours looked for in one trial; more queries tell nothing new
 
 // The values of L that are tried: all up to 16, then steps of an eighth.
@@ -76,7 +74,7 @@ class Trials {
 
   Status open(const SearchIndex& index, MemoryBudget& budget) {
     for (unsigned i = 0; i < executor_->thread_count(); ++i) {
-      VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(index, IoBackend::kAutomatic, budget));
+      VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(index, IoBackend::kAutomatic, kCalibrationLanes, budget));
       searchers_.push_back(std::move(searcher));
     }
     return Status::ok();
@@ -139,21 +137,18 @@ class Trials {
   Result<Measured> run(std::uint32_t search_list) {
     const std::uint64_t queries = std::min(set_->queries.rows, kAnswersEnough / k_);
     std::vector<Outcome> outcomes(queries);
-    std::mutex failure_lock;
-    Status failure;
-    executor_->parallel_for(queries, kQueryGrain, [&](std::size_t begin, std::size_t end, unsigned worker) {
-      for (std::size_t q = begin; q < end; ++q) {
-        SearchStats stats;
-        const auto found = searchers_[worker]->search(set_->queries, q, {k_, search_list, blocks_, bound_}, stats);
-        if (!found) {
-          const std::lock_guard guard(failure_lock);
-          failure = found.error();
-          return;
-        }
-        outcomes[q] = {recall_of(q, *found), stats.reads};
-      }
+    QueryQueue queue(queries);
+    std::vector<Status> failures(searchers_.size());
+    executor_->parallel_for(searchers_.size(), 1, [&](std::size_t, std::size_t, unsigned worker) {
+      const Status outcome = searchers_[worker]->search_all(
+          set_->queries, {k_, search_list, blocks_, bound_}, [&] { return queue.take(); },
+          [&](const GraphSearcher::Answer& answer) {
+            outcomes[answer.query] = {recall_of(answer.query, answer.found), answer.stats.reads};
+            return Status::ok();
+          });
+      if (failures[worker].is_ok()) failures[worker] = outcome;
     });
-    if (!failure.is_ok()) return failure;
+    for (const Status& failure : failures) VECSTORE_TRY(failure);
     done_ += queries;
     if (*progress_) (*progress_)(done_);
     return summary_of(outcomes);

@@ -23,6 +23,8 @@ struct CalibrationSet {
   ExactNeighbours truth;  // as many queries; `k` columns, rows by RowId, kNoPos where there are fewer
 };
 
+inline constexpr std::uint32_t kCalibrationLanes = 4;  // of each thread's searcher
+
 // One point per k of {1, 10, 100} (as far as the truth reaches) and recall target from .80 to .99; a target that is out
 // of reach gets the point of the best recall found. `progress` counts searches. Errors: kMemoryBudget, kIo, kCorrupt.
 Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const CalibrationSet& set, Executor& executor,

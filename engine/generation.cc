@@ -148,7 +148,7 @@ Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uui
   Needs needs;
   needs.resident_bytes = attributes.code_bytes + blocks * sizeof(float);  // and |ĉ|² of each, which is not stored
   needs.loading_bytes = kStreamPageBytes;
-  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes);
+  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, 1);
   return needs;
 }
 

@@ -54,7 +54,7 @@ class Generation {
   struct Needs {
     std::uint64_t resident_bytes = 0;  // codes and model
     std::uint64_t loading_bytes = 0;   // beside them, while they or a page ranking are read
-    std::uint64_t searcher_bytes = 0;  // of each searcher
+    std::uint64_t searcher_bytes = 0;  // of each searcher, with one lane
   };
   static Result<Needs> predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation);
 

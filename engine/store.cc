@@ -8,6 +8,9 @@
 namespace vecstore {
 namespace {
 
+constexpr std::uint32_t kLanesDefault = 8;
+constexpr std::uint64_t kFillBytes = 128 * 1024;  // the reader that fills the cache, beside the ranking
+
 IoBackend io_backend(Backend backend) {
   switch (backend) {
     case Backend::kIoUring:
@@ -69,6 +72,8 @@ Result<Store> Store::open(const std::string& path, const OpenOptions& options) {
     return Status(Code::kInvalidArgument, "the share of pages to cache must be between 0 and 1");
   if (options.cache_fraction && options.cache_bytes)
     return Status(Code::kInvalidArgument, "give the cache as a share or in bytes, not both");
+  if (options.lanes > kLanesMax)
+    return Status(Code::kInvalidArgument, "too many queries in progress for one searcher; the most is 32");
   if (options.searchers == 0 || options.searchers > kClientsMax)
     return Status(Code::kInvalidArgument, "the number of searchers must be between 1 and 1024");
   auto impl = std::make_unique<Impl>(options.ram_bytes);
@@ -117,14 +122,40 @@ Status Store::Impl::open_files(const OpenOptions& options) {
   if (!rows_fit())
     return Status(Code::kCorrupt, "the rows kept do not fit the store's properties; restore or rebuild")
         .about(path(FileKind::kRows));
+  VECSTORE_TRY(make_searchers(options));
+  return fill_cache(options);
+}
+
+Status Store::Impl::make_searchers(const OpenOptions& options) {
+  const std::uint32_t in_progress = lanes(options);
   for (std::uint32_t i = 0; i < options.searchers; ++i) {
-    VECSTORE_ASSIGN(auto searcher,
-                    GraphSearcher::create(generation->search_index(), io_backend(options.backend), budget));
+    VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(generation->search_index(), io_backend(options.backend),
+                                                         in_progress, budget));
     backend = name_of(searcher->reader().backend());
     backend_fallback = searcher->reader().fallback_reason();
     searchers.add(std::move(searcher));
   }
-  return fill_cache(options);
+  return Status::ok();
+}
+
+// Queries in progress keep the device busy; pages that are cached need no device. So where memory is short, lanes get
+// an eighth of what the cache would get, and nothing of a cache whose size was asked for.
+std::uint32_t Store::Impl::lanes(const OpenOptions& options) const {
+  if (options.lanes != 0) return options.lanes;
+  if (options.ram_bytes == 0) return kLanesDefault;
+  const GraphLayout& layout = generation->layout();
+  const std::uint32_t code_bytes = generation->codes().model.code_bytes;
+  const std::uint64_t one = GraphSearcher::predict_bytes(layout, code_bytes, 1);
+  const std::uint64_t another = GraphSearcher::predict_bytes(layout, code_bytes, 2) - one;
+  const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
+  const std::uint64_t pages = pages_to_cache(generation->graph(), options, 0);
+  const std::uint64_t spoken_for = options.searchers * one + PageCache::bytes_for(generation->graph(), pages) +
+                                   kFillBytes + pages * sizeof(std::uint32_t);
+  if (left <= spoken_for) return 1;
+  const bool cache_is_given = options.cache_fraction || options.cache_bytes;
+  const std::uint64_t spare = (left - spoken_for) / (cache_is_given ? 1 : 8);
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(1 + spare / (options.searchers * another), 1, kLanesDefault));
 }
 
 // Integers lie on their page as they were put; of anything else rows/ must keep the originals of every row.
@@ -141,8 +172,6 @@ std::uint64_t Store::Impl::pages_to_cache(const PageFile& file, const OpenOption
     return static_cast<std::uint64_t>(*options.cache_fraction * static_cast<double>(file.page_count()));
   if (options.cache_bytes) return PageCache::pages_within(file, *options.cache_bytes);
   if (options.ram_bytes == 0) return 0;
-  // The ranking and its reader are in memory while the cache fills.
-  constexpr std::uint64_t kFillBytes = 128 * 1024;
   const std::uint64_t filling = kFillBytes + file.page_count() * sizeof(std::uint32_t);
   return filling >= left ? 0 : PageCache::pages_within(file, left - filling);
 }

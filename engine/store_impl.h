@@ -25,6 +25,9 @@ struct Store::Impl {
   Status open(const std::string& path, const OpenOptions& options);
   Status open_files(const OpenOptions& options);
   bool rows_fit() const;
+  Status make_searchers(const OpenOptions& options);
+  // Queries in progress in each searcher.
+  std::uint32_t lanes(const OpenOptions& options) const;
   Status fill_cache(const OpenOptions& options);
   // How many pages the cache is to have; `left` is what the budget still has.
   static std::uint64_t pages_to_cache(const PageFile& file, const OpenOptions& options, std::uint64_t left);
@@ -32,8 +35,10 @@ struct Store::Impl {
   Status name_least(const OpenOptions& options) const;
 
   Status check_queries(const VectorView& queries, const SearchOptions& options) const;
-  Status search_one(GraphSearcher& searcher, const VectorView& queries, std::uint64_t query,
-                    const SearchOptions& options, Hit* hits, std::uint32_t& count, QueryStats& stats) const;
+  bool reranks(const SearchOptions& options) const;
+  // Writes what was found for one query to its place in `results`.
+  Status take_answer(const GraphSearcher::Answer& answer, const VectorView& queries, const SearchOptions& options,
+                     SearchResults& results) const;
   // Orders `found` by the vectors as they were put. `found` is at least what is wanted; reads are added to `stats`.
   Status rerank(const VectorView& queries, std::uint64_t query, std::vector<FoundRow>& found, QueryStats& stats) const;
 

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <mutex>
 
 #include "engine/base/check.h"
 #include "engine/store_impl.h"
@@ -13,7 +12,6 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kRerankSpare = 16;  // candidates beyond k that full precision may bring forward
-constexpr std::size_t kQueryGrain = 4;
 
 bool is_integer(DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8; }
 
@@ -43,6 +41,10 @@ float exact_distance(Metric metric, const float* query, const float* row, std::u
 }
 
 }  // namespace
+
+bool Store::Impl::reranks(const SearchOptions& options) const {
+  return options.full_precision && rows && rows->layout().vector_bytes != 0;
+}
 
 Status Store::Impl::check_queries(const VectorView& queries, const SearchOptions& options) const {
   if (options.k == 0) return Status(Code::kInvalidArgument, "k must be at least 1");
@@ -76,30 +78,30 @@ Status Store::Impl::rerank(const VectorView& queries, std::uint64_t query, std::
   return Status::ok();
 }
 
-Status Store::Impl::search_one(GraphSearcher& searcher, const VectorView& queries, std::uint64_t query,
-                               const SearchOptions& options, Hit* hits, std::uint32_t& count, QueryStats& stats) const {
-  const auto started = std::chrono::steady_clock::now();
-  const bool reranked = options.full_precision && rows && rows->layout().vector_bytes != 0;
-  const std::uint32_t k = reranked ? std::min(kResultsMax, options.k + std::max(options.k, kRerankSpare)) : options.k;
-  SearchStats counted;
-  VECSTORE_ASSIGN(std::span<const FoundRow> found,
-                  searcher.search(queries, query, {k, options.search_list, options.blocks, options.bound}, counted));
-  stats.reads = counted.reads;
-  stats.rounds = counted.rounds;
-  stats.bytes = counted.bytes;
-  stats.pages_from_cache = counted.pages_from_cache;
-  stats.codes_scored = counted.codes_scored;
-  stats.exact_distances = counted.exact_distances;
+Status Store::Impl::take_answer(const GraphSearcher::Answer& answer, const VectorView& queries,
+                                const SearchOptions& options, SearchResults& results) const {
+  QueryStats& stats = results.stats_[answer.query];
+  stats.reads = answer.stats.reads;
+  stats.rounds = answer.stats.rounds;
+  stats.bytes = answer.stats.bytes;
+  stats.pages_from_cache = answer.stats.pages_from_cache;
+  stats.codes_scored = answer.stats.codes_scored;
+  stats.exact_distances = answer.stats.exact_distances;
+  std::chrono::nanoseconds latency = answer.latency;
+  std::span<const FoundRow> found = answer.found;
   std::vector<FoundRow> ordered;
-  if (reranked) {
+  if (reranks(options)) {
+    const auto started = std::chrono::steady_clock::now();
     ordered.assign(found.begin(), found.end());
-    VECSTORE_TRY(rerank(queries, query, ordered, stats));
+    VECSTORE_TRY(rerank(queries, answer.query, ordered, stats));
     found = ordered;
+    latency += std::chrono::steady_clock::now() - started;
   }
-  count = static_cast<std::uint32_t>(std::min<std::size_t>(options.k, found.size()));
+  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options.k, found.size()));
+  Hit* hits = &results.hits_[answer.query * options.k];
   for (std::uint32_t i = 0; i < count; ++i) hits[i] = make_hit(properties.metric, found[i]);
-  const auto elapsed = std::chrono::steady_clock::now() - started;
-  stats.latency_us = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count());
+  results.counts_[answer.query] = count;
+  stats.latency_us = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
   return Status::ok();
 }
 
@@ -116,26 +118,24 @@ Result<SearchResults> Store::search(const VectorView& queries, const SearchOptio
   results.hits_.resize(queries.rows * options.k);
   results.counts_.resize(queries.rows);
   results.stats_.resize(queries.rows);
-  std::mutex failure_lock;
-  Status failure;
-  const auto body = [&](std::size_t begin, std::size_t end, unsigned) {
-    const SearcherPool::Loan searcher = s.searchers.borrow();
-    for (std::size_t q = begin; q < end; ++q) {
-      const Status status = s.search_one(*searcher, queries, q, resolved, &results.hits_[q * options.k],
-                                         results.counts_[q], results.stats_[q]);
-      if (status.is_ok()) continue;
-      const std::lock_guard guard(failure_lock);
-      if (failure.is_ok()) failure = status;
-      return;
-    }
-  };
+  const std::uint32_t k =
+      s.reranks(resolved) ? std::min(kResultsMax, options.k + std::max(options.k, kRerankSpare)) : options.k;
+  const SearchParams params{k, resolved.search_list, resolved.blocks, resolved.bound};
   const auto workers = static_cast<unsigned>(std::min<std::size_t>({threads, s.searchers.size(), queries.rows}));
+  QueryQueue queue(queries.rows);
+  std::vector<Status> failures(std::max(workers, 1u));
+  const auto body = [&](std::size_t worker, std::size_t, unsigned) {
+    const SearcherPool::Loan searcher = s.searchers.borrow();
+    failures[worker] = (*searcher).search_all(
+        queries, params, [&queue] { return queue.take(); },
+        [&](const GraphSearcher::Answer& answer) { return s.take_answer(answer, queries, resolved, results); });
+  };
   if (workers <= 1) {
-    body(0, queries.rows, 0);
+    body(0, 1, 0);
   } else {
-    make_executor(workers)->parallel_for(queries.rows, kQueryGrain, body);
+    make_executor(workers)->parallel_for(workers, 1, body);
   }
-  if (!failure.is_ok()) return failure;
+  for (const Status& failure : failures) VECSTORE_TRY(failure);
   return results;
 }
 

@@ -64,11 +64,11 @@ class IoUringReader final : public PageReader {
     return Status::ok();
   }
 
-  Status submit(std::span<const std::uint64_t> pages) override {
+  Status submit(std::span<const std::uint64_t> pages, std::uint32_t tag) override {
     VECSTORE_CHECK(pages.size() <= frames_.free_count());
     for (const std::uint64_t page : pages) VECSTORE_TRY(file_.check_page(page));
     if (!ring_lives_) return enter(0);
-    for (const std::uint64_t page : pages) prepare(page);
+    for (const std::uint64_t page : pages) prepare(page, tag);
     Status taken = enter(0);
     if (!taken.is_ok()) drain();
     return taken;
@@ -97,8 +97,8 @@ class IoUringReader final : public PageReader {
   std::uint64_t bytes_read() const override { return frames_.bytes_read(); }
 
  private:
-  void prepare(std::uint64_t page) {
-    const std::uint32_t frame = frames_.take(page);
+  void prepare(std::uint64_t page, std::uint32_t tag) {
+    const std::uint32_t frame = frames_.take(page, tag);
     const auto into = frames_.bytes(frame);
     const auto size = static_cast<unsigned>(into.size());
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);

@@ -29,6 +29,7 @@ struct PageReaderOptions {
 // A page that has arrived and passed its checksum. `bytes` (the whole page) stays valid until release(frame).
 struct ArrivedPage {
   std::uint64_t page = 0;
+  std::uint32_t tag = 0;  // as submitted
   std::uint32_t frame = 0;
   const std::byte* bytes = nullptr;
 };
@@ -41,8 +42,8 @@ class PageReader {
                                                     MemoryBudget& budget);
   virtual ~PageReader() = default;
 
-  // Queues one read per data page number; pages.size() ≤ free_frames().
-  virtual Status submit(std::span<const std::uint64_t> pages) = 0;
+  // Queues one read per data page number; pages.size() ≤ free_frames(). `tag` comes back with each.
+  virtual Status submit(std::span<const std::uint64_t> pages, std::uint32_t tag = 0) = 0;
   // Waits until at least `count` (≤ in_flight()) submitted reads have completed and returns all that have, in any
   // order. Errors: kIo, kCorrupt naming the page; the reader then has drained what was in flight and holds no frame.
   virtual Result<std::span<const ArrivedPage>> wait(std::size_t count) = 0;

@@ -14,10 +14,10 @@ class PreadReader final : public PageReader {
     queue_.reserve(frames_.free_count());
   }
 
-  Status submit(std::span<const std::uint64_t> pages) override {
+  Status submit(std::span<const std::uint64_t> pages, std::uint32_t tag) override {
     VECSTORE_CHECK(pages.size() <= frames_.free_count());
     for (const std::uint64_t page : pages) VECSTORE_TRY(file_.check_page(page));
-    for (const std::uint64_t page : pages) queue_.push_back(frames_.take(page));
+    for (const std::uint64_t page : pages) queue_.push_back(frames_.take(page, tag));
     return Status::ok();
   }
 

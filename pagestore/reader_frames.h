@@ -32,11 +32,11 @@ class ReaderFrames {
   }
 
   // A free frame, which is then in flight for `page`.
-  std::uint32_t take(std::uint64_t page) {
+  std::uint32_t take(std::uint64_t page, std::uint32_t tag) {
     VECSTORE_CHECK(!free_.empty());
     const std::uint32_t frame = free_.back();
     free_.pop_back();
-    slots_[frame] = {page, State::kInFlight};
+    slots_[frame] = {page, tag, State::kInFlight};
     ++in_flight_;
     ++submitted_;
     return frame;
@@ -48,7 +48,7 @@ class ReaderFrames {
     --in_flight_;
     slots_[frame].state = State::kHeld;
     if (!intact) return release(frame);
-    arrived_.push_back({slots_[frame].page, frame, bytes(frame).data()});
+    arrived_.push_back({slots_[frame].page, slots_[frame].tag, frame, bytes(frame).data()});
     bytes_read_ += page_bytes_;
   }
 
@@ -90,6 +90,7 @@ class ReaderFrames {
   enum class State : std::uint8_t { kFree, kInFlight, kHeld };
   struct Slot {
     std::uint64_t page = 0;
+    std::uint32_t tag = 0;
     State state = State::kFree;
   };
 

@@ -22,15 +22,15 @@ inline constexpr std::uint32_t kPageBytesMin = 4096;
 inline constexpr std::uint32_t kPageBytesMax = 65536;
 inline constexpr std::uint32_t kGraphPageBytesMax = 16384;
 inline constexpr std::uint32_t kBlockRows = 256;        // rows that share one centroid
-inline constexpr std::uint32_t kReadsInFlightMax = 64;  // of one reader
 inline constexpr std::uint32_t kReadsPerRound = 8;
+inline constexpr std::uint32_t kLanesMax = 32;  // queries in progress in one searcher
+inline constexpr std::uint32_t kReadsInFlightMax = kLanesMax * kReadsPerRound;  // of one reader
 inline constexpr std::uint32_t kPagesPerQueryMax = 16384;  // a search ends when it has seen as many
 
 inline constexpr std::size_t kKeyBytesMax = 480;  // LMDB's key limit is 511
 inline constexpr std::size_t kDocumentBytesMax = 65536;
 
 static_assert(kGraphPageBytesMax <= kPageBytesMax);
-static_assert(kReadsPerRound <= kReadsInFlightMax);
 static_assert(kResultsMax <= kSearchListMax);
 static_assert(kDimMax + 64 <= kGraphPageBytesMax, "a page must hold at least one record of the largest dimension");
 

@@ -39,11 +39,13 @@ void check_estimates(const Case& c) {
     Random random(7);
     for (Pos& position : positions) position = static_cast<Pos>(random.below(c.rows));
     auto scorer = CodeScorer::create(*codes, budget);
+    auto scratch = ScorerScratch::create(*codes, budget);
     REQUIRE_OK(scorer);
+    REQUIRE_OK(scratch);
     for (const std::uint64_t query_row : {std::uint64_t{0}, c.rows / 2, c.rows - 1}) {
       std::vector<float> query(rows.row(query_row), rows.row(query_row) + c.dim);
       for (float& value : query) value += 0.05f * static_cast<float>(random.unit());
-      scorer->prepare(query.data());
+      scorer->prepare(query.data(), *scratch);
       double scale = 0;
       for (const float value : query) scale += static_cast<double>(value) * static_cast<double>(value);
       const double bound = 1.001 * test::rounding_bound(*codes, query.data()) + 3e-6 * scale;
@@ -88,8 +90,10 @@ BOOST_AUTO_TEST_CASE(runs_may_begin_and_end_anywhere) {
   REQUIRE_OK(codes);
   const std::vector<float> all = test::estimates(*codes, rows.row(9), budget);
   auto scorer = CodeScorer::create(*codes, budget);
+  auto scratch = ScorerScratch::create(*codes, budget);
   REQUIRE_OK(scorer);
-  scorer->prepare(rows.row(9));
+  REQUIRE_OK(scratch);
+  scorer->prepare(rows.row(9), *scratch);
   BOOST_TEST(scorer->block_keys().size() == 4u);
   for (const auto& [first, count] :
        std::vector<std::pair<Pos, std::size_t>>{{0, 1}, {250, 10}, {255, 258}, {999, 1}, {1000, 0}}) {
@@ -108,8 +112,10 @@ BOOST_AUTO_TEST_CASE(block_keys_are_those_of_the_decoded_centroids) {
         encode_blocks(rows, options_of({2000, 33, 8, CodecKind::kOpq, metric}), nullptr, executor, budget);
     REQUIRE_OK(codes);
     auto scorer = CodeScorer::create(*codes, budget);
+    auto scratch = ScorerScratch::create(*codes, budget);
     REQUIRE_OK(scorer);
-    scorer->prepare(rows.row(77));
+    REQUIRE_OK(scratch);
+    scorer->prepare(rows.row(77), *scratch);
     for (std::size_t block = 0; block < codes->blocks; ++block) {
       std::vector<float> centroid(33);
       decode_sq8(codes->centroids.data() + block * 33, codes->centroid_scale[block], codes->centroid_offset[block], 33,
@@ -225,8 +231,11 @@ BOOST_AUTO_TEST_CASE(the_memory_charged_is_the_memory_predicted) {
       BOOST_TEST(budget.used_bytes() == codes->bytes_per_row_total() + codes->fixed_bytes());
       const std::uint64_t before = budget.used_bytes();
       const auto scorer = CodeScorer::create(*codes, budget);
+      auto scratch = ScorerScratch::create(*codes, budget);
       REQUIRE_OK(scorer);
-      BOOST_TEST(budget.used_bytes() - before == predict_scorer_bytes(20000, dim, code_bytes));
+      REQUIRE_OK(scratch);
+      BOOST_TEST(budget.used_bytes() - before ==
+                 CodeScorer::predict_bytes(20000, dim, code_bytes) + ScorerScratch::predict_bytes(dim, code_bytes));
       MemoryBudget small(predicted / 2);
       BOOST_TEST((test::code_of(encode_blocks(rows, options, nullptr, executor, small)) == Code::kMemoryBudget));
     }

@@ -145,7 +145,9 @@ inline double rounding_bound(const BlockCodes& codes, const float* query) {
 inline std::vector<float> estimates(const BlockCodes& codes, const float* query, MemoryBudget& budget) {
   auto scorer = CodeScorer::create(codes, budget);
   REQUIRE_OK(scorer);
-  scorer->prepare(query);
+  auto scratch = ScorerScratch::create(codes, budget);
+  REQUIRE_OK(scratch);
+  scorer->prepare(query, *scratch);
   std::vector<float> out(codes.rows);
   scorer->score_run(0, out.size(), out.data());
   return out;

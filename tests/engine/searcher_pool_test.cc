@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(a_searcher_is_lent_to_one_at_a_time) {
   Index index;
   SearcherPool pool;
   for (int i = 0; i < 3; ++i) {
-    auto searcher = GraphSearcher::create(index.generation->search_index(), IoBackend::kPread, index.budget);
+    auto searcher = GraphSearcher::create(index.generation->search_index(), IoBackend::kPread, 1, index.budget);
     REQUIRE_OK(searcher);
     pool.add(std::move(*searcher));
   }
@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(a_searcher_is_lent_to_one_at_a_time) {
 BOOST_AUTO_TEST_CASE(who_finds_none_free_waits_for_one) {
   Index index;
   SearcherPool pool;
-  auto searcher = GraphSearcher::create(index.generation->search_index(), IoBackend::kPread, index.budget);
+  auto searcher = GraphSearcher::create(index.generation->search_index(), IoBackend::kPread, 1, index.budget);
   REQUIRE_OK(searcher);
   pool.add(std::move(*searcher));
   std::atomic<bool> served{false};

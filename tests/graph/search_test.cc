@@ -207,7 +207,7 @@ BOOST_AUTO_TEST_CASE(a_repeated_search_answers_and_reads_the_same) {
 }
 
 BOOST_AUTO_TEST_CASE(both_backends_answer_and_read_the_same) {
-  auto ring = GraphSearcher::create(sift_index().index(), IoBackend::kIoUring, sift_index().budget());
+  auto ring = GraphSearcher::create(sift_index().index(), IoBackend::kIoUring, 1, sift_index().budget());
   if (test::code_of(ring) == Code::kUnsupported) {
     BOOST_TEST_MESSAGE("SKIPPED: io_uring is refused here: " << ring.error().message());
     return;
@@ -221,6 +221,58 @@ BOOST_AUTO_TEST_CASE(both_backends_answer_and_read_the_same) {
   }
   BOOST_TEST((*ring)->reader().reads_submitted() == pread->reader().reads_submitted());
   BOOST_TEST((pread->reader().backend() == IoBackend::kPread));
+}
+
+BOOST_AUTO_TEST_CASE(queries_in_progress_together_are_answered_as_one_alone) {
+  const Matrix queries = test::csift_queries(60);
+  const SearchParams params = params_of(10, 25, 8);
+  const auto alone = sift_index().searcher();
+  std::vector<Answer> expected;
+  std::vector<std::uint32_t> reads;
+  SearchStats stats;
+  for (std::uint64_t q = 0; q < queries.rows(); ++q) {
+    expected.push_back(answer_of(*alone, queries, q, params, stats));
+    reads.push_back(stats.reads);
+  }
+  for (const IoBackend backend : {IoBackend::kAutomatic, IoBackend::kPread})
+    for (const std::uint32_t lanes : {2u, 7u, kLanesMax}) {
+      const auto together = sift_index().searcher(backend, lanes);
+      QueryQueue queue(queries.rows());
+      std::vector<int> answered(queries.rows());
+      REQUIRE_OK(together->search_all(
+          queries.view(), params, [&queue] { return queue.take(); },
+          [&](const GraphSearcher::Answer& answer) {
+            Answer found;
+            for (const FoundRow& row : answer.found) found.emplace_back(row.row.value, row.distance);
+            BOOST_TEST((found == expected[answer.query]));
+            BOOST_TEST(answer.stats.reads == reads[answer.query]);
+            ++answered[answer.query];
+            return Status::ok();
+          }));
+      BOOST_TEST((answered == std::vector<int>(queries.rows(), 1)));
+      BOOST_TEST(together->reader().free_frames() == lanes * kReadsPerRound);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_searcher_is_usable_after_an_error_among_queries_in_progress) {
+  const Matrix queries = test::csift_queries(40);
+  const SearchParams params = params_of(10, 25, 8);
+  const auto searcher = sift_index().searcher(IoBackend::kAutomatic, 5);
+  const auto expected = answers_of(*searcher, queries, params);
+  for (const int good : {0, 1, 7}) {
+    QueryQueue queue(queries.rows());
+    int answers = 0;
+    const Status outcome = searcher->search_all(
+        queries.view(), params, [&queue] { return queue.take(); },
+        [&](const GraphSearcher::Answer&) {
+          return answers++ < good ? Status::ok() : Status(Code::kNotFound, "the receiver has had enough");
+        });
+    BOOST_TEST((outcome.code() == Code::kNotFound));
+    BOOST_TEST(answers == good + 1);
+    BOOST_TEST(searcher->reader().in_flight() == 0u);
+    BOOST_TEST(searcher->reader().free_frames() == 5 * kReadsPerRound);
+    BOOST_TEST((answers_of(*searcher, queries, params) == expected));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(cached_pages_save_reads_and_change_no_exact_answer) {
@@ -253,12 +305,12 @@ BOOST_AUTO_TEST_CASE(a_searcher_holds_what_is_predicted) {
   const std::uint64_t before = index.budget().used_bytes();
   const auto searcher = index.searcher(IoBackend::kAutomatic);
   const std::uint64_t held = index.budget().used_bytes() - before;
-  const std::uint64_t predicted = GraphSearcher::predict_bytes(index.summary().layout, 32);
+  const std::uint64_t predicted = GraphSearcher::predict_bytes(index.summary().layout, 32, 1);
   BOOST_TEST(held <= predicted);
   BOOST_TEST(static_cast<double>(held) > 0.75 * static_cast<double>(predicted));
   MemoryBudget too_small(held / 2);
   BOOST_TEST(
-      (test::code_of(GraphSearcher::create(index.index(), IoBackend::kPread, too_small)) == Code::kMemoryBudget));
+      (test::code_of(GraphSearcher::create(index.index(), IoBackend::kPread, 1, too_small)) == Code::kMemoryBudget));
 }
 
 // Rewrites the file of `index` with `damage` done to the payload of each page, checksums made right again.

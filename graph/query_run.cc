@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "graph/query_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "compress/neighbour_list.h"
+#include "engine/base/check.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kPoolMin = 100;  // the wide pool: candidates beyond L cost nothing until their page is here
+
+std::size_t pool_size(const SearchParams& params) { return std::max<std::size_t>(kPoolMin, params.search_list); }
+
+}  // namespace
+
+std::uint64_t QueryScratch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
+  const std::uint64_t blocks = (layout.rows + kBlockRows - 1) / kBlockRows;
+  return ScorerScratch::predict_bytes(layout.dim, code_bytes) + blocks * sizeof(RankedBlock) +
+         kBlockRows * sizeof(float) + layout.rows_per_page * 8ull + kDegreeMax * sizeof(Pos);
+}
+
+Result<QueryScratch> QueryScratch::create(const SearchIndex& index, MemoryBudget& budget) {
+  const GraphLayout& layout = index.summary->layout;
+  VECSTORE_ASSIGN(ScorerScratch scorer, ScorerScratch::create(*index.codes, budget));
+  QueryScratch scratch(std::move(scorer));
+  VECSTORE_ASSIGN(scratch.ranked_blocks_, Buffer<RankedBlock>::allocate(budget, index.codes->blocks));
+  VECSTORE_ASSIGN(scratch.estimates_, Buffer<float>::allocate(budget, kBlockRows));
+  VECSTORE_ASSIGN(scratch.exact_, Buffer<float>::allocate(budget, layout.rows_per_page));
+  VECSTORE_ASSIGN(scratch.integers_, Buffer<std::uint32_t>::allocate(budget, layout.rows_per_page));
+  VECSTORE_ASSIGN(scratch.neighbours_, Buffer<Pos>::allocate(budget, kDegreeMax));
+  scratch.cached_.reserve(kSearchListMax);
+  return scratch;
+}
+
+std::uint64_t QueryRun::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
+  return CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes) + (kSearchListMax + 1) * sizeof(PoolEntry) +
+         PageSet::predict_bytes(layout.pages()) + layout.dim * 5ull + kResultsMax * sizeof(FoundRow);
+}
+
+Result<QueryRun> QueryRun::create(const SearchIndex& index, MemoryBudget& budget) {
+  VECSTORE_CHECK(index.codes->rows == index.summary->layout.rows);
+  VECSTORE_ASSIGN(CodeScorer scorer, CodeScorer::create(*index.codes, budget));
+  QueryRun run(index, std::move(scorer));
+  VECSTORE_ASSIGN(run.pool_, CandidatePool::create(kSearchListMax, budget));
+  VECSTORE_ASSIGN(run.seen_pages_, PageSet::create(run.layout_.pages(), budget));
+  VECSTORE_ASSIGN(run.query_, Buffer<float>::allocate(budget, run.layout_.dim));
+  VECSTORE_ASSIGN(run.query_codes_, Buffer<std::uint8_t>::allocate(budget, run.layout_.dim));
+  VECSTORE_ASSIGN(run.results_, Buffer<FoundRow>::allocate(budget, kResultsMax));
+  run.wanted_.reserve(kReadsPerRound);
+  return run;
+}
+
+Status QueryRun::start(const VectorView& queries, std::uint64_t query, const SearchParams& params,
+                       QueryScratch& scratch) {
+  VECSTORE_CHECK(params.k >= 1 && params.k <= kResultsMax && params.search_list <= kSearchListMax);
+  params_ = params;
+  stats_ = {};
+  results_size_ = 0;
+  wanted_.clear();
+  seen_pages_.clear();
+  pool_.clear(pool_size(params_));
+  if (layout_.rows == 0) return Status::ok();
+  prepare(queries, query, scratch);
+  scan_blocks(scratch);
+  return advance(scratch);
+}
+
+Status QueryRun::resume(std::span<const PresentPage> pages, QueryScratch& scratch) {
+  VECSTORE_CHECK(pages.size() == wanted_.size());
+  stats_.reads += static_cast<std::uint32_t>(pages.size());
+  stats_.bytes += static_cast<std::uint32_t>(pages.size() * layout_.page_bytes);
+  ++stats_.rounds;
+  VECSTORE_TRY(take_pages(pages, scratch));
+  return advance(scratch);
+}
+
+std::span<const FoundRow> QueryRun::answer() {
+  std::sort(results_.begin(), results_.begin() + results_size_);
+  return {results_.data(), results_size_};
+}
+
+// Goes on until a page must be read or nothing is left to do.
+Status QueryRun::advance(QueryScratch& scratch) {
+  const std::uint64_t due = std::min<std::uint64_t>(params_.k, layout_.rows);
+  while (true) {
+    while (find_cached(scratch)) VECSTORE_TRY(take_pages(scratch.cached_, scratch));
+    choose_reads();
+    // k rows must come back while there are as many. What was found stays; the search goes on wider.
+    if (!wanted_.empty() || results_size_ >= due || !widen()) return Status::ok();
+    pool_.clear(pool_size(params_));
+    scan_blocks(scratch);
+  }
+}
+
+// False: there is nothing wider.
+bool QueryRun::widen() {
+  const std::uint64_t blocks = index_.codes->blocks;
+  if (params_.blocks >= blocks && params_.search_list >= kSearchListMax) return false;
+  params_.blocks = static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, std::max(1u, params_.blocks) * 2ull));
+  params_.search_list = std::min(kSearchListMax, std::max(params_.k, params_.search_list) * 2);
+  return true;
+}
+
+void QueryRun::prepare(const VectorView& queries, std::uint64_t query, QueryScratch& scratch) {
+  const std::uint32_t dim = layout_.dim;
+  widen_row(queries, query, query_.data());
+  double norm2 = 0;
+  for (const float x : query_) norm2 += double{x} * x;
+  if (layout_.metric == Metric::kCosine) {
+    const auto inverse = static_cast<float>(1.0 / std::sqrt(norm2));
+    for (float& x : query_) x *= inverse;
+    norm2 = 1.0;
+  }
+  query_norm2_ = static_cast<float>(norm2);
+  double sum = 0;
+  for (const float x : query_) sum += x;
+  query_sum_ = static_cast<float>(sum);
+  if (!layout_.row_params) {
+    const auto* from = reinterpret_cast<const std::uint8_t*>(queries.row(query));
+    const std::uint8_t shift = layout_.dtype == DType::kI8 ? 0x80u : 0u;
+    for (std::uint32_t i = 0; i < dim; ++i) query_codes_[i] = from[i] ^ shift;
+  }
+  scorer_.prepare(query_.data(), scratch.scorer_);
+}
+
+void QueryRun::scan_blocks(QueryScratch& scratch) {
+  const std::span<const float> keys = scorer_.block_keys();
+  auto& ranked = scratch.ranked_blocks_;
+  for (std::uint32_t b = 0; b < keys.size(); ++b) ranked[b] = {keys[b], b};
+  const std::size_t wanted = std::min<std::size_t>(std::max(1u, params_.blocks), keys.size());
+  const auto nearer = [](const auto& a, const auto& b) { return a.key != b.key ? a.key < b.key : a.block < b.block; };
+  if (wanted < keys.size()) std::nth_element(ranked.begin(), ranked.begin() + wanted, ranked.end(), nearer);
+  // Nearest first, so that the pool's threshold is tight from the start.
+  std::sort(ranked.begin(), ranked.begin() + wanted, nearer);
+  for (std::size_t i = 0; i < wanted; ++i) {
+    const Pos first = ranked[i].block * kBlockRows;
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kBlockRows, layout_.rows - first));
+    scorer_.score_run(first, count, scratch.estimates_.data());
+    stats_.codes_scored += static_cast<std::uint32_t>(count);
+    offer_estimates(scratch.estimates_.data(), nullptr, first, count);
+  }
+}
+
+// Turns keys into distances and offers those candidates whose page has not been seen.
+void QueryRun::offer_estimates(const float* estimates, const Pos* positions, Pos first, std::size_t count) {
+  const float shift = layout_.metric == Metric::kInnerProduct ? 0.0f : query_norm2_;
+  float worst = pool_.worst();
+  for (std::size_t i = 0; i < count; ++i) {
+    const float distance = estimates[i] + shift;
+    if (distance > worst) continue;
+    const Pos position = positions != nullptr ? positions[i] : first + static_cast<Pos>(i);
+    if (seen_pages_.size() != 0 && seen_pages_.contains(layout_.page_of(position))) continue;
+    pool_.insert({distance, position, CandidateState::kEstimated});
+    worst = pool_.worst();
+  }
+}
+
+// Gathers the cached pages on which candidates of the pool lie. False: there are none.
+bool QueryRun::find_cached(QueryScratch& scratch) {
+  scratch.cached_.clear();
+  if (index_.cache->pages() == 0) return false;
+  for (std::size_t i = 0; i < pool_.size(); ++i) {
+    if (pool_[i].state != CandidateState::kEstimated) continue;
+    const std::uint64_t page = layout_.page_of(pool_[i].position);
+    const std::byte* bytes = index_.cache->find(page);
+    if (bytes == nullptr || !seen_pages_.insert(page)) continue;
+    scratch.cached_.push_back({page, bytes});
+  }
+  stats_.pages_from_cache += static_cast<std::uint32_t>(scratch.cached_.size());
+  return !scratch.cached_.empty();
+}
+
+// Pages that have arrived: their estimates give way to exact distances, then what is in the pool is expanded.
+Status QueryRun::take_pages(std::span<const PresentPage> pages, QueryScratch& scratch) {
+  pool_.remove_if([this](const PoolEntry& entry) {
+    return entry.state == CandidateState::kEstimated && seen_pages_.contains(layout_.page_of(entry.position));
+  });
+  for (const PresentPage& page : pages) take_records(page, scratch);
+  return expand_present(pages, scratch);
+}
+
+void QueryRun::take_records(const PresentPage& page, QueryScratch& scratch) {
+  const PageView view(layout_, page.bytes);
+  const std::uint32_t rows = layout_.rows_on(page.page);
+  const Pos first = layout_.first_on(page.page);
+  exact_distances(view, rows, scratch);
+  stats_.exact_distances += rows;
+  for (std::uint32_t slot = 0; slot < rows; ++slot) {
+    pool_.insert({scratch.exact_[slot], first + slot, CandidateState::kExact});
+    offer_result({scratch.exact_[slot], first + slot, view.row_id(slot)});
+  }
+}
+
+void QueryRun::exact_distances(const PageView& view, std::uint32_t rows, QueryScratch& scratch) const {
+  const Rows records{view.codes(), layout_.dim, nullptr, rows};
+  if (!layout_.row_params) {
+    kernels_->l2_u8(query_codes_.data(), records, layout_.dim, scratch.integers_.data());
+    for (std::uint32_t slot = 0; slot < rows; ++slot)
+      scratch.exact_[slot] = static_cast<float>(scratch.integers_[slot]);
+    return;
+  }
+  kernels_->dot_f32_u8(query_.data(), records, layout_.dim, scratch.exact_.data());
+  const bool inner_product = layout_.metric == Metric::kInnerProduct;
+  for (std::uint32_t slot = 0; slot < rows; ++slot) {
+    const RowParams params = view.params(slot);
+    const float dot = params.scale * scratch.exact_[slot] + params.offset * query_sum_;
+    scratch.exact_[slot] = inner_product ? -2.0f * dot : query_norm2_ + params.norm2 - 2.0f * dot;
+  }
+}
+
+Status QueryRun::expand_present(std::span<const PresentPage> pages, QueryScratch& scratch) {
+  std::size_t next = 0;
+  while (next < pool_.size()) {
+    if (pool_[next].state != CandidateState::kExact) {
+      ++next;
+      continue;
+    }
+    const Pos position = pool_[next].position;
+    pool_.set_state(next, CandidateState::kExpanded);
+    const std::uint64_t page = layout_.page_of(position);
+    const auto present =
+        std::find_if(pages.begin(), pages.end(), [page](const PresentPage& p) { return p.page == page; });
+    VECSTORE_CHECK(present != pages.end());  // a record enters the pool with its page and is expanded before it leaves
+    VECSTORE_TRY(expand(position, present->bytes, scratch));
+    // New candidates are estimates and wait for their pages; exact ones only shifted, so the walk goes on from the
+    // start of what may have moved.
+    ++next;
+  }
+  return Status::ok();
+}
+
+Status QueryRun::expand(Pos position, const std::byte* page, QueryScratch& scratch) {
+  const PageView view(layout_, page);
+  const std::span<const std::byte> list = view.list(layout_.slot_of(position));
+  const std::size_t degree = is_damaged(list)
+                                 ? kDamagedList
+                                 : decode_neighbours(position, list, static_cast<Pos>(layout_.rows),
+                                                     scratch.neighbours_.data(), scratch.neighbours_.size());
+  if (degree == kDamagedList) {
+    return Status(Code::kCorrupt, "a neighbour list is damaged; run 'vecstore verify' and restore or rebuild")
+        .about(index_.graph->path())
+        .at(Detail::kPage, layout_.page_of(position));
+  }
+  scorer_.score_positions(scratch.neighbours_.data(), degree, scratch.estimates_.data());
+  stats_.codes_scored += static_cast<std::uint32_t>(degree);
+  offer_estimates(scratch.estimates_.data(), scratch.neighbours_.data(), 0, degree);
+  return Status::ok();
+}
+
+// The pages worth a read, best candidate first.
+void QueryRun::choose_reads() {
+  wanted_.clear();
+  const float kth = kth_distance();
+  const std::size_t ranked = std::min<std::size_t>(params_.search_list, pool_.size());
+  for (std::size_t i = 0; i < ranked && wanted_.size() < kReadsPerRound; ++i) {
+    const PoolEntry& entry = pool_[i];
+    if (entry.state != CandidateState::kEstimated) continue;
+    if (entry.distance - params_.bound * standard_error(entry.distance) > kth) continue;
+    const std::uint64_t page = layout_.page_of(entry.position);
+    if (seen_pages_.insert(page)) wanted_.push_back(page);
+  }
+}
+
+float QueryRun::kth_distance() const {
+  return results_size_ < params_.k ? std::numeric_limits<float>::infinity() : results_[0].distance;
+}
+
+float QueryRun::standard_error(float distance) const {
+  const float slope = index_.codes->model.error_slope;
+  if (layout_.metric == Metric::kInnerProduct) return slope * std::sqrt(query_norm2_);
+  return slope * std::sqrt(std::max(0.0f, distance));
+}
+
+void QueryRun::offer_result(const FoundRow& found) {
+  FoundRow* low = results_.data();
+  if (results_size_ < params_.k) {
+    low[results_size_++] = found;
+    std::push_heap(low, low + results_size_);
+  } else if (found < low[0]) {
+    std::pop_heap(low, low + results_size_);
+    low[results_size_ - 1] = found;
+    std::push_heap(low, low + results_size_);
+  }
+}
+
+}  // namespace vecstore

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One query in progress: a state machine that says which pages it wants and goes on when they are there. It does no
+// I/O.
+//
+// The scan of the nearest blocks' codes fills a pool of the best candidates by estimated distance. A round reads the
+// pages of the best candidates that rank within L and that the bound still allows. Every record of a page that has
+// arrived gets its exact distance; those that enter the pool have their neighbours scored at once, because that costs
+// no read. Cached pages count as arrived whenever a candidate of the pool lies on them. The query is done when the
+// first L of the pool are settled.
+//
+// Deterministic: the pages of a round are taken together, in the order in which they were wanted.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "compress/block_codes.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "graph/candidate_pool.h"
+#include "graph/format.h"
+#include "graph/page_set.h"
+#include "pagestore/page_cache.h"
+#include "pagestore/page_file.h"
+
+namespace vecstore {
+
+// What is searched; all must outlive the searchers. The codes' rows and dimension are the graph's.
+struct SearchIndex {
+  const GraphSummary* summary = nullptr;
+  const PageFile* graph = nullptr;
+  const BlockCodes* codes = nullptr;
+  const PageCache* cache = nullptr;
+};
+
+struct SearchParams {
+  std::uint32_t k = 10;
+  std::uint32_t search_list = 32;  // L: a read is paid only for candidates that rank within it
+  std::uint32_t blocks = 40;       // blocks scanned
+  float bound = 2.5f;  // no read for a candidate whose estimate less so many standard errors exceeds the k-th
+};
+
+struct SearchStats {
+  std::uint32_t reads = 0;
+  std::uint32_t rounds = 0;
+  std::uint32_t bytes = 0;
+  std::uint32_t pages_from_cache = 0;
+  std::uint32_t codes_scored = 0;
+  std::uint32_t exact_distances = 0;
+};
+
+// `distance`: squared L2 (cosine: of the normalised vectors, 2 − 2cos), or −2⟨q,x⟩ under inner product.
+struct FoundRow {
+  float distance = 0;
+  Pos position = 0;
+  RowId row;
+  friend bool operator<(const FoundRow& a, const FoundRow& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
+  }
+};
+
+// A page in memory, its checksum verified.
+struct PresentPage {
+  std::uint64_t page = 0;
+  const std::byte* bytes = nullptr;
+};
+
+// What a step of a query needs and no query keeps; the queries of one thread share it.
+class QueryScratch {
+ public:
+  // Errors: kMemoryBudget.
+  static Result<QueryScratch> create(const SearchIndex& index, MemoryBudget& budget);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
+
+ private:
+  friend class QueryRun;
+  struct RankedBlock {
+    float key = 0;
+    std::uint32_t block = 0;
+  };
+  explicit QueryScratch(ScorerScratch scorer) : scorer_(std::move(scorer)) {}
+
+  ScorerScratch scorer_;
+  Buffer<RankedBlock> ranked_blocks_;
+  Buffer<float> estimates_;         // [kBlockRows]
+  Buffer<float> exact_;             // [rows_per_page]
+  Buffer<std::uint32_t> integers_;  // [rows_per_page]
+  Buffer<Pos> neighbours_;          // [kDegreeMax]
+  std::vector<PresentPage> cached_;
+};
+
+// start(), then resume() with the pages wanted() for as long as there are any; then answer(). After an error, start()
+// again.
+class QueryRun {
+ public:
+  // Allocates everything any query needs. Errors: kMemoryBudget.
+  static Result<QueryRun> create(const SearchIndex& index, MemoryBudget& budget);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
+
+  // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero. Errors:
+  // kCorrupt naming the page.
+  Status start(const VectorView& queries, std::uint64_t query, const SearchParams& params, QueryScratch& scratch);
+  // `pages`: those wanted, in that order; needed during the call only. Errors: as of start().
+  Status resume(std::span<const PresentPage> pages, QueryScratch& scratch);
+
+  // The pages to read, at most kReadsPerRound, best candidate first. None: the query is done.
+  std::span<const std::uint64_t> wanted() const { return wanted_; }
+  // Sorted; fewer than k when there are fewer rows. Valid until the next start().
+  std::span<const FoundRow> answer();
+  const SearchStats& stats() const { return stats_; }
+
+ private:
+  QueryRun(const SearchIndex& index, CodeScorer scorer)
+      : index_(index), layout_(index.summary->layout), kernels_(&kernels()), scorer_(std::move(scorer)) {}
+  void prepare(const VectorView& queries, std::uint64_t query, QueryScratch& scratch);
+  Status advance(QueryScratch& scratch);
+  bool widen();
+  void scan_blocks(QueryScratch& scratch);
+  void offer_estimates(const float* estimates, const Pos* positions, Pos first, std::size_t count);
+  bool find_cached(QueryScratch& scratch);
+  Status take_pages(std::span<const PresentPage> pages, QueryScratch& scratch);
+  void take_records(const PresentPage& page, QueryScratch& scratch);
+  void exact_distances(const PageView& view, std::uint32_t rows, QueryScratch& scratch) const;
+  Status expand_present(std::span<const PresentPage> pages, QueryScratch& scratch);
+  Status expand(Pos position, const std::byte* page, QueryScratch& scratch);
+  void choose_reads();
+  float kth_distance() const;
+  float standard_error(float distance) const;
+  void offer_result(const FoundRow& found);
+
+  SearchIndex index_;
+  GraphLayout layout_;
+  const Kernels* kernels_;
+  CodeScorer scorer_;
+  CandidatePool pool_;
+  PageSet seen_pages_;
+  SearchParams params_;
+  SearchStats stats_;
+
+  Buffer<float> query_;               // [dim], normalised under cosine
+  Buffer<std::uint8_t> query_codes_;  // [dim], where distances are integers
+  float query_norm2_ = 0;
+  float query_sum_ = 0;
+
+  Buffer<FoundRow> results_;  // a max-heap of at most k
+  std::size_t results_size_ = 0;
+  std::vector<std::uint64_t> wanted_;
+};
+
+}  // namespace vecstore

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 import vectors
 
 K = 10
-# A pass of the command-line tool is one process; 5,000 queries keep its timed part well above a clock's noise.
-PASS_QUERIES = 5000
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,11 @@ class Source:
     suffix: str
 
 
-SOURCES = (Source("csift", "l2", ".u8bin"), Source("fashion-mnist", "l2", ".u8bin"), Source("win384", "cosine", ".f16bin"))
+SOURCES = (
+    Source("csift", "l2", ".u8bin"),
+    Source("fashion-mnist", "l2", ".u8bin"),
+    Source("win384", "cosine", ".f16bin"),
+)
 
 
 class Skipped(Exception):
@@ -40,6 +44,7 @@ class DataSet:
     query: Path
     truth: Path
     folder: Path  # prepared files and indexes
+    stamp: str  # of the files that it comes from: what was prepared or measured for others is not used
 
     @property
     def raw_bytes(self) -> int:
@@ -102,7 +107,18 @@ def cut(cli: Path, source: Source, paths: tuple[Path, Path, Path], rows: int, fo
         vectors.write_vectors(small[1], vectors.read_vectors(query)[:1000])
         partial = folder / "partial.gt.ibin"
         subprocess.run(
-            [cli, "groundtruth", "--base", small[0], "--queries", small[1], "--output", partial, "--metric", source.metric]
+            [
+                cli,
+                "groundtruth",
+                "--base",
+                small[0],
+                "--queries",
+                small[1],
+                "--output",
+                partial,
+                "--metric",
+                source.metric,
+            ]
             + ["--k", "100", "--overwrite"],
             check=True,
             stdout=subprocess.DEVNULL,
@@ -122,30 +138,40 @@ def spot_check(data: DataSet) -> None:
             raise Skipped(f"{data.truth}: is not the truth of {data.base} under {data.metric}")
 
 
+def stamp_of(paths: tuple[Path, Path, Path], rows: int) -> str:
+    files = [(path.resolve(), path.stat()) for path in paths]
+    return "\n".join([*(f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in files), f"rows {rows}"])
+
+
 def prepare(cli: Path, source: Source, data_folder: Path, work: Path, rows: int) -> DataSet:
     """Everything a library reads, written once. `rows` 0: the whole set. Raises Skipped."""
     paths = checked(source, data_folder)
+    stamp = stamp_of(paths, rows)
     folder = work / (source.name if rows == 0 else f"{source.name}-{rows}")
-    folder.mkdir(parents=True, exist_ok=True)
+    ready = folder / "ready"
+    fresh = not ready.exists() or ready.read_text() != stamp
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     base, query, truth = paths if rows == 0 else cut(cli, source, paths, rows, folder)
     count, dim = vectors.shape_of(base)
-    data = DataSet(source.name, source.metric, count, dim, vectors.shape_of(query)[0], base, query, truth, folder)
-    ready = folder / "ready"
-    if not ready.exists():
+    queries, _ = vectors.shape_of(query)
+    data = DataSet(source.name, source.metric, count, dim, queries, base, query, truth, folder, stamp)
+    if fresh:
         widen = vectors.normalised if source.metric == "cosine" else lambda values: values.astype(np.float32)
         vectors.write_vectors(data.base_f32, widen(vectors.read_vectors(base)))
         vectors.write_vectors(data.query_f32, widen(vectors.read_vectors(query)))
         spot_check(data)
-        ready.touch()
+        ready.write_text(stamp)
     return data
 
 
-def repeated_queries(data: DataSet) -> tuple[Path, Path]:
-    """(queries, truth) of PASS_QUERIES or more, for the tool, which times one batch a process."""
-    times = max(1, -(-PASS_QUERIES // data.queries))
+def repeated_queries(data: DataSet, count: int) -> tuple[Path, Path]:
+    """(queries, truth) of all queries, repeated until there are `count`: the command times one batch a process."""
+    times = max(1, -(-count // data.queries))
     if times == 1:
         return data.query, data.truth
-    query, truth = data.folder / f"pass.query{data.query.suffix}", data.folder / "pass.gt.ibin"
+    query, truth = data.folder / f"times{times}.query{data.query.suffix}", data.folder / f"times{times}.gt.ibin"
     if not truth.exists():
         vectors.write_vectors(query, np.tile(vectors.read_vectors(data.query), (times, 1)))
         rows, distances = vectors.read_truth(data.truth)
@@ -163,4 +189,3 @@ def leading_queries(data: DataSet, count: int) -> tuple[Path, Path]:
         rows, distances = vectors.read_truth(data.truth)
         vectors.write_truth(truth, rows[:count], distances[:count])
     return query, truth
-

@@ -13,20 +13,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import catalog
 import numpy as np
-import vectors
-from datasets import K, DataSet
-from targets import at_targets
 
-PASS_SECONDS = 0.25
+import catalog
+import vectors
+from catalog import Effort
+from datasets import DataSet, K
+from targets import at_targets
 
 
 class Driver:
     """What the drivers of all libraries share."""
 
-    def __init__(self, index: catalog.Index, data: DataSet, options: argparse.Namespace) -> None:
-        self.index, self.data, self.options = index, data, options
+    def __init__(self, index: catalog.Index, data: DataSet, options: argparse.Namespace, effort: Effort) -> None:
+        self.index, self.data, self.options, self.effort = index, data, options, effort
         self.path = data.folder / f"{index.key()}.index"
         self.answers = data.folder / "answers.u32"
 
@@ -78,7 +78,8 @@ class HnswlibDriver(Driver):
         common = [self.options.build / "bench/peers/bench_hnswlib", "--space", self.index.kind, "--queries", queries]
         common += ["--index", self.path, action]
         if action == "search":
-            common += ["--answers", self.answers, "--k", K, "--passes", self.options.passes, "--pass-seconds", PASS_SECONDS]
+            common += ["--answers", self.answers, "--k", K]
+            common += ["--passes", self.effort.passes, "--pass-seconds", self.effort.pass_seconds]
         else:
             base = self.data.base if bytewise else self.data.base_f32
             common += ["--base", base, "--m", self.index.build["M"], "--threads", 2]
@@ -103,8 +104,8 @@ class WheelDriver(Driver):
             "answers": str(self.answers),
             "first_settings": self.index.ladders[0][0],
             "k": K,
-            "passes": self.options.passes,
-            "pass_seconds": PASS_SECONDS,
+            "passes": self.effort.passes,
+            "pass_seconds": self.effort.pass_seconds,
             "threads": 2,
         }
         return [sys.executable, str(Path(__file__).with_name("wheels.py")), action, json.dumps(job)]

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures VecStore beside in-memory libraries, one index after the other, and writes one JSON file.
 
-Called by bench/peers/run, with the Python that has the wheels. What an index gave is kept under the work folder until the
-library, its driver, the data or the settings change, so that an interrupted run goes on where it was.
+Called by bench/peers/run, with the Python that has the wheels. What an index gave is kept under the work folder until
+the library, its driver or the settings change, so that an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
@@ -23,7 +24,8 @@ import catalog
 import datasets
 import drivers
 import vecstore_runs
-from datasets import K, DataSet
+from catalog import Effort
+from datasets import DataSet, K
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
@@ -44,21 +46,25 @@ def digest_of(*paths: Path) -> str:
 class Partials:
     """What single indexes gave, one file each, named by all that could change it."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, effort: Effort) -> None:
         self.folder = options.work / "partial"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.fresh = options.fresh
-        self.common = f"{options.rows}-{options.passes}-{options.quick}"
+        self.common = f"{options.rows} {effort}"
 
     def get(self, title: str, data: DataSet, state: str, measure: Callable[[], dict]) -> dict:
-        key = hashlib.sha256(f"{title}|{data.description()}|{state}|{self.common}".encode()).hexdigest()[:16]
+        key = hashlib.sha256(f"{title}|{data.stamp}|{state}|{self.common}".encode()).hexdigest()[:16]
         name = re.sub(r"[^a-z0-9]+", "-", f"{data.name} {title}".lower()).strip("-")
         path = self.folder / f"{name}-{key}.json"
         if path.exists() and not self.fresh:
             say(f"{data.name}: {title}: measured before, {path.name}")
             return json.loads(path.read_text())
         load, start = os.getloadavg()[0], time.perf_counter()
-        result = {**measure(), "load_average_before": load, "at_time": datetime.datetime.now().isoformat("T", "seconds")}
+        result = {
+            **measure(),
+            "load_average_before": load,
+            "at_time": datetime.datetime.now().isoformat("T", "seconds"),
+        }
         path.with_suffix(".partial").write_text(json.dumps(result, indent=1))
         path.with_suffix(".partial").rename(path)
         say(f"{data.name}: {title}: {time.perf_counter() - start:.0f} s{told(result)}")
@@ -92,7 +98,7 @@ def measure_peers(data: DataSet, options: argparse.Namespace, partials: Partials
         if options.libraries and index.library not in options.libraries:
             continue
         native = index.library == "hnswlib"
-        driver = (drivers.HnswlibDriver if native else drivers.WheelDriver)(index, data, options)
+        driver = (drivers.HnswlibDriver if native else drivers.WheelDriver)(index, data, options, effort_of(options))
         source = HERE / ("hnswlib_driver.cc" if native else "wheels.py")
         state = f"{digest_of(source)}|{known}|{index.build}|{index.ladders}"
         title = " ".join([index.variant, *(f"{name} {value}" for name, value in index.build.items())])
@@ -104,7 +110,7 @@ def measure_peers(data: DataSet, options: argparse.Namespace, partials: Partials
 
 
 def measure_vecstore(data: DataSet, options: argparse.Namespace, partials: Partials) -> list[dict]:
-    runs = vecstore_runs.Runs(options.cli, data, options.passes, options.quick)
+    runs = vecstore_runs.Runs(options.cli, data, effort_of(options))
     state = digest_of(options.cli, HERE / "vecstore_runs.py")
     results = []
     build = partials.get("VecStore build", data, state, runs.build)
@@ -117,7 +123,9 @@ def measure_vecstore(data: DataSet, options: argparse.Namespace, partials: Parti
     return results
 
 
-def measure_set(source: datasets.Source, options: argparse.Namespace, partials: Partials, known: dict, report: dict) -> None:
+def measure_set(
+    source: datasets.Source, options: argparse.Namespace, partials: Partials, known: dict, report: dict
+) -> None:
     """Adds what one data set gave to the report; says loudly where it cannot be measured."""
     try:
         data = datasets.prepare(options.cli, source, options.data, options.work, options.rows)
@@ -131,17 +139,28 @@ def measure_set(source: datasets.Source, options: argparse.Namespace, partials: 
     report["results"] += measure_peers(data, options, partials, known)
 
 
+def effort_of(options: argparse.Namespace) -> Effort:
+    """A trial shows that everything works, and takes its figures from single short passes."""
+    if options.rows == 0:
+        return Effort(options.quick, options.passes or 3)
+    return Effort(options.quick, options.passes or 1, pass_seconds=0.02, cached_queries=1000, disk_queries=200)
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     names = [source.name for source in datasets.SOURCES]
     parser = argparse.ArgumentParser(prog="bench/peers/run", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="M = 16 only, fewer settings and budgets")
-    parser.add_argument("--rows", type=int, default=0, help="only the first ROWS of each set, and 1,000 queries; a trial")
+    parser.add_argument(
+        "--rows", type=int, default=0, help="only the first ROWS of each set, and 1,000 queries; a trial"
+    )
     parser.add_argument("--sets", nargs="+", choices=names, default=names)
     libraries = ["vecstore", "hnswlib", "faiss", "usearch"]
     parser.add_argument("--libraries", nargs="+", choices=libraries, help="default: all")
-    parser.add_argument("--passes", type=int, default=3, help="timed passes, of which the median counts (default 3)")
+    parser.add_argument("--passes", type=int, help="timed passes (default 3, in a trial 1)")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
-    parser.add_argument("--keep-indexes", action="store_true", help="leave the other libraries' indexes in the work folder")
+    parser.add_argument(
+        "--keep-indexes", action="store_true", help="leave the other libraries' indexes in the work folder"
+    )
     parser.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, required=True, help="folder of the result")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets (VECSTORE_DATA)")
@@ -155,14 +174,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    partials, known = Partials(options), versions(options)
+    effort = effort_of(options)
+    partials, known = Partials(options, effort), versions(options)
     host, today = machine(), datetime.date.today().isoformat()
     report = {
         "date": today,
         "machine": host,
         "versions": known,
         "wheel_instructions": instructions_of_wheels(),
-        "method": {"k": K, "passes": options.passes, "rows": options.rows, "quick": options.quick, "build_threads": 2},
+        "method": {"k": K, "rows": options.rows, "build_threads": 2, **dataclasses.asdict(effort)},
         "sets": [],
         "skipped": [],
         "results": [],

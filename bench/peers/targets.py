@@ -26,7 +26,7 @@ def frontier(points: list[dict], threads: str) -> list[tuple[float, float]]:
 
 
 def qps_at(points: list[dict], target: float, threads: str) -> float | None:
-    """On the straight line, in recall and the logarithm of the rate, between the neighbours of the target on the frontier.
+    """On the straight line, in recall and the logarithm of the rate, between the target's neighbours on the frontier.
     Where every point lies above the target: the fastest. None where the target is not reached."""
     line = frontier(points, threads)
     if not line or line[-1][0] < target:

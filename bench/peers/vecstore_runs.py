@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -15,18 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 import vectors
-from datasets import K, DataSet, leading_queries, repeated_queries
+from catalog import Effort
+from datasets import DataSet, K, leading_queries, repeated_queries
 from targets import TARGETS, at_targets
 
 LADDER = (10, 12, 14, 17, 20, 24, 28, 34, 40, 48, 56, 68, 80, 96, 112, 136, 160, 200, 240, 320)
 BUDGETS = (0.05, 0.075, 0.10, 0.15, 0.20, 0.30, 0.40, 0.50, 0.75, 1.00)
 QUICK_BUDGETS = (0.05, 0.10, 0.20, 0.40, 1.00)
-DISK_QUERIES = 1000  # of a set, where pages are read from disk
+OWN_BUILD_SLACK_BYTES = 4096
 
 
 class Refused(Exception):
     """The command said no, in its own words: a budget that is too small."""
+
+    @property
+    def least_bytes(self) -> int:
+        return int(re.search(r"needs at least (\d+) bytes", str(self)).group(1))
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,18 @@ def build_index(cli: Path, data: DataSet, index: Path, *options: str) -> dict:
     shutil.rmtree(index, ignore_errors=True)
     start = time.perf_counter()
     report, cpu = call(
-        cli, "build", "--input", data.base, "--metric", data.metric, "--output", index, "--threads", "2", "--quiet", *options
+        cli,
+        "build",
+        "--input",
+        data.base,
+        "--metric",
+        data.metric,
+        "--output",
+        index,
+        "--threads",
+        "2",
+        "--quiet",
+        *options,
     )
     return {
         "seconds": time.perf_counter() - start,
@@ -84,16 +102,21 @@ def process_bytes(cli: Path, folder: Path) -> int:
     """What the command's process takes with two vectors: the part of its memory that no index is to blame for."""
     tiny, truth = folder / "tiny.fbin", folder / "tiny.gt.ibin"
     vectors.write_vectors(tiny, np.eye(2, dtype=np.float32))
-    report, _ = call(cli, "groundtruth", "--base", tiny, "--queries", tiny, "--output", truth, "--k", "1", "--overwrite")
+    report, _ = call(
+        cli, "groundtruth", "--base", tiny, "--queries", tiny, "--output", truth, "--k", "1", "--overwrite"
+    )
     return report["rss_peak_bytes"]
 
 
 class Searches:
     """Searches of one index in one mode."""
 
-    def __init__(self, cli: Path, data: DataSet, index: Path, mode: Mode) -> None:
-        self.cli, self.index, self.mode = cli, index, mode
-        self.queries, self.truth_path = repeated_queries(data) if mode.cached_whole else leading_queries(data, DISK_QUERIES)
+    def __init__(self, cli: Path, data: DataSet, index: Path, mode: Mode, effort: Effort) -> None:
+        self.cli, self.index, self.mode, self.effort = cli, index, mode, effort
+        if mode.cached_whole:
+            self.queries, self.truth_path = repeated_queries(data, effort.cached_queries)
+        else:
+            self.queries, self.truth_path = leading_queries(data, effort.disk_queries)
         self.answers_path = data.folder / "answers.ibin"
         self.truth = vectors.read_truth(self.truth_path)
         self.peak_rss_bytes = self.peak_ram_bytes = 0
@@ -127,10 +150,11 @@ class Searches:
                 low = middle + 1
         return [(target, LADDER[i]) for i in (low - 1, low) if 0 <= i < len(LADDER)]
 
-    def point(self, target: float, length: int, passes: int, threads: tuple[int, ...]) -> dict:
+    def point(self, target: float, length: int) -> dict:
         qps: dict[str, list[float]] = {}
-        for number in threads:
-            runs = [self.run(target, length, "--threads", str(number)) for _ in range(passes)]
+        # Under a budget a quick run takes two threads only; its picture needs no more.
+        for number in (2,) if self.effort.quick and self.mode.budget_share is not None else (1, 2):
+            runs = [self.run(target, length, "--threads", str(number)) for _ in range(self.effort.passes)]
             qps[str(number)] = [report["qps"] for report, _ in runs]
         report, recall = self.run(target, length, "--clients", "1")
         return {
@@ -142,20 +166,22 @@ class Searches:
             "rounds_per_query": report["rounds_per_query"],
         }
 
-    def settings(self, quick: bool) -> list[tuple[float, int]]:
-        """What is timed: around both targets, and with all pages cached, where it costs little, the curve between."""
+    def settings(self) -> list[tuple[float, int]]:
+        """What is timed: around both targets, and with all pages cached, where it costs little, the curve."""
         found = [pair for target in TARGETS for pair in self.bracket(target)]
         if self.mode.cached_whole:
-            found += [(TARGETS[0], length) for length in LADDER[: 9 : 4 if quick else 2]]
-            found += [(TARGETS[1], length) for length in LADDER[4 : 17 : 4 if quick else 2]]
+            found.append((0.80, LADDER[0]))
+            for target in TARGETS:
+                first = LADDER.index(self.bracket(target)[0][1])
+                found += [(target, length) for length in LADDER[max(0, first - 4) : first + 5 : 2]]
         return sorted(set(found))
 
 
 class Runs:
     """Builds and searches of one data set."""
 
-    def __init__(self, cli: Path, data: DataSet, passes: int, quick: bool) -> None:
-        self.cli, self.data, self.passes, self.quick = cli, data, passes, quick
+    def __init__(self, cli: Path, data: DataSet, effort: Effort) -> None:
+        self.cli, self.data, self.effort = cli, data, effort
         self.index = data.folder / "vecstore"
         self.process_bytes = process_bytes(cli, data.folder)
 
@@ -168,24 +194,28 @@ class Runs:
         try:
             return self.search(self.index, mode)
         except Refused as refusal:
-            first = str(refusal)
+            first = refusal
         small = self.data.folder / "vecstore-small"
         try:
-            build = build_index(self.cli, self.data, small, "--search-ram", mode.arguments[1])
+            codes_bytes = int(mode.arguments[1]) - self.beside_codes_bytes(first)
+            build = build_index(self.cli, self.data, small, "--search-ram", str(max(1, codes_bytes)))
             return {"build": build, "own_build": True, **self.search(small, mode)}
         except Refused as refusal:
-            return {"refused": [first, str(refusal)], "points": [], "at": at_targets([])}
+            return {"refused": [str(first), str(refusal)], "points": [], "at": at_targets([])}
         finally:
             shutil.rmtree(small, ignore_errors=True)
+
+    def beside_codes_bytes(self, refusal: Refused) -> int:
+        """What a search needs beside the codes and their model, which is what `build --search-ram` is about."""
+        info, _ = call(self.cli, "info", self.index)
+        held = info["ram_bytes_per_row"] * info["n"] + info["fixed_ram_bytes"]
+        return max(0, refusal.least_bytes - int(held)) + OWN_BUILD_SLACK_BYTES
 
     def search(self, index: Path, mode: Mode) -> dict:
         if not (index / "build.json").exists():
             self.build()  # measured in an earlier run, whose index is gone
-        searches = Searches(self.cli, self.data, index, mode)
-        # Under a budget a quick run takes two threads only; its picture needs no more.
-        threads = (2,) if self.quick and mode.budget_share is not None else (1, 2)
-        settings = searches.settings(self.quick)
-        points = [searches.point(target, length, self.passes, threads) for target, length in settings]
+        searches = Searches(self.cli, self.data, index, mode, self.effort)
+        points = [searches.point(target, length) for target, length in searches.settings()]
         return {
             "index_rss_bytes": max(0, searches.peak_rss_bytes - self.process_bytes),
             "ram_peak_bytes": searches.peak_ram_bytes,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of vectors and of exact neighbours, and recall as VecStore counts it.
 
-Layouts (little endian): u32 rows, u32 dim, then rows × dim values; exact neighbours: u32 queries, u32 k, then queries × k
-u32 row numbers, then as many f32 distances.
+Layouts (little endian): u32 rows, u32 dim, then rows × dim values; exact neighbours: u32 queries, u32 k, then queries
+× k u32 row numbers, then as many f32 distances.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def read_vectors(path: Path) -> np.ndarray:
 
 
 def write_vectors(path: Path, vectors: np.ndarray) -> None:
-    """Whole or not at all: written beside and renamed, so that an interrupted run leaves nothing that looks finished."""
+    """Whole or not at all: written beside and renamed, so that an interrupted run leaves nothing half finished."""
     if vectors.dtype != DTYPES[path.suffix]:
         raise ValueError(f"{path}: asked to hold {vectors.dtype}")
     partial = path.with_name(path.name + ".partial")

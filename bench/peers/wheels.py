@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""faiss and usearch as bench/peers measures them: one process that builds an index and saves it, and another that loads it,
-says what memory that took, and times searches for every line of settings on stdin, one JSON object a line.
+"""faiss and usearch as bench/peers measures them: one process that builds an index and saves it, and another that loads
+it, says what memory that took, and times searches for every line of settings on stdin, one JSON object a line.
 
 usage: wheels.py build|search JOB      JOB: a JSON object, see catalog.py
 
-What hnswlib_driver.cc does for hnswlib; the passes must stay the same on both sides. Queries a second come from one call
-for the whole batch, so Python costs them nothing. Latency comes from a call a query, and holds what such a call costs.
+What hnswlib_driver.cc does for hnswlib; the passes must stay the same on both sides. Queries a second come from one
+call for the whole batch, so Python costs them nothing. Latency comes from a call a query, and holds what such a call
+costs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
 import vectors
 
 

@@ -162,8 +162,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--keep-indexes", action="store_true", help="leave the other libraries' indexes in the work folder"
     )
     parser.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the result")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets (VECSTORE_DATA)")
+    parser.add_argument("--out", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.rows < 0 or 0 < options.rows < 1000:
         parser.error("--rows needs 1000 or more: a calibrated build takes as many")

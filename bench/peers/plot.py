@@ -128,7 +128,7 @@ def memory_points(report: dict, name: str, raw_bytes: int, threads: str) -> dict
 
 
 def memory_picture(report: dict, threads: str) -> str:
-    ticks = [(share, f"{share:.0%}") for share in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)]
+    ticks = [(share, f"{share:.0%}") for share in (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8)]
     across = Axis(0.04, 12, ticks, "memory, of the raw vectors", math.log)
     found = {one["set"]: memory_points(report, one["set"], one["raw_bytes"], threads) for one in report["sets"]}
     rates = {

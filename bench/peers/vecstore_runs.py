@@ -24,7 +24,7 @@ from targets import TARGETS, at_targets
 
 LADDER = (10, 12, 14, 17, 20, 24, 28, 34, 40, 48, 56, 68, 80, 96, 112, 136, 160, 200, 240, 320)
 BUDGETS = (0.05, 0.075, 0.10, 0.15, 0.20, 0.30, 0.40, 0.50, 0.75, 1.00)
-QUICK_BUDGETS = (0.05, 0.10, 0.20, 0.40, 1.00)
+QUICK_BUDGETS = (0.05, 0.10, 0.40, 1.00)
 OWN_BUILD_SLACK_BYTES = 4096
 
 
@@ -170,10 +170,9 @@ class Searches:
         """What is timed: around both targets, and with all pages cached, where it costs little, the curve."""
         found = [pair for target in TARGETS for pair in self.bracket(target)]
         if self.mode.cached_whole:
-            found.append((0.80, LADDER[0]))
-            for target in TARGETS:
-                first = LADDER.index(self.bracket(target)[0][1])
-                found += [(target, length) for length in LADDER[max(0, first - 4) : first + 5 : 2]]
+            low, high = (LADDER.index(self.bracket(target)[0][1]) for target in TARGETS)
+            curve = LADDER[max(0, low - 4) : high + 4 : 2 if self.effort.quick else 1]
+            found += [(TARGETS[0], length) for length in curve]
         return sorted(set(found))
 
 

@@ -59,8 +59,8 @@ Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const BuildOptions& o
     least.code_bytes = 1;
     const std::uint64_t fixed = model_bytes(plan, least);
     // The last block counts in full, however few rows it has.
-    const auto blocks = static_cast<double>((plan.rows + kBlockRows - 1) / kBlockRows);
-    centroid = blocks * (plan.dim + 3.0 * sizeof(float)) / static_cast<double>(plan.rows);
+    const std::uint64_t blocks = (plan.rows + kBlockRows - 1) / kBlockRows;
+    centroid = static_cast<double>(blocks) * (plan.dim + 3.0 * sizeof(float)) / static_cast<double>(plan.rows);
     if (options.search_ram_bytes <= fixed + plan.rows * 4)
       return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
           .at(Detail::kBytes, fixed + plan.rows * (4 + plan.dim / kBlockRows));

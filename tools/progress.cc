@@ -19,7 +19,7 @@ std::string format_rate(double per_second) {
 }
 
 std::string format_seconds(double seconds) {
-  const auto whole = static_cast<std::uint64_t>(std::clamp(seconds, 0.0, 1e7) + 0.5);
+  const auto whole = static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 1e7)));
   if (whole < 120) return fmt::format("{} s", whole);
   return whole < 7200 ? fmt::format("{} min", whole / 60) : fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
 }

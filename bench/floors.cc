@@ -312,7 +312,8 @@ int main(int count, char** arguments) {
   app.add_option("--set", settings.sets, "csift, fashion-mnist, win384, mdn256 or synth1m; may be given again");
   app.add_option("--rows", settings.rows, "only so many rows of the base; ground truth is computed");
   app.add_option("--queries", settings.queries, "only so many queries");
-  const std::map<std::string, Codec> codecs{{"opq", Codec::kOpq}, {"pq", Codec::kPq}, {"rabitq", Codec::kRabitq}};
+  const std::map<std::string, vecstore::Codec> codecs{
+      {"opq", vecstore::Codec::kOpq}, {"pq", vecstore::Codec::kPq}, {"rabitq", vecstore::Codec::kRabitq}};
   app.add_option("--codec", settings.build.codec, "opq, pq or rabitq [opq]")->transform(CLI::Transformer(codecs));
   app.add_option("--code-bytes", settings.build.code_bytes, "as of vecstore build");
   app.add_option("--page-size", settings.build.page_bytes, "in bytes [4096]");

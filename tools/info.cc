@@ -69,7 +69,7 @@ void print_info(const std::string& path, const StoreInfo& info) {
                                  info.rows_per_page, 100 * info.page_fill));
   table.add("degree", fmt::format("{:.1f} in the mean, {} at most; {:.2f}% of the edges dropped to fit a page",
                                   info.mean_degree, info.max_degree, 100 * info.edges_dropped));
-  const std::string bits = info.code_bits == 0 ? "" : fmt::format(" ({} bits a dimension)", info.code_bits);
+  const std::string bits = info.code_bits == 0 ? "" : fmt::format(" ({}-bit)", info.code_bits);
   table.add("codes", fmt::format("{}{}, {} bytes a row, mean squared error {:.6g}", info.codec, bits, info.code_bytes,
                                  info.code_error));
   table.add(

@@ -33,14 +33,15 @@ endfunction()
 
 # vecstore_tests(FOLDER LINK …): one Boost.Test program from every *_test.cc of the folder. Run by ctest it leaves its
 # counts of test cases in test-reports/, where tools/count_tests finds them. What one thread does alone cannot race: the
-# thread sanitizer runs the suites named by THREADED (comma-separated), where they are given.
+# thread sanitizer runs the suites and cases named by THREADED, where they are given.
 set(VECSTORE_TEST_REPORTS ${PROJECT_BINARY_DIR}/test-reports)
 file(MAKE_DIRECTORY ${VECSTORE_TEST_REPORTS})
 function(vecstore_tests folder)
-  cmake_parse_arguments(ARG "" "THREADED" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;THREADED" ${ARGN})
   set(selection)
   if(ARG_THREADED AND VECSTORE_SANITIZE MATCHES "thread")
-    set(selection --run_test=${ARG_THREADED})
+    list(JOIN ARG_THREADED ":" selection)
+    set(selection --run_test=${selection})
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cc)
   if(NOT sources)

@@ -132,7 +132,10 @@ class CodeScorer {
   // query: [dim] floats (cosine: normalised). Computes the u8 tables and key(ĉ) of every block.
   void prepare(const float* query, ScorerScratch& scratch);
 
-  // [blocks] key(ĉ) of every block after prepare().
+  // Only what block_keys() gives; the scores are not to be used.
+  void rank_blocks(const float* query) { fill_block_keys(query); }
+
+  // [blocks] key(ĉ) of every block after prepare() or rank_blocks().
   std::span<const float> block_keys() const { return block_keys_.span(); }
 
   // Estimated keys of `count` consecutive rows from `first`; of the rows `positions`. out: [count].

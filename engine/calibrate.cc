@@ -221,10 +221,26 @@ Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const 
       bound = wanted;
       VECSTORE_ASSIGN(const std::size_t place, trials.smallest(target));
       VECSTORE_ASSIGN(const Measured measured, trials.at(place));
-      points.push_back({k, target, measured.recall, trials.size(place), blocks, bound, measured.reads});
+      points.push_back({k, target, measured.recall, trials.size(place), blocks, bound, measured.reads, 0});
     }
   }
   return points;
+}
+
+Status calibrate_in_memory(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
+                           MemoryBudget& budget, std::vector<CalibrationPoint>& points) {
+  VECSTORE_CHECK(index.cache->all_pages() != nullptr);
+  const std::function<void(std::uint64_t)> no_progress;
+  Trials trials(set, executor, no_progress);
+  VECSTORE_TRY(trials.open(index, budget));
+  std::uint32_t k = 0;
+  for (CalibrationPoint& point : points) {
+    if (point.k != k) trials.begin(point.k, point.blocks, point.bound);
+    k = point.k;
+    VECSTORE_ASSIGN(const std::size_t place, trials.smallest(point.recall_target));
+    point.memory_list = trials.size(place);
+  }
+  return Status::ok();
 }
 
 }  // namespace vecstore

@@ -149,6 +149,7 @@ Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uui
   needs.resident_bytes = attributes.code_bytes + blocks * sizeof(float);  // and |ĉ|² of each, which is not stored
   needs.loading_bytes = kStreamPageBytes;
   needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, 1);
+  needs.memory_searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, 0);
   return needs;
 }
 

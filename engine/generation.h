@@ -52,9 +52,10 @@ class Generation {
 
   // What an open generation takes, read from the heads of its files. Errors: as of open().
   struct Needs {
-    std::uint64_t resident_bytes = 0;  // codes and model
-    std::uint64_t loading_bytes = 0;   // beside them, while they or a page ranking are read
-    std::uint64_t searcher_bytes = 0;  // of each searcher, with one lane
+    std::uint64_t resident_bytes = 0;         // codes and model
+    std::uint64_t loading_bytes = 0;          // beside them, while they or a page ranking are read
+    std::uint64_t searcher_bytes = 0;         // of each searcher, with one lane
+    std::uint64_t memory_searcher_bytes = 0;  // of each, where every page is cached
   };
   static Result<Needs> predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation);
 

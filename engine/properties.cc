@@ -9,7 +9,7 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersion = 2;  // 1 had no memory_list
 constexpr std::uint32_t kPointsMax = 1000;
 
 // Where nothing was calibrated.
@@ -37,6 +37,7 @@ std::vector<std::byte> encode_properties(const StoreProperties& properties) {
     out.write(point.recall_target);
     out.write(point.recall);
     out.write(point.reads_per_query);
+    out.write(point.memory_list);
   }
   return std::move(out).take();
 }
@@ -44,7 +45,8 @@ std::vector<std::byte> encode_properties(const StoreProperties& properties) {
 Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
   const Status damaged(Code::kCorrupt, "the store's properties are damaged; restore or rebuild");
   ByteReader in(bytes);
-  if (in.read<std::uint16_t>() > kVersion)
+  const auto version = in.read<std::uint16_t>();
+  if (version > kVersion)
     return Status(Code::kNewerFormat, "the store was written by a newer VecStore; upgrade to read it");
   StoreProperties properties;
   properties.metric = static_cast<Metric>(in.read<std::uint8_t>());
@@ -67,9 +69,10 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
     point.recall_target = in.read<double>();
     point.recall = in.read<double>();
     point.reads_per_query = in.read<double>();
+    if (version >= 2) point.memory_list = in.read<std::uint32_t>();
     // A bound that is no number would let a search read without end.
     if (point.k == 0 || point.k > kResultsMax || point.search_list == 0 || point.search_list > kSearchListMax ||
-        point.blocks == 0 || !(point.bound >= 0.0f))
+        point.blocks == 0 || point.memory_list > kSearchListMax || !(point.bound >= 0.0f))
       return damaged;
     properties.calibration.push_back(point);
   }
@@ -84,7 +87,7 @@ std::string hex_of(const Uuid& uuid) {
   return text;
 }
 
-SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options) {
+SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options, bool in_memory) {
   SearchOptions resolved = options;
   // Points come by ascending k and target: of the first k that is enough, else the last, the first target that is
   // enough, else the last.
@@ -93,11 +96,12 @@ SearchOptions resolve_options(const StoreProperties& properties, const SearchOpt
     const bool enough = best != nullptr && best->recall_target >= options.recall_target;
     if (best == nullptr || (point.k == best->k ? !enough : best->k < options.k)) best = &point;
   }
-  const std::uint32_t scaled = best == nullptr ? std::max(kSearchListDefault, options.k * 2)
-                               : options.k > best->k
-                                   ? static_cast<std::uint32_t>(std::uint64_t{best->search_list} * options.k / best->k)
-                                   : best->search_list;
-  if (resolved.search_list == 0) resolved.search_list = std::min(scaled, kSearchListMax);
+  if (resolved.search_list == 0) {
+    std::uint64_t list = best == nullptr ? std::max(kSearchListDefault, options.k * 2) : best->search_list;
+    if (in_memory && best != nullptr) list = best->memory_list != 0 ? best->memory_list : list * 3 / 2;
+    if (best != nullptr && options.k > best->k) list = list * options.k / best->k;
+    resolved.search_list = static_cast<std::uint32_t>(std::min<std::uint64_t>(list, kSearchListMax));
+  }
   if (resolved.blocks == 0) resolved.blocks = best == nullptr ? kBlocksDefault : best->blocks;
   if (resolved.bound < 0) resolved.bound = best == nullptr ? kBoundDefault : best->bound;
   return resolved;

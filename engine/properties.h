@@ -33,7 +33,8 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes);  //
 std::string hex_of(const Uuid& uuid);  // 32 digits, as people read it
 
 // What a search will use: the options with everything left open filled in from the calibration. A k or target that was
-// not calibrated takes the next greater one, beyond the greatest that one, with L in proportion to k.
-SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options);
+// not calibrated takes the next greater one, beyond the greatest that one, with L in proportion to k. `in_memory`:
+// every page is cached, which takes an L of its own, or half as much again where it was not calibrated.
+SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options, bool in_memory);
 
 }  // namespace vecstore

@@ -122,40 +122,15 @@ Status Store::Impl::open_files(const OpenOptions& options) {
   if (!rows_fit())
     return Status(Code::kCorrupt, "the rows kept do not fit the store's properties; restore or rebuild")
         .about(path(FileKind::kRows));
-  VECSTORE_TRY(make_searchers(options));
-  return fill_cache(options);
-}
-
-Status Store::Impl::make_searchers(const OpenOptions& options) {
-  const std::uint32_t in_progress = lanes(options);
+  VECSTORE_ASSIGN(const std::uint32_t lanes, fill_cache(options));
   for (std::uint32_t i = 0; i < options.searchers; ++i) {
-    VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(generation->search_index(), io_backend(options.backend),
-                                                         in_progress, budget));
+    VECSTORE_ASSIGN(auto searcher,
+                    GraphSearcher::create(generation->search_index(), io_backend(options.backend), lanes, budget));
     backend = name_of(searcher->reader().backend());
     backend_fallback = searcher->reader().fallback_reason();
     searchers.add(std::move(searcher));
   }
   return Status::ok();
-}
-
-// Queries in progress keep the device busy; pages that are cached need no device. So where memory is short, lanes get
-// an eighth of what the cache would get, and nothing of a cache whose size was asked for.
-std::uint32_t Store::Impl::lanes(const OpenOptions& options) const {
-  if (options.lanes != 0) return options.lanes;
-  if (options.ram_bytes == 0) return kLanesDefault;
-  const GraphLayout& layout = generation->layout();
-  const std::uint32_t code_bytes = generation->codes().model.code_bytes;
-  const std::uint64_t one = GraphSearcher::predict_bytes(layout, code_bytes, 1);
-  const std::uint64_t another = GraphSearcher::predict_bytes(layout, code_bytes, 2) - one;
-  const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
-  const std::uint64_t pages = pages_to_cache(generation->graph(), options, 0);
-  const std::uint64_t spoken_for = options.searchers * one + PageCache::bytes_for(generation->graph(), pages) +
-                                   kFillBytes + pages * sizeof(std::uint32_t);
-  if (left <= spoken_for) return 1;
-  const bool cache_is_given = options.cache_fraction || options.cache_bytes;
-  const std::uint64_t spare = (left - spoken_for) / (cache_is_given ? 1 : 8);
-  return static_cast<std::uint32_t>(
-      std::clamp<std::uint64_t>(1 + spare / (options.searchers * another), 1, kLanesDefault));
 }
 
 // Integers lie on their page as they were put; of anything else rows/ must keep the originals of every row.
@@ -166,19 +141,49 @@ bool Store::Impl::rows_fit() const {
   return rows->first().value == 0 && rows->rows() == properties.rows && rows->layout().vector_bytes == vector_bytes;
 }
 
-// The cache gets what was asked for, or what the budget leaves. Fewer pages than asked for is an error, not a surprise.
-std::uint64_t Store::Impl::pages_to_cache(const PageFile& file, const OpenOptions& options, std::uint64_t left) {
+// Fewer pages than asked for is an error, not a surprise; nullopt: what the budget leaves.
+std::optional<std::uint64_t> Store::Impl::pages_asked_for(const PageFile& file, const OpenOptions& options) {
   if (options.cache_fraction)
     return static_cast<std::uint64_t>(*options.cache_fraction * static_cast<double>(file.page_count()));
   if (options.cache_bytes) return PageCache::pages_within(file, *options.cache_bytes);
   if (options.ram_bytes == 0) return 0;
-  const std::uint64_t filling = kFillBytes + file.page_count() * sizeof(std::uint32_t);
-  return filling >= left ? 0 : PageCache::pages_within(file, left - filling);
+  return std::nullopt;
 }
 
-Status Store::Impl::fill_cache(const OpenOptions& options) {
+// What a cache of so many pages takes, and what is in memory only while it fills: the ranking and a reader.
+std::uint64_t Store::Impl::caching_bytes(const PageFile& file, std::uint64_t pages) {
+  if (pages == 0) return 0;
+  return PageCache::bytes_for(file, pages) + kFillBytes + pages * sizeof(std::uint32_t);
+}
+
+// Fills the cache with what was asked for, or with what the searchers to come leave of the budget. Returns how many
+// queries each of them is to have in progress.
+Result<std::uint32_t> Store::Impl::fill_cache(const OpenOptions& options) {
+  const PageFile& graph = generation->graph();
   const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
-  return generation->fill_cache(pages_to_cache(generation->graph(), options, left), budget);
+  const auto searchers_bytes = [&](std::uint32_t lanes) {
+    return options.searchers *
+           GraphSearcher::predict_bytes(generation->layout(), generation->codes().model.code_bytes, lanes);
+  };
+  std::optional<std::uint64_t> pages = pages_asked_for(graph, options);
+  if (!pages && caching_bytes(graph, graph.page_count()) + searchers_bytes(0) <= left) pages = graph.page_count();
+  std::uint32_t lanes = options.lanes == 0 ? kLanesDefault : options.lanes;
+  if (options.lanes == 0) {
+    // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get an eighth
+    // of what the cache would get, and nothing of a cache whose size was asked for.
+    const std::uint64_t cached = caching_bytes(graph, pages.value_or(0));
+    const std::uint64_t spare = left - std::min(left, cached + searchers_bytes(1));
+    const std::uint64_t another = searchers_bytes(2) - searchers_bytes(1);
+    lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(lanes, 1 + spare / (pages ? 1 : 8) / another));
+  }
+  if (!pages) {
+    const std::uint64_t taken = searchers_bytes(lanes) + kFillBytes + graph.page_count() * sizeof(std::uint32_t);
+    pages = taken >= left ? 0 : PageCache::pages_within(graph, left - taken);
+    // All of them would be searched in another way, for which there is no room.
+    if (*pages == graph.page_count() && *pages != 0) --*pages;
+  }
+  VECSTORE_TRY(generation->fill_cache(*pages, budget));
+  return lanes;
 }
 
 Status Store::Impl::name_least(const OpenOptions& options) const {
@@ -187,11 +192,12 @@ Status Store::Impl::name_least(const OpenOptions& options) const {
   const Generation::Paths paths{path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)};
   VECSTORE_ASSIGN(const Generation::Needs needs, Generation::predict_open(paths, manifest().store, number));
   VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {manifest().store, FileKind::kGraph, number}));
-  const std::uint64_t pages = pages_to_cache(graph, options, 0);
+  const std::uint64_t pages = pages_asked_for(graph, options).value_or(0);
   const std::uint64_t caching =
       pages == 0 ? 0 : PageCache::bytes_for(graph, pages) + pages * sizeof(std::uint32_t) + needs.loading_bytes;
-  const std::uint64_t least =
-      needs.resident_bytes + std::max(needs.loading_bytes, options.searchers * needs.searcher_bytes + caching);
+  const bool in_memory = pages != 0 && pages == graph.page_count();
+  const std::uint64_t searching = options.searchers * (in_memory ? needs.memory_searcher_bytes : needs.searcher_bytes);
+  const std::uint64_t least = needs.resident_bytes + std::max(needs.loading_bytes, searching + caching);
   return Status(Code::kMemoryBudget, "the memory budget is too small to search this index; --ram needs at least")
       .about(directory->path())
       .at(Detail::kBytes, least);
@@ -203,7 +209,7 @@ Store& Store::operator=(Store&&) noexcept = default;
 Store::~Store() = default;
 
 SearchOptions Store::resolved(const SearchOptions& options) const {
-  return resolve_options(impl_->properties, options);
+  return resolve_options(impl_->properties, options, impl_->in_memory());
 }
 
 StoreInfo Store::info() const {

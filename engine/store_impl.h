@@ -25,12 +25,9 @@ struct Store::Impl {
   Status open(const std::string& path, const OpenOptions& options);
   Status open_files(const OpenOptions& options);
   bool rows_fit() const;
-  Status make_searchers(const OpenOptions& options);
-  // Queries in progress in each searcher.
-  std::uint32_t lanes(const OpenOptions& options) const;
-  Status fill_cache(const OpenOptions& options);
-  // How many pages the cache is to have; `left` is what the budget still has.
-  static std::uint64_t pages_to_cache(const PageFile& file, const OpenOptions& options, std::uint64_t left);
+  Result<std::uint32_t> fill_cache(const OpenOptions& options);
+  static std::optional<std::uint64_t> pages_asked_for(const PageFile& file, const OpenOptions& options);
+  static std::uint64_t caching_bytes(const PageFile& file, std::uint64_t pages);
   // kMemoryBudget with the least that these options could be opened with.
   Status name_least(const OpenOptions& options) const;
 
@@ -61,6 +58,7 @@ struct Store::Impl {
   mutable std::mutex catalog_lock;         // guards catalog
   mutable std::optional<Catalog> catalog;  // opened by the first find()
 
+  bool in_memory() const { return generation->cache().all_pages() != nullptr; }
   const Manifest& manifest() const { return *directory->manifest(); }
 };
 

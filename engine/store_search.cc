@@ -112,7 +112,7 @@ Result<SearchResults> Store::search(const VectorView& queries, const SearchOptio
   if (threads == 0 || threads > kThreadsMax)
     return Status(Code::kInvalidArgument, "the number of threads must be between 1 and 256");
   if (queries.rows > kQueriesMax) return Status(Code::kInvalidArgument, "too many queries for one batch; divide it");
-  const SearchOptions resolved = resolve_options(s.properties, options);
+  const SearchOptions resolved = resolve_options(s.properties, options, s.in_memory());
   SearchResults results;
   results.k_ = options.k;
   results.hits_.resize(queries.rows * options.k);

@@ -152,6 +152,7 @@ struct CalibrationPoint {
   std::uint32_t blocks = 0;
   float bound = 0;
   double reads_per_query = 0;
+  std::uint32_t memory_list = 0;  // L where every page is cached; 0: not calibrated
 };
 
 struct StoreInfo {

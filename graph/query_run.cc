@@ -17,6 +17,12 @@ std::size_t pool_size(const SearchParams& params) { return std::max<std::size_t>
 
 }  // namespace
 
+Status damaged_list(const PageFile& graph, std::uint64_t page) {
+  return Status(Code::kCorrupt, "a neighbour list is damaged; run 'vecstore verify' and restore or rebuild")
+      .about(graph.path())
+      .at(Detail::kPage, page);
+}
+
 std::uint64_t QueryScratch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
   const std::uint64_t blocks = (layout.rows + kBlockRows - 1) / kBlockRows;
   return ScorerScratch::predict_bytes(layout.dim, code_bytes) + blocks * sizeof(RankedBlock) +
@@ -38,17 +44,17 @@ Result<QueryScratch> QueryScratch::create(const SearchIndex& index, MemoryBudget
 
 std::uint64_t QueryRun::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
   return CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes) + (kSearchListMax + 1) * sizeof(PoolEntry) +
-         PageSet::predict_bytes(layout.pages()) + layout.dim * 5ull + kResultsMax * sizeof(FoundRow);
+         PageSet::predict_bytes(layout.pages()) + PreparedQuery::predict_bytes(layout.dim) +
+         kResultsMax * sizeof(FoundRow);
 }
 
 Result<QueryRun> QueryRun::create(const SearchIndex& index, MemoryBudget& budget) {
   VECSTORE_CHECK(index.codes->rows == index.summary->layout.rows);
+  VECSTORE_ASSIGN(PreparedQuery query, PreparedQuery::create(index.summary->layout, budget));
   VECSTORE_ASSIGN(CodeScorer scorer, CodeScorer::create(*index.codes, budget));
-  QueryRun run(index, std::move(scorer));
+  QueryRun run(index, std::move(query), std::move(scorer));
   VECSTORE_ASSIGN(run.pool_, CandidatePool::create(kSearchListMax, budget));
   VECSTORE_ASSIGN(run.seen_pages_, PageSet::create(run.layout_.pages(), budget));
-  VECSTORE_ASSIGN(run.query_, Buffer<float>::allocate(budget, run.layout_.dim));
-  VECSTORE_ASSIGN(run.query_codes_, Buffer<std::uint8_t>::allocate(budget, run.layout_.dim));
   VECSTORE_ASSIGN(run.results_, Buffer<FoundRow>::allocate(budget, kResultsMax));
   run.wanted_.reserve(kReadsPerRound);
   return run;
@@ -64,7 +70,8 @@ Status QueryRun::start(const VectorView& queries, std::uint64_t query, const Sea
   seen_pages_.clear();
   pool_.clear(pool_size(params_));
   if (layout_.rows == 0) return Status::ok();
-  prepare(queries, query, scratch);
+  query_.prepare(queries, query);
+  scorer_.prepare(query_.values(), scratch.scorer_);
   scan_blocks(scratch);
   return advance(scratch);
 }
@@ -105,28 +112,6 @@ bool QueryRun::widen() {
   return true;
 }
 
-void QueryRun::prepare(const VectorView& queries, std::uint64_t query, QueryScratch& scratch) {
-  const std::uint32_t dim = layout_.dim;
-  widen_row(queries, query, query_.data());
-  double norm2 = 0;
-  for (const float x : query_) norm2 += double{x} * x;
-  if (layout_.metric == Metric::kCosine) {
-    const auto inverse = static_cast<float>(1.0 / std::sqrt(norm2));
-    for (float& x : query_) x *= inverse;
-    norm2 = 1.0;
-  }
-  query_norm2_ = static_cast<float>(norm2);
-  double sum = 0;
-  for (const float x : query_) sum += x;
-  query_sum_ = static_cast<float>(sum);
-  if (!layout_.row_params) {
-    const auto* from = reinterpret_cast<const std::uint8_t*>(queries.row(query));
-    const std::uint8_t shift = layout_.dtype == DType::kI8 ? 0x80u : 0u;
-    for (std::uint32_t i = 0; i < dim; ++i) query_codes_[i] = from[i] ^ shift;
-  }
-  scorer_.prepare(query_.data(), scratch.scorer_);
-}
-
 void QueryRun::scan_blocks(QueryScratch& scratch) {
   const std::span<const float> keys = scorer_.block_keys();
   auto& ranked = scratch.ranked_blocks_;
@@ -147,7 +132,7 @@ void QueryRun::scan_blocks(QueryScratch& scratch) {
 
 // Turns keys into distances and offers those candidates whose page has not been seen.
 void QueryRun::offer_estimates(const float* estimates, const Pos* positions, Pos first, std::size_t count) {
-  const float shift = layout_.metric == Metric::kInnerProduct ? 0.0f : query_norm2_;
+  const float shift = layout_.metric == Metric::kInnerProduct ? 0.0f : query_.norm2();
   float worst = pool_.worst();
   for (std::size_t i = 0; i < count; ++i) {
     const float distance = estimates[i] + shift;
@@ -187,28 +172,14 @@ void QueryRun::take_records(const PresentPage& page, QueryScratch& scratch) {
   const PageView view(layout_, page.bytes);
   const std::uint32_t rows = layout_.rows_on(page.page);
   const Pos first = layout_.first_on(page.page);
-  exact_distances(view, rows, scratch);
+  query_.distances(
+      {view.codes(), layout_.dim, nullptr, rows},
+      [&view](std::size_t slot) { return view.params(static_cast<std::uint32_t>(slot)); }, scratch.integers_.data(),
+      scratch.exact_.data());
   stats_.exact_distances += rows;
   for (std::uint32_t slot = 0; slot < rows; ++slot) {
     pool_.insert({scratch.exact_[slot], first + slot, CandidateState::kExact});
     offer_result({scratch.exact_[slot], first + slot, view.row_id(slot)});
-  }
-}
-
-void QueryRun::exact_distances(const PageView& view, std::uint32_t rows, QueryScratch& scratch) const {
-  const Rows records{view.codes(), layout_.dim, nullptr, rows};
-  if (!layout_.row_params) {
-    kernels_->l2_u8(query_codes_.data(), records, layout_.dim, scratch.integers_.data());
-    for (std::uint32_t slot = 0; slot < rows; ++slot)
-      scratch.exact_[slot] = static_cast<float>(scratch.integers_[slot]);
-    return;
-  }
-  kernels_->dot_f32_u8(query_.data(), records, layout_.dim, scratch.exact_.data());
-  const bool inner_product = layout_.metric == Metric::kInnerProduct;
-  for (std::uint32_t slot = 0; slot < rows; ++slot) {
-    const RowParams params = view.params(slot);
-    const float dot = params.scale * scratch.exact_[slot] + params.offset * query_sum_;
-    scratch.exact_[slot] = inner_product ? -2.0f * dot : query_norm2_ + params.norm2 - 2.0f * dot;
   }
 }
 
@@ -240,11 +211,7 @@ Status QueryRun::expand(Pos position, const std::byte* page, QueryScratch& scrat
                                  ? kDamagedList
                                  : decode_neighbours(position, list, static_cast<Pos>(layout_.rows),
                                                      scratch.neighbours_.data(), scratch.neighbours_.size());
-  if (degree == kDamagedList) {
-    return Status(Code::kCorrupt, "a neighbour list is damaged; run 'vecstore verify' and restore or rebuild")
-        .about(index_.graph->path())
-        .at(Detail::kPage, layout_.page_of(position));
-  }
+  if (degree == kDamagedList) return damaged_list(*index_.graph, layout_.page_of(position));
   scorer_.score_positions(scratch.neighbours_.data(), degree, scratch.estimates_.data());
   stats_.codes_scored += static_cast<std::uint32_t>(degree);
   offer_estimates(scratch.estimates_.data(), scratch.neighbours_.data(), 0, degree);
@@ -271,7 +238,7 @@ float QueryRun::kth_distance() const {
 
 float QueryRun::standard_error(const PoolEntry& entry) const {
   const float slope = index_.codes->model.error_slope * index_.codes->error_scale(entry.position);
-  if (layout_.metric == Metric::kInnerProduct) return slope * std::sqrt(query_norm2_);
+  if (layout_.metric == Metric::kInnerProduct) return slope * std::sqrt(query_.norm2());
   return slope * std::sqrt(std::max(0.0f, entry.distance));
 }
 

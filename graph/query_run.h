@@ -23,6 +23,7 @@
 #include "graph/candidate_pool.h"
 #include "graph/format.h"
 #include "graph/page_set.h"
+#include "graph/prepared_query.h"
 #include "pagestore/page_cache.h"
 #include "pagestore/page_file.h"
 
@@ -67,6 +68,9 @@ struct PresentPage {
   std::uint64_t page = 0;
   const std::byte* bytes = nullptr;
 };
+
+// The error of a neighbour list that cannot be: kCorrupt naming file and page.
+Status damaged_list(const PageFile& graph, std::uint64_t page);
 
 // What a step of a query needs and no query keeps; the queries of one thread share it.
 class QueryScratch {
@@ -113,9 +117,8 @@ class QueryRun {
   const SearchStats& stats() const { return stats_; }
 
  private:
-  QueryRun(const SearchIndex& index, CodeScorer scorer)
-      : index_(index), layout_(index.summary->layout), kernels_(&kernels()), scorer_(std::move(scorer)) {}
-  void prepare(const VectorView& queries, std::uint64_t query, QueryScratch& scratch);
+  QueryRun(const SearchIndex& index, PreparedQuery query, CodeScorer scorer)
+      : index_(index), layout_(index.summary->layout), query_(std::move(query)), scorer_(std::move(scorer)) {}
   Status advance(QueryScratch& scratch);
   bool widen();
   void scan_blocks(QueryScratch& scratch);
@@ -123,7 +126,6 @@ class QueryRun {
   bool find_cached(QueryScratch& scratch);
   Status take_pages(std::span<const PresentPage> pages, QueryScratch& scratch);
   void take_records(const PresentPage& page, QueryScratch& scratch);
-  void exact_distances(const PageView& view, std::uint32_t rows, QueryScratch& scratch) const;
   Status expand_present(std::span<const PresentPage> pages, QueryScratch& scratch);
   Status expand(Pos position, const std::byte* page, QueryScratch& scratch);
   void choose_reads();
@@ -133,17 +135,12 @@ class QueryRun {
 
   SearchIndex index_;
   GraphLayout layout_;
-  const Kernels* kernels_;
+  PreparedQuery query_;
   CodeScorer scorer_;
   CandidatePool pool_;
   PageSet seen_pages_;
   SearchParams params_;
   SearchStats stats_;
-
-  Buffer<float> query_;               // [dim], normalised under cosine
-  Buffer<std::uint8_t> query_codes_;  // [dim], where distances are integers
-  float query_norm2_ = 0;
-  float query_sum_ = 0;
 
   Buffer<FoundRow> results_;  // a max-heap of at most k
   std::size_t results_size_ = 0;

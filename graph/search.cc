@@ -15,6 +15,7 @@ constexpr std::uint64_t kRingBytes = 32 * 1024;  // of the reader's own, about
 
 std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes) {
   const std::uint64_t frames = std::uint64_t{kReadsPerRound} * layout.page_bytes;
+  if (lanes == 0) return kRingBytes + frames + MemorySearch::predict_bytes(layout, code_bytes);
   return kRingBytes + QueryScratch::predict_bytes(layout, code_bytes) +
          lanes * (frames + QueryRun::predict_bytes(layout, code_bytes));
 }
@@ -22,16 +23,27 @@ std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint3
 Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& index, IoBackend backend,
                                                              std::uint32_t lanes, MemoryBudget& budget) {
   VECSTORE_CHECK(lanes >= 1 && lanes <= kLanesMax);
-  VECSTORE_ASSIGN(QueryScratch scratch, QueryScratch::create(index, budget));
-  std::unique_ptr<GraphSearcher> searcher(new GraphSearcher(std::move(scratch)));
-  VECSTORE_ASSIGN(searcher->reader_, PageReader::create(*index.graph, {backend, lanes * kReadsPerRound}, budget));
-  searcher->lanes_.reserve(lanes);
+  const bool in_memory = index.cache->all_pages() != nullptr;
+  std::unique_ptr<GraphSearcher> searcher(new GraphSearcher);
+  const std::uint32_t in_flight = (in_memory ? 1 : lanes) * kReadsPerRound;
+  VECSTORE_ASSIGN(searcher->reader_, PageReader::create(*index.graph, {backend, in_flight}, budget));
+  if (in_memory) {
+    VECSTORE_ASSIGN(searcher->memory_, MemorySearch::create(index, budget));
+  } else {
+    VECSTORE_TRY(searcher->make_lanes(index, lanes, budget));
+  }
+  return searcher;
+}
+
+Status GraphSearcher::make_lanes(const SearchIndex& index, std::uint32_t lanes, MemoryBudget& budget) {
+  VECSTORE_ASSIGN(scratch_, QueryScratch::create(index, budget));
+  lanes_.reserve(lanes);
   for (std::uint32_t i = 0; i < lanes; ++i) {
     VECSTORE_ASSIGN(QueryRun run, QueryRun::create(index, budget));
-    searcher->lanes_.emplace_back(std::move(run)).arrived.reserve(kReadsPerRound);
+    lanes_.emplace_back(std::move(run)).arrived.reserve(kReadsPerRound);
   }
-  searcher->round_.reserve(kReadsPerRound);
-  return searcher;
+  round_.reserve(kReadsPerRound);
+  return Status::ok();
 }
 
 Result<std::span<const FoundRow>> GraphSearcher::search(const VectorView& queries, std::uint64_t query,
@@ -50,6 +62,7 @@ Result<std::span<const FoundRow>> GraphSearcher::search(const VectorView& querie
 
 Status GraphSearcher::search_all(const VectorView& queries, const SearchParams& params, const NextQuery& next,
                                  const TakeAnswer& take) {
+  if (memory_) return search_in_memory(queries, params, next, take);
   more_ = true;
   Status outcome = fill_lanes(queries, params, next, take);
   while (outcome.is_ok() && reader_->in_flight() != 0) {
@@ -66,6 +79,19 @@ Status GraphSearcher::search_all(const VectorView& queries, const SearchParams& 
   return outcome;
 }
 
+Status GraphSearcher::search_in_memory(const VectorView& queries, const SearchParams& params, const NextQuery& next,
+                                       const TakeAnswer& take) {
+  Answer answer;
+  while (const std::optional<std::uint64_t> query = next()) {
+    const auto started = std::chrono::steady_clock::now();
+    answer.query = *query;
+    VECSTORE_ASSIGN(answer.found, memory_->search(queries, *query, params, answer.stats));
+    answer.latency = std::chrono::steady_clock::now() - started;
+    VECSTORE_TRY(take(answer));
+  }
+  return Status::ok();
+}
+
 // Starts queries until every lane waits for pages. A query that needs none is done at once.
 Status GraphSearcher::fill_lanes(const VectorView& queries, const SearchParams& params, const NextQuery& next,
                                  const TakeAnswer& take) {
@@ -77,7 +103,7 @@ Status GraphSearcher::fill_lanes(const VectorView& queries, const SearchParams& 
       lane.busy = true;
       lane.query = *query;
       lane.started = std::chrono::steady_clock::now();
-      VECSTORE_TRY(lane.run.start(queries, *query, params, scratch_));
+      VECSTORE_TRY(lane.run.start(queries, *query, params, *scratch_));
       VECSTORE_TRY(submit_or_finish(lane, take));
     }
   }
@@ -116,7 +142,7 @@ Status GraphSearcher::take_round(Lane& lane) {
     VECSTORE_CHECK(at != lane.arrived.end());
     round_.push_back({page, at->bytes});
   }
-  const Status taken = lane.run.resume(round_, scratch_);
+  const Status taken = lane.run.resume(round_, *scratch_);
   for (const ArrivedPage& page : lane.arrived) reader_->release(page.frame);
   lane.arrived.clear();
   return taken;

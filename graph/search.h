@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Searches one generation: several queries in progress (graph/query_run.h) share one reader, so that the device has
-// reads to do while a thread computes, and the thread queries to go on with while the device reads.
+// reads to do while a thread computes, and the thread queries to go on with while the device reads. Where every page is
+// cached when the searcher is made, there is nothing to read and one query follows the other (graph/memory_search.h).
 #pragma once
 
 #include <atomic>
@@ -16,6 +17,7 @@
 
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
+#include "graph/memory_search.h"
 #include "graph/query_run.h"
 #include "pagestore/page_reader.h"
 
@@ -38,11 +40,11 @@ class QueryQueue {
 // For one thread at a time; make one per thread.
 class GraphSearcher {
  public:
-  // `lanes`: queries in progress at once, 1 … kLanesMax. Allocates everything that searches need. Errors:
-  // kMemoryBudget, kUnsupported (backend).
+  // `lanes`: queries in progress at once, 1 … kLanesMax; of no use when every page is cached. Allocates everything that
+  // searches need. Errors: kMemoryBudget, kUnsupported (backend).
   static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, IoBackend backend, std::uint32_t lanes,
                                                        MemoryBudget& budget);
-  // Bytes that create() will charge, or a little more.
+  // Bytes that create() will charge, or a little more; lanes = 0: when every page is cached.
   static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes);
 
   // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero. The answer is
@@ -78,7 +80,10 @@ class GraphSearcher {
     std::vector<ArrivedPage> arrived;
   };
 
-  explicit GraphSearcher(QueryScratch scratch) : scratch_(std::move(scratch)) {}
+  GraphSearcher() = default;
+  Status make_lanes(const SearchIndex& index, std::uint32_t lanes, MemoryBudget& budget);
+  Status search_in_memory(const VectorView& queries, const SearchParams& params, const NextQuery& next,
+                          const TakeAnswer& take);
   Status fill_lanes(const VectorView& queries, const SearchParams& params, const NextQuery& next,
                     const TakeAnswer& take);
   Status submit_or_finish(Lane& lane, const TakeAnswer& take);
@@ -87,7 +92,8 @@ class GraphSearcher {
   void abandon();
 
   std::unique_ptr<PageReader> reader_;
-  QueryScratch scratch_;
+  std::optional<MemorySearch> memory_;   // or else
+  std::optional<QueryScratch> scratch_;  // and
   std::vector<Lane> lanes_;
   std::vector<PresentPage> round_;  // the pages of a round in the order they were wanted
   bool more_ = false;               // `next` may name another query

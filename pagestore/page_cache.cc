@@ -12,11 +12,13 @@
 namespace vecstore {
 namespace {
 
+constexpr std::uint32_t kFillDepth = 64;  // reads in flight that saturate a disk
+
 std::uint64_t table_bytes(const PageFile& file) { return (file.page_count() + 1) * sizeof(std::uint32_t); }
 
 // The deepest reader that the budget has room for beside the cache; nullptr where it has none at all.
 Result<std::unique_ptr<PageReader>> affordable_reader(const PageFile& file, MemoryBudget& budget) {
-  for (std::uint32_t depth = kReadsInFlightMax; depth > 1; depth /= 2) {
+  for (std::uint32_t depth = kFillDepth; depth > 1; depth /= 2) {
     auto reader = PageReader::create(file, {IoBackend::kAutomatic, depth}, budget);
     if (reader || reader.error().code() != Code::kMemoryBudget) return reader;
   }

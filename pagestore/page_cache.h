@@ -35,6 +35,10 @@ class PageCache {
     if (page >= frame_of_.size() || frame_of_[page] == 0) return nullptr;
     return frames_.data() + static_cast<std::size_t>(frame_of_[page] - 1) * page_bytes_;
   }
+  // All data pages one after the other, where all are cached; else nullptr.
+  const std::byte* all_pages() const {
+    return pages_ != 0 && pages_ + 1 == frame_of_.size() ? frames_.data() : nullptr;
+  }
   std::uint64_t pages() const { return pages_; }
   std::uint64_t bytes() const { return frames_.size_bytes() + frame_of_.size_bytes(); }
 

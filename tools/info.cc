@@ -20,7 +20,8 @@ Json to_json(const CalibrationPoint& point) {
           {"L", point.search_list},
           {"blocks", point.blocks},
           {"bound", point.bound},
-          {"reads_per_query", point.reads_per_query}};
+          {"reads_per_query", point.reads_per_query},
+          {"memory_L", point.memory_list}};
 }
 
 Json to_json(const StoreInfo& info) {
@@ -85,11 +86,11 @@ void print_info(const std::string& path, const StoreInfo& info) {
             info.calibrated_on == "self" ? "self: rows of the index, which may overstate recall" : info.calibrated_on);
   table.print();
   if (info.calibration.empty()) return;
-  fmt::print("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound",
-             "reads/query");
+  fmt::print("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound",
+             "reads/query", "L in memory");
   for (const CalibrationPoint& point : info.calibration)
-    fmt::print("{:>5} {:>7.3f} {:>7.4f} {:>6} {:>7} {:>6.2f} {:>12.2f}\n", point.k, point.recall_target, point.recall,
-               point.search_list, point.blocks, point.bound, point.reads_per_query);
+    fmt::print("{:>5} {:>7.3f} {:>7.4f} {:>6} {:>7} {:>6.2f} {:>12.2f} {:>12}\n", point.k, point.recall_target,
+               point.recall, point.search_list, point.blocks, point.bound, point.reads_per_query, point.memory_list);
 }
 
 Status run_info(const InfoOptions& options) {

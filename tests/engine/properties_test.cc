@@ -13,7 +13,7 @@ using test::code_of;
 namespace {
 
 CalibrationPoint point(std::uint32_t k, double target, std::uint32_t search_list) {
-  return {k, target, target + 0.001, search_list, 40, 2.5f, 1.5 * search_list};
+  return {k, target, target + 0.001, search_list, 40, 2.5f, 1.5 * search_list, search_list + 3};
 }
 
 StoreProperties some_properties() {
@@ -72,6 +72,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
     BOOST_TEST(read->calibration[i].search_list == written.calibration[i].search_list);
     BOOST_TEST(read->calibration[i].recall_target == written.calibration[i].recall_target);
     BOOST_TEST(read->calibration[i].reads_per_query == written.calibration[i].reads_per_query);
+    BOOST_TEST(read->calibration[i].memory_list == written.calibration[i].memory_list);
   }
 }
 
@@ -85,8 +86,40 @@ BOOST_AUTO_TEST_CASE(cut_or_longer_bytes_are_refused) {
 
 BOOST_AUTO_TEST_CASE(a_newer_version_is_told_from_damage) {
   auto bytes = encode_properties(some_properties());
-  bytes[0] = std::byte{2};
+  bytes[0] = std::byte{3};
   BOOST_CHECK(code_of(decode_properties(bytes)) == Code::kNewerFormat);
+}
+
+BOOST_AUTO_TEST_CASE(the_first_version_is_read) {
+  const StoreProperties written = some_properties();
+  auto bytes = encode_properties(written);
+  bytes[0] = std::byte{1};
+  // Its points ended before the list length of a search in memory.
+  for (std::size_t i = written.calibration.size(); i-- > 0;) {
+    const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(22 + (i + 1) * 44);
+    bytes.erase(end - 4, end);
+  }
+  const auto read = decode_properties(bytes);
+  REQUIRE_OK(read);
+  BOOST_REQUIRE_EQUAL(read->calibration.size(), written.calibration.size());
+  for (std::size_t i = 0; i < read->calibration.size(); ++i) {
+    BOOST_TEST(read->calibration[i].search_list == written.calibration[i].search_list);
+    BOOST_TEST(read->calibration[i].reads_per_query == written.calibration[i].reads_per_query);
+    BOOST_TEST(read->calibration[i].memory_list == 0u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_search_in_memory_takes_the_list_length_of_its_own) {
+  StoreProperties properties = some_properties();
+  for (CalibrationPoint& point : properties.calibration) point.memory_list = 0;
+  const std::uint32_t on_disk = resolve_options(properties, wish(10, .95), false).search_list;
+  BOOST_TEST(resolve_options(properties, wish(10, .95), true).search_list == on_disk * 3 / 2);
+  for (CalibrationPoint& point : properties.calibration) point.memory_list = 7;
+  BOOST_TEST(resolve_options(properties, wish(10, .95), true).search_list == 7u);
+  BOOST_TEST(resolve_options(properties, wish(10, .95), false).search_list == on_disk);
+  SearchOptions own = wish(10, .95);
+  own.search_list = 99;
+  BOOST_TEST(resolve_options(properties, own, true).search_list == 99u);
 }
 
 BOOST_AUTO_TEST_CASE(values_out_of_range_are_refused) {
@@ -123,7 +156,7 @@ BOOST_AUTO_TEST_CASE(hostile_bytes_are_survived) {
     const auto read = decode_properties(changed);
     if (!read) continue;
     BOOST_REQUIRE(read->dim >= 1 && read->dim <= kDimMax && read->rows <= kRowsMax);
-    const SearchOptions resolved = resolve_options(*read, wish(10, .95));
+    const SearchOptions resolved = resolve_options(*read, wish(10, .95), false);
     BOOST_REQUIRE(resolved.search_list >= 1 && resolved.search_list <= kSearchListMax);
     BOOST_REQUIRE(resolved.bound >= 0);
   }
@@ -133,7 +166,7 @@ BOOST_AUTO_TEST_CASE(the_next_greater_point_is_taken) {
   const StoreProperties properties = some_properties();
   for (const std::uint32_t k : {1u, 2u, 5u, 10u, 11u, 64u, 100u})
     for (const double target : {.5, .8, .81, .9, .95, .99, .995, 1.0}) {
-      const SearchOptions resolved = resolve_options(properties, wish(k, target));
+      const SearchOptions resolved = resolve_options(properties, wish(k, target), false);
       const CalibrationPoint* expected = slow_choice(properties, k, target);
       BOOST_TEST_CONTEXT("k " << k << " target " << target) {
         BOOST_TEST(resolved.search_list == expected->search_list);
@@ -146,33 +179,33 @@ BOOST_AUTO_TEST_CASE(the_next_greater_point_is_taken) {
 
 BOOST_AUTO_TEST_CASE(beyond_the_greatest_k_the_list_grows_in_proportion) {
   const StoreProperties properties = some_properties();
-  BOOST_TEST(resolve_options(properties, wish(200, .9)).search_list == 300u);
-  BOOST_TEST(resolve_options(properties, wish(1000, .8)).search_list == 1100u);
-  BOOST_TEST(resolve_options(properties, wish(150, .99)).search_list == 600u);
-  BOOST_TEST(resolve_options(properties, wish(1000, .99)).search_list == 4000u);
+  BOOST_TEST(resolve_options(properties, wish(200, .9), false).search_list == 300u);
+  BOOST_TEST(resolve_options(properties, wish(1000, .8), false).search_list == 1100u);
+  BOOST_TEST(resolve_options(properties, wish(150, .99), false).search_list == 600u);
+  BOOST_TEST(resolve_options(properties, wish(1000, .99), false).search_list == 4000u);
   StoreProperties wide = properties;
   wide.calibration.back().search_list = 512;
-  BOOST_TEST(resolve_options(wide, wish(1000, 1.0)).search_list == kSearchListMax);
+  BOOST_TEST(resolve_options(wide, wish(1000, 1.0), false).search_list == kSearchListMax);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_given_is_kept) {
   SearchOptions options = wish(10, .9);
   options.search_list = 7;
-  SearchOptions resolved = resolve_options(some_properties(), options);
+  SearchOptions resolved = resolve_options(some_properties(), options, false);
   BOOST_TEST((resolved.search_list == 7 && resolved.blocks == 40 && resolved.bound == 2.5f));
   options.blocks = 3;
   options.bound = 0.0f;
   options.full_precision = true;
-  resolved = resolve_options(some_properties(), options);
+  resolved = resolve_options(some_properties(), options, false);
   BOOST_TEST((resolved.search_list == 7 && resolved.blocks == 3 && resolved.bound == 0.0f && resolved.full_precision));
 }
 
 BOOST_AUTO_TEST_CASE(without_calibration_there_are_defaults) {
-  const SearchOptions resolved = resolve_options({}, wish(10, .95));
+  const SearchOptions resolved = resolve_options({}, wish(10, .95), false);
   BOOST_TEST(resolved.search_list >= 10u);
   BOOST_TEST(resolved.blocks >= 1u);
   BOOST_TEST(resolved.bound > 0);
-  BOOST_TEST(resolve_options({}, wish(1000, .95)).search_list >= 1000u);
+  BOOST_TEST(resolve_options({}, wish(1000, .95), false).search_list >= 1000u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "graph/memory_search.h"
+
+#include <algorithm>
+
+#include "compress/neighbour_list.h"
+#include "engine/base/check.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kTouchedMax = 16384;
+constexpr std::size_t kWaitingMax = std::max<std::size_t>(kBlockRows, kDegreeMax);
+
+}  // namespace
+
+MemorySearch::MemorySearch(const SearchIndex& index, PreparedQuery query, CodeScorer scorer)
+    : index_(index),
+      layout_(index.summary->layout),
+      pages_(index.cache->all_pages()),
+      codes_at_(kPageChecksumBytes + std::size_t{layout_.rows_per_page} * (layout_.fixed_bytes() - layout_.dim)),
+      page_divisor_(~std::uint64_t{0} / layout_.rows_per_page + 1),
+      query_(std::move(query)),
+      scorer_(std::move(scorer)) {}
+
+std::uint64_t MemorySearch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
+  return PreparedQuery::predict_bytes(layout.dim) + CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes) +
+         (kSearchListMax + 1) * sizeof(PoolEntry) + (layout.rows / 64 + 1) * 8 + kTouchedMax * sizeof(Pos) +
+         kWaitingMax * (sizeof(Pos) + 12ull) + kResultsMax * sizeof(FoundRow);
+}
+
+Result<MemorySearch> MemorySearch::create(const SearchIndex& index, MemoryBudget& budget) {
+  const GraphLayout& layout = index.summary->layout;
+  VECSTORE_CHECK(index.cache->all_pages() != nullptr || layout.rows == 0);
+  VECSTORE_ASSIGN(PreparedQuery query, PreparedQuery::create(layout, budget));
+  VECSTORE_ASSIGN(CodeScorer scorer, CodeScorer::create(*index.codes, budget));
+  MemorySearch search(index, std::move(query), std::move(scorer));
+  VECSTORE_ASSIGN(search.pool_, CandidatePool::create(kSearchListMax, budget));
+  VECSTORE_ASSIGN(search.visited_, Buffer<std::uint64_t>::allocate(budget, layout.rows / 64 + 1));
+  VECSTORE_ASSIGN(search.touched_, Buffer<Pos>::allocate(budget, kTouchedMax));
+  VECSTORE_ASSIGN(search.waiting_, Buffer<Pos>::allocate(budget, kWaitingMax));
+  VECSTORE_ASSIGN(search.offsets_, Buffer<std::uint32_t>::allocate(budget, kWaitingMax));
+  VECSTORE_ASSIGN(search.distances_, Buffer<float>::allocate(budget, kWaitingMax));
+  VECSTORE_ASSIGN(search.integers_, Buffer<std::uint32_t>::allocate(budget, kWaitingMax));
+  VECSTORE_ASSIGN(search.results_, Buffer<FoundRow>::allocate(budget, kResultsMax));
+  return search;
+}
+
+Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries, std::uint64_t query,
+                                                       const SearchParams& params, SearchStats& stats) {
+  VECSTORE_CHECK(params.k >= 1 && params.k <= kResultsMax && params.search_list <= kSearchListMax);
+  stats_ = {};
+  pool_.clear(std::max(params.search_list, params.k));
+  forget_visits();
+  if (layout_.rows != 0) {
+    query_.prepare(queries, query);
+    seed_from_nearest_block();
+    VECSTORE_TRY(expand_all());
+    // Every row can be reached from the entry, though perhaps not from that block.
+    const bool complete = pool_.size() >= std::min<std::uint64_t>(params.k, layout_.rows);
+    if (!complete && first_visit(index_.summary->entry)) {
+      waiting_[waiting_count_++] = index_.summary->entry;
+      score_waiting();
+      VECSTORE_TRY(expand_all());
+    }
+  }
+  stats = stats_;
+  return answer(params.k);
+}
+
+// The quotient is exact for positions of 32 bits and takes a multiplication instead of a division.
+MemorySearch::Place MemorySearch::place_of(Pos position) const {
+  const std::uint32_t rows = layout_.rows_per_page;
+  if (rows == 1) return {position, 0};
+  const auto page = static_cast<std::uint64_t>((static_cast<unsigned __int128>(page_divisor_) * position) >> 64);
+  return {page, static_cast<std::uint32_t>(position - page * rows)};
+}
+
+bool MemorySearch::first_visit(Pos position) {
+  std::uint64_t& word = visited_[position / 64];
+  const std::uint64_t bit = std::uint64_t{1} << (position % 64);
+  if ((word & bit) != 0) return false;
+  word |= bit;
+  if (touched_count_ < kTouchedMax) touched_[touched_count_] = position;
+  ++touched_count_;
+  return true;
+}
+
+void MemorySearch::forget_visits() {
+  if (touched_count_ > kTouchedMax) {
+    std::fill(visited_.begin(), visited_.end(), 0u);
+  } else {
+    for (std::size_t i = 0; i < touched_count_; ++i) visited_[touched_[i] / 64] = 0;
+  }
+  touched_count_ = 0;
+}
+
+void MemorySearch::seed_from_nearest_block() {
+  scorer_.rank_blocks(query_.values());
+  const std::span<const float> keys = scorer_.block_keys();
+  const auto block = static_cast<std::uint64_t>(std::min_element(keys.begin(), keys.end()) - keys.begin());
+  const std::uint64_t end = std::min<std::uint64_t>(layout_.rows, (block + 1) * kBlockRows);
+  for (auto position = static_cast<Pos>(block * kBlockRows); position < end; ++position)
+    if (first_visit(position)) waiting_[waiting_count_++] = position;
+  score_waiting();
+}
+
+// Expands the best that is not expanded yet until the whole pool is.
+Status MemorySearch::expand_all() {
+  for (std::size_t next = 0; next < pool_.size();) {
+    if (pool_[next].state == CandidateState::kExpanded) {
+      ++next;
+      continue;
+    }
+    pool_.set_state(next, CandidateState::kExpanded);
+    VECSTORE_TRY(gather_neighbours(pool_[next].position));
+    next = std::min(next + 1, score_waiting());
+  }
+  return Status::ok();
+}
+
+Status MemorySearch::gather_neighbours(Pos position) {
+  const Place place = place_of(position);
+  const PageView view(layout_, page_at(place.page));
+  const std::span<const std::byte> list = view.list(place.slot);
+  const std::size_t degree = is_damaged(list) ? kDamagedList
+                                              : decode_neighbours(position, list, static_cast<Pos>(layout_.rows),
+                                                                  waiting_.data(), waiting_.size());
+  if (degree == kDamagedList) return damaged_list(*index_.graph, place.page + 1);
+  ++stats_.pages_from_cache;
+  for (std::size_t i = 0; i < degree; ++i)
+    if (first_visit(waiting_[i])) waiting_[waiting_count_++] = waiting_[i];
+  return Status::ok();
+}
+
+// Offers what waits to the pool; returns the best place that one of them took, or the pool's capacity.
+std::size_t MemorySearch::score_waiting() {
+  stats_.exact_distances += static_cast<std::uint32_t>(waiting_count_);
+  // A kernel call reaches 4 GiB from its base. Positions ascend, so one call nearly always does.
+  for (std::size_t first = 0; first < waiting_count_;) first += score_within_reach(first);
+  std::size_t best = pool_.capacity();
+  for (std::size_t i = 0; i < waiting_count_; ++i) {
+    if (distances_[i] > pool_.worst()) continue;
+    best = std::min(best, pool_.insert({distances_[i], waiting_[i], CandidateState::kExact}));
+  }
+  waiting_count_ = 0;
+  return best;
+}
+
+std::size_t MemorySearch::score_within_reach(std::size_t first) {
+  const std::byte* base = page_at(place_of(waiting_[first]).page);
+  std::size_t count = 0;
+  for (; first + count < waiting_count_; ++count) {
+    const Place place = place_of(waiting_[first + count]);
+    const std::uint64_t offset =
+        static_cast<std::uint64_t>(page_at(place.page) - base) + codes_at_ + std::uint64_t{place.slot} * layout_.dim;
+    if (offset > ~std::uint32_t{0}) break;
+    offsets_[first + count] = static_cast<std::uint32_t>(offset);
+  }
+  const auto params_of = [this, first](std::size_t i) {
+    const Place place = place_of(waiting_[first + i]);
+    return PageView(layout_, page_at(place.page)).params(place.slot);
+  };
+  query_.distances({base, 1, offsets_.data() + first, count}, params_of, integers_.data(), distances_.data() + first);
+  return count;
+}
+
+std::span<const FoundRow> MemorySearch::answer(std::uint32_t k) {
+  const std::size_t count = std::min<std::size_t>(k, pool_.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const Place place = place_of(pool_[i].position);
+    results_[i] = {pool_[i].distance, pool_[i].position, PageView(layout_, page_at(place.page)).row_id(place.slot)};
+  }
+  std::sort(results_.begin(), results_.begin() + count);
+  return {results_.data(), count};
+}
+
+}  // namespace vecstore

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Searches a generation whose pages are all in memory: best-first over the graph, steered by the vectors on the pages
+// instead of their codes. No read, no system call, no allocation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "graph/prepared_query.h"
+#include "graph/query_run.h"
+
+namespace vecstore {
+
+// One query after the other; one searcher per thread.
+class MemorySearch {
+ public:
+  // index.cache must hold every page and stay as it is. Allocates everything any query needs. Errors: kMemoryBudget.
+  static Result<MemorySearch> create(const SearchIndex& index, MemoryBudget& budget);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
+
+  // As QueryRun's; of `params`, k and search_list count. The answer is sorted and valid until the next search. Errors:
+  // kCorrupt naming the page.
+  Result<std::span<const FoundRow>> search(const VectorView& queries, std::uint64_t query, const SearchParams& params,
+                                           SearchStats& stats);
+
+ private:
+  struct Place {
+    std::uint64_t page = 0;  // counted from 0
+    std::uint32_t slot = 0;
+  };
+
+  MemorySearch(const SearchIndex& index, PreparedQuery query, CodeScorer scorer);
+  Place place_of(Pos position) const;
+  const std::byte* page_at(std::uint64_t page) const { return pages_ + page * layout_.page_bytes; }
+  bool first_visit(Pos position);
+  void forget_visits();
+  void seed_from_nearest_block();
+  Status expand_all();
+  Status gather_neighbours(Pos position);
+  std::size_t score_waiting();
+  std::size_t score_within_reach(std::size_t first);
+  std::span<const FoundRow> answer(std::uint32_t k);
+
+  SearchIndex index_;
+  GraphLayout layout_;
+  const std::byte* pages_;      // the data pages, one after the other
+  std::size_t codes_at_;        // of the first record, in its page
+  std::uint64_t page_divisor_;  // ⌊2^64 / rows_per_page⌋ + 1
+  PreparedQuery query_;
+  CodeScorer scorer_;  // of which only the centroids are used
+  CandidatePool pool_;
+  SearchStats stats_;
+  Buffer<std::uint64_t> visited_;  // a bit for every position
+  Buffer<Pos> touched_;            // whose bits are set; more than fit are forgotten all at once
+  std::size_t touched_count_ = 0;
+  Buffer<Pos> waiting_;  // positions to score, ascending
+  std::size_t waiting_count_ = 0;
+  Buffer<std::uint32_t> offsets_;  // of their codes within 4 GiB
+  Buffer<float> distances_;
+  Buffer<std::uint32_t> integers_;
+  Buffer<FoundRow> results_;
+};
+
+}  // namespace vecstore

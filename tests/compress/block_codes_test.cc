@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(block_keys_are_those_of_the_decoded_centroids) {
   }
 }
 
-void check_equal_rows(CodecKind kind) {
+void check_equal_rows(CodecKind kind, float square_error_max) {
   SerialExecutor executor;
   MemoryBudget budget;
   std::vector<float> values(600 * 24);
@@ -159,15 +159,16 @@ void check_equal_rows(CodecKind kind) {
   const test::MemoryRows rows(24, std::move(values));
   const auto codes = encode_blocks(rows, options_of({600, 24, 6, kind, Metric::kL2}), nullptr, executor, budget);
   REQUIRE_OK(codes);
-  BOOST_TEST(codes->model.mean_square_error <= 1e-6f);
+  BOOST_TEST(codes->model.mean_square_error <= square_error_max);
   BOOST_TEST(codes->model.error_slope == 0.0f);
   for (const float estimate : test::estimates(*codes, rows.row(3), budget))
     BOOST_TEST(std::abs(estimate + 4324.0f) <= 0.05f);  // −Σ k²: key(x) of the query itself
 }
 
+// What the 8 bits of a centroid leave of rows that are its like: PQ has a codeword for it, RaBitQ codes it as any other.
 BOOST_AUTO_TEST_CASE(equal_rows_are_coded_without_error) {
-  check_equal_rows(CodecKind::kOpq);
-  check_equal_rows(CodecKind::kRabitq);
+  check_equal_rows(CodecKind::kOpq, 1e-6f);
+  check_equal_rows(CodecKind::kRabitq, 0.01f);
 }
 
 BOOST_AUTO_TEST_CASE(few_distinct_rows_are_coded_without_error) {

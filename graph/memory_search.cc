@@ -9,6 +9,7 @@
 namespace vecstore {
 namespace {
 
+constexpr Pos kSeedStride = 4;
 constexpr std::size_t kTouchedMax = 16384;
 constexpr std::size_t kWaitingMax = std::max<std::size_t>(kBlockRows, kDegreeMax);
 
@@ -100,7 +101,7 @@ void MemorySearch::seed_from_nearest_block() {
   const std::span<const float> keys = scorer_.block_keys();
   const auto block = static_cast<std::uint64_t>(std::min_element(keys.begin(), keys.end()) - keys.begin());
   const std::uint64_t end = std::min<std::uint64_t>(layout_.rows, (block + 1) * kBlockRows);
-  for (auto position = static_cast<Pos>(block * kBlockRows); position < end; ++position)
+  for (auto position = static_cast<Pos>(block * kBlockRows); position < end; position += kSeedStride)
     if (first_visit(position)) waiting_[waiting_count_++] = position;
   score_waiting();
 }

@@ -45,7 +45,11 @@ namespace detail {
 std::byte* allocate_zeroed(std::size_t bytes) {
   if (bytes >= kMappedBytesMin) {
     void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return mapped == MAP_FAILED ? nullptr : static_cast<std::byte*>(mapped);
+    if (mapped == MAP_FAILED) return nullptr;
+    // Rows are visited in no order, and a large array of small pages costs a walk of the page table for each. A wish:
+    // the kernel may have none to give.
+    if (bytes >= kHugeBytesMin) ::madvise(mapped, bytes, MADV_HUGEPAGE);
+    return static_cast<std::byte*>(mapped);
   }
   const std::size_t alignment = bytes >= 4096 ? 4096 : kCacheLineBytes;
   void* data = nullptr;

@@ -68,6 +68,7 @@ class Charge {
 
 inline constexpr std::size_t kCacheLineBytes = 64;
 inline constexpr std::size_t kMappedBytesMin = 64 * 1024;  // from here on a buffer has its own mapping
+inline constexpr std::size_t kHugeBytesMin = 4u << 20;     // from here on it asks for huge pages
 
 namespace detail {
 // Zeroed; aligned to a cache line, to 4096 when `bytes` ≥ 4096. nullptr when the system has none.

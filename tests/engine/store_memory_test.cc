@@ -189,6 +189,7 @@ BOOST_AUTO_TEST_CASE(codes_fit_the_search_memory_they_were_built_for) {
   for (const std::uint64_t search_ram_bytes : {250ull << 10, 300ull << 10, 400ull << 10}) {
     const test::TemporaryDirectory directory;
     BuildOptions options = build_options(Metric::kL2);
+    options.search_ram_bytes = search_ram_bytes;
     for (const Codec codec : {Codec::kOpq, Codec::kRabitq}) {
       options.codec = codec;
       options.overwrite = true;

@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -73,6 +74,12 @@ std::vector<SetSpec> known_sets() {
        52,
        {{"", "win384.query.f16bin", "win384.gt.ibin"}, {"short", "win384.query_short.f16bin", "win384.gt_short.ibin"}},
        {9, 2, 0, 56, 0, 0}},
+      {"mdn256",
+       "mdn256.base.fbin",
+       Metric::kCosine,
+       0,
+       {{"", "mdn256.query.fbin", "mdn256.gt.ibin"}, {"ood", "mdn256.query_ood.fbin", "mdn256.gt_ood.ibin"}},
+       {}},
       {"synth1m", "synth1m.base.u8bin", Metric::kL2, 0, {{"", "synth1m.query.u8bin", "synth1m.gt.ibin"}}, {}},
   };
 }
@@ -302,9 +309,12 @@ int main(int count, char** arguments) {
   app.add_option("--data", settings.data, "where the data sets are [$VECSTORE_DATA or ../shared/data]");
   app.add_option("--work", settings.work, "where indices are kept for the next run [build/bench-work]");
   app.add_option("--json", settings.json, "also write everything measured to this file");
-  app.add_option("--set", settings.sets, "csift, fashion-mnist, win384 or synth1m; may be given again");
+  app.add_option("--set", settings.sets, "csift, fashion-mnist, win384, mdn256 or synth1m; may be given again");
   app.add_option("--rows", settings.rows, "only so many rows of the base; ground truth is computed");
   app.add_option("--queries", settings.queries, "only so many queries");
+  const std::map<std::string, vecstore::Codec> codecs{
+      {"opq", vecstore::Codec::kOpq}, {"pq", vecstore::Codec::kPq}, {"rabitq", vecstore::Codec::kRabitq}};
+  app.add_option("--codec", settings.build.codec, "opq, pq or rabitq [opq]")->transform(CLI::Transformer(codecs));
   app.add_option("--code-bytes", settings.build.code_bytes, "as of vecstore build");
   app.add_option("--page-size", settings.build.page_bytes, "in bytes [4096]");
   app.add_option("--max-degree", settings.build.max_degree, "as of vecstore build");

@@ -45,6 +45,8 @@ void reset_rss_peak() {
   std::ofstream("/proc/self/clear_refs") << 5;
 }
 
+const char* name_of(Codec codec) { return codec == Codec::kOpq ? "opq" : codec == Codec::kPq ? "pq" : "rabitq"; }
+
 // Everything that decides what is built; the same text means that a kept index will do.
 Json describe(const IndexRequest& request) {
   const BuildOptions& options = request.options;
@@ -55,7 +57,7 @@ Json describe(const IndexRequest& request) {
           {"metric", name_of(options.metric)},
           {"page_bytes", options.page_bytes},
           {"code_bytes", options.code_bytes},
-          {"codec", options.codec == Codec::kOpq ? "opq" : "pq"},
+          {"codec", name_of(options.codec)},
           {"max_degree", options.max_degree},
           {"build_list", options.build_list},
           {"alpha", options.alpha},
@@ -68,8 +70,8 @@ std::string directory_of(const IndexRequest& request) {
   const BuildOptions& o = request.options;
   return request.work + "/" + request.name + "-n" + std::to_string(request.rows) + "-p" + std::to_string(o.page_bytes) +
          "-c" + std::to_string(o.code_bytes) + "-r" + std::to_string(o.max_degree) + "-l" +
-         std::to_string(o.build_list) + (o.codec == Codec::kOpq ? "" : "-pq") + (o.calibrate ? "" : "-bare") + "-s" +
-         std::to_string(o.seed);
+         std::to_string(o.build_list) + (o.codec == Codec::kOpq ? "" : std::string("-") + name_of(o.codec)) +
+         (o.calibrate ? "" : "-bare") + "-s" + std::to_string(o.seed);
 }
 
 Result<Json> build_now(const IndexRequest& request, const std::string& path) {

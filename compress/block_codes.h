@@ -3,15 +3,18 @@
 // The code cache: a small code per row in RAM, centred on the row's block, and what a query needs to score it.
 //
 // A block is kBlockRows consecutive positions; its centroid ĉ (their mean, one byte a dimension) is kept once. A row is
-// coded as its residual: r = R·(x − ĉ), R the rotation of the model, r ≈ r̂ one codebook entry (8 bits) per subspace,
+// coded as its residual: r = R·(x − ĉ), R the rotation of the model, r ≈ r̂ = f · one codeword (8 bits) per subspace,
 // and one 16-bit correction. With key(x) = |x|² − 2⟨q,x⟩ (squared L2 less |q|²; under inner product −2⟨q,x⟩):
 //
-//   estimate = key(ĉ) + Σ_m table_m[code_m] + correction,        table_m[j] = −2⟨(R(q−μ))_m, codeword_mj⟩
+//   estimate = key(ĉ) + f · Σ_m table_m[code_m] + correction,    table_m[j] = −2⟨(R(q−μ))_m, codeword_mj⟩
 //   L2, cosine: correction = 2⟨R(ĉ−μ), r̂⟩ + |r̂|² + |r − r̂|²      (the last term removes the bias of coding)
 //   inner product: correction = 0 and μ = 0
 //
-// The tables do not depend on the block, so one u8 table per query serves every row: Product Quantization (Jégou,
-// Douze, Schmid, TPAMI 2011) with a PCA rotation and eigenvalue allocation (Ge, He, Ke, Sun, OPQ, CVPR 2013).
+// The tables do not depend on the block, so one u8 table per query serves every row. There are two families:
+//  - kPq, kOpq: f = 1 and the codewords are trained. Product Quantization (Jégou, Douze, Schmid, TPAMI 2011) with a PCA
+//    rotation and eigenvalue allocation (Ge, He, Ke, Sun, OPQ, CVPR 2013).
+//  - kRabitq: R is random, the codewords are all points of a grid of 1, 2 or 4 bits a dimension, and f is kept for each
+//    row (16 bits): nothing is trained (compress/rabitq.h). Here r − r̂ ⟂ r, so |r|² takes the place of |r̂|² + |r − r̂|².
 #pragma once
 
 #include <cstddef>
@@ -37,39 +40,43 @@ class FloatRows {
   virtual void read(Pos position, float* out) const = 0;
 };
 
-enum class CodecKind : std::uint8_t { kPq = 0, kOpq = 1 };  // kPq: R is the identity
+enum class CodecKind : std::uint8_t { kPq = 0, kOpq = 1, kRabitq = 2 };  // kPq: R is the identity
 
 struct CodecOptions {
   CodecKind kind = CodecKind::kOpq;
-  std::uint32_t code_bytes = 32;  // subspaces; 1 … dim
+  std::uint32_t code_bytes = 32;  // subspaces; 1 … dim. kRabitq: room for the widest of 1, 2 and 4 bits a dimension
   Metric metric = Metric::kL2;
   std::uint64_t seed = 1;
-  std::uint32_t sample_rows = 65536;  // rows that rotation and codebooks are trained on
+  std::uint32_t sample_rows = 65536;  // rows that rotation and codebooks are trained on; kRabitq: none
 };
 
-// What all rows share. Fixed size: (dim² if rotated) + codewords·dim + dim floats.
+// What all rows share. Fixed size: (dim² if rotated) + codewords·dim + dim floats; kRabitq: dim floats and a mixing.
 struct CodecModel {
   CodecKind kind = CodecKind::kOpq;
   Metric metric = Metric::kL2;
   std::uint32_t dim = 0;
   std::uint32_t code_bytes = 0;
-  std::uint32_t codewords = 0;  // per subspace, ≤ 256; fewer when there are fewer rows
+  std::uint32_t codewords = 0;  // per subspace, ≤ 256; fewer when there are fewer rows; kRabitq: 0
+  std::uint32_t bits = 0;       // a dimension, of kRabitq
   float correction_scale = 0;   // correction = correction_offset + correction_scale · u16
   float correction_offset = 0;
-  float error_slope = 0;                      // standard error of an estimate ≈ error_slope · |q − x| (ip: · |q|)
-  float mean_square_error = 0;                // of coding, mean over rows of |r − r̂|²
-  std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions
+  float error_slope = 0;        // standard error of an estimate ≈ error_slope · error_scale · |q − x| (ip: · |q|)
+  float mean_square_error = 0;  // of coding, mean over rows of |r − r̂|²
+  std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions; empty for kRabitq
   Buffer<float> mean;                         // [dim]; zero under inner product
-  Buffer<float> rotation;                     // [dim × dim] row-major, rotated = rotation · x; empty for kPq
-  Buffer<float> codebook;  // [dim × codewords]: row i is rotated dimension i of the codewords of its subspace
+  Buffer<float> rotation;                     // [dim × dim] row-major, rotated = rotation · x; kOpq only
+  Buffer<float> codebook;        // [dim × codewords]: row i is rotated dimension i of the codewords of its subspace
+  Buffer<std::uint16_t> mixing;  // [kMixingRounds × dim] the rotation of kRabitq (compress/mixing.h)
 };
 
-// The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 + (dim + 8) / kBlockRows.
+// The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 (kRabitq: + 4) + (dim + 12) /
+// kBlockRows.
 struct BlockCodes {
   CodecModel model;
   std::uint64_t rows = 0;
   std::uint64_t blocks = 0;           // ⌈rows / kBlockRows⌉
   Buffer<std::uint8_t> codes;         // [rows × code_bytes] row-major in position order
+  Buffer<std::uint16_t> factors;      // [rows] f as store_factor() of compress/rabitq.h gives it; kRabitq only
   Buffer<std::uint16_t> corrections;  // [rows]
   Buffer<std::uint8_t> centroids;     // [blocks × dim] SQ8 codes of the centroids
   Buffer<float> centroid_scale;       // [blocks]
@@ -78,6 +85,8 @@ struct BlockCodes {
 
   std::uint64_t bytes_per_row_total() const;  // all arrays that grow with rows, in bytes in all
   std::uint64_t fixed_bytes() const;          // the model
+  // What the error of a row's estimate is proportional to beside |q − x|. kRabitq: f, as |r − r̂| nearly is; else 1.
+  float error_scale(Pos position) const;
 };
 
 // Computes centroids, trains the model on a sample and encodes every row. Same bytes for any thread count.
@@ -95,6 +104,9 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget);
 std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options,
                                    unsigned threads = 16);
 std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
+std::uint64_t predict_fixed_bytes(std::uint64_t rows, std::uint32_t dim,
+                                  const CodecOptions& options);  // of these, model
+
 // What preparing a query needs and no query keeps; the scorers of one thread share it.
 class ScorerScratch {
  public:
@@ -132,8 +144,13 @@ class CodeScorer {
 
  private:
   CodeScorer() = default;
+  void rotate_query(ScorerScratch& scratch) const;
+  // The products of a subspace's codewords with the query. Returns how many there are.
+  std::size_t fill_products(std::size_t subspace, const ScorerScratch& scratch, float* products) const;
   void fill_tables(ScorerScratch& scratch);
   void fill_block_keys(const float* query);
+  struct Terms;
+  Terms terms_of_estimates() const;
 
   const BlockCodes* codes_ = nullptr;
   const Kernels* kernels_ = nullptr;
@@ -141,7 +158,7 @@ class CodeScorer {
   Buffer<float> block_keys_;    // [blocks]
   Buffer<std::uint16_t> sums_;  // [kBlockRows] one batch
   float table_scale_ = 0;
-  float table_offset_ = 0;  // Σ of the per-subspace minima
+  float table_offset_ = 0;  // Σ of the per-subspace minima; with kRabitq before f, as is the scale
 };
 
 // The bytes of BlockCodes in a codes file, and back. Byte-exact format: compress/README.md.

@@ -7,6 +7,8 @@
 
 #include "compress/block_codes.h"
 #include "compress/code_stream.h"
+#include "compress/mixing.h"
+#include "compress/rabitq.h"
 #include "compress/sq8.h"
 #include "engine/base/bytes.h"
 #include "engine/base/limits.h"
@@ -15,14 +17,16 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x43425356;  // "VSBC"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersionTrained = 1;  // of streams of PQ and OPQ, which older programs read
+constexpr std::uint32_t kVersion = 2;         // of streams of RaBitQ
+constexpr auto kRabitq = static_cast<std::uint8_t>(CodecKind::kRabitq);
 
 struct Header {
   std::uint32_t magic = kMagic;
-  std::uint32_t version = kVersion;
+  std::uint32_t version = kVersionTrained;
   std::uint8_t kind = 0;
   std::uint8_t metric = 0;
-  std::uint16_t reserved16 = 0;
+  std::uint16_t bits = 0;
   std::uint32_t dim = 0;
   std::uint32_t code_bytes = 0;
   std::uint32_t codewords = 0;
@@ -43,23 +47,35 @@ std::uint64_t blocks_of(std::uint64_t rows) { return (rows + kBlockRows - 1) / k
 // Of the whole stream. All factors are within their limits, so 64 bits hold every product.
 std::uint64_t stream_bytes(const Header& header) {
   const std::uint64_t dim = header.dim;
+  const bool rabitq = header.kind == kRabitq;
   const std::uint64_t rotation = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq) ? dim * dim : 0;
   const std::uint64_t floats = dim + rotation + dim * header.codewords;
-  const std::uint64_t of_rows = header.rows * (std::uint64_t{header.code_bytes} + sizeof(std::uint16_t));
+  const std::uint64_t subspaces = rabitq ? 0 : sizeof(std::uint32_t) * (header.code_bytes + 1ull);
+  const std::uint64_t mixing = rabitq ? sizeof(std::uint16_t) * kMixingRounds * dim : 0;
+  const std::uint64_t of_rows =
+      header.rows * (std::uint64_t{header.code_bytes} + sizeof(std::uint16_t) * (rabitq ? 2ull : 1ull));
   const std::uint64_t of_blocks = blocks_of(header.rows) * (dim + 2 * sizeof(float));
-  return sizeof(Header) + sizeof(std::uint32_t) * (header.code_bytes + 1ull) + sizeof(float) * floats + of_rows +
-         of_blocks;
+  return sizeof(Header) + subspaces + sizeof(float) * floats + mixing + of_rows + of_blocks;
+}
+
+// What a header says of the codes must be what encode_blocks can have made.
+bool is_sane_form(const Header& header) {
+  if (header.kind == kRabitq) {
+    const bool bits = header.bits == 1 || header.bits == 2 || header.bits == 4;
+    return header.version == kVersion && bits && header.codewords == 0 &&
+           header.code_bytes == rabitq_code_bytes(header.dim, header.bits);
+  }
+  return header.version == kVersionTrained && header.kind < kRabitq && header.bits == 0 && header.code_bytes != 0 &&
+         header.code_bytes <= header.dim && header.codewords != 0 && header.codewords <= 256;
 }
 
 Status check_header(const Header& header, std::uint64_t size) {
   if (header.magic != kMagic) return damaged("this is not a stream of block codes; rebuild the index");
   if (header.version > kVersion)
     return {Code::kNewerFormat, "the codes were written by a newer version; use that version to read them"};
-  const bool sane = header.version == kVersion && header.kind <= static_cast<std::uint8_t>(CodecKind::kOpq) &&
-                    header.metric <= static_cast<std::uint8_t>(Metric::kCosine) && header.reserved16 == 0 &&
-                    header.reserved64 == 0 && header.dim != 0 && header.dim <= kDimMax && header.code_bytes != 0 &&
-                    header.code_bytes <= header.dim && header.codewords != 0 && header.codewords <= 256 &&
-                    header.rows <= kRowsMax && std::isfinite(header.correction_scale) && header.correction_scale >= 0 &&
+  const bool sane = header.metric <= static_cast<std::uint8_t>(Metric::kCosine) && header.reserved64 == 0 &&
+                    header.dim != 0 && header.dim <= kDimMax && is_sane_form(header) && header.rows <= kRowsMax &&
+                    std::isfinite(header.correction_scale) && header.correction_scale >= 0 &&
                     std::isfinite(header.correction_offset) && std::isfinite(header.error_slope) &&
                     header.error_slope >= 0 && std::isfinite(header.mean_square_error) && header.mean_square_error >= 0;
   if (!sane) return damaged("the header of the codes is damaged; rebuild the index or restore it from a backup");
@@ -97,6 +113,32 @@ Status write_array(ByteSink& sink, std::span<const T> values) {
   return values.empty() ? Status::ok() : sink.write(std::as_bytes(values));
 }
 
+// The model's arrays; a CodecModel of PQ and OPQ has no mixing, one of RaBitQ nothing but the mean and a mixing.
+Status read_model(ByteSource& source, MemoryBudget& budget, const Header& header, CodecModel& model) {
+  const std::uint64_t dim = header.dim;
+  if (header.kind == kRabitq) {
+    VECSTORE_TRY(read_floats(source, budget, dim, model.mean));
+    VECSTORE_TRY(read_array(source, budget, kMixingRounds * dim, model.mixing));
+    if (!is_mixing(model.mixing.span(), header.dim))
+      return damaged("the rotation of the codes is damaged; rebuild the index or restore it from a backup");
+    return Status::ok();
+  }
+  VECSTORE_TRY(read_subspaces(source, header, model.subspace_begin));
+  VECSTORE_TRY(read_floats(source, budget, dim, model.mean));
+  VECSTORE_TRY(read_floats(source, budget, model.kind == CodecKind::kOpq ? dim * dim : 0, model.rotation));
+  return read_floats(source, budget, dim * header.codewords, model.codebook);
+}
+
+// A code beyond the last codeword would score as the nearest of all, and so would a factor that is not finite.
+Status check_codes(const Header& header, const BlockCodes& codes) {
+  const auto unknown = [&](std::uint8_t code) { return code >= header.codewords; };
+  if (header.kind != kRabitq && std::any_of(codes.codes.begin(), codes.codes.end(), unknown))
+    return damaged("a code names no codeword; rebuild the index or restore it from a backup");
+  if (std::any_of(codes.factors.begin(), codes.factors.end(), [](std::uint16_t f) { return f >= kFactorsEnd; }))
+    return damaged("the codes hold a number that is not finite; rebuild the index or restore it from a backup");
+  return Status::ok();
+}
+
 Result<Header> read_header(ByteSource& source) {
   Header header;
   if (source.size() < sizeof header)
@@ -111,11 +153,13 @@ Result<Header> read_header(ByteSource& source) {
 Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   const CodecModel& model = codes.model;
   Header header;
+  header.version = model.kind == CodecKind::kRabitq ? kVersion : kVersionTrained;
   header.kind = static_cast<std::uint8_t>(model.kind);
   header.metric = static_cast<std::uint8_t>(model.metric);
   header.dim = model.dim;
   header.code_bytes = model.code_bytes;
   header.codewords = model.codewords;
+  header.bits = static_cast<std::uint16_t>(model.bits);
   header.rows = codes.rows;
   header.correction_scale = model.correction_scale;
   header.correction_offset = model.correction_offset;
@@ -127,7 +171,9 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   VECSTORE_TRY(write_array(sink, model.mean.span()));
   VECSTORE_TRY(write_array(sink, model.rotation.span()));
   VECSTORE_TRY(write_array(sink, model.codebook.span()));
+  VECSTORE_TRY(write_array(sink, model.mixing.span()));
   VECSTORE_TRY(write_array(sink, codes.codes.span()));
+  VECSTORE_TRY(write_array(sink, codes.factors.span()));
   VECSTORE_TRY(write_array(sink, codes.corrections.span()));
   VECSTORE_TRY(write_array(sink, codes.centroids.span()));
   VECSTORE_TRY(write_array(sink, codes.centroid_scale.span()));
@@ -149,6 +195,7 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
   model.dim = header.dim;
   model.code_bytes = header.code_bytes;
   model.codewords = header.codewords;
+  model.bits = header.bits;
   model.correction_scale = header.correction_scale;
   model.correction_offset = header.correction_offset;
   model.error_slope = header.error_slope;
@@ -157,18 +204,14 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
   codes.blocks = blocks_of(header.rows);
 
   const std::uint64_t dim = header.dim;
-  VECSTORE_TRY(read_subspaces(source, header, model.subspace_begin));
-  VECSTORE_TRY(read_floats(source, budget, dim, model.mean));
-  VECSTORE_TRY(read_floats(source, budget, model.kind == CodecKind::kOpq ? dim * dim : 0, model.rotation));
-  VECSTORE_TRY(read_floats(source, budget, dim * header.codewords, model.codebook));
+  VECSTORE_TRY(read_model(source, budget, header, model));
   VECSTORE_TRY(read_array(source, budget, codes.rows * header.code_bytes, codes.codes));
+  VECSTORE_TRY(read_array(source, budget, header.kind == kRabitq ? codes.rows : 0, codes.factors));
   VECSTORE_TRY(read_array(source, budget, codes.rows, codes.corrections));
   VECSTORE_TRY(read_array(source, budget, codes.blocks * dim, codes.centroids));
   VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroid_scale));
   VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroid_offset));
-  // A code beyond the last codeword would score as the nearest of all.
-  if (std::any_of(codes.codes.begin(), codes.codes.end(), [&](std::uint8_t code) { return code >= header.codewords; }))
-    return damaged("a code names no codeword; rebuild the index or restore it from a backup");
+  VECSTORE_TRY(check_codes(header, codes));
   VECSTORE_ASSIGN(codes.centroid_norm2, Buffer<float>::allocate(budget, codes.blocks));
   for (std::size_t block = 0; block < codes.blocks; ++block) {
     codes.centroid_norm2[block] =

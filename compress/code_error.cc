@@ -24,6 +24,7 @@ struct Candidate {
 struct Pair {
   double distance2;
   double error;  // estimate − key
+  double scale;  // of the row's error
 };
 
 struct Sums {
@@ -108,18 +109,20 @@ struct Worker {
       rows.read(candidate.position, row.data());
       const Products products = compare(query.data(), row.data(), dim);
       const double key = inner_product ? -2 * products.dot : products.distance2 - norm2;
-      pairs.push_back(
-          {inner_product ? -products.dot : products.distance2, static_cast<double>(candidate.estimate) - key});
+      pairs.push_back({inner_product ? -products.dot : products.distance2,
+                       static_cast<double>(candidate.estimate) - key,
+                       static_cast<double>(codes.error_scale(candidate.position))});
     }
     const std::size_t kept = std::min(kNeighbours, pairs.size());
     std::partial_sort(pairs.begin(), pairs.begin() + static_cast<std::ptrdiff_t>(kept), pairs.end(),
                       [](const Pair& a, const Pair& b) {
-                        return a.distance2 != b.distance2 ? a.distance2 < b.distance2 : a.error < b.error;
+                        if (a.distance2 != b.distance2) return a.distance2 < b.distance2;
+                        return a.error != b.error ? a.error < b.error : a.scale < b.scale;
                       });
     Sums sums;
     for (std::size_t i = 0; i < kept; ++i) {
       sums.error2 += pairs[i].error * pairs[i].error;
-      sums.scale2 += inner_product ? norm2 : pairs[i].distance2;
+      sums.scale2 += pairs[i].scale * pairs[i].scale * (inner_product ? norm2 : pairs[i].distance2);
     }
     return sums;
   }

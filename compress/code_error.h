@@ -10,8 +10,9 @@
 namespace vecstore {
 
 // Rows spread over `codes` act as queries. Each ranks the nearest blocks' rows by estimate as a search does; with the
-// nearest of those by true distance the slope is fitted by least squares, slope² = Σ (estimate − key)² / Σ |q − x|²
-// (ip: Σ |q|²), so that close duplicates do not dominate. 0 when there are no pairs. Same result for any thread count.
+// nearest of those by true distance the slope is fitted by least squares, slope² = Σ (estimate − key)² / Σ (error_scale
+// · |q − x|)² (ip: · |q|), so that close duplicates do not dominate. 0 when there are no pairs. Same result for any
+// thread count.
 // Errors: kMemoryBudget.
 Result<float> measure_error_slope(const BlockCodes& codes, const FloatRows& rows, Executor& executor,
                                   MemoryBudget& budget);

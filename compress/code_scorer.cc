@@ -4,6 +4,8 @@
 
 #include "compress/block_codes.h"
 #include "compress/dense.h"
+#include "compress/mixing.h"
+#include "compress/rabitq.h"
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
 
@@ -44,6 +46,28 @@ Extremes extremes_of(const float* values, std::size_t count) {
 
 }  // namespace
 
+// What turns the sum of a row's table entries into its estimate: in one place, so that a row has the same estimate in a
+// run and alone.
+struct CodeScorer::Terms {
+  float table_offset;
+  float table_scale;
+  float correction_offset;
+  float correction_scale;
+
+  float estimate(float key, std::uint16_t sum, std::uint16_t correction) const {
+    return key + (table_offset + correction_offset) + table_scale * static_cast<float>(sum) +
+           correction_scale * static_cast<float>(correction);
+  }
+  float estimate(float key, std::uint16_t sum, std::uint16_t correction, std::uint16_t factor) const {
+    return key + correction_offset + factor_of(factor) * (table_offset + table_scale * static_cast<float>(sum)) +
+           correction_scale * static_cast<float>(correction);
+  }
+};
+
+CodeScorer::Terms CodeScorer::terms_of_estimates() const {
+  return {table_offset_, table_scale_, codes_->model.correction_offset, codes_->model.correction_scale};
+}
+
 Result<ScorerScratch> ScorerScratch::create(const BlockCodes& codes, MemoryBudget& budget) {
   ScorerScratch scratch;
   VECSTORE_ASSIGN(scratch.rotated_, Buffer<float>::allocate(budget, codes.model.dim));
@@ -76,41 +100,64 @@ std::uint64_t CodeScorer::predict_bytes(std::uint64_t rows, std::uint32_t dim, s
 void CodeScorer::prepare(const float* query, ScorerScratch& scratch) {
   const CodecModel& model = codes_->model;
   for (std::size_t i = 0; i < model.dim; ++i) scratch.centred_[i] = query[i] - model.mean[i];
-  if (model.kind == CodecKind::kOpq) {
-    const Rows rotation = {model.rotation.data(), model.dim * sizeof(float), nullptr, model.dim};
-    kernels_->dot_f32(scratch.centred_.data(), rotation, model.dim, scratch.rotated_.data());
-  } else {
-    std::memcpy(scratch.rotated_.data(), scratch.centred_.data(), model.dim * sizeof(float));
-  }
+  rotate_query(scratch);
   fill_tables(scratch);
   fill_block_keys(query);
+}
+
+void CodeScorer::rotate_query(ScorerScratch& scratch) const {
+  const CodecModel& model = codes_->model;
+  float* centred = scratch.centred_.data();
+  float* rotated = scratch.rotated_.data();
+  switch (model.kind) {
+    case CodecKind::kPq:
+      std::memcpy(rotated, centred, model.dim * sizeof(float));
+      return;
+    case CodecKind::kOpq:
+      return kernels_->dot_f32(centred, {model.rotation.data(), model.dim * sizeof(float), nullptr, model.dim},
+                               model.dim, rotated);
+    case CodecKind::kRabitq:
+      return mix(model.mixing.data(), model.dim, centred, rotated);
+  }
+}
+
+std::size_t CodeScorer::fill_products(std::size_t subspace, const ScorerScratch& scratch, float* products) const {
+  const CodecModel& model = codes_->model;
+  if (model.kind == CodecKind::kRabitq) {
+    const std::size_t width = 8 / model.bits;
+    const std::size_t begin = subspace * width;
+    fill_rabitq_table(scratch.rotated_.data() + begin, std::min(width, model.dim - begin), model.bits, products);
+    return kEntries;
+  }
+  const std::size_t codewords = model.codewords;
+  const std::size_t begin = model.subspace_begin[subspace];
+  const std::size_t width = model.subspace_begin[subspace + 1] - begin;
+  const float* codebook = model.codebook.data() + begin * codewords;
+  if (codewords == kEntries) {
+    dense().multiply({scratch.rotated_.data() + begin, 1, width, width}, {codebook, codewords, codewords}, products,
+                     kEntries);
+    return kEntries;
+  }
+  std::fill_n(products, codewords, 0.0f);
+  for (std::size_t k = 0; k < width; ++k) {
+    for (std::size_t j = 0; j < codewords; ++j)
+      products[j] += scratch.rotated_[begin + k] * codebook[k * codewords + j];
+  }
+  return codewords;
 }
 
 // float_table_[m][j] = ⟨rotated query, codeword⟩ at first; the factor −2 turns around the order, so that the greatest
 // product becomes entry 0. The step is the least that neither passes 255 in an entry nor 65535 in a sum; rounding adds
 // at most half a step for each subspace, which is set aside.
 void CodeScorer::fill_tables(ScorerScratch& scratch) {
-  const CodecModel& model = codes_->model;
-  const std::size_t codewords = model.codewords;
-  const std::size_t subspaces = model.code_bytes;
+  const std::size_t subspaces = codes_->model.code_bytes;
+  std::size_t codewords = 0;
   float widest = 0;
   float sum_of_ranges = 0;
   table_offset_ = 0;
   for (std::size_t m = 0; m < subspaces; ++m) {
     float* table = scratch.float_table_.data() + m * kEntries;
-    const std::size_t begin = model.subspace_begin[m];
-    const std::size_t width = model.subspace_begin[m + 1] - begin;
-    const float* codebook = model.codebook.data() + begin * codewords;
-    if (codewords == kEntries) {
-      dense().multiply({scratch.rotated_.data() + begin, 1, width, width}, {codebook, codewords, codewords}, table,
-                       kEntries);
-    } else {
-      std::fill_n(table, codewords, 0.0f);
-      for (std::size_t k = 0; k < width; ++k) {
-        for (std::size_t j = 0; j < codewords; ++j)
-          table[j] += scratch.rotated_[begin + k] * codebook[k * codewords + j];
-      }
-    }
+    codewords = fill_products(m, scratch, table);
     const Extremes products = extremes_of(table, codewords);
     scratch.greatest_[m] = products.greatest;
     table_offset_ -= 2 * products.greatest;
@@ -147,18 +194,19 @@ void CodeScorer::fill_block_keys(const float* query) {
 
 void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
   VECSTORE_CHECK(first + std::uint64_t{count} <= codes_->rows);
-  const CodecModel& model = codes_->model;
-  const std::size_t stride = model.code_bytes;
+  const Terms terms = terms_of_estimates();
+  const std::size_t stride = codes_->model.code_bytes;
   while (count != 0) {
-    const std::size_t block = first / kBlockRows;
+    const float key = block_keys_[first / kBlockRows];
     const std::size_t part = std::min<std::size_t>(count, kBlockRows - first % kBlockRows);
     const Rows rows = {codes_->codes.data() + first * stride, stride, nullptr, part};
     kernels_->pq_score(table_.data(), stride, rows, sums_.data());
-    const float base = block_keys_[block] + (table_offset_ + model.correction_offset);
     const std::uint16_t* corrections = codes_->corrections.data() + first;
-    for (std::size_t i = 0; i < part; ++i) {
-      out[i] = base + table_scale_ * static_cast<float>(sums_[i]) +
-               model.correction_scale * static_cast<float>(corrections[i]);
+    if (codes_->factors.empty()) {
+      for (std::size_t i = 0; i < part; ++i) out[i] = terms.estimate(key, sums_[i], corrections[i]);
+    } else {
+      const std::uint16_t* factors = codes_->factors.data() + first;
+      for (std::size_t i = 0; i < part; ++i) out[i] = terms.estimate(key, sums_[i], corrections[i], factors[i]);
     }
     first += static_cast<Pos>(part);
     count -= part;
@@ -167,15 +215,19 @@ void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
 }
 
 void CodeScorer::score_positions(const Pos* positions, std::size_t count, float* out) {
-  const CodecModel& model = codes_->model;
-  const float base = table_offset_ + model.correction_offset;
+  const Terms terms = terms_of_estimates();
+  const std::size_t stride = codes_->model.code_bytes;
+  const std::uint16_t* corrections = codes_->corrections.data();
+  const std::uint16_t* factors = codes_->factors.data();
+  const bool plain = codes_->factors.empty();
   while (count != 0) {
     const std::size_t part = std::min<std::size_t>(count, kBlockRows);
-    const Rows rows = {codes_->codes.data(), model.code_bytes, positions, part};
-    kernels_->pq_score(table_.data(), model.code_bytes, rows, sums_.data());
+    kernels_->pq_score(table_.data(), stride, {codes_->codes.data(), stride, positions, part}, sums_.data());
     for (std::size_t i = 0; i < part; ++i) {
-      out[i] = (block_keys_[positions[i] / kBlockRows] + base) + table_scale_ * static_cast<float>(sums_[i]) +
-               model.correction_scale * static_cast<float>(codes_->corrections[positions[i]]);
+      const Pos position = positions[i];
+      const float key = block_keys_[position / kBlockRows];
+      out[i] = plain ? terms.estimate(key, sums_[i], corrections[position])
+                     : terms.estimate(key, sums_[i], corrections[position], factors[position]);
     }
     positions += part;
     count -= part;

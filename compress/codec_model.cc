@@ -7,6 +7,8 @@
 
 #include "compress/kmeans.h"
 #include "compress/kmeans_memory.h"
+#include "compress/mixing.h"
+#include "compress/rabitq.h"
 #include "compress/rotation.h"
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
@@ -73,6 +75,12 @@ CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& o
   VECSTORE_CHECK(dim != 0 && dim <= kDimMax && rows <= kRowsMax);
   CodecShape shape;
   shape.dim = dim;
+  if (options.kind == CodecKind::kRabitq) {
+    shape.kind = CodecKind::kRabitq;
+    shape.bits = rabitq_bits(dim, options.code_bytes);
+    shape.code_bytes = rabitq_code_bytes(dim, shape.bits);
+    return shape;
+  }
   shape.code_bytes = std::clamp(options.code_bytes, 1u, dim);
   const bool determined = rows >= kRotationRowsPerDim * dim && dim <= kRotatedDimMax;
   shape.kind = options.kind == CodecKind::kOpq && determined ? CodecKind::kOpq : CodecKind::kPq;
@@ -86,10 +94,15 @@ CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& o
 std::uint64_t model_bytes(const CodecShape& shape) {
   const std::uint64_t dim = shape.dim;
   const std::uint64_t rotation = shape.kind == CodecKind::kOpq ? dim * dim : 0;
-  return sizeof(float) * (dim + rotation + dim * shape.codewords);
+  const std::uint64_t mixing = shape.kind == CodecKind::kRabitq ? kMixingRounds * dim : 0;
+  return sizeof(float) * (dim + rotation + dim * shape.codewords) + sizeof(std::uint16_t) * mixing;
 }
 
-Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, MemoryBudget& budget) {
+std::uint64_t row_bytes(const CodecShape& shape) {
+  return shape.code_bytes + sizeof(std::uint16_t) * (shape.kind == CodecKind::kRabitq ? 2 : 1);
+}
+
+Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, std::uint64_t seed, MemoryBudget& budget) {
   CodecModel model;
   const std::size_t dim = shape.dim;
   model.kind = shape.kind;
@@ -97,8 +110,14 @@ Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, MemoryBud
   model.dim = shape.dim;
   model.code_bytes = shape.code_bytes;
   model.codewords = shape.codewords;
-  model.subspace_begin = even_subspaces(shape.dim, shape.code_bytes);
+  model.bits = shape.bits;
   VECSTORE_ASSIGN(model.mean, Buffer<float>::allocate(budget, dim));
+  if (shape.kind == CodecKind::kRabitq) {
+    VECSTORE_ASSIGN(model.mixing, Buffer<std::uint16_t>::allocate(budget, kMixingRounds * dim));
+    draw_mixing(shape.dim, seed, model.mixing.data());
+    return model;
+  }
+  model.subspace_begin = even_subspaces(shape.dim, shape.code_bytes);
   if (shape.kind == CodecKind::kOpq) {
     VECSTORE_ASSIGN(model.rotation, Buffer<float>::allocate(budget, dim * dim));
   }
@@ -119,6 +138,7 @@ Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, E
 }
 
 std::uint64_t train_bytes(const CodecShape& shape, std::uint64_t threads) {
+  if (shape.sample_rows == 0) return 0;
   const std::uint64_t dim = shape.dim;
   const std::uint64_t widest = (dim + shape.code_bytes - 1) / shape.code_bytes;
   std::uint64_t peak =
@@ -153,6 +173,7 @@ Result<ModelTables> ModelTables::create(const CodecModel& model, MemoryBudget& b
 }
 
 std::uint64_t ModelTables::bytes(const CodecShape& shape) {
+  if (shape.kind == CodecKind::kRabitq) return 0;
   const std::uint64_t dim = shape.dim;
   const std::uint64_t rotation = shape.kind == CodecKind::kOpq ? dim * padded(dim) : 0;
   return sizeof(float) * (rotation + kCodewords * (dim + shape.code_bytes));

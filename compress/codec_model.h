@@ -18,15 +18,19 @@ struct CodecShape {
   std::uint32_t dim = 0;
   std::uint32_t code_bytes = 0;
   std::uint32_t codewords = 0;
-  std::uint64_t sample_rows = 0;
+  std::uint32_t bits = 0;         // a dimension, of kRabitq
+  std::uint64_t sample_rows = 0;  // kRabitq: 0
 };
 
 CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
 
 std::uint64_t model_bytes(const CodecShape& shape);
 
-// A model of that shape with its arrays allocated and zero. Errors: kMemoryBudget.
-Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, MemoryBudget& budget);
+// Of a row: code, correction and factor.
+std::uint64_t row_bytes(const CodecShape& shape);
+
+// A model of that shape with its arrays allocated and zero; the mixing of kRabitq is drawn. Errors: kMemoryBudget.
+Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, std::uint64_t seed, MemoryBudget& budget);
 
 // Trains rotation and codebooks. sample: [shape.sample_rows × padded(dim)] residuals, which are overwritten.
 // Same result for any thread count. Errors: kMemoryBudget, kInvalidInput.
@@ -36,7 +40,8 @@ Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, E
 // What train_model charges at its peak.
 std::uint64_t train_bytes(const CodecShape& shape, std::uint64_t threads);
 
-// A model laid out for encoding: the rotation transposed, the codewords padded to 256 with a norm of +infinity.
+// A model of kPq or kOpq laid out for encoding: the rotation transposed, the codewords padded to 256 with a norm of
+// +infinity.
 class ModelTables {
  public:
   static Result<ModelTables> create(const CodecModel& model, MemoryBudget& budget);

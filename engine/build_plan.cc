@@ -5,6 +5,7 @@
 #include <cmath>
 #include <thread>
 
+#include "compress/rabitq.h"
 #include "engine/base/limits.h"
 #include "engine/calibrate.h"
 #include "graph/format.h"
@@ -35,42 +36,59 @@ std::uint32_t default_page_bytes(std::uint32_t record_bytes) {
   return record_bytes <= 4000 ? 8192 : kGraphPageBytesMax;
 }
 
-// Rotation and codebooks depend on how many rows there are to train on, and the codes on both.
-std::uint64_t model_bytes(const BuildPlan& plan, const CodecOptions& codec) {
-  const std::uint64_t blocks = (plan.rows + kBlockRows - 1) / kBlockRows;
-  const std::uint64_t code_bytes = std::min(codec.code_bytes, plan.dim);
-  const std::uint64_t per_row = code_bytes + sizeof(std::uint16_t);
-  const std::uint64_t per_block = plan.dim + 3 * sizeof(float);
-  return predict_resident_bytes(plan.rows, plan.dim, codec) - plan.rows * per_row - blocks * per_block;
+CodecKind kind_of(Codec codec) {
+  switch (codec) {
+    case Codec::kPq:
+      return CodecKind::kPq;
+    case Codec::kOpq:
+      return CodecKind::kOpq;
+    case Codec::kRabitq:
+      return CodecKind::kRabitq;
+  }
+  return CodecKind::kOpq;
 }
 
-// Bytes of code per row that leave room for correction and centroid within the RAM asked for.
+// The bytes of code that fit into `room` a row: all of it, or under RaBitQ what 1, 2 or 4 bits a dimension take.
+std::uint32_t fitting_code_bytes(const BuildPlan& plan, double room) {
+  const double most = std::clamp(std::floor(room), 1.0, static_cast<double>(plan.dim));
+  const auto code_bytes = static_cast<std::uint32_t>(most);
+  return plan.codec.kind == CodecKind::kRabitq ? rabitq_code_bytes(plan.dim, rabitq_bits(plan.dim, code_bytes))
+                                               : code_bytes;
+}
+
+Result<std::uint32_t> code_bytes_asked_for(const BuildPlan& plan, const BuildOptions& options) {
+  if (options.code_bytes > plan.dim)
+    return Status(Code::kInvalidArgument,
+                  "a code cannot have more bytes than the vector has dimensions; lower --code-bytes");
+  const std::uint32_t code_bytes = fitting_code_bytes(plan, options.code_bytes);
+  if (code_bytes > options.code_bytes)
+    return Status(Code::kInvalidArgument,
+                  "RaBitQ takes at least a bit for each dimension; --code-bytes must be at least")
+        .at(Detail::kBytes, code_bytes);
+  return code_bytes;
+}
+
+// Bytes of code per row that leave room for correction, factor and centroid within the RAM asked for.
 Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const BuildOptions& options) {
-  if (options.code_bytes != 0) {
-    if (options.code_bytes > plan.dim)
-      return Status(Code::kInvalidArgument,
-                    "a code cannot have more bytes than the vector has dimensions; lower --code-bytes");
-    return options.code_bytes;
-  }
+  if (options.code_bytes != 0) return code_bytes_asked_for(plan, options);
+  const bool rabitq = plan.codec.kind == CodecKind::kRabitq;
+  const double beside = rabitq ? 2.0 * sizeof(std::uint16_t) : sizeof(std::uint16_t);
+  const double least = rabitq ? rabitq_code_bytes(plan.dim, 1) : 1.0;
   double centroid = (plan.dim + 8.0) / kBlockRows;
   double per_row = plan.dim <= kSmallDim ? 36.0 : plan.dim / 8.0 + 8.0;
   if (options.search_ram_bytes != 0 && plan.rows != 0) {
-    CodecOptions least = plan.codec;
-    least.code_bytes = 1;
-    const std::uint64_t fixed = model_bytes(plan, least);
+    const std::uint64_t fixed = predict_fixed_bytes(plan.rows, plan.dim, plan.codec);
     // The last block counts in full, however few rows it has.
     const std::uint64_t blocks = (plan.rows + kBlockRows - 1) / kBlockRows;
     centroid = static_cast<double>(blocks) * (plan.dim + 3.0 * sizeof(float)) / static_cast<double>(plan.rows);
-    if (options.search_ram_bytes <= fixed + plan.rows * 4)
+    const double rows_least = (least + beside + centroid) * static_cast<double>(plan.rows);
+    const std::uint64_t needed = fixed + static_cast<std::uint64_t>(std::ceil(rows_least));
+    if (options.search_ram_bytes < needed)
       return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
-          .at(Detail::kBytes, fixed + plan.rows * (4 + plan.dim / kBlockRows));
+          .at(Detail::kBytes, needed);
     per_row = static_cast<double>(options.search_ram_bytes - fixed) / static_cast<double>(plan.rows);
   }
-  const double bytes = std::floor(per_row - 2.0 - centroid);
-  if (bytes < 1 && options.search_ram_bytes != 0)
-    return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
-        .at(Detail::kBytes, static_cast<std::uint64_t>((3.0 + centroid) * static_cast<double>(plan.rows)));
-  return static_cast<std::uint32_t>(std::clamp(bytes, 1.0, static_cast<double>(plan.dim)));
+  return fitting_code_bytes(plan, per_row - beside - centroid);
 }
 
 Status check_options(const BuildPlan& plan, const BuildOptions& options) {
@@ -106,7 +124,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t permutations = n * 4 * 3;
   const std::uint64_t ordering = predict_affinity_bytes(n) + predict_order_bytes(n);
   const std::uint64_t resident = predict_resident_bytes(n, plan.dim, plan.codec);
-  const std::uint64_t model = model_bytes(plan, plan.codec);
+  const std::uint64_t model = predict_fixed_bytes(n, plan.dim, plan.codec);
   const std::uint64_t encoding = predict_encode_bytes(n, plan.dim, plan.codec, plan.threads) + model;
   const std::uint64_t searching =
       plan.query_bytes == 0
@@ -144,7 +162,7 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   plan.graph.build_list = std::max(options.build_list != 0 ? options.build_list : kBuildListDefault, 8u);
   plan.graph.alpha = options.alpha;
   plan.graph.seed = options.seed;
-  plan.codec.kind = options.codec == Codec::kOpq ? CodecKind::kOpq : CodecKind::kPq;
+  plan.codec.kind = kind_of(options.codec);
   plan.codec.metric = plan.metric;
   plan.codec.seed = options.seed;
   VECSTORE_ASSIGN(plan.codec.code_bytes, code_bytes_of(plan, options));

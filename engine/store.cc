@@ -239,7 +239,9 @@ StoreInfo Store::info() const {
   if (summary.edges != 0)
     info.edges_dropped =
         static_cast<double>(summary.edges_dropped) / static_cast<double>(summary.edges + summary.edges_dropped);
-  info.codec = codes.model.kind == CodecKind::kOpq ? "opq" : "pq";
+  constexpr const char* kCodecs[] = {"pq", "opq", "rabitq"};
+  info.codec = kCodecs[static_cast<std::size_t>(codes.model.kind)];
+  info.code_bits = codes.model.bits;
   info.code_bytes = codes.model.code_bytes;
   info.code_error = codes.model.mean_square_error;
   info.fixed_ram_bytes = codes.fixed_bytes();

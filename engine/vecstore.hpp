@@ -45,7 +45,9 @@ struct Progress {
   std::uint64_t memory_bytes = 0;  // charged at present
 };
 
-enum class Codec : std::uint8_t { kOpq = 1, kPq = 0 };
+// The codes kept in memory. kPq and kOpq (with a rotation) are trained on the vectors; kRabitq has 1, 2 or 4 bits for
+// each dimension and nothing to train.
+enum class Codec : std::uint8_t { kPq = 0, kOpq = 1, kRabitq = 2 };
 
 struct BuildOptions {
   Metric metric = Metric::kL2;
@@ -53,7 +55,8 @@ struct BuildOptions {
   std::uint64_t search_ram_bytes =
       0;  // codes and fixed parts must fit; 0: 36 B a row up to 200 dimensions, dim/8 + 8 above
   Codec codec = Codec::kOpq;
-  std::uint32_t code_bytes = 0;  // 0: from search_ram_bytes
+  // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.
+  std::uint32_t code_bytes = 0;
   std::uint32_t page_bytes =
       0;  // 4096 | 8192 | 16384; 0: 4096 for records under ~400 B, else 8192 or what a record needs
   std::uint32_t max_degree = 0;  // R; 0: by dimension
@@ -166,8 +169,9 @@ struct StoreInfo {
   std::uint32_t max_degree = 0;
   double mean_degree = 0;
   double edges_dropped = 0;  // share of edges that did not fit their page
-  std::string codec;
+  std::string codec;         // "opq", "pq" or "rabitq"
   std::uint32_t code_bytes = 0;
+  std::uint32_t code_bits = 0;   // a dimension, where the codec is "rabitq"
   double code_error = 0;         // mean |r − r̂|² ÷ mean |x − ĉ|² is in README; here mean |r − r̂|²
   double ram_bytes_per_row = 0;  // codes, corrections, centroids
   std::uint64_t fixed_ram_bytes = 0;

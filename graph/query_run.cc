@@ -226,7 +226,7 @@ void QueryRun::choose_reads() {
   for (std::size_t i = 0; i < ranked && wanted_.size() < kReadsPerRound; ++i) {
     const PoolEntry& entry = pool_[i];
     if (entry.state != CandidateState::kEstimated) continue;
-    if (entry.distance - params_.bound * standard_error(entry.distance) > kth) continue;
+    if (entry.distance - params_.bound * standard_error(entry) > kth) continue;
     const std::uint64_t page = layout_.page_of(entry.position);
     if (seen_pages_.insert(page)) wanted_.push_back(page);
   }
@@ -236,10 +236,10 @@ float QueryRun::kth_distance() const {
   return results_size_ < params_.k ? std::numeric_limits<float>::infinity() : results_[0].distance;
 }
 
-float QueryRun::standard_error(float distance) const {
-  const float slope = index_.codes->model.error_slope;
+float QueryRun::standard_error(const PoolEntry& entry) const {
+  const float slope = index_.codes->model.error_slope * index_.codes->error_scale(entry.position);
   if (layout_.metric == Metric::kInnerProduct) return slope * std::sqrt(query_.norm2());
-  return slope * std::sqrt(std::max(0.0f, distance));
+  return slope * std::sqrt(std::max(0.0f, entry.distance));
 }
 
 void QueryRun::offer_result(const FoundRow& found) {

@@ -130,7 +130,7 @@ class QueryRun {
   Status expand(Pos position, const std::byte* page, QueryScratch& scratch);
   void choose_reads();
   float kth_distance() const;
-  float standard_error(float distance) const;
+  float standard_error(const PoolEntry& entry) const;
   void offer_result(const FoundRow& found);
 
   SearchIndex index_;

@@ -87,12 +87,14 @@ Status run_build(BuildCommandOptions& options) {
 
 void add_form_options(CLI::App& command, BuildOptions& build) {
   const auto parse_codec = [&build](const std::string& text) {
-    if (text != "opq" && text != "pq") throw CLI::ValidationError("--codec", "'" + text + "' is none of opq, pq");
-    build.codec = text == "opq" ? Codec::kOpq : Codec::kPq;
+    if (text != "opq" && text != "pq" && text != "rabitq")
+      throw CLI::ValidationError("--codec", "'" + text + "' is none of opq, pq, rabitq");
+    build.codec = text == "opq" ? Codec::kOpq : text == "pq" ? Codec::kPq : Codec::kRabitq;
   };
   command.add_option_function<std::string>("--codec", parse_codec, "codes kept in memory (default opq)")
-      ->type_name("opq|pq");
-  command.add_option("--code-bytes", build.code_bytes, "bytes a code (default: from --search-ram)");
+      ->type_name("opq|pq|rabitq");
+  command.add_option("--code-bytes", build.code_bytes,
+                     "bytes a code (default: from --search-ram); rabitq takes 1, 2 or 4 bits a dimension of them");
   const auto parse_page = [&build](const std::string& text) {
     const auto size = parse_size(text);
     if (!size || (*size != 4096 && *size != 8192 && *size != 16384))

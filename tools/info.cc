@@ -43,6 +43,7 @@ Json to_json(const StoreInfo& info) {
           {"edges_dropped", info.edges_dropped},
           {"codec", info.codec},
           {"code_bytes", info.code_bytes},
+          {"code_bits", info.code_bits},
           {"code_error", info.code_error},
           {"ram_bytes_per_row", info.ram_bytes_per_row},
           {"fixed_ram_bytes", info.fixed_ram_bytes},
@@ -69,8 +70,9 @@ void print_info(const std::string& path, const StoreInfo& info) {
                                  info.rows_per_page, 100 * info.page_fill));
   table.add("degree", fmt::format("{:.1f} in the mean, {} at most; {:.2f}% of the edges dropped to fit a page",
                                   info.mean_degree, info.max_degree, 100 * info.edges_dropped));
-  table.add("codes",
-            fmt::format("{}, {} bytes a row, mean squared error {:.6g}", info.codec, info.code_bytes, info.code_error));
+  const std::string bits = info.code_bits == 0 ? "" : fmt::format(" ({}-bit)", info.code_bits);
+  table.add("codes", fmt::format("{}{}, {} bytes a row, mean squared error {:.6g}", info.codec, bits, info.code_bytes,
+                                 info.code_error));
   table.add(
       "memory",
       fmt::format("{:.1f} bytes a row = {}, and {} fixed", info.ram_bytes_per_row,

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <tuple>
 
 #include "compress/block_codes.h"
 #include "tests/compress/code_cases.h"
@@ -97,8 +98,9 @@ std::vector<std::size_t> best(std::vector<double> keys, std::size_t count) {
 
 struct Quality {
   double recall = 0;  // of the true 10 among the best 20 by code alone
-  double slope = 0;   // root of Σ error² / Σ |q − x|² over the true 10
+  double slope = 0;   // root of Σ error² / Σ (error scale · |q − x|)² over the true 10
   double bias = 0;    // Σ error / Σ |q − x|² over all rows
+  double within = 0;  // share of the rows whose error is at most 3 of the standard errors that the stored slope gives
 };
 
 Quality quality(const Set& set, const BlockCodes& codes, MemoryBudget& budget) {
@@ -121,15 +123,20 @@ Quality quality(const Set& set, const BlockCodes& codes, MemoryBudget& budget) {
         distance2 += difference * difference;
       }
       truth[i] = static_cast<double>(distance2);
-      error += static_cast<double>(estimated[i]) + norm2 - truth[i];
+      const double of_row = static_cast<double>(estimated[i]) + norm2 - truth[i];
+      error += of_row;
       all2 += truth[i];
+      const auto scale = static_cast<double>(codes.error_scale(static_cast<Pos>(i)));
+      const double bound = 3 * static_cast<double>(codes.model.error_slope) * scale * std::sqrt(truth[i]);
+      quality.within += std::abs(of_row) <= bound ? 1.0 / static_cast<double>(kQueries * rows) : 0.0;
     }
     const std::vector<std::size_t> near = best(truth, 10);
     const std::vector<std::size_t> found = best({estimated.begin(), estimated.end()}, 20);
     for (const std::size_t i : near) {
       quality.recall += std::find(found.begin(), found.end(), i) != found.end() ? 0.1 / kQueries : 0.0;
       error2 += std::pow(static_cast<double>(estimated[i]) + norm2 - truth[i], 2);
-      near2 += truth[i];
+      const auto scale = static_cast<double>(codes.error_scale(static_cast<Pos>(i)));
+      near2 += scale * scale * truth[i];
     }
   }
   quality.slope = std::sqrt(error2 / near2);
@@ -149,6 +156,28 @@ BOOST_AUTO_TEST_CASE(true_neighbours_of_sift_rank_high_by_code_alone) {
   BOOST_TEST(std::abs(measured.bias) < 0.003);
   BOOST_TEST(static_cast<double>(codes.model.error_slope) > measured.slope / 1.25);
   BOOST_TEST(static_cast<double>(codes.model.error_slope) < measured.slope * 1.25);
+}
+
+// Without training, and with a bound that holds: for 99.7 % of normal errors it would be three standard errors.
+BOOST_AUTO_TEST_CASE(rabitq_has_no_bias_and_keeps_its_bound_on_real_data) {
+  for (const auto& [name, rows, code_bytes, recall] :
+       {std::tuple{"csift", std::size_t{20000}, 16u, 0.75}, std::tuple{"csift", std::size_t{20000}, 32u, 0.97},
+        std::tuple{"csift", std::size_t{20000}, 64u, 0.995},
+        std::tuple{"fashion-mnist", std::size_t{6000}, 98u, 0.9}}) {
+    Set set;
+    if (!read_set(name, rows, set)) continue;
+    MemoryBudget budget;
+    const BlockCodes codes = encoded(set, CodecKind::kRabitq, code_bytes, budget);
+    const Quality measured = quality(set, codes, budget);
+    BOOST_TEST_MESSAGE(name << ", " << code_bytes << " bytes: recall of 10 among 20 " << measured.recall << ", bias "
+                            << measured.bias << ", slope " << measured.slope << " against stored "
+                            << codes.model.error_slope << ", within 3 standard errors " << measured.within);
+    BOOST_TEST(measured.recall >= recall);
+    BOOST_TEST(std::abs(measured.bias) < 0.003);
+    BOOST_TEST(measured.within >= 0.99);
+    BOOST_TEST(static_cast<double>(codes.model.error_slope) > measured.slope / 1.25);
+    BOOST_TEST(static_cast<double>(codes.model.error_slope) < measured.slope * 1.25);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(the_rotation_lowers_the_error_on_real_data) {

@@ -8,6 +8,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 64;
+constexpr CodecKind kKinds[] = {CodecKind::kPq, CodecKind::kOpq, CodecKind::kRabitq};
 
 class MemorySink final : public ByteSink {
  public:
@@ -61,7 +62,7 @@ void put(std::vector<std::byte>& bytes, std::size_t at, T value) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_saved_is_what_is_loaded) {
-  for (const CodecKind kind : {CodecKind::kPq, CodecKind::kOpq}) {
+  for (const CodecKind kind : kKinds) {
     for (const std::uint64_t rows : {1u, 256u, 700u}) {
       MemoryBudget budget;
       const BlockCodes codes = encoded(rows, 19, kind, budget);
@@ -105,31 +106,82 @@ BOOST_AUTO_TEST_CASE(the_header_lies_as_documented) {
   BOOST_TEST(bytes.size() == kHeaderBytes + 3 * 4 + 4 * floats + 300 * (2 + 2) + 2 * (6 + 8));
 }
 
-BOOST_AUTO_TEST_CASE(a_stream_of_any_other_length_is_refused) {
+// As above, of the version that RaBitQ has: 6 dimensions at 2 bits in 2 bytes.
+BOOST_AUTO_TEST_CASE(a_stream_of_rabitq_lies_as_documented) {
   MemoryBudget budget;
-  const BlockCodes codes = encoded(40, 5, CodecKind::kPq, budget);
-  const std::vector<std::byte> good = saved(codes);
-  for (std::size_t size = 0; size <= good.size() + 1; ++size) {
-    std::vector<std::byte> bytes = good;
-    bytes.resize(size);
-    const Code expected = size == good.size() ? Code::kOk : Code::kCorrupt;
-    BOOST_REQUIRE((test::code_of(load(bytes, budget)) == expected));
+  const BlockCodes codes = encoded(300, 6, CodecKind::kRabitq, budget);
+  const std::vector<std::byte> bytes = saved(codes);
+  const auto at = [&]<typename T>(std::size_t offset, T) {
+    T value{};
+    std::memcpy(&value, bytes.data() + offset, sizeof value);
+    return value;
+  };
+  BOOST_TEST(at(4, std::uint32_t{}) == 2u);
+  BOOST_TEST(at(8, std::uint8_t{}) == 2u);
+  BOOST_TEST(at(10, std::uint16_t{}) == 2u);
+  BOOST_TEST(at(16, std::uint32_t{}) == 2u);
+  BOOST_TEST(at(20, std::uint32_t{}) == 0u);
+  BOOST_TEST(at(kHeaderBytes, 0.0f) == codes.model.mean[0]);
+  const std::size_t mixing_at = kHeaderBytes + 4 * 6;
+  BOOST_TEST(at(mixing_at, std::uint16_t{}) == codes.model.mixing[0]);
+  const std::size_t codes_at = mixing_at + 2 * 3 * 6;
+  BOOST_TEST(at(codes_at, std::uint8_t{}) == codes.codes[0]);
+  BOOST_TEST(at(codes_at + 300 * 2, std::uint16_t{}) == codes.factors[0]);
+  BOOST_TEST(at(codes_at + 300 * 4, std::uint16_t{}) == codes.corrections[0]);
+  BOOST_TEST(bytes.size() == codes_at + 300 * 6 + 2 * (6 + 8));
+}
+
+BOOST_AUTO_TEST_CASE(a_stream_of_any_other_length_is_refused) {
+  for (const CodecKind kind : {CodecKind::kPq, CodecKind::kRabitq}) {
+    MemoryBudget budget;
+    const BlockCodes codes = encoded(40, 5, kind, budget);
+    const std::vector<std::byte> good = saved(codes);
+    for (std::size_t size = 0; size <= good.size() + 1; ++size) {
+      std::vector<std::byte> bytes = good;
+      bytes.resize(size);
+      const Code expected = size == good.size() ? Code::kOk : Code::kCorrupt;
+      BOOST_REQUIRE((test::code_of(load(bytes, budget)) == expected));
+    }
   }
 }
 
 BOOST_AUTO_TEST_CASE(sizes_are_refused_before_anything_is_allocated) {
-  MemoryBudget writing;
-  const std::vector<std::byte> good = saved(encoded(300, 6, CodecKind::kOpq, writing));
-  MemoryBudget nothing(0);
-  for (const std::size_t offset :
-       {std::size_t{12}, std::size_t{16}, std::size_t{20}, std::size_t{24}, std::size_t{28}}) {
-    for (const std::uint32_t value : {0u, 1u, 255u, 4096u, 4097u, 0x7FFFFFFFu, 0xFFFFFFFFu}) {
-      std::vector<std::byte> bytes = good;
-      put(bytes, offset, value);
-      if (bytes == good) continue;
-      BOOST_TEST((test::code_of(load(bytes, nothing)) == Code::kCorrupt));
+  for (const CodecKind kind : {CodecKind::kOpq, CodecKind::kRabitq}) {
+    MemoryBudget writing;
+    const std::vector<std::byte> good = saved(encoded(300, 6, kind, writing));
+    MemoryBudget nothing(0);
+    for (const std::size_t offset :
+         {std::size_t{12}, std::size_t{16}, std::size_t{20}, std::size_t{24}, std::size_t{28}}) {
+      for (const std::uint32_t value : {0u, 1u, 255u, 4096u, 4097u, 0x7FFFFFFFu, 0xFFFFFFFFu}) {
+        std::vector<std::byte> bytes = good;
+        put(bytes, offset, value);
+        if (bytes == good) continue;
+        BOOST_TEST((test::code_of(load(bytes, nothing)) == Code::kCorrupt));
+      }
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_width_a_rotation_or_a_factor_that_rabitq_does_not_have_is_refused) {
+  MemoryBudget budget;
+  const std::vector<std::byte> good = saved(encoded(100, 6, CodecKind::kRabitq, budget));
+  const auto refused = [&](std::size_t offset, auto value) {
+    std::vector<std::byte> bytes = good;
+    put(bytes, offset, value);
+    return test::code_of(load(bytes, budget));
+  };
+  for (const int bits : {0, 1, 3, 4, 8}) BOOST_TEST((refused(10, static_cast<std::uint16_t>(bits)) == Code::kCorrupt));
+  for (const int kind : {0, 1, 3}) BOOST_TEST((refused(8, static_cast<std::uint8_t>(kind)) == Code::kCorrupt));
+  BOOST_TEST((refused(4, std::uint32_t{1}) == Code::kCorrupt));
+  BOOST_TEST((refused(4, std::uint32_t{3}) == Code::kNewerFormat));
+  const std::size_t mixing_at = kHeaderBytes + 4 * 6;
+  std::uint16_t second = 0;
+  std::memcpy(&second, good.data() + mixing_at + 2, sizeof second);
+  BOOST_TEST((refused(mixing_at, second) == Code::kCorrupt));  // one element twice
+  BOOST_TEST((refused(mixing_at, std::uint16_t{6}) == Code::kCorrupt));
+  const std::size_t factors_at = mixing_at + 2 * 3 * 6 + 100 * 2;
+  BOOST_TEST((refused(factors_at, std::uint16_t{0xFEFF}) == Code::kOk));
+  BOOST_TEST((refused(factors_at + 2 * 99, std::uint16_t{0xFF00}) == Code::kCorrupt));
 }
 
 BOOST_AUTO_TEST_CASE(a_newer_version_a_code_without_a_codeword_and_numbers_that_are_none_are_refused) {
@@ -137,8 +189,10 @@ BOOST_AUTO_TEST_CASE(a_newer_version_a_code_without_a_codeword_and_numbers_that_
   const BlockCodes codes = encoded(100, 6, CodecKind::kPq, budget);
   const std::vector<std::byte> good = saved(codes);
   std::vector<std::byte> bytes = good;
-  put(bytes, 4, std::uint32_t{2});
+  put(bytes, 4, std::uint32_t{3});
   BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kNewerFormat));
+  put(bytes, 4, std::uint32_t{2});
+  BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));
 
   bytes = good;
   const std::size_t codes_at = kHeaderBytes + 3 * 4 + 4 * (6 + 6 * codes.model.codewords);
@@ -161,14 +215,16 @@ BOOST_AUTO_TEST_CASE(a_newer_version_a_code_without_a_codeword_and_numbers_that_
 
 // The stream carries no checksum of its own (pages do), so a flip may go unnoticed, but must never leave any bound.
 BOOST_AUTO_TEST_CASE(no_flipped_bit_makes_loading_or_scoring_leave_its_bounds) {
-  MemoryBudget budget;
-  const std::vector<std::byte> good = saved(encoded(300, 6, CodecKind::kOpq, budget));
-  const float query[6] = {1, 2, 3, 4, 5, 6};
-  for (std::size_t bit = 0; bit < 8 * good.size(); bit += bit < 8 * 400 ? 1 : 53) {
-    std::vector<std::byte> bytes = good;
-    bytes[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
-    const auto loaded = load(bytes, budget);
-    if (loaded.has_value()) BOOST_REQUIRE(test::estimates(*loaded, query, budget).size() == loaded->rows);
+  for (const CodecKind kind : {CodecKind::kOpq, CodecKind::kRabitq}) {
+    MemoryBudget budget;
+    const std::vector<std::byte> good = saved(encoded(300, 6, kind, budget));
+    const float query[6] = {1, 2, 3, 4, 5, 6};
+    for (std::size_t bit = 0; bit < 8 * good.size(); bit += bit < 8 * 400 ? 1 : 53) {
+      std::vector<std::byte> bytes = good;
+      bytes[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
+      const auto loaded = load(bytes, budget);
+      if (loaded.has_value()) BOOST_REQUIRE(test::estimates(*loaded, query, budget).size() == loaded->rows);
+    }
   }
 }
 

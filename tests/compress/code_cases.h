@@ -3,6 +3,7 @@
 // What the tests of block codes share: rows in memory, an executor of several threads, and the slow truth.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <thread>
@@ -10,6 +11,8 @@
 #include <vector>
 
 #include "compress/block_codes.h"
+#include "compress/mixing.h"
+#include "compress/rabitq.h"
 #include "compress/sq8.h"
 #include "engine/base/limits.h"
 #include "engine/base/random.h"
@@ -72,14 +75,66 @@ class ThreadsExecutor final : public Executor {
   unsigned threads_;
 };
 
-// x̂ = ĉ + Rᵀ r̂ of a row, from the arrays alone.
-inline std::vector<double> decode(const BlockCodes& codes, std::size_t position) {
-  const CodecModel& model = codes.model;
-  const std::size_t dim = model.dim;
+// Σ (a − b)²
+inline double square_distance(const float* a, const float* b, std::size_t dim) {
+  double sum = 0;
+  for (std::size_t k = 0; k < dim; ++k) {
+    const double difference = static_cast<double>(a[k]) - static_cast<double>(b[k]);
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+inline std::vector<float> centroid_of(const BlockCodes& codes, std::size_t position) {
+  const std::size_t dim = codes.model.dim;
   const std::size_t block = position / kBlockRows;
   std::vector<float> centroid(dim);
   decode_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block], codes.centroid_offset[block], dim,
              centroid.data());
+  return centroid;
+}
+
+// r̂ of a row of RaBitQ.
+inline std::vector<double> decode_rabitq(const BlockCodes& codes, std::size_t position) {
+  const CodecModel& model = codes.model;
+  std::vector<double> coded(model.dim);
+  for (std::size_t i = 0; i < model.dim; ++i) {
+    coded[i] = static_cast<double>(factor_of(codes.factors[position])) *
+               static_cast<double>(rabitq_coordinate(&codes.codes[position * model.code_bytes], i, model.bits));
+  }
+  return coded;
+}
+
+inline std::vector<float> mixed(const CodecModel& model, std::vector<float> values) {
+  std::vector<float> out(values.size());
+  mix(model.mixing.data(), values.size(), values.data(), out.data());
+  return out;
+}
+
+// key(ĉ) + |e|² − 2⟨R(q − ĉ), r̂⟩ with e = x − ĉ (inner product: key(ĉ) − 2⟨Rq, r̂⟩): what RaBitQ's estimate should be.
+inline double exact_rabitq_estimate(const BlockCodes& codes, std::size_t position, const float* query,
+                                    const float* row) {
+  const CodecModel& model = codes.model;
+  const bool inner_product = model.metric == Metric::kInnerProduct;
+  const std::vector<float> centroid = centroid_of(codes, position);
+  std::vector<float> from_centroid(query, query + model.dim);
+  double key = inner_product ? 0 : square_distance(row, centroid.data(), model.dim);
+  for (std::size_t k = 0; k < model.dim; ++k) {
+    const auto c = static_cast<double>(centroid[k]);
+    key += (inner_product ? 0 : c * c) - 2 * static_cast<double>(query[k]) * c;
+    if (!inner_product) from_centroid[k] -= centroid[k];
+  }
+  const std::vector<float> rotated = mixed(model, from_centroid);
+  const std::vector<double> coded = decode_rabitq(codes, position);
+  for (std::size_t k = 0; k < model.dim; ++k) key -= 2 * static_cast<double>(rotated[k]) * coded[k];
+  return key;
+}
+
+// x̂ = ĉ + Rᵀ r̂ of a row of PQ or OPQ, from the arrays alone.
+inline std::vector<double> decode(const BlockCodes& codes, std::size_t position) {
+  const CodecModel& model = codes.model;
+  const std::size_t dim = model.dim;
+  const std::vector<float> centroid = centroid_of(codes, position);
   std::vector<double> decoded(centroid.begin(), centroid.end());
   for (std::size_t m = 0; m < model.code_bytes; ++m) {
     const std::size_t code = codes.codes[position * model.code_bytes + m];
@@ -97,6 +152,7 @@ inline std::vector<double> decode(const BlockCodes& codes, std::size_t position)
 
 // What an estimate should be but for the rounding of tables and corrections.
 inline double exact_estimate(const BlockCodes& codes, std::size_t position, const float* query, const float* row) {
+  if (codes.model.kind == CodecKind::kRabitq) return exact_rabitq_estimate(codes, position, query, row);
   const std::vector<double> decoded = decode(codes, position);
   double key = 0;
   for (std::size_t k = 0; k < decoded.size(); ++k) {
@@ -111,9 +167,28 @@ inline double exact_estimate(const BlockCodes& codes, std::size_t position, cons
   return key;
 }
 
+inline double rabitq_rounding_bound(const BlockCodes& codes, const float* query) {
+  const CodecModel& model = codes.model;
+  std::vector<float> centred(query, query + model.dim);
+  for (std::size_t k = 0; k < model.dim; ++k) centred[k] -= model.mean[k];
+  const std::vector<float> rotated = mixed(model, centred);
+  std::vector<double> range(model.code_bytes);
+  const double levels = static_cast<double>(1u << model.bits);
+  for (std::size_t k = 0; k < model.dim; ++k)
+    range[k * model.bits / 8] += 2 * (levels - 1) * std::abs(static_cast<double>(rotated[k]));
+  double total = 0;
+  for (const double of_byte : range) total += of_byte;
+  const double step =
+      std::max(*std::max_element(range.begin(), range.end()) / 255, total / (65535.0 - model.code_bytes));
+  double factor = 0;
+  for (const std::uint16_t stored : codes.factors) factor = std::max(factor, static_cast<double>(factor_of(stored)));
+  return 0.5 * (factor * step * model.code_bytes + static_cast<double>(model.correction_scale));
+}
+
 // How far rounding may move an estimate: half a step of each table entry and of the correction.
 inline double rounding_bound(const BlockCodes& codes, const float* query) {
   const CodecModel& model = codes.model;
+  if (model.kind == CodecKind::kRabitq) return rabitq_rounding_bound(codes, query);
   const std::size_t dim = model.dim;
   std::vector<double> centred(dim);
   std::vector<double> rotated(dim);
@@ -154,14 +229,14 @@ inline std::vector<float> estimates(const BlockCodes& codes, const float* query,
 }
 
 inline bool same_model(const CodecModel& a, const CodecModel& b) {
-  const auto same = [](const Buffer<float>& x, const Buffer<float>& y) {
+  const auto same = [](const auto& x, const auto& y) {
     return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
   };
   return a.kind == b.kind && a.metric == b.metric && a.dim == b.dim && a.code_bytes == b.code_bytes &&
-         a.codewords == b.codewords && a.correction_scale == b.correction_scale &&
+         a.codewords == b.codewords && a.bits == b.bits && a.correction_scale == b.correction_scale &&
          a.correction_offset == b.correction_offset && a.error_slope == b.error_slope &&
          a.mean_square_error == b.mean_square_error && a.subspace_begin == b.subspace_begin && same(a.mean, b.mean) &&
-         same(a.rotation, b.rotation) && same(a.codebook, b.codebook);
+         same(a.rotation, b.rotation) && same(a.codebook, b.codebook) && same(a.mixing, b.mixing);
 }
 
 inline bool same_codes(const BlockCodes& a, const BlockCodes& b) {
@@ -169,7 +244,7 @@ inline bool same_codes(const BlockCodes& a, const BlockCodes& b) {
     return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
   };
   return same_model(a.model, b.model) && a.rows == b.rows && a.blocks == b.blocks && same(a.codes, b.codes) &&
-         same(a.corrections, b.corrections) && same(a.centroids, b.centroids) &&
+         same(a.factors, b.factors) && same(a.corrections, b.corrections) && same(a.centroids, b.centroids) &&
          same(a.centroid_scale, b.centroid_scale) && same(a.centroid_offset, b.centroid_offset) &&
          same(a.centroid_norm2, b.centroid_norm2);
 }

@@ -80,6 +80,7 @@ BOOST_AUTO_TEST_CASE(another_seed_option_or_input_is_another_store) {
   build(base, [](BuildOptions& o) { o.code_bytes = 8; });
   build(base, [](BuildOptions& o) { o.page_bytes = 8192; });
   build(base, [](BuildOptions& o) { o.codec = Codec::kPq; });
+  build(base, [](BuildOptions& o) { o.codec = Codec::kRabitq; });
   build(base, [&](BuildOptions& o) { o.keys_path = directory.path("keys"); });
   build(test::csift(400, 1), [](BuildOptions&) {});
   build(test::shifted(base), [](BuildOptions&) {});

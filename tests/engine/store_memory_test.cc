@@ -190,10 +190,31 @@ BOOST_AUTO_TEST_CASE(codes_fit_the_search_memory_they_were_built_for) {
     const test::TemporaryDirectory directory;
     BuildOptions options = build_options(Metric::kL2);
     options.search_ram_bytes = search_ram_bytes;
-    const Store store = test::build_and_open(directory.path("idx"), base, options);
-    const StoreInfo info = store.info();
-    BOOST_TEST(info.ram_bytes_per_row * 4000 + static_cast<double>(info.fixed_ram_bytes) <=
-               static_cast<double>(search_ram_bytes));
+    for (const Codec codec : {Codec::kOpq, Codec::kRabitq}) {
+      options.codec = codec;
+      options.overwrite = true;
+      const Store store = test::build_and_open(directory.path("idx"), base, options);
+      const StoreInfo info = store.info();
+      BOOST_TEST(info.ram_bytes_per_row * 4000 + static_cast<double>(info.fixed_ram_bytes) <=
+                 static_cast<double>(search_ram_bytes));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(too_little_search_memory_names_what_would_do) {
+  const Matrix base = test::csift(4000);
+  const auto source = view_source(base.view());
+  for (const Codec codec : {Codec::kPq, Codec::kOpq, Codec::kRabitq}) {
+    BuildOptions options = build_options(Metric::kL2);
+    options.codec = codec;
+    options.search_ram_bytes = 1000;
+    const auto refused = predict_build(*source, options);
+    BOOST_REQUIRE(code_of(refused) == Code::kMemoryBudget);
+    const std::uint64_t least = refused.error().number();
+    options.search_ram_bytes = least - 1;
+    BOOST_CHECK(code_of(predict_build(*source, options)) == Code::kMemoryBudget);
+    options.search_ram_bytes = least;
+    REQUIRE_OK(predict_build(*source, options));
   }
 }
 

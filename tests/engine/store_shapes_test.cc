@@ -131,6 +131,33 @@ BOOST_AUTO_TEST_CASE(page_sizes_codecs_and_degrees_are_as_asked) {
   }
 }
 
+// 128 dimensions: 16, 32 or 64 bytes, the most that there is room for.
+BOOST_AUTO_TEST_CASE(rabitq_takes_the_most_bits_that_fit_and_is_refused_less_than_one) {
+  const test::TemporaryDirectory directory;
+  const Matrix base = test::csift(1200);
+  const Matrix queries = test::csift_queries(50);
+  const auto truth = test::exact(base, queries, 20, Metric::kL2);
+  BuildOptions options = build_options(Metric::kL2);
+  options.overwrite = true;
+  options.codec = Codec::kRabitq;
+  for (const auto& [room, code_bytes] :
+       {std::pair{0u, 16u}, std::pair{31u, 16u}, std::pair{32u, 32u}, std::pair{128u, 64u}}) {
+    options.code_bytes = room;
+    BOOST_TEST(predict_build(*view_source(base.view()), options)->code_bytes == code_bytes);
+    const Store store = build_and_open(directory.path("idx"), base, options);
+    const StoreInfo info = store.info();
+    BOOST_TEST(info.codec == "rabitq");
+    BOOST_TEST(info.code_bytes == code_bytes);
+    BOOST_TEST(info.code_bits == code_bytes / 16);
+    BOOST_TEST(info.ram_bytes_per_row >= code_bytes + 4.0);
+    BOOST_TEST(test::recall(search(store, queries.view(), exhaustive(10)), truth, 10) == 1.0);
+  }
+  options.code_bytes = 15;
+  const Status refused = Store::build(directory.path("idx"), *view_source(base.view()), options);
+  BOOST_CHECK(refused.code() == Code::kInvalidArgument);
+  BOOST_TEST(refused.number() == 16u);
+}
+
 BOOST_AUTO_TEST_CASE(builds_that_mean_nothing_are_refused) {
   const test::TemporaryDirectory directory;
   const Matrix base = test::csift(10);

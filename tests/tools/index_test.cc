@@ -122,6 +122,7 @@ BOOST_AUTO_TEST_CASE(info_has_every_figure) {
                            "edges_dropped",
                            "codec",
                            "code_bytes",
+                           "code_bits",
                            "code_error",
                            "ram_bytes_per_row",
                            "fixed_ram_bytes",

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compress/block_encoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "compress/mixing.h"
+#include "compress/rabitq.h"
+#include "compress/sq8.h"
+#include "engine/base/limits.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kCorrectionLevels = 65535;
+
+struct BlockTotals {
+  double error2 = 0;  // Σ |r − r̂|²
+  float least = 0;    // correction
+  float greatest = 0;
+};
+
+// Scratch of one worker, in floats: a batch of residuals, as they are and rotated, and three rows.
+std::uint64_t encode_floats(std::uint64_t dim) { return padded(dim) * (2 * ModelTables::kBatch + 3); }
+
+// What is left of a row once its code is written.
+struct Settled {
+  double correction = 0;  // under L2
+  double error2 = 0;
+};
+
+// A family of codes says how residuals are rotated, how a batch of them is coded, and what then becomes of each row.
+
+class ProductCoder {
+ public:
+  ProductCoder(const ModelTables& tables, BlockCodes& codes) : tables_(tables), codes_(codes) {}
+
+  void rotate(const float* residuals, std::size_t count, float* rotated) const {
+    tables_.rotate(residuals, count, rotated);
+  }
+
+  void encode(std::size_t first, const float* rotated, std::size_t count) const {
+    tables_.encode(rotated, count, codes_.codes.data() + first * codes_.model.code_bytes);
+  }
+
+  Settled settle(std::size_t position, const float* rotated, const float* shifted) const {
+    const CodecModel& model = codes_.model;
+    const std::uint8_t* code = codes_.codes.data() + position * model.code_bytes;
+    double shift = 0;
+    double norm2 = 0;
+    double error2 = 0;
+    for (std::size_t m = 0; m < model.code_bytes; ++m) {
+      for (std::size_t i = model.subspace_begin[m]; i < model.subspace_begin[m + 1]; ++i) {
+        const auto coded = static_cast<double>(tables_.coordinate(i, code[m]));
+        const double error = static_cast<double>(rotated[i]) - coded;
+        shift += static_cast<double>(shifted[i]) * coded;
+        norm2 += coded * coded;
+        error2 += error * error;
+      }
+    }
+    return {2 * shift + norm2 + error2, error2};
+  }
+
+ private:
+  const ModelTables& tables_;
+  BlockCodes& codes_;
+};
+
+class RabitqCoder {
+ public:
+  explicit RabitqCoder(BlockCodes& codes) : codes_(codes) {}
+
+  void rotate(float* residuals, std::size_t count, float* rotated) const {
+    const std::size_t dim = codes_.model.dim;
+    for (std::size_t p = 0; p < count; ++p)
+      mix(codes_.model.mixing.data(), dim, residuals + p * padded(dim), rotated + p * padded(dim));
+  }
+
+  void encode(std::size_t, const float*, std::size_t) const {}
+
+  Settled settle(std::size_t position, const float* rotated, const float* shifted) const {
+    const CodecModel& model = codes_.model;
+    const RabitqRow row =
+        encode_rabitq(rotated, shifted, model.dim, model.bits, codes_.codes.data() + position * model.code_bytes);
+    codes_.factors[position] = row.factor;
+    return {2 * row.shift + row.norm2, row.error2};
+  }
+
+ private:
+  BlockCodes& codes_;
+};
+
+// Encodes one block: codes, corrections as floats, totals.
+template <typename Coder>
+class BlockEncoder {
+ public:
+  BlockEncoder(const FloatRows& rows, const Coder& coder, const BlockCodes& codes, float* corrections)
+      : rows_(rows), coder_(coder), codes_(codes), corrections_(corrections), stride_(padded(rows.dim())) {}
+
+  // scratch: [encode_floats(dim)].
+  BlockTotals encode(std::size_t block, float* scratch) const {
+    const CodecModel& model = codes_.model;
+    float* residuals = scratch;
+    float* rotated = residuals + ModelTables::kBatch * stride_;
+    float* centroid = rotated + ModelTables::kBatch * stride_;
+    float* shifted = centroid + stride_;         // ĉ − μ
+    float* shifted_rotated = shifted + stride_;  // R(ĉ − μ)
+    decode_centroid(codes_, block, model.dim, centroid);
+    for (std::size_t k = 0; k < model.dim; ++k) shifted[k] = centroid[k] - model.mean[k];
+    coder_.rotate(shifted, 1, shifted_rotated);
+
+    BlockTotals totals = {0, std::numeric_limits<float>::max(), std::numeric_limits<float>::lowest()};
+    const std::size_t count = rows_of_block(codes_, block);
+    for (std::size_t begin = 0; begin < count; begin += ModelTables::kBatch) {
+      const std::size_t part = std::min(ModelTables::kBatch, count - begin);
+      const std::size_t first = block * kBlockRows + begin;
+      for (std::size_t p = 0; p < part; ++p) {
+        float* residual = residuals + p * stride_;
+        rows_.read(static_cast<Pos>(first + p), residual);
+        for (std::size_t k = 0; k < model.dim; ++k) residual[k] -= centroid[k];
+      }
+      coder_.rotate(residuals, part, rotated);
+      coder_.encode(first, rotated, part);
+      for (std::size_t p = 0; p < part; ++p)
+        note(first + p, coder_.settle(first + p, rotated + p * stride_, shifted_rotated), totals);
+    }
+    return totals;
+  }
+
+ private:
+  void note(std::size_t position, const Settled& settled, BlockTotals& totals) const {
+    const bool inner_product = codes_.model.metric == Metric::kInnerProduct;
+    const float correction = inner_product ? 0.0f : static_cast<float>(settled.correction);
+    corrections_[position] = correction;
+    totals.error2 += settled.error2;
+    totals.least = std::min(totals.least, correction);
+    totals.greatest = std::max(totals.greatest, correction);
+  }
+
+  const FloatRows& rows_;
+  const Coder& coder_;
+  const BlockCodes& codes_;
+  float* corrections_;
+  std::size_t stride_;
+};
+
+// Codes and corrections of all blocks, their totals added up in order.
+template <typename Coder>
+Result<BlockTotals> encode_all(const FloatRows& rows, const Coder& coder, const BlockCodes& codes, float* corrections,
+                               Executor& executor, MemoryBudget& budget) {
+  const std::size_t floats = encode_floats(codes.model.dim);
+  VECSTORE_ASSIGN(auto scratch, Buffer<float>::allocate(budget, floats * executor.thread_count()));
+  VECSTORE_ASSIGN(auto totals, Buffer<BlockTotals>::allocate(budget, codes.blocks));
+  const BlockEncoder<Coder> encoder(rows, coder, codes, corrections);
+  executor.parallel_for(codes.blocks, 1, [&](std::size_t block, std::size_t, unsigned worker) {
+    totals[block] = encoder.encode(block, scratch.data() + worker * floats);
+  });
+  BlockTotals all = totals[0];
+  for (std::size_t block = 1; block < codes.blocks; ++block) {
+    all.error2 += totals[block].error2;
+    all.least = std::min(all.least, totals[block].least);
+    all.greatest = std::max(all.greatest, totals[block].greatest);
+  }
+  return all;
+}
+
+Result<BlockTotals> encode_all(const FloatRows& rows, BlockCodes& codes, float* corrections, Executor& executor,
+                               MemoryBudget& budget) {
+  if (codes.model.kind == CodecKind::kRabitq)
+    return encode_all(rows, RabitqCoder(codes), codes, corrections, executor, budget);
+  VECSTORE_ASSIGN(const auto tables, ModelTables::create(codes.model, budget));
+  return encode_all(rows, ProductCoder(tables, codes), codes, corrections, executor, budget);
+}
+
+// corrections: [rows] → 16 bits between the exact extremes.
+void quantise_corrections(const Buffer<float>& corrections, const BlockTotals& all, BlockCodes& codes,
+                          Executor& executor) {
+  const float scale = static_cast<float>((static_cast<double>(all.greatest) - static_cast<double>(all.least)) /
+                                         static_cast<double>(kCorrectionLevels));
+  codes.model.correction_offset = all.least;
+  codes.model.correction_scale = scale;
+  const double steps = scale > 0 ? 1.0 / static_cast<double>(scale) : 0.0;
+  executor.parallel_for(corrections.size(), 16384, [&](std::size_t begin, std::size_t end, unsigned) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const double level = (static_cast<double>(corrections[i]) - static_cast<double>(all.least)) * steps + 0.5;
+      codes.corrections[i] = static_cast<std::uint16_t>(std::min(level, static_cast<double>(kCorrectionLevels)));
+    }
+  });
+}
+
+}  // namespace
+
+std::size_t rows_of_block(const BlockCodes& codes, std::size_t block) {
+  return static_cast<std::size_t>(std::min<std::uint64_t>(kBlockRows, codes.rows - std::uint64_t{block} * kBlockRows));
+}
+
+void decode_centroid(const BlockCodes& codes, std::size_t block, std::size_t dim, float* out) {
+  decode_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block], codes.centroid_offset[block], dim, out);
+}
+
+Status encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget) {
+  VECSTORE_ASSIGN(auto corrections, Buffer<float>::allocate(budget, codes.rows));
+  if (codes.blocks == 0) return Status::ok();
+  VECSTORE_ASSIGN(const BlockTotals all, encode_all(rows, codes, corrections.data(), executor, budget));
+  codes.model.mean_square_error = static_cast<float>(all.error2 / static_cast<double>(codes.rows));
+  // Where squares overflowed, nothing computed from them would mean anything.
+  if (!std::isfinite(codes.model.mean_square_error) || !std::isfinite(all.least) || !std::isfinite(all.greatest))
+    return {Code::kInvalidInput, "the vectors have values so large that their squares overflow; scale them down"};
+  quantise_corrections(corrections, all, codes, executor);
+  return Status::ok();
+}
+
+std::uint64_t encode_rows_bytes(const CodecShape& shape, std::uint64_t rows, std::uint64_t threads) {
+  const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  return ModelTables::bytes(shape) + sizeof(float) * (encode_floats(shape.dim) * threads + rows) +
+         sizeof(BlockTotals) * blocks;
+}
+
+}  // namespace vecstore

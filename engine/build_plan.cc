@@ -68,27 +68,39 @@ Result<std::uint32_t> code_bytes_asked_for(const BuildPlan& plan, const BuildOpt
   return code_bytes;
 }
 
-// Bytes of code per row that leave room for correction, factor and centroid within the RAM asked for.
-Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const BuildOptions& options) {
-  if (options.code_bytes != 0) return code_bytes_asked_for(plan, options);
-  const bool rabitq = plan.codec.kind == CodecKind::kRabitq;
-  const double beside = rabitq ? 2.0 * sizeof(std::uint16_t) : sizeof(std::uint16_t);
-  const double least = rabitq ? rabitq_code_bytes(plan.dim, 1) : 1.0;
-  double centroid = (plan.dim + 8.0) / kBlockRows;
-  double per_row = plan.dim <= kSmallDim ? 36.0 : plan.dim / 8.0 + 8.0;
-  if (options.search_ram_bytes != 0 && plan.rows != 0) {
-    const std::uint64_t fixed = predict_fixed_bytes(plan.rows, plan.dim, plan.codec);
-    // The last block counts in full, however few rows it has.
-    const std::uint64_t blocks = (plan.rows + kBlockRows - 1) / kBlockRows;
-    centroid = static_cast<double>(blocks) * (plan.dim + 3.0 * sizeof(float)) / static_cast<double>(plan.rows);
-    const double rows_least = (least + beside + centroid) * static_cast<double>(plan.rows);
-    const std::uint64_t needed = fixed + static_cast<std::uint64_t>(std::ceil(rows_least));
-    if (options.search_ram_bytes < needed)
-      return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
-          .at(Detail::kBytes, needed);
-    per_row = static_cast<double>(options.search_ram_bytes - fixed) / static_cast<double>(plan.rows);
+// What an open index takes that one thread searches, nothing cached.
+std::uint64_t search_bytes(const BuildPlan& plan, const GraphLayout& layout, std::uint32_t code_bytes) {
+  CodecOptions codec = plan.codec;
+  codec.code_bytes = code_bytes;
+  return predict_resident_bytes(plan.rows, plan.dim, codec) + GraphSearcher::predict_bytes(layout, code_bytes, 1);
+}
+
+// The widest code with which a search keeps within `ram_bytes`.
+Result<std::uint32_t> code_bytes_within(const BuildPlan& plan, const GraphLayout& layout, std::uint64_t ram_bytes) {
+  const std::uint32_t least = fitting_code_bytes(plan, 1);
+  const std::uint64_t needed = search_bytes(plan, layout, least);
+  if (ram_bytes < needed)
+    return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
+        .at(Detail::kBytes, needed);
+  std::uint32_t low = least;
+  for (std::uint32_t high = plan.dim; low < high;) {
+    const std::uint32_t middle = low + (high - low + 1) / 2;
+    if (search_bytes(plan, layout, fitting_code_bytes(plan, middle)) <= ram_bytes) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
   }
-  return fitting_code_bytes(plan, per_row - beside - centroid);
+  return fitting_code_bytes(plan, low);
+}
+
+Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const GraphLayout& layout, const BuildOptions& options) {
+  if (options.code_bytes != 0) return code_bytes_asked_for(plan, options);
+  if (options.search_ram_bytes != 0) return code_bytes_within(plan, layout, options.search_ram_bytes);
+  // Bytes of code per row that leave room for correction, factor and centroid.
+  const double beside = (plan.codec.kind == CodecKind::kRabitq ? 2.0 : 1.0) * sizeof(std::uint16_t);
+  const double per_row = plan.dim <= kSmallDim ? 36.0 : plan.dim / 8.0 + 8.0;
+  return fitting_code_bytes(plan, per_row - beside - (plan.dim + 8.0) / kBlockRows);
 }
 
 Status check_options(const BuildPlan& plan, const BuildOptions& options) {
@@ -165,7 +177,6 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   plan.codec.kind = kind_of(options.codec);
   plan.codec.metric = plan.metric;
   plan.codec.seed = options.seed;
-  VECSTORE_ASSIGN(plan.codec.code_bytes, code_bytes_of(plan, options));
   const std::uint64_t row_bytes = plan.dim * element_bytes(plan.dtype);
   plan.chunk_rows = std::max<std::uint64_t>(1, kChunkBytes / row_bytes);
   if (options.calibrate && options.calibration_queries == nullptr && plan.rows >= kCalibratedRowsMin)
@@ -188,6 +199,7 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   layout.rows_per_page = guess_rows_per_page(layout, plan.graph.max_degree);
   if (layout.rows_per_page == 0)
     return Status(Code::kUnsupported, "a record of this dimension does not fit the page; use a larger --page-size");
+  VECSTORE_ASSIGN(plan.codec.code_bytes, code_bytes_of(plan, layout, options));
   const bool texts = !options.keys_path.empty() || !options.documents_path.empty();
   plan.prediction = predict(plan, layout, texts);
   while (options.ram_bytes != 0 && plan.prediction.memory_peak_bytes > options.ram_bytes &&

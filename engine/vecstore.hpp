@@ -51,9 +51,9 @@ enum class Codec : std::uint8_t { kPq = 0, kOpq = 1, kRabitq = 2 };
 
 struct BuildOptions {
   Metric metric = Metric::kL2;
-  std::uint64_t ram_bytes = 0;  // bound of the build's memory; 0: unbounded
-  std::uint64_t search_ram_bytes =
-      0;  // codes and fixed parts must fit; 0: 36 B a row up to 200 dimensions, dim/8 + 8 above
+  std::uint64_t ram_bytes = 0;         // bound of the build's memory; 0: unbounded
+  std::uint64_t search_ram_bytes = 0;  // what one searching thread takes, nothing cached, must fit; 0: 36 B a row up to
+                                       // 200 dimensions, dim/8 + 8 above
   Codec codec = Codec::kOpq;
   // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.
   std::uint32_t code_bytes = 0;

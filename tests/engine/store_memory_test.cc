@@ -186,19 +186,26 @@ BOOST_AUTO_TEST_CASE(a_build_that_would_not_fit_is_refused_before_anything_is_wr
 
 BOOST_AUTO_TEST_CASE(codes_fit_the_search_memory_they_were_built_for) {
   const Matrix base = test::csift(4000);
-  for (const std::uint64_t search_ram_bytes : {250ull << 10, 300ull << 10, 400ull << 10}) {
+  std::vector<std::uint32_t> code_bytes;  // OPQ, RaBitQ, OPQ ...
+  for (const std::uint64_t search_ram_bytes : {440ull << 10, 500ull << 10, 640ull << 10}) {
     const test::TemporaryDirectory directory;
     BuildOptions options = build_options(Metric::kL2);
     options.search_ram_bytes = search_ram_bytes;
     for (const Codec codec : {Codec::kOpq, Codec::kRabitq}) {
       options.codec = codec;
       options.overwrite = true;
-      const Store store = test::build_and_open(directory.path("idx"), base, options);
-      const StoreInfo info = store.info();
-      BOOST_TEST(info.ram_bytes_per_row * 4000 + static_cast<double>(info.fixed_ram_bytes) <=
-                 static_cast<double>(search_ram_bytes));
+      REQUIRE_OK(Store::build(directory.path("idx"), *view_source(base.view()), options));
+      const auto store = Store::open(directory.path("idx"), {.ram_bytes = search_ram_bytes});
+      REQUIRE_OK(store);
+      REQUIRE_OK(store->search(test::csift_queries(20).view()));
+      BOOST_TEST(store->info().ram_peak_bytes <= search_ram_bytes);
+      code_bytes.push_back(store->info().code_bytes);
     }
   }
+  // More memory, more code.
+  BOOST_TEST(code_bytes[0] < code_bytes[2]);
+  BOOST_TEST(code_bytes[2] < code_bytes[4]);
+  BOOST_TEST(code_bytes[1] <= code_bytes[3]);
 }
 
 BOOST_AUTO_TEST_CASE(too_little_search_memory_names_what_would_do) {

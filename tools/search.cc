@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <mutex>
 #include <numeric>
@@ -70,6 +71,7 @@ Status search_by_clients(const Store& store, const SearchCommandOptions& options
   };
   {
     std::vector<std::jthread> clients;
+    clients.reserve(options.clients);
     for (std::uint32_t i = 0; i < options.clients; ++i) clients.emplace_back(serve);
   }
   return failure;
@@ -113,7 +115,7 @@ double mean_of(const std::vector<QueryStats>& stats, std::uint32_t QueryStats::*
 
 std::uint32_t latency_percentile(std::vector<QueryStats> stats, double share) {
   if (stats.empty()) return 0;
-  const auto rank = static_cast<std::size_t>(share * static_cast<double>(stats.size() - 1) + 0.5);
+  const auto rank = static_cast<std::size_t>(std::lround(share * static_cast<double>(stats.size() - 1)));
   const auto at = stats.begin() + static_cast<std::ptrdiff_t>(rank);
   std::nth_element(stats.begin(), at, stats.end(),
                    [](const QueryStats& a, const QueryStats& b) { return a.latency_us < b.latency_us; });

@@ -21,9 +21,9 @@ inline constexpr std::uint32_t kClientsMax = 1024;
 inline constexpr std::uint32_t kPageBytesMin = 4096;
 inline constexpr std::uint32_t kPageBytesMax = 65536;
 inline constexpr std::uint32_t kGraphPageBytesMax = 16384;
-inline constexpr std::uint32_t kBlockRows = 256;        // rows that share one centroid
+inline constexpr std::uint32_t kBlockRows = 256;  // rows that share one centroid
 inline constexpr std::uint32_t kReadsPerRound = 8;
-inline constexpr std::uint32_t kLanesMax = 32;  // queries in progress in one searcher
+inline constexpr std::uint32_t kLanesMax = 32;                                  // queries in progress in one searcher
 inline constexpr std::uint32_t kReadsInFlightMax = kLanesMax * kReadsPerRound;  // of one reader
 inline constexpr std::uint32_t kPagesPerQueryMax = 16384;  // a search ends when it has seen as many
 

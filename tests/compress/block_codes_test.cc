@@ -165,7 +165,8 @@ void check_equal_rows(CodecKind kind, float square_error_max) {
     BOOST_TEST(std::abs(estimate + 4324.0f) <= 0.05f);  // −Σ k²: key(x) of the query itself
 }
 
-// What the 8 bits of a centroid leave of rows that are its like: PQ has a codeword for it, RaBitQ codes it as any other.
+// What the 8 bits of a centroid leave of rows that are its like: PQ has a codeword for it, RaBitQ codes it as any
+// other.
 BOOST_AUTO_TEST_CASE(equal_rows_are_coded_without_error) {
   check_equal_rows(CodecKind::kOpq, 1e-6f);
   check_equal_rows(CodecKind::kRabitq, 0.01f);

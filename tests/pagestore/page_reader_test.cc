@@ -190,7 +190,8 @@ BOOST_FIXTURE_TEST_CASE(frames_and_ring_are_charged_before_anything_is_made, Fix
   }
   MemoryBudget budget_of_none;
   BOOST_TEST((code_of(PageReader::create(*file, {IoBackend::kPread, 0}, budget_of_none)) == Code::kInvalidArgument));
-  BOOST_TEST((code_of(PageReader::create(*file, {IoBackend::kPread, kReadsInFlightMax + 1}, budget_of_none)) == Code::kInvalidArgument));
+  BOOST_TEST((code_of(PageReader::create(*file, {IoBackend::kPread, kReadsInFlightMax + 1}, budget_of_none)) ==
+              Code::kInvalidArgument));
 }
 
 BOOST_FIXTURE_TEST_CASE(environment_chooses_the_backend_and_a_typing_error_is_named, Fixture) {

@@ -101,7 +101,7 @@ std::uint64_t BlockCodes::bytes_per_row_total() const {
 
 std::uint64_t BlockCodes::fixed_bytes() const {
   return model.mean.size_bytes() + model.rotation.size_bytes() + model.codebook.size_bytes() +
-         model.mixing.size_bytes();
+         model.weights.size_bytes() + model.mixing.size_bytes();
 }
 
 float BlockCodes::error_scale(Pos position) const { return factors.empty() ? 1.0f : factor_of(factors[position]); }
@@ -123,9 +123,12 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
   copied.correction_offset = model.correction_offset;
   copied.error_slope = model.error_slope;
   copied.mean_square_error = model.mean_square_error;
+  copied.bias_offset = model.bias_offset;
+  copied.bias_per_error2 = model.bias_per_error2;
   copied.subspace_begin = model.subspace_begin;
   VECSTORE_ASSIGN(copied.mean, copy(model.mean));
   VECSTORE_ASSIGN(copied.rotation, copy(model.rotation));
+  VECSTORE_ASSIGN(copied.weights, copy(model.weights));
   VECSTORE_ASSIGN(copied.codebook, copy(model.codebook));
   VECSTORE_ASSIGN(copied.mixing, copy(model.mixing));
   return copied;
@@ -146,8 +149,15 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
     VECSTORE_ASSIGN(codes.factors, Buffer<std::uint16_t>::allocate(budget, codes.rows));
   }
   VECSTORE_ASSIGN(codes.corrections, Buffer<std::uint16_t>::allocate(budget, codes.rows));
-  VECSTORE_TRY(encode_rows(rows, codes, executor, budget));
-  VECSTORE_ASSIGN(codes.model.error_slope, measure_error_slope(codes, rows, executor, budget));
+  VECSTORE_ASSIGN(const EncodedRows encoded, encode_rows(rows, codes, executor, budget));
+  codes.model.bias_offset = 0;
+  codes.model.bias_per_error2 = 0;
+  store_corrections(encoded, codes);
+  VECSTORE_ASSIGN(const CodeError error, measure_error(codes, rows, encoded.errors2.span(), executor, budget));
+  codes.model.bias_offset = error.bias_offset;
+  codes.model.bias_per_error2 = error.bias_per_error2;
+  codes.model.error_slope = error.slope;
+  store_corrections(encoded, codes);
   return codes;
 }
 
@@ -160,7 +170,8 @@ std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const 
   const std::uint64_t measuring = measure_error_bytes(rows, dim, shape.code_bytes, threads);
   const std::uint64_t coded = rows * row_bytes(shape);
   const std::uint64_t before_codes = predict_resident_bytes(rows, dim, options) - coded;
-  return before_codes + std::max({centring, training, coded + std::max(encoding, measuring)});
+  return before_codes +
+         std::max({centring, training, coded + std::max(encoding, encoded_rows_bytes(rows) + measuring)});
 }
 
 std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {

@@ -7,8 +7,12 @@
 // and one 16-bit correction. With key(x) = |x|² − 2⟨q,x⟩ (squared L2 less |q|²; under inner product −2⟨q,x⟩):
 //
 //   estimate = key(ĉ) + f · Σ_m table_m[code_m] + correction,    table_m[j] = −2⟨(R(q−μ))_m, codeword_mj⟩
-//   L2, cosine: correction = 2⟨R(ĉ−μ), r̂⟩ + |r̂|² + |r − r̂|²      (the last term removes the bias of coding)
+//   L2, cosine: correction = 2⟨R(ĉ−μ), r̂⟩ + |r̂|² + |r − r̂|² − bias
 //   inner product: correction = 0 and μ = 0
+//
+// The term |r − r̂|² makes estimates right in the mean over all rows. Rows near the query lie on its side of their
+// codeword, so that theirs come out too great; bias = bias_offset + bias_per_error2 · |r − r̂|² is that excess,
+// measured.
 //
 // The tables do not depend on the block, so one u8 table per query serves every row. There are two families:
 //  - kPq, kOpq: f = 1 and the codewords are trained. Product Quantization (Jégou, Douze, Schmid, TPAMI 2011) with a PCA
@@ -62,9 +66,12 @@ struct CodecModel {
   float correction_offset = 0;
   float error_slope = 0;        // standard error of an estimate ≈ error_slope · error_scale · |q − x| (ip: · |q|)
   float mean_square_error = 0;  // of coding, mean over rows of |r − r̂|²
+  float bias_offset = 0;        // zero of kRabitq and under inner product
+  float bias_per_error2 = 0;
   std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions; empty for kRabitq
   Buffer<float> mean;                         // [dim]; zero under inner product
   Buffer<float> rotation;                     // [dim × dim] row-major, rotated = rotation · x; kOpq only
+  Buffer<float> weights;         // [dim] by which encoding multiplies errors in a rotated dimension; not kRabitq
   Buffer<float> codebook;        // [dim × codewords]: row i is rotated dimension i of the codewords of its subspace
   Buffer<std::uint16_t> mixing;  // [kMixingRounds × dim] the rotation of kRabitq (compress/mixing.h)
 };

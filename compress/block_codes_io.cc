@@ -17,8 +17,8 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x43425356;  // "VSBC"
-constexpr std::uint32_t kVersionTrained = 1;  // of streams of PQ and OPQ, which older programs read
-constexpr std::uint32_t kVersion = 2;         // of streams of RaBitQ
+constexpr std::uint32_t kVersionRabitq = 2;
+constexpr std::uint32_t kVersionTrained = 3;  // of PQ and OPQ; 1 was theirs before there were weights
 constexpr auto kRabitq = static_cast<std::uint8_t>(CodecKind::kRabitq);
 
 struct Header {
@@ -36,7 +36,8 @@ struct Header {
   float error_slope = 0;
   float mean_square_error = 0;
   std::uint64_t stream_bytes = 0;
-  std::uint64_t reserved64 = 0;
+  float bias_offset = 0;
+  float bias_per_error2 = 0;
 };
 static_assert(sizeof(Header) == 64 && alignof(Header) == 8);
 
@@ -49,7 +50,7 @@ std::uint64_t stream_bytes(const Header& header) {
   const std::uint64_t dim = header.dim;
   const bool rabitq = header.kind == kRabitq;
   const std::uint64_t rotation = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq) ? dim * dim : 0;
-  const std::uint64_t floats = dim + rotation + dim * header.codewords;
+  const std::uint64_t floats = dim + (rabitq ? 0 : dim) + rotation + dim * header.codewords;
   const std::uint64_t subspaces = rabitq ? 0 : sizeof(std::uint32_t) * (header.code_bytes + 1ull);
   const std::uint64_t mixing = rabitq ? sizeof(std::uint16_t) * kMixingRounds * dim : 0;
   const std::uint64_t of_rows =
@@ -62,7 +63,7 @@ std::uint64_t stream_bytes(const Header& header) {
 bool is_sane_form(const Header& header) {
   if (header.kind == kRabitq) {
     const bool bits = header.bits == 1 || header.bits == 2 || header.bits == 4;
-    return header.version == kVersion && bits && header.codewords == 0 &&
+    return header.version == kVersionRabitq && bits && header.codewords == 0 &&
            header.code_bytes == rabitq_code_bytes(header.dim, header.bits);
   }
   return header.version == kVersionTrained && header.kind < kRabitq && header.bits == 0 && header.code_bytes != 0 &&
@@ -71,13 +72,16 @@ bool is_sane_form(const Header& header) {
 
 Status check_header(const Header& header, std::uint64_t size) {
   if (header.magic != kMagic) return damaged("this is not a stream of block codes; rebuild the index");
-  if (header.version > kVersion)
+  if (header.version > kVersionTrained)
     return {Code::kNewerFormat, "the codes were written by a newer version; use that version to read them"};
-  const bool sane = header.metric <= static_cast<std::uint8_t>(Metric::kCosine) && header.reserved64 == 0 &&
-                    header.dim != 0 && header.dim <= kDimMax && is_sane_form(header) && header.rows <= kRowsMax &&
-                    std::isfinite(header.correction_scale) && header.correction_scale >= 0 &&
-                    std::isfinite(header.correction_offset) && std::isfinite(header.error_slope) &&
-                    header.error_slope >= 0 && std::isfinite(header.mean_square_error) && header.mean_square_error >= 0;
+  if (header.version < kVersionRabitq)
+    return {Code::kUnsupported, "the codes were written before the first release; build the index again"};
+  const bool sane = header.metric <= static_cast<std::uint8_t>(Metric::kCosine) && std::isfinite(header.bias_offset) &&
+                    std::isfinite(header.bias_per_error2) && header.dim != 0 && header.dim <= kDimMax &&
+                    is_sane_form(header) && header.rows <= kRowsMax && std::isfinite(header.correction_scale) &&
+                    header.correction_scale >= 0 && std::isfinite(header.correction_offset) &&
+                    std::isfinite(header.error_slope) && header.error_slope >= 0 &&
+                    std::isfinite(header.mean_square_error) && header.mean_square_error >= 0;
   if (!sane) return damaged("the header of the codes is damaged; rebuild the index or restore it from a backup");
   if (header.stream_bytes != stream_bytes(header) || header.stream_bytes != size)
     return damaged("the codes are cut off or their sizes are damaged; rebuild the index or restore it from a backup");
@@ -126,6 +130,7 @@ Status read_model(ByteSource& source, MemoryBudget& budget, const Header& header
   VECSTORE_TRY(read_subspaces(source, header, model.subspace_begin));
   VECSTORE_TRY(read_floats(source, budget, dim, model.mean));
   VECSTORE_TRY(read_floats(source, budget, model.kind == CodecKind::kOpq ? dim * dim : 0, model.rotation));
+  VECSTORE_TRY(read_floats(source, budget, dim, model.weights));
   return read_floats(source, budget, dim * header.codewords, model.codebook);
 }
 
@@ -153,7 +158,7 @@ Result<Header> read_header(ByteSource& source) {
 Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   const CodecModel& model = codes.model;
   Header header;
-  header.version = model.kind == CodecKind::kRabitq ? kVersion : kVersionTrained;
+  header.version = model.kind == CodecKind::kRabitq ? kVersionRabitq : kVersionTrained;
   header.kind = static_cast<std::uint8_t>(model.kind);
   header.metric = static_cast<std::uint8_t>(model.metric);
   header.dim = model.dim;
@@ -165,11 +170,14 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   header.correction_offset = model.correction_offset;
   header.error_slope = model.error_slope;
   header.mean_square_error = model.mean_square_error;
+  header.bias_offset = model.bias_offset;
+  header.bias_per_error2 = model.bias_per_error2;
   header.stream_bytes = stream_bytes(header);
   VECSTORE_TRY(sink.write(std::as_bytes(std::span(&header, 1))));
   VECSTORE_TRY(write_array(sink, std::span<const std::uint32_t>(model.subspace_begin)));
   VECSTORE_TRY(write_array(sink, model.mean.span()));
   VECSTORE_TRY(write_array(sink, model.rotation.span()));
+  VECSTORE_TRY(write_array(sink, model.weights.span()));
   VECSTORE_TRY(write_array(sink, model.codebook.span()));
   VECSTORE_TRY(write_array(sink, model.mixing.span()));
   VECSTORE_TRY(write_array(sink, codes.codes.span()));
@@ -200,6 +208,8 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
   model.correction_offset = header.correction_offset;
   model.error_slope = header.error_slope;
   model.mean_square_error = header.mean_square_error;
+  model.bias_offset = header.bias_offset;
+  model.bias_per_error2 = header.bias_per_error2;
   codes.rows = header.rows;
   codes.blocks = blocks_of(header.rows);
 

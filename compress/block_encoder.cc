@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
@@ -13,13 +12,7 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kCorrectionLevels = 65535;
-
-struct BlockTotals {
-  double error2 = 0;  // Σ |r − r̂|²
-  float least = 0;    // correction
-  float greatest = 0;
-};
+constexpr double kCorrectionLevels = 65535;
 
 // Scratch of one worker, in floats: a batch of residuals, as they are and rotated, and three rows.
 std::uint64_t encode_floats(std::uint64_t dim) { return padded(dim) * (2 * ModelTables::kBatch + 3); }
@@ -91,15 +84,15 @@ class RabitqCoder {
   BlockCodes& codes_;
 };
 
-// Encodes one block: codes, corrections as floats, totals.
+// Encodes one block.
 template <typename Coder>
 class BlockEncoder {
  public:
-  BlockEncoder(const FloatRows& rows, const Coder& coder, const BlockCodes& codes, float* corrections)
-      : rows_(rows), coder_(coder), codes_(codes), corrections_(corrections), stride_(padded(rows.dim())) {}
+  BlockEncoder(const FloatRows& rows, const Coder& coder, const BlockCodes& codes, EncodedRows& encoded)
+      : rows_(rows), coder_(coder), codes_(codes), encoded_(encoded), stride_(padded(rows.dim())) {}
 
   // scratch: [encode_floats(dim)].
-  BlockTotals encode(std::size_t block, float* scratch) const {
+  void encode(std::size_t block, float* scratch) const {
     const CodecModel& model = codes_.model;
     float* residuals = scratch;
     float* rotated = residuals + ModelTables::kBatch * stride_;
@@ -110,7 +103,6 @@ class BlockEncoder {
     for (std::size_t k = 0; k < model.dim; ++k) shifted[k] = centroid[k] - model.mean[k];
     coder_.rotate(shifted, 1, shifted_rotated);
 
-    BlockTotals totals = {0, std::numeric_limits<float>::max(), std::numeric_limits<float>::lowest()};
     const std::size_t count = rows_of_block(codes_, block);
     for (std::size_t begin = 0; begin < count; begin += ModelTables::kBatch) {
       const std::size_t part = std::min(ModelTables::kBatch, count - begin);
@@ -123,70 +115,42 @@ class BlockEncoder {
       coder_.rotate(residuals, part, rotated);
       coder_.encode(first, rotated, part);
       for (std::size_t p = 0; p < part; ++p)
-        note(first + p, coder_.settle(first + p, rotated + p * stride_, shifted_rotated), totals);
+        note(first + p, coder_.settle(first + p, rotated + p * stride_, shifted_rotated));
     }
-    return totals;
   }
 
  private:
-  void note(std::size_t position, const Settled& settled, BlockTotals& totals) const {
+  void note(std::size_t position, const Settled& settled) const {
     const bool inner_product = codes_.model.metric == Metric::kInnerProduct;
-    const float correction = inner_product ? 0.0f : static_cast<float>(settled.correction);
-    corrections_[position] = correction;
-    totals.error2 += settled.error2;
-    totals.least = std::min(totals.least, correction);
-    totals.greatest = std::max(totals.greatest, correction);
+    encoded_.corrections[position] = inner_product ? 0.0f : static_cast<float>(settled.correction);
+    encoded_.errors2[position] = static_cast<float>(settled.error2);
   }
 
   const FloatRows& rows_;
   const Coder& coder_;
   const BlockCodes& codes_;
-  float* corrections_;
+  EncodedRows& encoded_;
   std::size_t stride_;
 };
 
-// Codes and corrections of all blocks, their totals added up in order.
 template <typename Coder>
-Result<BlockTotals> encode_all(const FloatRows& rows, const Coder& coder, const BlockCodes& codes, float* corrections,
-                               Executor& executor, MemoryBudget& budget) {
+Status encode_all(const FloatRows& rows, const Coder& coder, const BlockCodes& codes, EncodedRows& encoded,
+                  Executor& executor, MemoryBudget& budget) {
   const std::size_t floats = encode_floats(codes.model.dim);
   VECSTORE_ASSIGN(auto scratch, Buffer<float>::allocate(budget, floats * executor.thread_count()));
-  VECSTORE_ASSIGN(auto totals, Buffer<BlockTotals>::allocate(budget, codes.blocks));
-  const BlockEncoder<Coder> encoder(rows, coder, codes, corrections);
+  const BlockEncoder<Coder> encoder(rows, coder, codes, encoded);
   executor.parallel_for(codes.blocks, 1, [&](std::size_t block, std::size_t, unsigned worker) {
-    totals[block] = encoder.encode(block, scratch.data() + worker * floats);
+    encoder.encode(block, scratch.data() + worker * floats);
   });
-  BlockTotals all = totals[0];
-  for (std::size_t block = 1; block < codes.blocks; ++block) {
-    all.error2 += totals[block].error2;
-    all.least = std::min(all.least, totals[block].least);
-    all.greatest = std::max(all.greatest, totals[block].greatest);
-  }
-  return all;
+  return Status::ok();
 }
 
-Result<BlockTotals> encode_all(const FloatRows& rows, BlockCodes& codes, float* corrections, Executor& executor,
-                               MemoryBudget& budget) {
+Status encode_all(const FloatRows& rows, BlockCodes& codes, EncodedRows& encoded, Executor& executor,
+                  MemoryBudget& budget) {
   if (codes.model.kind == CodecKind::kRabitq)
-    return encode_all(rows, RabitqCoder(codes), codes, corrections, executor, budget);
+    return encode_all(rows, RabitqCoder(codes), codes, encoded, executor, budget);
   VECSTORE_ASSIGN(const auto tables, ModelTables::create(codes.model, budget));
-  return encode_all(rows, ProductCoder(tables, codes), codes, corrections, executor, budget);
-}
-
-// corrections: [rows] → 16 bits between the exact extremes.
-void quantise_corrections(const Buffer<float>& corrections, const BlockTotals& all, BlockCodes& codes,
-                          Executor& executor) {
-  const float scale = static_cast<float>((static_cast<double>(all.greatest) - static_cast<double>(all.least)) /
-                                         static_cast<double>(kCorrectionLevels));
-  codes.model.correction_offset = all.least;
-  codes.model.correction_scale = scale;
-  const double steps = scale > 0 ? 1.0 / static_cast<double>(scale) : 0.0;
-  executor.parallel_for(corrections.size(), 16384, [&](std::size_t begin, std::size_t end, unsigned) {
-    for (std::size_t i = begin; i < end; ++i) {
-      const double level = (static_cast<double>(corrections[i]) - static_cast<double>(all.least)) * steps + 0.5;
-      codes.corrections[i] = static_cast<std::uint16_t>(std::min(level, static_cast<double>(kCorrectionLevels)));
-    }
-  });
+  return encode_all(rows, ProductCoder(tables, codes), codes, encoded, executor, budget);
 }
 
 }  // namespace
@@ -199,22 +163,54 @@ void decode_centroid(const BlockCodes& codes, std::size_t block, std::size_t dim
   decode_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block], codes.centroid_offset[block], dim, out);
 }
 
-Status encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget) {
-  VECSTORE_ASSIGN(auto corrections, Buffer<float>::allocate(budget, codes.rows));
-  if (codes.blocks == 0) return Status::ok();
-  VECSTORE_ASSIGN(const BlockTotals all, encode_all(rows, codes, corrections.data(), executor, budget));
-  codes.model.mean_square_error = static_cast<float>(all.error2 / static_cast<double>(codes.rows));
+Result<EncodedRows> encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget) {
+  EncodedRows encoded;
+  VECSTORE_ASSIGN(encoded.corrections, Buffer<float>::allocate(budget, codes.rows));
+  VECSTORE_ASSIGN(encoded.errors2, Buffer<float>::allocate(budget, codes.rows));
+  if (codes.rows == 0) return encoded;
+  VECSTORE_TRY(encode_all(rows, codes, encoded, executor, budget));
+  double error2 = 0;
+  double largest = 0;
+  for (std::size_t i = 0; i < codes.rows; ++i) {
+    error2 += static_cast<double>(encoded.errors2[i]);
+    largest = std::max(largest, std::abs(static_cast<double>(encoded.corrections[i])));
+  }
+  codes.model.mean_square_error = static_cast<float>(error2 / static_cast<double>(codes.rows));
   // Where squares overflowed, nothing computed from them would mean anything.
-  if (!std::isfinite(codes.model.mean_square_error) || !std::isfinite(all.least) || !std::isfinite(all.greatest))
-    return {Code::kInvalidInput, "the vectors have values so large that their squares overflow; scale them down"};
-  quantise_corrections(corrections, all, codes, executor);
-  return Status::ok();
+  if (!std::isfinite(codes.model.mean_square_error) || !std::isfinite(largest))
+    return Status(Code::kInvalidInput, "the vectors have values so large that their squares overflow; scale them down");
+  return encoded;
+}
+
+// 16 bits between the exact extremes.
+void store_corrections(const EncodedRows& encoded, BlockCodes& codes) {
+  if (codes.rows == 0) return;
+  const auto of_row = [&](std::size_t i) {
+    const double bias = static_cast<double>(codes.model.bias_offset) +
+                        static_cast<double>(codes.model.bias_per_error2) * static_cast<double>(encoded.errors2[i]);
+    return static_cast<double>(encoded.corrections[i]) - bias;
+  };
+  double least = of_row(0);
+  double greatest = least;
+  for (std::size_t i = 1; i < codes.rows; ++i) {
+    least = std::min(least, of_row(i));
+    greatest = std::max(greatest, of_row(i));
+  }
+  const auto offset = static_cast<float>(least);
+  const auto scale = static_cast<float>((greatest - static_cast<double>(offset)) / kCorrectionLevels);
+  codes.model.correction_offset = offset;
+  codes.model.correction_scale = scale;
+  const double steps = scale > 0 ? 1.0 / static_cast<double>(scale) : 0.0;
+  for (std::size_t i = 0; i < codes.rows; ++i) {
+    const double level = (of_row(i) - static_cast<double>(offset)) * steps + 0.5;
+    codes.corrections[i] = static_cast<std::uint16_t>(std::clamp(level, 0.0, kCorrectionLevels));
+  }
 }
 
 std::uint64_t encode_rows_bytes(const CodecShape& shape, std::uint64_t rows, std::uint64_t threads) {
-  const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
-  return ModelTables::bytes(shape) + sizeof(float) * (encode_floats(shape.dim) * threads + rows) +
-         sizeof(BlockTotals) * blocks;
+  return ModelTables::bytes(shape) + sizeof(float) * encode_floats(shape.dim) * threads + encoded_rows_bytes(rows);
 }
+
+std::uint64_t encoded_rows_bytes(std::uint64_t rows) { return 2 * sizeof(float) * rows; }
 
 }  // namespace vecstore

@@ -15,11 +15,21 @@ std::size_t rows_of_block(const BlockCodes& codes, std::size_t block);
 // ĉ, as a search will see it. out: [dim].
 void decode_centroid(const BlockCodes& codes, std::size_t block, std::size_t dim, float* out);
 
-// Fills codes, factors and corrections, and what the model says of these. `codes` has its model, its centroids and room
-// for the rows. Same bytes for any thread count. Errors: kMemoryBudget, kInvalidInput (squares of values overflow).
-Status encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget);
+// What is known of the rows while they are encoded, and rounded or dropped afterwards.
+struct EncodedRows {
+  Buffer<float> corrections;  // [rows]
+  Buffer<float> errors2;      // [rows] |r − r̂|²
+};
 
-// What encode_rows charges at its peak.
+// Fills codes, factors and the mean square error. `codes` has its model, its centroids and room for the rows. Same
+// bytes for any thread count. Errors: kMemoryBudget, kInvalidInput (squares of values overflow).
+Result<EncodedRows> encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget);
+
+// Rounds the corrections, less the bias that the model states, into `codes`.
+void store_corrections(const EncodedRows& encoded, BlockCodes& codes);
+
+// What encode_rows charges at its peak, and what of that is in EncodedRows.
 std::uint64_t encode_rows_bytes(const CodecShape& shape, std::uint64_t rows, std::uint64_t threads);
+std::uint64_t encoded_rows_bytes(std::uint64_t rows);
 
 }  // namespace vecstore

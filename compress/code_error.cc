@@ -15,6 +15,8 @@ constexpr std::size_t kQueries = 256;
 constexpr std::size_t kBlocksScanned = 64;
 constexpr std::size_t kCandidates = 256;  // best estimates whose true distance is computed
 constexpr std::size_t kNeighbours = 50;   // of these, the truly nearest
+constexpr double kPairsMin = 1000;        // fewer do not tell a bias from chance
+constexpr double kSpreadMin = 1e-6;       // of squares; less is rounding
 
 struct Candidate {
   float estimate;
@@ -23,13 +25,47 @@ struct Candidate {
 
 struct Pair {
   double distance2;
-  double error;  // estimate − key
-  double scale;  // of the row's error
+  double error;   // estimate − key
+  double scale;   // of the row's error
+  double coding;  // |r − r̂|²
 };
 
+// Over pairs, e the error of the estimate and c that of the coding.
 struct Sums {
-  double error2 = 0;
+  double count = 0;
+  double e = 0;
+  double c = 0;
+  double ee = 0;
+  double ec = 0;
+  double cc = 0;
   double scale2 = 0;
+
+  Sums& operator+=(const Sums& other) {
+    count += other.count;
+    e += other.e;
+    c += other.c;
+    ee += other.ee;
+    ec += other.ec;
+    cc += other.cc;
+    scale2 += other.scale2;
+    return *this;
+  }
+
+  // Where pairs are few, none.
+  void fit(CodeError& error) const {
+    if (count < kPairsMin) return;
+    const double spread = cc - c * c / count;
+    const double slope = spread > kSpreadMin * cc ? std::clamp((ec - e * c / count) / spread, 0.0, 1.0) : 0.0;
+    error.bias_offset = static_cast<float>((e - slope * c) / count);
+    error.bias_per_error2 = static_cast<float>(slope);
+  }
+
+  // Σ (e − bias)²
+  double residual2(const CodeError& error) const {
+    const auto a = static_cast<double>(error.bias_offset);
+    const auto b = static_cast<double>(error.bias_per_error2);
+    return std::max(0.0, ee - 2 * a * e - 2 * b * ec + a * a * count + 2 * a * b * c + b * b * cc);
+  }
 };
 
 std::size_t scanned_rows_max(std::uint64_t rows) {
@@ -98,7 +134,7 @@ struct Worker {
     return candidates.span().first(kept);
   }
 
-  Sums measure(const BlockCodes& codes, const FloatRows& rows, Pos self) {
+  Sums measure(const BlockCodes& codes, const FloatRows& rows, std::span<const float> errors2, Pos self) {
     const std::size_t dim = codes.model.dim;
     const bool inner_product = codes.model.metric == Metric::kInnerProduct;
     rows.read(self, query.data());
@@ -111,7 +147,8 @@ struct Worker {
       const double key = inner_product ? -2 * products.dot : products.distance2 - norm2;
       pairs.push_back({inner_product ? -products.dot : products.distance2,
                        static_cast<double>(candidate.estimate) - key,
-                       static_cast<double>(codes.error_scale(candidate.position))});
+                       static_cast<double>(codes.error_scale(candidate.position)),
+                       static_cast<double>(errors2[candidate.position])});
     }
     const std::size_t kept = std::min(kNeighbours, pairs.size());
     std::partial_sort(pairs.begin(), pairs.begin() + static_cast<std::ptrdiff_t>(kept), pairs.end(),
@@ -121,8 +158,14 @@ struct Worker {
                       });
     Sums sums;
     for (std::size_t i = 0; i < kept; ++i) {
-      sums.error2 += pairs[i].error * pairs[i].error;
-      sums.scale2 += pairs[i].scale * pairs[i].scale * (inner_product ? norm2 : pairs[i].distance2);
+      const Pair& pair = pairs[i];
+      sums += {1,
+               pair.error,
+               pair.coding,
+               pair.error * pair.error,
+               pair.error * pair.coding,
+               pair.coding * pair.coding,
+               pair.scale * pair.scale * (inner_product ? norm2 : pair.distance2)};
     }
     return sums;
   }
@@ -130,8 +173,8 @@ struct Worker {
 
 }  // namespace
 
-Result<float> measure_error_slope(const BlockCodes& codes, const FloatRows& rows, Executor& executor,
-                                  MemoryBudget& budget) {
+Result<CodeError> measure_error(const BlockCodes& codes, const FloatRows& rows, std::span<const float> errors2,
+                                Executor& executor, MemoryBudget& budget) {
   const auto queries = static_cast<std::size_t>(std::min<std::uint64_t>(kQueries, codes.rows));
   std::vector<Worker> workers;
   for (unsigned i = 0; i < executor.thread_count(); ++i) {
@@ -140,14 +183,15 @@ Result<float> measure_error_slope(const BlockCodes& codes, const FloatRows& rows
   }
   std::vector<Sums> parts(queries);
   executor.parallel_for(queries, 1, [&](std::size_t query, std::size_t, unsigned worker) {
-    parts[query] = workers[worker].measure(codes, rows, static_cast<Pos>(query * codes.rows / queries));
+    parts[query] = workers[worker].measure(codes, rows, errors2, static_cast<Pos>(query * codes.rows / queries));
   });
   Sums sums;
-  for (const Sums& part : parts) {
-    sums.error2 += part.error2;
-    sums.scale2 += part.scale2;
-  }
-  return sums.scale2 > 0 ? static_cast<float>(std::sqrt(sums.error2 / sums.scale2)) : 0.0f;
+  for (const Sums& part : parts) sums += part;
+  CodeError error;
+  const bool biased = codes.model.kind != CodecKind::kRabitq && codes.model.metric != Metric::kInnerProduct;
+  if (biased) sums.fit(error);
+  if (sums.scale2 > 0) error.slope = static_cast<float>(std::sqrt(sums.residual2(error) / sums.scale2));
+  return error;
 }
 
 std::uint64_t measure_error_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes,

@@ -4,20 +4,26 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "compress/block_codes.h"
 
 namespace vecstore {
 
-// Rows spread over `codes` act as queries. Each ranks the nearest blocks' rows by estimate as a search does; with the
-// nearest of those by true distance the slope is fitted by least squares, slope² = Σ (estimate − key)² / Σ (error_scale
-// · |q − x|)² (ip: · |q|), so that close duplicates do not dominate. 0 when there are no pairs. Same result for any
-// thread count.
-// Errors: kMemoryBudget.
-Result<float> measure_error_slope(const BlockCodes& codes, const FloatRows& rows, Executor& executor,
-                                  MemoryBudget& budget);
+struct CodeError {
+  float bias_offset = 0;  // the bias as in CodecModel
+  float bias_per_error2 = 0;
+  float slope = 0;  // of what the bias leaves
+};
 
-// What measure_error_slope charges at its peak.
+// Rows spread over `codes` act as queries. Each ranks the nearest blocks' rows by estimate as a search does; for the
+// nearest of those by true distance the bias is fitted by least squares, and slope² = Σ (estimate − bias − key)² / Σ
+// (error_scale · |q − x|)² (ip: · |q|), so that close duplicates do not dominate. 0 when there are no pairs. errors2:
+// [rows] |r − r̂|². Same result for any thread count. Errors: kMemoryBudget.
+Result<CodeError> measure_error(const BlockCodes& codes, const FloatRows& rows, std::span<const float> errors2,
+                                Executor& executor, MemoryBudget& budget);
+
+// What measure_error charges at its peak.
 std::uint64_t measure_error_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes,
                                   std::uint64_t threads);
 

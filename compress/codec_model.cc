@@ -2,6 +2,7 @@
 #include "compress/codec_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -18,9 +19,11 @@ namespace {
 
 constexpr std::uint32_t kRotatedDimMax = 2048;    // the eigenvectors of more would take minutes and the rotation 16 MiB
 constexpr std::uint64_t kRotationRowsPerDim = 4;  // fewer rows do not determine a covariance
-constexpr std::uint64_t kSampleBytesMax = 64u << 20;       // of residuals; at 784 dimensions 21,400 rows
+constexpr std::uint64_t kSampleBytesMax = 128u << 20;      // of residuals; at 784 dimensions 42,800 rows
 constexpr std::uint64_t kSampleRowsMin = 40 * kCodewords;  // below that codewords fit the sample, not the data
 constexpr std::uint32_t kTrainIterations = 12;
+constexpr double kWeightPower = 0.5;     // a weight's square is the variance to this power (README)
+constexpr double kVarianceFloor = 1e-9;  // of the greatest
 constexpr std::size_t kRotateGrain = ModelTables::kBatch;
 
 static_assert(kCodewords % kColumnStep == 0);
@@ -50,6 +53,30 @@ Status rotate_sample(const CodecModel& model, std::size_t rows, float* sample, E
   return Status::ok();
 }
 
+// A dimension in which rows differ much is one in which a query differs much from its neighbours, and there an error of
+// coding weighs: the error of an estimate is −2⟨R(q − x̂), δ⟩. README of this folder has the reasoning and the figures.
+void weigh_dimensions(const Points& rotated, float* weights) {
+  std::vector<double> variance(rotated.depth);
+  for (std::size_t p = 0; p < rotated.count; ++p) {
+    const float* row = rotated.data + p * rotated.stride;
+    for (std::size_t i = 0; i < rotated.depth; ++i) variance[i] += double{row[i]} * row[i];
+  }
+  const double greatest = *std::max_element(variance.begin(), variance.end());
+  for (std::size_t i = 0; i < rotated.depth; ++i) {
+    const double share = greatest > 0 ? std::max(variance[i] / greatest, kVarianceFloor) : 1.0;
+    weights[i] = static_cast<float>(std::pow(share, kWeightPower / 2));
+  }
+}
+
+void scale_dimensions(float* sample, std::size_t rows, std::size_t dim, const float* weights, Executor& executor) {
+  executor.parallel_for(rows, kRotateGrain, [&](std::size_t begin, std::size_t end, unsigned) {
+    for (std::size_t p = begin; p < end; ++p) {
+      float* row = sample + p * padded(dim);
+      for (std::size_t i = 0; i < dim; ++i) row[i] *= weights[i];
+    }
+  });
+}
+
 Status train_codebooks(const CodecShape& shape, std::uint64_t seed, const float* rotated, Executor& executor,
                        MemoryBudget& budget, CodecModel& model) {
   const std::size_t codewords = shape.codewords;
@@ -63,7 +90,8 @@ Status train_codebooks(const CodecShape& shape, std::uint64_t seed, const float*
     VECSTORE_TRY(
         kmeans(rotated + begin, shape.sample_rows, width, stride, options, executor, budget, centroids.data()));
     for (std::size_t j = 0; j < codewords; ++j) {
-      for (std::size_t k = 0; k < width; ++k) model.codebook[(begin + k) * codewords + j] = centroids[j * width + k];
+      for (std::size_t k = 0; k < width; ++k)
+        model.codebook[(begin + k) * codewords + j] = centroids[j * width + k] / model.weights[begin + k];
     }
   }
   return Status::ok();
@@ -95,7 +123,8 @@ std::uint64_t model_bytes(const CodecShape& shape) {
   const std::uint64_t dim = shape.dim;
   const std::uint64_t rotation = shape.kind == CodecKind::kOpq ? dim * dim : 0;
   const std::uint64_t mixing = shape.kind == CodecKind::kRabitq ? kMixingRounds * dim : 0;
-  return sizeof(float) * (dim + rotation + dim * shape.codewords) + sizeof(std::uint16_t) * mixing;
+  const std::uint64_t weights = shape.kind == CodecKind::kRabitq ? 0 : dim;
+  return sizeof(float) * (dim + weights + rotation + dim * shape.codewords) + sizeof(std::uint16_t) * mixing;
 }
 
 std::uint64_t row_bytes(const CodecShape& shape) {
@@ -121,6 +150,7 @@ Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, std::uint
   if (shape.kind == CodecKind::kOpq) {
     VECSTORE_ASSIGN(model.rotation, Buffer<float>::allocate(budget, dim * dim));
   }
+  VECSTORE_ASSIGN(model.weights, Buffer<float>::allocate(budget, dim));
   VECSTORE_ASSIGN(model.codebook, Buffer<float>::allocate(budget, dim * shape.codewords));
   return model;
 }
@@ -134,6 +164,8 @@ Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, E
         principal_rotation(points, shape.code_bytes, executor, budget, model.rotation.data(), model.subspace_begin));
     VECSTORE_TRY(rotate_sample(model, shape.sample_rows, sample, executor, budget));
   }
+  weigh_dimensions({sample, shape.sample_rows, padded(shape.dim), shape.dim}, model.weights.data());
+  scale_dimensions(sample, shape.sample_rows, shape.dim, model.weights.data(), executor);
   return train_codebooks(shape, seed, sample, executor, budget, model);
 }
 
@@ -165,8 +197,12 @@ Result<ModelTables> ModelTables::create(const CodecModel& model, MemoryBudget& b
     std::fill_n(norms + model.codewords, kCodewords - model.codewords, std::numeric_limits<float>::infinity());
     for (std::size_t i = model.subspace_begin[m]; i < model.subspace_begin[m + 1]; ++i) {
       const float* from = model.codebook.data() + i * model.codewords;
-      std::copy_n(from, model.codewords, tables.codewords_.data() + i * kCodewords);
-      for (std::size_t j = 0; j < model.codewords; ++j) norms[j] += from[j] * from[j];
+      float* to = tables.codewords_.data() + i * kCodewords;
+      const float weight2 = model.weights[i] * model.weights[i];
+      for (std::size_t j = 0; j < model.codewords; ++j) {
+        to[j] = weight2 * from[j];
+        norms[j] += to[j] * from[j];
+      }
     }
   }
   return tables;

@@ -14,13 +14,15 @@ namespace {
 
 constexpr std::array<std::uint32_t, 3> kCounts = {1, 10, 100};
 constexpr std::array<double, 7> kTargets = {.80, .85, .90, .95, .97, .98, .99};
-constexpr std::array<std::uint32_t, 3> kBlockChoices = {20, 40, 80};
+constexpr std::array<std::uint32_t, 4> kBlockChoices = {20, 40, 80, 160};
 // Standard errors of the read bound. The tighter one saves reads; too tight a bound caps the highest recalls: 1.5 never
 // reached .99 on csift (graph/README.md).
 constexpr float kBoundTight = 2.0f;
 constexpr float kBoundWide = 2.5f;
-constexpr double kTightUpTo = .95;
-constexpr double kBlocksTarget = .95;  // the target at which the number of blocks is chosen, for k = 10
+// Blocks and bound are chosen twice, for k = 10: at the first of these targets for all up to it, at the second for the
+// others.
+constexpr double kUsualTarget = .95;
+constexpr double kHighTarget = .99;
 constexpr double kDoublingPays = .97;  // twice the blocks must save this much of the reads
 // Few queries measure recall roughly: of 128, one in forty samples is off by .02. So a setting must reach the target,
 // and in all likelihood (two standard errors) miss it by no more than this on queries that nobody has seen.
@@ -183,24 +185,39 @@ class Trials {
   std::map<std::size_t, Measured> known_;
 };
 
-// The fewest blocks that twice as many would not clearly improve on.
-Result<std::uint32_t> choose_blocks(Trials& trials, std::uint32_t k, std::uint64_t blocks_total) {
-  std::uint32_t chosen = 0;
+struct Setting {
+  std::uint32_t blocks = 0;
+  float bound = kBoundTight;
+};
+
+// The fewest blocks, from those of `least` on, that twice as many would not clearly improve on.
+Result<Setting> choose_blocks(Trials& trials, std::uint32_t k, double target, std::uint64_t blocks_total,
+                              const Setting& least) {
+  Setting chosen;
   double chosen_reads = 0;
   for (const std::uint32_t blocks : kBlockChoices) {
-    trials.begin(k, blocks, kBoundTight);
-    VECSTORE_ASSIGN(const double reads, trials.reads_at(kBlocksTarget));
-    if (chosen != 0 && reads > chosen_reads * kDoublingPays) break;
-    chosen = blocks;
+    if (blocks < least.blocks) continue;
+    trials.begin(k, blocks, least.bound);
+    VECSTORE_ASSIGN(const double reads, trials.reads_at(target));
+    if (chosen.blocks != 0 && reads > chosen_reads * kDoublingPays) break;
+    chosen = {blocks, least.bound};
     chosen_reads = reads;
     if (blocks >= blocks_total) break;
   }
   return chosen;
 }
 
+// The tight bound, unless the target is out of its reach.
+Result<float> choose_bound(Trials& trials, std::uint32_t k, double target, std::uint32_t blocks) {
+  trials.begin(k, blocks, kBoundTight);
+  VECSTORE_ASSIGN(const std::size_t place, trials.smallest(target));
+  VECSTORE_ASSIGN(const Measured measured, trials.at(place));
+  return measured.reaches(target) ? kBoundTight : kBoundWide;
+}
+
 }  // namespace
 
-std::uint64_t calibration_searches(std::uint64_t queries) { return queries * 60; }
+std::uint64_t calibration_searches(std::uint64_t queries) { return queries * 75; }
 
 Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
                                                 MemoryBudget& budget,
@@ -210,18 +227,22 @@ Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const 
   if (set.queries.rows == 0 || index.summary->layout.rows == 0 || set.truth.k == 0) return points;
   Trials trials(set, executor, progress);
   VECSTORE_TRY(trials.open(index, budget));
-  VECSTORE_ASSIGN(const std::uint32_t blocks,
-                  choose_blocks(trials, std::min(kCounts[1], set.truth.k), index.codes->blocks));
+  const std::uint32_t k_usual = std::min(kCounts[1], set.truth.k);
+  VECSTORE_ASSIGN(const Setting usual, choose_blocks(trials, k_usual, kUsualTarget, index.codes->blocks, {}));
+  VECSTORE_ASSIGN(const float bound, choose_bound(trials, k_usual, kHighTarget, usual.blocks));
+  VECSTORE_ASSIGN(const Setting high,
+                  choose_blocks(trials, k_usual, kHighTarget, index.codes->blocks, {usual.blocks, bound}));
   for (const std::uint32_t k : kCounts) {
     if (k > set.truth.k) break;
-    float bound = 0;
+    const Setting* current = nullptr;
     for (const double target : kTargets) {
-      const float wanted = target <= kTightUpTo ? kBoundTight : kBoundWide;
-      if (wanted != bound) trials.begin(k, blocks, wanted);
-      bound = wanted;
+      const Setting& wanted = target <= kUsualTarget ? usual : high;
+      if (current != &wanted) trials.begin(k, wanted.blocks, wanted.bound);
+      current = &wanted;
       VECSTORE_ASSIGN(const std::size_t place, trials.smallest(target));
       VECSTORE_ASSIGN(const Measured measured, trials.at(place));
-      points.push_back({k, target, measured.recall, trials.size(place), blocks, bound, measured.reads, 0});
+      points.push_back(
+          {k, target, measured.recall, trials.size(place), wanted.blocks, wanted.bound, measured.reads, 0});
     }
   }
   return points;

@@ -2,7 +2,6 @@
 #include "engine/generation.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "compress/code_stream.h"
 #include "engine/base/bytes.h"
@@ -91,19 +90,6 @@ Result<ManifestFile> write_row_map(const std::string& path, const FileIdentity& 
   attributes.write(static_cast<std::uint64_t>(positions.size()));
   VECSTORE_ASSIGN(const auto finished, writer.finish(attributes.bytes()));
   return manifest_entry(identity, finished);
-}
-
-Result<Buffer<std::uint32_t>> rank_pages(const GraphLayout& layout, std::span<const std::uint32_t> in_degree,
-                                         MemoryBudget& budget) {
-  VECSTORE_ASSIGN(auto ranking, Buffer<std::uint32_t>::allocate(budget, layout.pages()));
-  VECSTORE_ASSIGN(auto weight, Buffer<std::uint64_t>::allocate(budget, layout.pages() + 1));
-  for (Pos position = 0; position < in_degree.size(); ++position)
-    weight[layout.page_of(position)] += in_degree[position];
-  std::iota(ranking.begin(), ranking.end(), 1u);
-  std::sort(ranking.begin(), ranking.end(), [&weight](std::uint32_t a, std::uint32_t b) {
-    return weight[a] != weight[b] ? weight[a] > weight[b] : a < b;
-  });
-  return ranking;
 }
 
 Result<std::unique_ptr<Generation>> Generation::open(const Paths& paths, const Uuid& store, std::uint32_t generation,

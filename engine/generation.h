@@ -33,10 +33,6 @@ Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentit
 Result<ManifestFile> write_row_map(const std::string& path, const FileIdentity& identity,
                                    std::span<const Pos> positions, MemoryBudget& budget);
 
-// Data pages by falling sum of the in-degrees of their rows, ties by number. in_degree: [rows] by position.
-Result<Buffer<std::uint32_t>> rank_pages(const GraphLayout& layout, std::span<const std::uint32_t> in_degree,
-                                         MemoryBudget& budget);
-
 // An open generation: what a search reads. Immovable, because searchers point into it.
 class Generation {
  public:

@@ -214,7 +214,6 @@ GraphLayout StoreBuilder::layout_for(std::uint64_t rows) const {
 Status StoreBuilder::order_all() {
   VECSTORE_ASSIGN(order_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows));
   VECSTORE_ASSIGN(place_, Buffer<Pos>::allocate(budget_, plan_.rows));
-  VECSTORE_ASSIGN(in_degree_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows));
   VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(*graph_, plan_.rows, budget_));
   VECSTORE_ASSIGN(auto list_bytes, Buffer<std::uint16_t>::allocate(budget_, plan_.rows));
   std::uint64_t edges = 0;
@@ -258,7 +257,6 @@ void StoreBuilder::release_build_memory() {
   model_.reset();
   order_.reset();
   place_.reset();
-  in_degree_.reset();
   queries_.reset();
 }
 

@@ -51,7 +51,7 @@ class StoreBuilder {
   void finish_step(const char* step) { report_.finish_step(step, budget_.peak_bytes()); }
 
   Result<BlockCodes> encode(std::span<const std::uint32_t> order, const CodecModel* model);
-  // The pages of the rows in `order`; in_degree_ and place_ are theirs afterwards.
+  // The pages of the rows in `order`; place_ is theirs afterwards.
   Result<ManifestFile> write_graph(const std::string& path, const FileIdentity& identity,
                                    std::span<const std::uint32_t> order);
   // All three files of a generation.
@@ -81,7 +81,6 @@ class StoreBuilder {
   Buffer<std::uint32_t> order_;          // [rows] of all rows
   Buffer<std::uint32_t> partial_order_;  // without held_out_
   Buffer<Pos> place_;                    // [rows]
-  Buffer<std::uint32_t> in_degree_;      // [rows] by position
   std::optional<CodecModel> model_;
   StoreProperties properties_;
   std::vector<ManifestFile> files_;

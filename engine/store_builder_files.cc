@@ -44,8 +44,7 @@ Result<ManifestFile> StoreBuilder::write_graph(const std::string& path, const Fi
   const PackInput input{&*rows_, &*graph_, order};
   for (;; --rows_per_page_) {
     VECSTORE_ASSIGN(auto writer, PageFileWriter::create(path, {identity, plan_.page_bytes}, budget_));
-    std::fill(in_degree_.begin(), in_degree_.end(), 0u);
-    const auto summary = pack_graph(input, place_.span(), layout_for(order.size()), budget_, writer, in_degree_.span(),
+    const auto summary = pack_graph(input, place_.span(), layout_for(order.size()), budget_, writer,
                                     reporter(BuildPhase::kWrite, plan_.rows));
     if (summary) {
       VECSTORE_ASSIGN(const auto finished, writer.finish(encode_summary(*summary)));
@@ -62,7 +61,7 @@ Result<std::vector<ManifestFile>> StoreBuilder::write_files(const Generation::Pa
   VECSTORE_ASSIGN(const ManifestFile graph, write_graph(paths.graph, identity(FileKind::kGraph), order));
   VECSTORE_ASSIGN(BlockCodes codes, encode(order, model_ ? &*model_ : nullptr));
   const GraphLayout layout = layout_for(order.size());
-  VECSTORE_ASSIGN(const auto ranking, rank_pages(layout, in_degree_.span().first(order.size()), budget_));
+  VECSTORE_ASSIGN(const auto ranking, rank_pages({&*rows_, &*graph_, order}, place_.span(), layout, budget_));
   VECSTORE_ASSIGN(const ManifestFile coded,
                   write_codes_file(paths.codes, identity(FileKind::kCodes), codes, ranking.span(), budget_));
   VECSTORE_ASSIGN(const ManifestFile mapped,

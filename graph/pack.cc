@@ -2,6 +2,7 @@
 #include "graph/pack.h"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "compress/neighbour_list.h"
@@ -173,8 +174,7 @@ std::uint32_t choose_rows_per_page(GraphLayout layout, std::span<const std::uint
 std::uint64_t predict_pack_bytes(std::uint64_t rows) { return rows * (4 + 4 + 4 + 2) + (std::uint64_t{1} << 20); }
 
 Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> place, const GraphLayout& layout,
-                                MemoryBudget& budget, PageFileWriter& writer, std::span<std::uint32_t> in_degree,
-                                const RowProgress& progress) {
+                                MemoryBudget& budget, PageFileWriter& writer, const RowProgress& progress) {
   VECSTORE_TRY(layout.check());
   VECSTORE_CHECK(layout.rows == input.order.size());
   GraphSummary summary;
@@ -198,8 +198,6 @@ Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> pla
       builder.append_list(slot, first + slot, list);
       summary.edges += list.size();
       summary.max_degree = std::max(summary.max_degree, static_cast<std::uint32_t>(list.size()));
-      if (!in_degree.empty())
-        for (const Pos target : list) ++in_degree[target];
     }
     summary.list_bytes += lists.bytes();
     VECSTORE_TRY(writer.append());
@@ -208,6 +206,26 @@ Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> pla
   }
   summary.edges_dropped = lists.dropped();
   return summary;
+}
+
+Result<Buffer<std::uint32_t>> rank_pages(const PackInput& input, std::span<const Pos> place, const GraphLayout& layout,
+                                         MemoryBudget& budget) {
+  VECSTORE_ASSIGN(auto ranking, Buffer<std::uint32_t>::allocate(budget, layout.pages()));
+  VECSTORE_ASSIGN(auto rows_near, Buffer<std::uint32_t>::allocate(budget, layout.pages() + 1));
+  std::vector<std::uint64_t> pages;
+  for (const std::uint32_t row : input.order) {
+    pages.assign(1, layout.page_of(place[row]));
+    for (const std::uint32_t neighbour : input.graph->nearest(row))
+      if (place[neighbour] != kNoPos) pages.push_back(layout.page_of(place[neighbour]));
+    std::sort(pages.begin(), pages.end());
+    pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
+    for (const std::uint64_t page : pages) ++rows_near[page];
+  }
+  std::iota(ranking.begin(), ranking.end(), 1u);
+  std::sort(ranking.begin(), ranking.end(), [&rows_near](std::uint32_t a, std::uint32_t b) {
+    return rows_near[a] != rows_near[b] ? rows_near[a] > rows_near[b] : a < b;
+  });
+  return ranking;
 }
 
 }  // namespace vecstore

@@ -44,10 +44,15 @@ std::uint32_t choose_rows_per_page(GraphLayout layout, std::span<const std::uint
 
 // Writes all pages to `writer` (of layout.page_bytes; finish() is left to the caller). Edges that reach a row for the
 // first time in a breadth-first walk from the entry are never dropped, so every row stays reachable. When even those do
-// not fit a page: kUnsupported, and fewer rows per page will do. `in_degree`, when given, receives [rows] by position.
+// not fit a page: kUnsupported, and fewer rows per page will do.
 Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> place, const GraphLayout& layout,
-                                MemoryBudget& budget, PageFileWriter& writer, std::span<std::uint32_t> in_degree,
-                                const RowProgress& progress);
+                                MemoryBudget& budget, PageFileWriter& writer, const RowProgress& progress);
+
+// Data pages, those first on which the most rows have themselves or one of their nearest neighbours, ties by number: a
+// query lies somewhere among the rows, and that is where its answers will be. Errors: kMemoryBudget.
+Result<Buffer<std::uint32_t>> rank_pages(const PackInput& input, std::span<const Pos> place, const GraphLayout& layout,
+                                         MemoryBudget& budget);
+
 std::uint64_t predict_pack_bytes(std::uint64_t rows);
 
 }  // namespace vecstore

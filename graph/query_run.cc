@@ -11,7 +11,8 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kPoolMin = 100;  // the wide pool: candidates beyond L cost nothing until their page is here
+constexpr std::size_t kReachDivisor = 4;  // how far beyond L a round reaches: L over this
+constexpr std::size_t kPoolMin = 100;     // the wide pool: candidates beyond L cost nothing until their page is here
 
 std::size_t pool_size(const SearchParams& params) { return std::max<std::size_t>(kPoolMin, params.search_list); }
 
@@ -218,12 +219,16 @@ Status QueryRun::expand(Pos position, const std::byte* page, QueryScratch& scrat
   return Status::ok();
 }
 
-// The pages worth a read, best candidate first.
+// The pages worth a read, best candidate first. Only those within L make a round worth its wait; a round that takes
+// place brings along what ranks a little further, which mostly would have been the next round's (README: a fifth fewer
+// rounds for the same reads).
 void QueryRun::choose_reads() {
   wanted_.clear();
   const float kth = kth_distance();
-  const std::size_t ranked = std::min<std::size_t>(params_.search_list, pool_.size());
+  const std::size_t within = params_.search_list;
+  const std::size_t ranked = std::min<std::size_t>(within + within / kReachDivisor, pool_.size());
   for (std::size_t i = 0; i < ranked && wanted_.size() < kReadsPerRound; ++i) {
+    if (i >= within && wanted_.empty()) break;
     const PoolEntry& entry = pool_[i];
     if (entry.state != CandidateState::kEstimated) continue;
     if (entry.distance - params_.bound * standard_error(entry) > kth) continue;

@@ -2,7 +2,7 @@
 //
 // Pages kept in RAM under a hard byte budget: frames and table are charged before the first page is loaded.
 //
-// This version is filled once at open with the pages that the generation ranks first (by in-degree) and then read-only,
+// This version is filled once at open with the pages that the generation ranks first and then read-only,
 // so lookups take no lock. Thread safety: find() from any thread once fill() has returned.
 #pragma once
 

@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(the_header_lies_as_documented) {
     return value;
   };
   BOOST_TEST(std::memcmp(bytes.data(), "VSBC", 4) == 0);
-  BOOST_TEST(at(4, std::uint32_t{}) == 1u);
+  BOOST_TEST(at(4, std::uint32_t{}) == 3u);
   BOOST_TEST(at(8, std::uint8_t{}) == 1u);
   BOOST_TEST(at(9, std::uint8_t{}) == 0u);
   BOOST_TEST(at(12, std::uint32_t{}) == 6u);
@@ -102,7 +102,10 @@ BOOST_AUTO_TEST_CASE(the_header_lies_as_documented) {
   BOOST_TEST(at(40, 0.0f) == codes.model.error_slope);
   BOOST_TEST(at(44, 0.0f) == codes.model.mean_square_error);
   BOOST_TEST(at(48, std::uint64_t{}) == bytes.size());
-  const std::size_t floats = 6 + 36 + 6 * codes.model.codewords;
+  BOOST_TEST(at(56, 0.0f) == codes.model.bias_offset);
+  BOOST_TEST(at(60, 0.0f) == codes.model.bias_per_error2);
+  BOOST_TEST(at(kHeaderBytes + 3 * 4 + 4 * (6 + 36), 0.0f) == codes.model.weights[0]);
+  const std::size_t floats = 6 + 36 + 6 + 6 * codes.model.codewords;
   BOOST_TEST(bytes.size() == kHeaderBytes + 3 * 4 + 4 * floats + 300 * (2 + 2) + 2 * (6 + 8));
 }
 
@@ -172,8 +175,8 @@ BOOST_AUTO_TEST_CASE(a_width_a_rotation_or_a_factor_that_rabitq_does_not_have_is
   };
   for (const int bits : {0, 1, 3, 4, 8}) BOOST_TEST((refused(10, static_cast<std::uint16_t>(bits)) == Code::kCorrupt));
   for (const int kind : {0, 1, 3}) BOOST_TEST((refused(8, static_cast<std::uint8_t>(kind)) == Code::kCorrupt));
-  BOOST_TEST((refused(4, std::uint32_t{1}) == Code::kCorrupt));
-  BOOST_TEST((refused(4, std::uint32_t{3}) == Code::kNewerFormat));
+  BOOST_TEST((refused(4, std::uint32_t{3}) == Code::kCorrupt));
+  BOOST_TEST((refused(4, std::uint32_t{4}) == Code::kNewerFormat));
   const std::size_t mixing_at = kHeaderBytes + 4 * 6;
   std::uint16_t second = 0;
   std::memcpy(&second, good.data() + mixing_at + 2, sizeof second);
@@ -189,19 +192,21 @@ BOOST_AUTO_TEST_CASE(a_newer_version_a_code_without_a_codeword_and_numbers_that_
   const BlockCodes codes = encoded(100, 6, CodecKind::kPq, budget);
   const std::vector<std::byte> good = saved(codes);
   std::vector<std::byte> bytes = good;
-  put(bytes, 4, std::uint32_t{3});
+  put(bytes, 4, std::uint32_t{4});
   BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kNewerFormat));
+  put(bytes, 4, std::uint32_t{1});
+  BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kUnsupported));
   put(bytes, 4, std::uint32_t{2});
   BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));
 
   bytes = good;
-  const std::size_t codes_at = kHeaderBytes + 3 * 4 + 4 * (6 + 6 * codes.model.codewords);
+  const std::size_t codes_at = kHeaderBytes + 3 * 4 + 4 * (6 + 6 + 6 * codes.model.codewords);
   BOOST_REQUIRE(codes.model.codewords == 100u);
   put(bytes, codes_at + 17, std::uint8_t{100});
   BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));
 
   const std::size_t mean_at = kHeaderBytes + 3 * 4;
-  for (const std::size_t offset : {std::size_t{32}, std::size_t{36}, std::size_t{40}, mean_at, bytes.size() - 4}) {
+  for (const std::size_t offset : {std::size_t{32}, std::size_t{36}, std::size_t{40}, std::size_t{56}, std::size_t{60}, mean_at, bytes.size() - 4}) {
     bytes = good;
     put(bytes, offset, std::nanf(""));
     BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));

@@ -155,6 +155,7 @@ inline double exact_estimate(const BlockCodes& codes, std::size_t position, cons
   if (codes.model.kind == CodecKind::kRabitq) return exact_rabitq_estimate(codes, position, query, row);
   const std::vector<double> decoded = decode(codes, position);
   double key = 0;
+  double error2 = 0;
   for (std::size_t k = 0; k < decoded.size(); ++k) {
     const auto q = static_cast<double>(query[k]);
     if (codes.model.metric == Metric::kInnerProduct) {
@@ -162,9 +163,10 @@ inline double exact_estimate(const BlockCodes& codes, std::size_t position, cons
     } else {
       const double error = static_cast<double>(row[k]) - decoded[k];
       key += decoded[k] * decoded[k] - 2 * q * decoded[k] + error * error;
+      error2 += error * error;
     }
   }
-  return key;
+  return key - static_cast<double>(codes.model.bias_offset) - static_cast<double>(codes.model.bias_per_error2) * error2;
 }
 
 inline double rabitq_rounding_bound(const BlockCodes& codes, const float* query) {
@@ -236,7 +238,8 @@ inline bool same_model(const CodecModel& a, const CodecModel& b) {
          a.codewords == b.codewords && a.bits == b.bits && a.correction_scale == b.correction_scale &&
          a.correction_offset == b.correction_offset && a.error_slope == b.error_slope &&
          a.mean_square_error == b.mean_square_error && a.subspace_begin == b.subspace_begin && same(a.mean, b.mean) &&
-         same(a.rotation, b.rotation) && same(a.codebook, b.codebook) && same(a.mixing, b.mixing);
+         same(a.rotation, b.rotation) && a.bias_offset == b.bias_offset && a.bias_per_error2 == b.bias_per_error2 &&
+         same(a.weights, b.weights) && same(a.codebook, b.codebook) && same(a.mixing, b.mixing);
 }
 
 inline bool same_codes(const BlockCodes& a, const BlockCodes& b) {

@@ -68,21 +68,6 @@ BOOST_AUTO_TEST_CASE(the_cache_holds_the_most_wanted_pages) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(pages_are_ranked_by_the_edges_into_them) {
-  MemoryBudget budget;
-  GraphLayout layout;
-  layout.rows = 10;
-  layout.dim = 4;
-  layout.page_bytes = 4096;
-  layout.rows_per_page = 3;
-  const std::vector<std::uint32_t> in_degree = {1, 1, 1, 9, 0, 0, 2, 1, 0, 3};
-  const auto ranking = rank_pages(layout, in_degree, budget);
-  REQUIRE_OK(ranking);
-  const std::vector<std::uint32_t> expected = {2, 1, 3, 4};
-  BOOST_TEST(std::vector<std::uint32_t>(ranking->begin(), ranking->end()) == expected,
-             boost::test_tools::per_element());
-}
-
 BOOST_AUTO_TEST_CASE(files_of_another_store_or_generation_are_refused) {
   Files files(100);
   Files other(120);

@@ -240,15 +240,11 @@ class TestIndex {
     use_cache(0.0);
   }
 
-  // Caches that share of the pages, by in-degree.
+  // Caches that share of the pages.
   void use_cache(double share) {
     std::vector<std::uint32_t> ranking(file_->page_count());
-    std::vector<std::uint64_t> weight(file_->page_count() + 1);
-    for (Pos at = 0; at < in_degree_.size(); ++at) weight[summary_.layout.page_of(at)] += in_degree_[at];
     std::iota(ranking.begin(), ranking.end(), 1u);
-    std::ranges::sort(ranking, [&](std::uint32_t a, std::uint32_t b) {
-      return weight[a] != weight[b] ? weight[a] > weight[b] : a < b;
-    });
+    std::ranges::copy(ranking_, ranking.begin());
     const auto pages = static_cast<std::uint64_t>(share * static_cast<double>(ranking.size()));
     auto cache = PageCache::fill(*file_, ranking, pages, budget_);
     REQUIRE_OK(cache);
@@ -279,10 +275,12 @@ class TestIndex {
   void write(const PackInput& input, std::span<const Pos> place, const GraphLayout& layout) {
     auto writer = PageFileWriter::create(path(), {graph_identity(), layout.page_bytes}, budget_);
     REQUIRE_OK(writer);
-    in_degree_.assign(layout.rows, 0);
-    auto summary = pack_graph(input, place, layout, budget_, *writer, in_degree_, {});
+    auto summary = pack_graph(input, place, layout, budget_, *writer, {});
     REQUIRE_OK(summary);
     REQUIRE_OK(writer->finish(encode_summary(*summary)));
+    const auto ranking = rank_pages(input, place, layout, budget_);
+    REQUIRE_OK(ranking);
+    ranking_.assign(ranking->begin(), ranking->end());
   }
   void encode(const Matrix& base, Metric metric, std::uint32_t code_bytes) {
     const std::vector<float> floats = as_floats(base, metric);
@@ -301,7 +299,7 @@ class TestIndex {
   MemoryBudget budget_;
   SerialExecutor executor_;
   std::vector<std::uint32_t> order_;
-  std::vector<std::uint32_t> in_degree_;
+  std::vector<std::uint32_t> ranking_;
   GraphSummary summary_;
   std::unique_ptr<PageFile> file_;
   BlockCodes codes_;

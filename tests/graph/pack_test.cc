@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "graph/pack.h"
 
+#include <set>
+
 #include "tests/graph/fixture.h"
 
 namespace vecstore {
@@ -31,8 +33,7 @@ class Packing {
   Result<GraphSummary> pack(const GraphLayout& layout, const std::string& name) {
     auto writer = PageFileWriter::create(path(name), {test::graph_identity(), layout.page_bytes}, budget_);
     REQUIRE_OK(writer);
-    in_degree_.assign(layout.rows, 0);
-    auto summary = pack_graph(input(), place_, layout, budget_, *writer, in_degree_, {});
+    auto summary = pack_graph(input(), place_, layout, budget_, *writer, {});
     if (summary.has_value()) REQUIRE_OK(writer->finish(encode_summary(*summary)));
     return summary;
   }
@@ -78,7 +79,7 @@ class Packing {
     rows_.distances(order_[from], &order_[to], 1, &scratch, &distance);
     return distance;
   }
-  const std::vector<std::uint32_t>& in_degree() const { return in_degree_; }
+  std::span<const std::uint32_t> nearest(Pos position) const { return graph_.nearest(order_[position]); }
   std::span<const Pos> place() const { return place_; }
   MemoryBudget& budget() { return budget_; }
   Executor& executor() { return executor_; }
@@ -93,7 +94,6 @@ class Packing {
   GraphBuilder graph_;
   std::vector<std::uint32_t> order_;
   std::vector<Pos> place_;
-  std::vector<std::uint32_t> in_degree_;
 };
 
 std::uint64_t reachable(const std::vector<std::vector<Pos>>& lists, Pos entry) {
@@ -118,17 +118,14 @@ void require_counts(const Packing& packing, const GraphSummary& summary, const s
   std::uint64_t edges = 0;
   std::uint64_t bytes = 0;
   std::uint32_t longest = 0;
-  std::vector<std::uint32_t> in_degree(lists.size());
   for (Pos position = 0; position < lists.size(); ++position) {
     edges += lists[position].size();
     bytes += neighbour_list_bytes(position, lists[position]);
     longest = std::max(longest, static_cast<std::uint32_t>(lists[position].size()));
-    for (const Pos target : lists[position]) ++in_degree[target];
   }
   BOOST_TEST(summary.edges == edges);
   BOOST_TEST(summary.list_bytes == bytes);
   BOOST_TEST(summary.max_degree == longest);
-  BOOST_TEST((packing.in_degree() == in_degree));
   BOOST_TEST(summary.edges + summary.edges_dropped == packing.edges());
 }
 
@@ -271,10 +268,32 @@ BOOST_AUTO_TEST_CASE(rows_that_were_never_linked_can_be_left_out) {
   const test::TemporaryDirectory directory;
   auto writer = PageFileWriter::create(directory.path("half"), {test::graph_identity(), 4096}, budget);
   REQUIRE_OK(writer);
-  const auto summary = pack_graph({&rows, &graph, even}, place, layout, budget, *writer, {}, {});
+  const auto summary = pack_graph({&rows, &graph, even}, place, layout, budget, *writer, {});
   REQUIRE_OK(summary);
   BOOST_TEST(summary->layout.rows == 200u);
   BOOST_TEST(writer->pages_written() == layout.pages());
+}
+
+BOOST_AUTO_TEST_CASE(pages_are_ranked_by_the_rows_that_have_neighbours_on_them) {
+  Packing packing(test::csift_rows(900));
+  const GraphLayout layout = packing.layout(16);
+  std::vector<std::set<Pos>> near(layout.pages() + 1);
+  for (Pos position = 0; position < layout.rows; ++position) {
+    near[layout.page_of(position)].insert(position);
+    for (const std::uint32_t row : packing.nearest(position))
+      near[layout.page_of(packing.place()[row])].insert(position);
+  }
+  const auto ranking = rank_pages(packing.input(), packing.place(), layout, packing.budget());
+  REQUIRE_OK(ranking);
+  BOOST_REQUIRE(ranking->size() == layout.pages());
+  std::set<std::uint32_t> named(ranking->begin(), ranking->end());
+  BOOST_TEST(named.size() == layout.pages());
+  for (std::size_t i = 1; i < ranking->size(); ++i) {
+    const std::uint32_t before = (*ranking)[i - 1];
+    const std::uint32_t page = (*ranking)[i];
+    BOOST_TEST(
+        (near[before].size() > near[page].size() || (near[before].size() == near[page].size() && before < page)));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -89,10 +89,10 @@ BOOST_AUTO_TEST_SUITE(search)
 BOOST_AUTO_TEST_CASE(sift_is_found_with_few_reads) {
   const Matrix queries = test::csift_queries(200);
   const Outcome outcome =
-      outcome_of(sift_index(), sift(), queries, Metric::kL2, params_of(10, 14, 10), "csift 8k u8 l2");
+      outcome_of(sift_index(), sift(), queries, Metric::kL2, params_of(10, 11, 10), "csift 8k u8 l2");
   BOOST_TEST(outcome.recall > 0.96);
-  BOOST_TEST(outcome.reads < 10.5);
-  BOOST_TEST(outcome.rounds < 2.2);
+  BOOST_TEST(outcome.reads < 9.5);
+  BOOST_TEST(outcome.rounds < 1.8);
   const Outcome more = outcome_of(sift_index(), sift(), queries, Metric::kL2, params_of(10, 40, 10), "csift 8k u8 l2");
   BOOST_TEST(more.recall > 0.99);
 }
@@ -102,11 +102,11 @@ BOOST_AUTO_TEST_CASE(text_embeddings_are_found_with_few_reads) {
   test::IndexOptions options;
   options.code_bytes = 48;
   TestIndex index(base, Metric::kCosine, options);
-  const Outcome outcome = outcome_of(index, base, test::win384_queries(100), Metric::kCosine, params_of(10, 14, 10),
+  const Outcome outcome = outcome_of(index, base, test::win384_queries(100), Metric::kCosine, params_of(10, 10, 10),
                                      "win384 5k f16 cosine");
   BOOST_TEST(outcome.recall > 0.95);
   BOOST_TEST(outcome.reads < 9.0);
-  BOOST_TEST(outcome.rounds < 1.8);
+  BOOST_TEST(outcome.rounds < 1.7);
 }
 
 BOOST_AUTO_TEST_CASE(inner_product_finds_the_largest_products) {

@@ -148,6 +148,8 @@ class CodeScorer {
   // Estimated keys of `count` consecutive rows from `first`; of the rows `positions`. out: [count].
   void score_run(Pos first, std::size_t count, float* out);
   void score_positions(const Pos* positions, std::size_t count, float* out);
+  // Asks the processor for what score_run() will read.
+  void prefetch_run(Pos first, std::size_t count) const;
 
  private:
   CodeScorer() = default;

@@ -16,6 +16,7 @@ constexpr std::size_t kEntries = 256;  // of a subspace's table, whatever the nu
 constexpr float kEntryMax = 255.0f;
 constexpr std::uint32_t kSumMax = 65535;  // of the scorer's u16 sums
 constexpr std::size_t kLanes = 16;
+constexpr std::size_t kLineBytes = 64;  // of the cache
 
 static_assert(kDimMax < kSumMax, "each subspace needs at least one step of the sum");
 
@@ -212,6 +213,17 @@ void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
     count -= part;
     out += part;
   }
+}
+
+void CodeScorer::prefetch_run(Pos first, std::size_t count) const {
+  const auto ask_for = [](const void* from, std::size_t bytes) {
+    const char* at = static_cast<const char*>(from);
+    for (std::size_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(at + offset);
+  };
+  const std::size_t stride = codes_->model.code_bytes;
+  ask_for(codes_->codes.data() + first * stride, count * stride);
+  ask_for(codes_->corrections.data() + first, count * sizeof(std::uint16_t));
+  if (!codes_->factors.empty()) ask_for(codes_->factors.data() + first, count * sizeof(std::uint16_t));
 }
 
 void CodeScorer::score_positions(const Pos* positions, std::size_t count, float* out) {

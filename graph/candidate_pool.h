@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <span>
 
 #include "engine/base/check.h"
 #include "engine/base/ids.h"
@@ -64,6 +65,21 @@ class CandidatePool {
     return place;
   }
   std::size_t capacity() const { return capacity_; }
+
+  // Of many distinct candidates the best, capacity() of them at most, put first in no order; returns how many. Then
+  // what is farther than the last of these need not be offered.
+  std::size_t keep_best(std::span<PoolEntry> candidates) const {
+    if (candidates.size() <= capacity_) return candidates.size();
+    std::nth_element(candidates.begin(), candidates.begin() + (capacity_ - 1), candidates.end(), before);
+    return capacity_;
+  }
+  // An empty pool takes distinct candidates, at most capacity().
+  void fill(std::span<PoolEntry> candidates) {
+    VECSTORE_CHECK(size_ == 0 && candidates.size() <= capacity_);
+    std::sort(candidates.begin(), candidates.end(), before);
+    std::copy(candidates.begin(), candidates.end(), entries_.data());
+    size_ = candidates.size();
+  }
 
   // For tests: aborts unless the entries are distinct and in order.
   void check_invariants() const {

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kReachDivisor = 4;  // how far beyond L a round reaches: L over this
 constexpr std::size_t kPoolMin = 100;     // the wide pool: candidates beyond L cost nothing until their page is here
+constexpr std::size_t kScannedMax = kSearchListMax + kBlockRows;
 
 std::size_t pool_size(const SearchParams& params) { return std::max<std::size_t>(kPoolMin, params.search_list); }
 
@@ -27,7 +28,8 @@ Status damaged_list(const PageFile& graph, std::uint64_t page) {
 std::uint64_t QueryScratch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
   const std::uint64_t blocks = (layout.rows + kBlockRows - 1) / kBlockRows;
   return ScorerScratch::predict_bytes(layout.dim, code_bytes) + blocks * sizeof(RankedBlock) +
-         kBlockRows * sizeof(float) + layout.rows_per_page * 8ull + kDegreeMax * sizeof(Pos);
+         kBlockRows * sizeof(float) + kScannedMax * sizeof(PoolEntry) + layout.rows_per_page * 8ull +
+         kDegreeMax * sizeof(Pos);
 }
 
 Result<QueryScratch> QueryScratch::create(const SearchIndex& index, MemoryBudget& budget) {
@@ -36,6 +38,7 @@ Result<QueryScratch> QueryScratch::create(const SearchIndex& index, MemoryBudget
   QueryScratch scratch(std::move(scorer));
   VECSTORE_ASSIGN(scratch.ranked_blocks_, Buffer<RankedBlock>::allocate(budget, index.codes->blocks));
   VECSTORE_ASSIGN(scratch.estimates_, Buffer<float>::allocate(budget, kBlockRows));
+  VECSTORE_ASSIGN(scratch.scanned_, Buffer<PoolEntry>::allocate(budget, kScannedMax));
   VECSTORE_ASSIGN(scratch.exact_, Buffer<float>::allocate(budget, layout.rows_per_page));
   VECSTORE_ASSIGN(scratch.integers_, Buffer<std::uint32_t>::allocate(budget, layout.rows_per_page));
   VECSTORE_ASSIGN(scratch.neighbours_, Buffer<Pos>::allocate(budget, kDegreeMax));
@@ -113,34 +116,63 @@ bool QueryRun::widen() {
   return true;
 }
 
-void QueryRun::scan_blocks(QueryScratch& scratch) {
+// Puts the blocks to scan first, the nearest first of all, so that the threshold is tight from the start.
+std::size_t QueryRun::rank_blocks(QueryScratch& scratch) const {
   const std::span<const float> keys = scorer_.block_keys();
   auto& ranked = scratch.ranked_blocks_;
   for (std::uint32_t b = 0; b < keys.size(); ++b) ranked[b] = {keys[b], b};
   const std::size_t wanted = std::min<std::size_t>(std::max(1u, params_.blocks), keys.size());
   const auto nearer = [](const auto& a, const auto& b) { return a.key != b.key ? a.key < b.key : a.block < b.block; };
   if (wanted < keys.size()) std::nth_element(ranked.begin(), ranked.begin() + wanted, ranked.end(), nearer);
-  // Nearest first, so that the pool's threshold is tight from the start.
   std::sort(ranked.begin(), ranked.begin() + wanted, nearer);
+  return wanted;
+}
+
+// Fills the empty pool with the best of the nearest blocks.
+void QueryRun::scan_blocks(QueryScratch& scratch) {
+  const std::size_t wanted = rank_blocks(scratch);
+  const auto first_of = [&](std::size_t i) { return Pos{scratch.ranked_blocks_[i].block * kBlockRows}; };
+  const auto count_of = [&](std::size_t i) { return std::min<std::size_t>(kBlockRows, layout_.rows - first_of(i)); };
+  std::size_t collected = 0;
+  float worst = std::numeric_limits<float>::infinity();
   for (std::size_t i = 0; i < wanted; ++i) {
-    const Pos first = ranked[i].block * kBlockRows;
-    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kBlockRows, layout_.rows - first));
-    scorer_.score_run(first, count, scratch.estimates_.data());
-    stats_.codes_scored += static_cast<std::uint32_t>(count);
-    offer_estimates(scratch.estimates_.data(), nullptr, first, count);
+    if (i + 1 < wanted) scorer_.prefetch_run(first_of(i + 1), count_of(i + 1));
+    scorer_.score_run(first_of(i), count_of(i), scratch.estimates_.data());
+    stats_.codes_scored += static_cast<std::uint32_t>(count_of(i));
+    collect_block(first_of(i), count_of(i), scratch, collected, worst);
   }
+  collected = pool_.keep_best(scratch.scanned_.span().first(collected));
+  pool_.fill(scratch.scanned_.span().first(collected));
+}
+
+// Adds those rows of a block to what was collected that are no farther than `worst`; cuts back when there is no room
+// for another block, and then knows a lower `worst`.
+void QueryRun::collect_block(Pos first, std::size_t count, QueryScratch& scratch, std::size_t& collected,
+                             float& worst) {
+  const float shift = this->shift();
+  const float* estimates = scratch.estimates_.data();
+  PoolEntry* scanned = scratch.scanned_.data();
+  for (std::size_t i = 0; i < count; ++i) {
+    const float distance = estimates[i] + shift;
+    if (distance > worst) continue;
+    const Pos position = first + static_cast<Pos>(i);
+    if (seen_pages_.size() != 0 && seen_pages_.contains(layout_.page_of(position))) continue;
+    scanned[collected++] = {distance, position, CandidateState::kEstimated};
+  }
+  if (collected <= pool_.capacity()) return;
+  collected = pool_.keep_best({scanned, collected});
+  worst = scanned[collected - 1].distance;
 }
 
 // Turns keys into distances and offers those candidates whose page has not been seen.
-void QueryRun::offer_estimates(const float* estimates, const Pos* positions, Pos first, std::size_t count) {
-  const float shift = layout_.metric == Metric::kInnerProduct ? 0.0f : query_.norm2();
+void QueryRun::offer_estimates(const float* estimates, const Pos* positions, std::size_t count) {
+  const float shift = this->shift();
   float worst = pool_.worst();
   for (std::size_t i = 0; i < count; ++i) {
     const float distance = estimates[i] + shift;
     if (distance > worst) continue;
-    const Pos position = positions != nullptr ? positions[i] : first + static_cast<Pos>(i);
-    if (seen_pages_.size() != 0 && seen_pages_.contains(layout_.page_of(position))) continue;
-    pool_.insert({distance, position, CandidateState::kEstimated});
+    if (seen_pages_.size() != 0 && seen_pages_.contains(layout_.page_of(positions[i]))) continue;
+    pool_.insert({distance, positions[i], CandidateState::kEstimated});
     worst = pool_.worst();
   }
 }
@@ -215,7 +247,7 @@ Status QueryRun::expand(Pos position, const std::byte* page, QueryScratch& scrat
   if (degree == kDamagedList) return damaged_list(*index_.graph, layout_.page_of(position));
   scorer_.score_positions(scratch.neighbours_.data(), degree, scratch.estimates_.data());
   stats_.codes_scored += static_cast<std::uint32_t>(degree);
-  offer_estimates(scratch.estimates_.data(), scratch.neighbours_.data(), 0, degree);
+  offer_estimates(scratch.estimates_.data(), scratch.neighbours_.data(), degree);
   return Status::ok();
 }
 

@@ -90,6 +90,7 @@ class QueryScratch {
   ScorerScratch scorer_;
   Buffer<RankedBlock> ranked_blocks_;
   Buffer<float> estimates_;         // [kBlockRows]
+  Buffer<PoolEntry> scanned_;       // [kSearchListMax + kBlockRows] the best of the blocks scanned so far
   Buffer<float> exact_;             // [rows_per_page]
   Buffer<std::uint32_t> integers_;  // [rows_per_page]
   Buffer<Pos> neighbours_;          // [kDegreeMax]
@@ -122,7 +123,10 @@ class QueryRun {
   Status advance(QueryScratch& scratch);
   bool widen();
   void scan_blocks(QueryScratch& scratch);
-  void offer_estimates(const float* estimates, const Pos* positions, Pos first, std::size_t count);
+  std::size_t rank_blocks(QueryScratch& scratch) const;
+  void collect_block(Pos first, std::size_t count, QueryScratch& scratch, std::size_t& collected, float& worst);
+  float shift() const { return layout_.metric == Metric::kInnerProduct ? 0.0f : query_.norm2(); }
+  void offer_estimates(const float* estimates, const Pos* positions, std::size_t count);
   bool find_cached(QueryScratch& scratch);
   Status take_pages(std::span<const PresentPage> pages, QueryScratch& scratch);
   void take_records(const PresentPage& page, QueryScratch& scratch);

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::uint32_t kRotatedDimMax = 2048;    // the eigenvectors of more would take minutes and the rotation 16 MiB
 constexpr std::uint64_t kRotationRowsPerDim = 4;  // fewer rows do not determine a covariance
-constexpr std::uint64_t kSampleBytesMax = 128u << 20;      // of residuals; at 784 dimensions 42,800 rows
+constexpr std::uint64_t kSampleBytesMax = 192u << 20;      // of residuals; at 784 dimensions 64,200 rows
 constexpr std::uint64_t kSampleRowsMin = 40 * kCodewords;  // below that codewords fit the sample, not the data
 constexpr std::uint32_t kTrainIterations = 12;
 constexpr double kWeightPower = 0.5;     // a weight's square is the variance to this power (README)

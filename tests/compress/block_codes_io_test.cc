@@ -206,7 +206,8 @@ BOOST_AUTO_TEST_CASE(a_newer_version_a_code_without_a_codeword_and_numbers_that_
   BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));
 
   const std::size_t mean_at = kHeaderBytes + 3 * 4;
-  for (const std::size_t offset : {std::size_t{32}, std::size_t{36}, std::size_t{40}, std::size_t{56}, std::size_t{60}, mean_at, bytes.size() - 4}) {
+  for (const std::size_t offset : {std::size_t{32}, std::size_t{36}, std::size_t{40}, std::size_t{56}, std::size_t{60},
+                                   mean_at, bytes.size() - 4}) {
     bytes = good;
     put(bytes, offset, std::nanf(""));
     BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));

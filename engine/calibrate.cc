@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <tuple>
 
 #include "engine/base/check.h"
 
@@ -82,12 +83,11 @@ class Trials {
     return Status::ok();
   }
 
-  // Another k, number of blocks or bound.
+  // Another k, number of blocks or bound; what was measured with the ones before stays known.
   void begin(std::uint32_t k, std::uint32_t blocks, float bound) {
     k_ = k;
     blocks_ = blocks;
     bound_ = bound;
-    known_.clear();
   }
 
   // The place in sizes_ of the smallest L that reaches `target` in all likelihood, the last place when none does.
@@ -96,10 +96,11 @@ class Trials {
   }
 
   Result<Measured> at(std::size_t place) {
-    const auto known = known_.find(place);
+    const auto setting = std::tuple(k_, blocks_, bound_, place);
+    const auto known = known_.find(setting);
     if (known != known_.end()) return known->second;
     VECSTORE_ASSIGN(const Measured measured, run(sizes_[place]));
-    known_.emplace(place, measured);
+    known_.emplace(setting, measured);
     return measured;
   }
 
@@ -182,7 +183,7 @@ class Trials {
   std::uint32_t blocks_ = 0;
   float bound_ = 0;
   std::uint64_t done_ = 0;
-  std::map<std::size_t, Measured> known_;
+  std::map<std::tuple<std::uint32_t, std::uint32_t, float, std::size_t>, Measured> known_;
 };
 
 struct Setting {

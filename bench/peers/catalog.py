@@ -31,14 +31,14 @@ class Effort:
 class Index:
     """One index of a library other than VecStore. `ladders`: lists of settings, each in the order of rising recall."""
 
-    library: str  # hnswlib, faiss, usearch
+    engine: str  # hnswlib, faiss, usearch
     variant: str  # as tables name it
     kind: str  # as the driver names it
     build: dict
     ladders: tuple[tuple[dict, ...], ...] = field(compare=False)
 
     def key(self) -> str:
-        return "-".join([self.library, self.kind, *(f"{name}{value}" for name, value in self.build.items())]).lower()
+        return "-".join([self.engine, self.kind, *(f"{name}{value}" for name, value in self.build.items())]).lower()
 
 
 def hnsw_variants(data: DataSet) -> list[tuple[str, str, str]]:

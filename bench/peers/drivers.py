@@ -93,7 +93,7 @@ class HnswlibDriver(Driver):
 class WheelDriver(Driver):
     def command(self, action: str) -> list[str]:
         job = {
-            "library": self.index.library,
+            "library": self.index.engine,
             "kind": self.index.kind,
             "build": self.index.build,
             "metric": self.data.metric,

@@ -95,16 +95,16 @@ def instructions_of_wheels() -> dict:
 def measure_peers(data: DataSet, options: argparse.Namespace, partials: Partials, known: dict) -> list[dict]:
     results = []
     for index in catalog.indexes(data, options.quick):
-        if options.libraries and index.library not in options.libraries:
+        if options.libraries and index.engine not in options.libraries:
             continue
-        native = index.library == "hnswlib"
+        native = index.engine == "hnswlib"
         driver = (drivers.HnswlibDriver if native else drivers.WheelDriver)(index, data, options, effort_of(options))
         source = HERE / ("hnswlib_driver.cc" if native else "wheels.py")
         state = f"{digest_of(source)}|{known}|{index.build}|{index.ladders}"
         title = " ".join([index.variant, *(f"{name} {value}" for name, value in index.build.items())])
         result = partials.get(title, data, state, driver.measure)
         results.append(
-            {"set": data.name, "library": index.library, "variant": index.variant, "parameters": index.build, **result}
+            {"set": data.name, "library": index.engine, "variant": index.variant, "parameters": index.build, **result}
         )
     return results
 

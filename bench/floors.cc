@@ -178,8 +178,8 @@ Json measure_points(const Subject& subject) {
   Json points = Json::array();
   const std::uint32_t threads = std::max(1u, std::thread::hardware_concurrency());
   for (const double cached : kCached) {
-    const Store store =
-        need(Store::open(subject.index->path, {.cache_fraction = cached, .searchers = std::max(2u, threads)}));
+    const Store store = need(Store::open(
+        subject.index->path, {.cache_fraction = cached, .fixed_cache = true, .searchers = std::max(2u, threads)}));
     for (const double target : kTargets) {
       SearchOptions options = store.resolved({.k = kK, .recall_target = target, .blocks = subject.settings->blocks});
       SearchSweep sweep(store, subject.queries, *subject.truth, options, threads);

@@ -144,7 +144,7 @@ void add_distances(const std::vector<const Kernels*>& levels, std::size_t dim, A
 
 void add_all(const std::vector<const Kernels*>& levels) {
   for (const Access access : {Access::kRuns, Access::kIds}) {
-    for (const std::size_t subspaces : {16, 32, 48, 98}) {
+    for (const std::size_t subspaces : {16, 32, 33, 48, 98}) {
       for (const Kernels* level : levels) {
         benchmark::RegisterBenchmark(name_of_case("pq_score", subspaces, text_of(access), level).c_str(),
                                      [=](benchmark::State& state) { pq(state, level, subspaces, access); });

@@ -17,14 +17,6 @@ namespace {
 
 std::uint64_t blocks_of(std::uint64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
 
-Status allocate_centroids(BlockCodes& codes, std::uint32_t dim, MemoryBudget& budget) {
-  VECSTORE_ASSIGN(codes.centroids, Buffer<std::uint8_t>::allocate(budget, codes.blocks * dim));
-  VECSTORE_ASSIGN(codes.centroid_scale, Buffer<float>::allocate(budget, codes.blocks));
-  VECSTORE_ASSIGN(codes.centroid_offset, Buffer<float>::allocate(budget, codes.blocks));
-  VECSTORE_ASSIGN(codes.centroid_norm2, Buffer<float>::allocate(budget, codes.blocks));
-  return Status::ok();
-}
-
 Status compute_centroids(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget) {
   const std::size_t dim = rows.dim();
   VECSTORE_ASSIGN(auto row_scratch, Buffer<float>::allocate(budget, dim * executor.thread_count()));
@@ -39,11 +31,7 @@ Status compute_centroids(const FloatRows& rows, BlockCodes& codes, Executor& exe
       for (std::size_t k = 0; k < dim; ++k) sums[k] += static_cast<double>(row[k]);
     }
     for (std::size_t k = 0; k < dim; ++k) row[k] = static_cast<float>(sums[k] / static_cast<double>(count));
-    std::uint8_t* centroid = codes.centroids.data() + block * dim;
-    const Sq8Row encoded = encode_sq8(row, dim, centroid);
-    codes.centroid_scale[block] = encoded.scale;
-    codes.centroid_offset[block] = encoded.offset;
-    codes.centroid_norm2[block] = norm2_sq8(centroid, encoded.scale, encoded.offset, dim);
+    codes.centroids.encode(block, row, dim);
   });
   return Status::ok();
 }
@@ -74,9 +62,9 @@ void draw_sample(const FloatRows& rows, const BlockCodes& codes, const CodecShap
       float* residual = sample + i * stride;
       rows.read(static_cast<Pos>(position), residual);
       const std::size_t block = position / kBlockRows;
-      const std::uint8_t* centroid = codes.centroids.data() + block * shape.dim;
+      const std::uint8_t* centroid = codes.centroids.codes.data() + block * shape.dim;
       for (std::size_t k = 0; k < shape.dim; ++k)
-        residual[k] -= codes.centroid_offset[block] + codes.centroid_scale[block] * static_cast<float>(centroid[k]);
+        residual[k] -= codes.centroids.offset[block] + codes.centroids.scale[block] * static_cast<float>(centroid[k]);
     }
   });
 }
@@ -95,8 +83,7 @@ Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options
 }  // namespace
 
 std::uint64_t BlockCodes::bytes_per_row_total() const {
-  return codes.size_bytes() + factors.size_bytes() + corrections.size_bytes() + centroids.size_bytes() +
-         centroid_scale.size_bytes() + centroid_offset.size_bytes() + centroid_norm2.size_bytes();
+  return codes.size_bytes() + factors.size_bytes() + corrections.size_bytes() + centroids.bytes() + groups.bytes();
 }
 
 std::uint64_t BlockCodes::fixed_bytes() const {
@@ -140,8 +127,9 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
   BlockCodes codes;
   codes.rows = rows.rows();
   codes.blocks = blocks_of(codes.rows);
-  VECSTORE_TRY(allocate_centroids(codes, rows.dim(), budget));
+  VECSTORE_ASSIGN(codes.centroids, Centroids::allocate(codes.blocks, rows.dim(), budget));
   VECSTORE_TRY(compute_centroids(rows, codes, executor, budget));
+  VECSTORE_ASSIGN(codes.groups, group_centroids(codes.centroids, rows.dim(), budget));
   VECSTORE_ASSIGN(codes.model,
                   reuse != nullptr ? copy_model(*reuse, budget) : make_model(rows, options, codes, executor, budget));
   VECSTORE_ASSIGN(codes.codes, Buffer<std::uint8_t>::allocate(budget, codes.rows * codes.model.code_bytes));
@@ -176,8 +164,8 @@ std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const 
 
 std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {
   const CodecShape shape = shape_of(rows, dim, options);
-  const std::uint64_t of_block = dim + 3 * sizeof(float);
-  return rows * row_bytes(shape) + blocks_of(rows) * of_block + model_bytes(shape);
+  const std::uint64_t blocks = blocks_of(rows);
+  return rows * row_bytes(shape) + Centroids::bytes_for(blocks + groups_of(blocks), dim) + model_bytes(shape);
 }
 
 std::uint64_t predict_fixed_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {

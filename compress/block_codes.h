@@ -26,6 +26,7 @@
 #include <span>
 #include <vector>
 
+#include "compress/centroids.h"
 #include "compress/kernels.h"
 #include "engine/base/executor.h"
 #include "engine/base/ids.h"
@@ -76,8 +77,8 @@ struct CodecModel {
   Buffer<std::uint16_t> mixing;  // [kMixingRounds × dim] the rotation of kRabitq (compress/mixing.h)
 };
 
-// The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 (kRabitq: + 4) + (dim + 12) /
-// kBlockRows.
+// The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 (kRabitq: + 4) + (dim + 12) ·
+// (1 + 1/kGroupBlocks) / kBlockRows.
 struct BlockCodes {
   CodecModel model;
   std::uint64_t rows = 0;
@@ -85,10 +86,8 @@ struct BlockCodes {
   Buffer<std::uint8_t> codes;         // [rows × code_bytes] row-major in position order
   Buffer<std::uint16_t> factors;      // [rows] f as store_factor() of compress/rabitq.h gives it; kRabitq only
   Buffer<std::uint16_t> corrections;  // [rows]
-  Buffer<std::uint8_t> centroids;     // [blocks × dim] SQ8 codes of the centroids
-  Buffer<float> centroid_scale;       // [blocks]
-  Buffer<float> centroid_offset;      // [blocks]
-  Buffer<float> centroid_norm2;       // [blocks] |ĉ|², computed at load; not stored
+  Centroids centroids;                // [blocks]
+  Centroids groups;                   // [groups_of(blocks)], computed at load; not stored
 
   std::uint64_t bytes_per_row_total() const;  // all arrays that grow with rows, in bytes in all
   std::uint64_t fixed_bytes() const;          // the model
@@ -136,14 +135,24 @@ class CodeScorer {
   static Result<CodeScorer> create(const BlockCodes& codes, MemoryBudget& budget);
   static std::uint64_t predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes);
 
-  // query: [dim] floats (cosine: normalised). Computes the u8 tables and key(ĉ) of every block.
+  // query: [dim] floats (cosine: normalised).
   void prepare(const float* query, ScorerScratch& scratch);
 
-  // Only what block_keys() gives; the scores are not to be used.
-  void rank_blocks(const float* query) { fill_block_keys(query); }
+  struct RankedBlock {
+    float key = 0;
+    std::uint32_t block = 0;
+    friend bool operator<(const RankedBlock& a, const RankedBlock& b) {
+      return a.key != b.key ? a.key < b.key : a.block < b.block;
+    }
+  };
+  // The nearest `count` blocks, or all, nearest first, among those of the nearest groups. room: [blocks + groups],
+  // where the answer begins. Returns how many there are.
+  std::size_t nearest_blocks(std::size_t count, std::span<RankedBlock> room);
+  // The nearest block of the nearest group, without prepare(). There is at least one block.
+  std::uint32_t nearest_block(const float* query);
 
-  // [blocks] key(ĉ) of every block after prepare() or rank_blocks().
-  std::span<const float> block_keys() const { return block_keys_.span(); }
+  // [blocks] key(ĉ) of every block after prepare().
+  std::span<const float> block_keys();
 
   // Estimated keys of `count` consecutive rows from `first`; of the rows `positions`. out: [count].
   void score_run(Pos first, std::size_t count, float* out);
@@ -157,15 +166,25 @@ class CodeScorer {
   // The products of a subspace's codewords with the query. Returns how many there are.
   std::size_t fill_products(std::size_t subspace, const ScorerScratch& scratch, float* products) const;
   void fill_tables(ScorerScratch& scratch);
-  void fill_block_keys(const float* query);
+  void take_query(const float* query);
+  void fill_keys(std::size_t group);
+  float block_key(std::size_t block) {
+    if (keys_of_[block / kGroupBlocks] != query_number_) fill_keys(block / kGroupBlocks);
+    return block_keys_[block];
+  }
   struct Terms;
   Terms terms_of_estimates() const;
 
   const BlockCodes* codes_ = nullptr;
   const Kernels* kernels_ = nullptr;
   Buffer<std::uint8_t> table_;  // [code_bytes × 256]
-  Buffer<float> block_keys_;    // [blocks]
-  Buffer<std::uint16_t> sums_;  // [kBlockRows] one batch
+  Buffer<float> query_;         // [dim]
+  float query_sum_ = 0;
+  std::uint32_t query_number_ = 0;
+  Buffer<float> block_keys_;       // [blocks] computed group by group, when one is asked for
+  Buffer<std::uint32_t> keys_of_;  // [groups] the number of the query whose keys those are
+  Buffer<float> group_keys_;       // [groups]
+  Buffer<std::uint16_t> sums_;     // [kBlockRows] one batch
   float table_scale_ = 0;
   float table_offset_ = 0;  // Σ of the per-subspace minima; with kRabitq before f, as is the scale
 };

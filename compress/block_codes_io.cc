@@ -183,9 +183,9 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   VECSTORE_TRY(write_array(sink, codes.codes.span()));
   VECSTORE_TRY(write_array(sink, codes.factors.span()));
   VECSTORE_TRY(write_array(sink, codes.corrections.span()));
-  VECSTORE_TRY(write_array(sink, codes.centroids.span()));
-  VECSTORE_TRY(write_array(sink, codes.centroid_scale.span()));
-  return write_array(sink, codes.centroid_offset.span());
+  VECSTORE_TRY(write_array(sink, codes.centroids.codes.span()));
+  VECSTORE_TRY(write_array(sink, codes.centroids.scale.span()));
+  return write_array(sink, codes.centroids.offset.span());
 }
 
 Result<std::uint32_t> read_code_bytes(ByteSource& source) {
@@ -218,15 +218,13 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
   VECSTORE_TRY(read_array(source, budget, codes.rows * header.code_bytes, codes.codes));
   VECSTORE_TRY(read_array(source, budget, header.kind == kRabitq ? codes.rows : 0, codes.factors));
   VECSTORE_TRY(read_array(source, budget, codes.rows, codes.corrections));
-  VECSTORE_TRY(read_array(source, budget, codes.blocks * dim, codes.centroids));
-  VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroid_scale));
-  VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroid_offset));
+  VECSTORE_TRY(read_array(source, budget, codes.blocks * dim, codes.centroids.codes));
+  VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroids.scale));
+  VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroids.offset));
   VECSTORE_TRY(check_codes(header, codes));
-  VECSTORE_ASSIGN(codes.centroid_norm2, Buffer<float>::allocate(budget, codes.blocks));
-  for (std::size_t block = 0; block < codes.blocks; ++block) {
-    codes.centroid_norm2[block] =
-        norm2_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block], codes.centroid_offset[block], dim);
-  }
+  VECSTORE_ASSIGN(codes.centroids.norm2, Buffer<float>::allocate(budget, codes.blocks));
+  codes.centroids.compute_norms(dim);
+  VECSTORE_ASSIGN(codes.groups, group_centroids(codes.centroids, header.dim, budget));
   return codes;
 }
 

@@ -160,7 +160,7 @@ std::size_t rows_of_block(const BlockCodes& codes, std::size_t block) {
 }
 
 void decode_centroid(const BlockCodes& codes, std::size_t block, std::size_t dim, float* out) {
-  decode_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block], codes.centroid_offset[block], dim, out);
+  codes.centroids.decode(block, dim, out);
 }
 
 Result<EncodedRows> encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget) {

@@ -16,7 +16,9 @@ constexpr std::size_t kEntries = 256;  // of a subspace's table, whatever the nu
 constexpr float kEntryMax = 255.0f;
 constexpr std::uint32_t kSumMax = 65535;  // of the scorer's u16 sums
 constexpr std::size_t kLanes = 16;
-constexpr std::size_t kLineBytes = 64;  // of the cache
+constexpr std::size_t kLineBytes = 64;       // of the cache
+constexpr std::size_t kBlocksAllMax = 4096;  // up to here a query is compared with every block (a million rows)
+constexpr std::size_t kGroupSpread = 8;      // beyond it, with so many blocks for each that is wanted
 
 static_assert(kDimMax < kSumMax, "each subspace needs at least one step of the sum");
 
@@ -87,15 +89,18 @@ Result<CodeScorer> CodeScorer::create(const BlockCodes& codes, MemoryBudget& bud
   scorer.codes_ = &codes;
   scorer.kernels_ = &kernels();
   VECSTORE_ASSIGN(scorer.table_, Buffer<std::uint8_t>::allocate(budget, codes.model.code_bytes * kEntries));
+  VECSTORE_ASSIGN(scorer.query_, Buffer<float>::allocate(budget, codes.model.dim));
   VECSTORE_ASSIGN(scorer.block_keys_, Buffer<float>::allocate(budget, codes.blocks));
+  VECSTORE_ASSIGN(scorer.keys_of_, Buffer<std::uint32_t>::allocate(budget, codes.groups.count()));
+  VECSTORE_ASSIGN(scorer.group_keys_, Buffer<float>::allocate(budget, codes.groups.count()));
   VECSTORE_ASSIGN(scorer.sums_, Buffer<std::uint16_t>::allocate(budget, kBlockRows));
   return scorer;
 }
 
 std::uint64_t CodeScorer::predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes) {
   const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
-  return sizeof(float) * blocks + std::uint64_t{std::clamp(code_bytes, 1u, dim)} * kEntries +
-         sizeof(std::uint16_t) * kBlockRows;
+  return sizeof(float) * (blocks + dim + 2 * groups_of(blocks)) +
+         std::uint64_t{std::clamp(code_bytes, 1u, dim)} * kEntries + sizeof(std::uint16_t) * kBlockRows;
 }
 
 void CodeScorer::prepare(const float* query, ScorerScratch& scratch) {
@@ -103,7 +108,7 @@ void CodeScorer::prepare(const float* query, ScorerScratch& scratch) {
   for (std::size_t i = 0; i < model.dim; ++i) scratch.centred_[i] = query[i] - model.mean[i];
   rotate_query(scratch);
   fill_tables(scratch);
-  fill_block_keys(query);
+  take_query(query);
 }
 
 void CodeScorer::rotate_query(ScorerScratch& scratch) const {
@@ -179,18 +184,69 @@ void CodeScorer::fill_tables(ScorerScratch& scratch) {
   }
 }
 
-void CodeScorer::fill_block_keys(const float* query) {
-  const CodecModel& model = codes_->model;
-  const Rows centroids = {codes_->centroids.data(), model.dim, nullptr, codes_->blocks};
-  kernels_->dot_f32_u8(query, centroids, model.dim, block_keys_.data());
-  float query_sum = 0;
-  for (std::size_t i = 0; i < model.dim; ++i) query_sum += query[i];
-  const float* scale = codes_->centroid_scale.data();
-  const float* offset = codes_->centroid_offset.data();
-  const float* norm2 = codes_->centroid_norm2.data();
-  const float with_norm = model.metric == Metric::kInnerProduct ? 0.0f : 1.0f;
-  for (std::size_t b = 0; b < codes_->blocks; ++b)
-    block_keys_[b] = with_norm * norm2[b] - 2 * (offset[b] * query_sum + scale[b] * block_keys_[b]);
+// Keys are computed when they are asked for; those of the query before count no more.
+void CodeScorer::take_query(const float* query) {
+  std::copy_n(query, query_.size(), query_.data());
+  query_sum_ = 0;
+  for (const float x : query_) query_sum_ += x;
+  if (++query_number_ == 0) {
+    std::fill(keys_of_.begin(), keys_of_.end(), 0u);
+    query_number_ = 1;
+  }
+}
+
+void CodeScorer::fill_keys(std::size_t group) {
+  const std::size_t first = group * kGroupBlocks;
+  const std::size_t count = std::min(kGroupBlocks, block_keys_.size() - first);
+  codes_->centroids.keys(*kernels_, query_.data(), query_sum_, query_.size(), codes_->model.metric, first, count,
+                         block_keys_.data() + first);
+  keys_of_[group] = query_number_;
+}
+
+std::span<const float> CodeScorer::block_keys() {
+  for (std::size_t group = 0; group < keys_of_.size(); ++group) block_key(group * kGroupBlocks);
+  return block_keys_.span();
+}
+
+std::size_t CodeScorer::nearest_blocks(std::size_t count, std::span<RankedBlock> room) {
+  const std::size_t blocks = block_keys_.size();
+  const std::size_t groups = keys_of_.size();
+  VECSTORE_CHECK(room.size() >= blocks + groups);
+  count = std::min(count, blocks);
+  // The groups are ranked behind where the blocks go.
+  const std::span<RankedBlock> ranked = room.last(groups);
+  const std::size_t enough = (count * kGroupSpread + kGroupBlocks - 1) / kGroupBlocks;
+  const std::size_t wanted = blocks <= kBlocksAllMax ? groups : std::min(groups, enough);
+  if (wanted < groups) {
+    codes_->groups.keys(*kernels_, query_.data(), query_sum_, query_.size(), codes_->model.metric, 0, groups,
+                        group_keys_.data());
+  }
+  for (std::uint32_t group = 0; group < groups; ++group) ranked[group] = {group_keys_[group], group};
+  if (wanted < groups) std::nth_element(ranked.begin(), ranked.begin() + wanted, ranked.end());
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < wanted; ++i) {
+    const std::size_t first = ranked[i].block * kGroupBlocks;
+    const std::size_t end = std::min(blocks, first + kGroupBlocks);
+    for (std::size_t block = first; block < end; ++block)
+      room[found++] = {block_key(block), static_cast<std::uint32_t>(block)};
+  }
+  count = std::min(count, found);
+  const auto best = room.begin() + count;
+  if (count < found) std::nth_element(room.begin(), best, room.begin() + found);
+  std::sort(room.begin(), best);
+  return count;
+}
+
+std::uint32_t CodeScorer::nearest_block(const float* query) {
+  take_query(query);
+  codes_->groups.keys(*kernels_, query_.data(), query_sum_, query_.size(), codes_->model.metric, 0, group_keys_.size(),
+                      group_keys_.data());
+  const auto nearest = std::min_element(group_keys_.begin(), group_keys_.end());
+  const std::size_t first = static_cast<std::size_t>(nearest - group_keys_.begin()) * kGroupBlocks;
+  const std::size_t end = std::min(block_keys_.size(), first + kGroupBlocks);
+  block_key(first);
+  const auto block = std::min_element(block_keys_.begin() + first, block_keys_.begin() + end);
+  return static_cast<std::uint32_t>(block - block_keys_.begin());
 }
 
 void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
@@ -198,7 +254,7 @@ void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
   const Terms terms = terms_of_estimates();
   const std::size_t stride = codes_->model.code_bytes;
   while (count != 0) {
-    const float key = block_keys_[first / kBlockRows];
+    const float key = block_key(first / kBlockRows);
     const std::size_t part = std::min<std::size_t>(count, kBlockRows - first % kBlockRows);
     const Rows rows = {codes_->codes.data() + first * stride, stride, nullptr, part};
     kernels_->pq_score(table_.data(), stride, rows, sums_.data());
@@ -218,7 +274,7 @@ void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
 void CodeScorer::prefetch_run(Pos first, std::size_t count) const {
   const auto ask_for = [](const void* from, std::size_t bytes) {
     const char* at = static_cast<const char*>(from);
-    for (std::size_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(at + offset);
+    for (std::size_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(at + offset, 0, 2);
   };
   const std::size_t stride = codes_->model.code_bytes;
   ask_for(codes_->codes.data() + first * stride, count * stride);
@@ -237,7 +293,7 @@ void CodeScorer::score_positions(const Pos* positions, std::size_t count, float*
     kernels_->pq_score(table_.data(), stride, {codes_->codes.data(), stride, positions, part}, sums_.data());
     for (std::size_t i = 0; i < part; ++i) {
       const Pos position = positions[i];
-      const float key = block_keys_[position / kBlockRows];
+      const float key = block_key(position / kBlockRows);
       out[i] = plain ? terms.estimate(key, sums_[i], corrections[position])
                      : terms.estimate(key, sums_[i], corrections[position], factors[position]);
     }

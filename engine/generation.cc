@@ -132,8 +132,10 @@ Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uui
   VECSTORE_ASSIGN(const std::uint32_t code_bytes, read_code_bytes(stream));
   const std::uint64_t blocks = (summary.layout.rows + kBlockRows - 1) / kBlockRows;
   Needs needs;
-  needs.resident_bytes = attributes.code_bytes + blocks * sizeof(float);  // and |ĉ|² of each, which is not stored
-  needs.loading_bytes = kStreamPageBytes;
+  // And what is not stored: |ĉ|² of each block, and the groups.
+  needs.resident_bytes =
+      attributes.code_bytes + blocks * sizeof(float) + Centroids::bytes_for(groups_of(blocks), summary.layout.dim);
+  needs.loading_bytes = kStreamPageBytes + 2ull * summary.layout.dim * sizeof(float);
   needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, 1);
   needs.memory_searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, 0);
   return needs;
@@ -151,7 +153,7 @@ Result<Pos> Generation::position_of(RowId row, MemoryBudget& budget) const {
   return position;
 }
 
-Status Generation::fill_cache(std::uint64_t pages, MemoryBudget& budget) {
+Status Generation::fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget) {
   cache_ = PageCache();
   if (pages == 0) return Status::ok();
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*codes_file_));
@@ -165,7 +167,7 @@ Status Generation::fill_cache(std::uint64_t pages, MemoryBudget& budget) {
       return Status(Code::kCorrupt, "the page ranking names a page that is not there; restore or rebuild")
           .about(codes_file_->path())
           .at(Detail::kPage, page);
-  VECSTORE_ASSIGN(cache_, PageCache::fill(*graph_, ranking.span(), ranking.size(), budget));
+  VECSTORE_ASSIGN(cache_, PageCache::fill(*graph_, ranking.span(), ranking.size(), policy, budget));
   return Status::ok();
 }
 

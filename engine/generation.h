@@ -56,7 +56,7 @@ class Generation {
   static Result<Needs> predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation);
 
   // Fills the cache with `pages` pages, which replaces what was cached. Not while searches run.
-  Status fill_cache(std::uint64_t pages, MemoryBudget& budget);
+  Status fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget);
 
   // Where the row stands: one page of the row map is read. Errors: kCorrupt, kIo, kMemoryBudget.
   Result<Pos> position_of(RowId row, MemoryBudget& budget) const;

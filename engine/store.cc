@@ -122,7 +122,8 @@ Status Store::Impl::open_files(const OpenOptions& options) {
   if (!rows_fit())
     return Status(Code::kCorrupt, "the rows kept do not fit the store's properties; restore or rebuild")
         .about(path(FileKind::kRows));
-  VECSTORE_ASSIGN(const std::uint32_t lanes, fill_cache(options));
+  VECSTORE_TRY(fill_cache(options));
+  const std::uint64_t used_before = budget.used_bytes();
   for (std::uint32_t i = 0; i < options.searchers; ++i) {
     VECSTORE_ASSIGN(auto searcher,
                     GraphSearcher::create(generation->search_index(), io_backend(options.backend), lanes, budget));
@@ -130,6 +131,7 @@ Status Store::Impl::open_files(const OpenOptions& options) {
     backend_fallback = searcher->reader().fallback_reason();
     searchers.add(std::move(searcher));
   }
+  searchers_bytes = budget.used_bytes() - used_before;
   return Status::ok();
 }
 
@@ -156,34 +158,34 @@ std::uint64_t Store::Impl::caching_bytes(const PageFile& file, std::uint64_t pag
   return PageCache::bytes_for(file, pages) + kFillBytes + pages * sizeof(std::uint32_t);
 }
 
-// Fills the cache with what was asked for, or with what the searchers to come leave of the budget. Returns how many
-// queries each of them is to have in progress.
-Result<std::uint32_t> Store::Impl::fill_cache(const OpenOptions& options) {
+// Fills the cache with what was asked for, or with what the searchers to come leave of the budget. Decides
+// how many queries each of them has in progress.
+Status Store::Impl::fill_cache(const OpenOptions& options) {
   const PageFile& graph = generation->graph();
   const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
-  const auto searchers_bytes = [&](std::uint32_t lanes) {
+  const auto needed_by = [&](std::uint32_t lanes_each) {
     return options.searchers *
-           GraphSearcher::predict_bytes(generation->layout(), generation->codes().model.code_bytes, lanes);
+           GraphSearcher::predict_bytes(generation->layout(), generation->codes().model.code_bytes, lanes_each);
   };
   std::optional<std::uint64_t> pages = pages_asked_for(graph, options);
-  if (!pages && caching_bytes(graph, graph.page_count()) + searchers_bytes(0) <= left) pages = graph.page_count();
-  std::uint32_t lanes = options.lanes == 0 ? kLanesDefault : options.lanes;
+  if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(0) <= left) pages = graph.page_count();
+  lanes = options.lanes == 0 ? kLanesDefault : options.lanes;
   if (options.lanes == 0) {
     // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get an eighth
     // of what the cache would get, and nothing of a cache whose size was asked for.
     const std::uint64_t cached = caching_bytes(graph, pages.value_or(0));
-    const std::uint64_t spare = left - std::min(left, cached + searchers_bytes(1));
-    const std::uint64_t another = searchers_bytes(2) - searchers_bytes(1);
+    const std::uint64_t spare = left - std::min(left, cached + needed_by(1));
+    const std::uint64_t another = needed_by(2) - needed_by(1);
     lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(lanes, 1 + spare / (pages ? 1 : 8) / another));
   }
   if (!pages) {
-    const std::uint64_t taken = searchers_bytes(lanes) + kFillBytes + graph.page_count() * sizeof(std::uint32_t);
+    const std::uint64_t taken = needed_by(lanes) + kFillBytes + graph.page_count() * sizeof(std::uint32_t);
     pages = taken >= left ? 0 : PageCache::pages_within(graph, left - taken);
     // All of them would be searched in another way, for which there is no room.
     if (*pages == graph.page_count() && *pages != 0) --*pages;
   }
-  VECSTORE_TRY(generation->fill_cache(*pages, budget));
-  return lanes;
+  const CachePolicy policy = options.fixed_cache ? CachePolicy::kFixed : CachePolicy::kAdaptive;
+  return generation->fill_cache(*pages, policy, budget);
 }
 
 Status Store::Impl::name_least(const OpenOptions& options) const {
@@ -257,7 +259,13 @@ StoreInfo Store::info() const {
   info.ram_budget_bytes = s.budget.limit_bytes() == MemoryBudget::kUnlimited ? 0 : s.budget.limit_bytes();
   info.ram_used_bytes = s.budget.used_bytes();
   info.ram_peak_bytes = s.budget.peak_bytes();
+  info.codes_bytes = codes.bytes_per_row_total();
+  info.searchers = s.searchers.size();
+  info.searchers_bytes = s.searchers_bytes;
+  info.lanes = s.in_memory() ? 0 : s.lanes;
   info.pages_cached = s.generation->cache().pages();
+  info.cache_bytes = s.generation->cache().bytes();
+  info.pages_replaced = s.generation->cache().replaced();
   info.backend = s.backend;
   info.backend_fallback = s.backend_fallback;
   return info;

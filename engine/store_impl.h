@@ -25,7 +25,7 @@ struct Store::Impl {
   Status open(const std::string& path, const OpenOptions& options);
   Status open_files(const OpenOptions& options);
   bool rows_fit() const;
-  Result<std::uint32_t> fill_cache(const OpenOptions& options);
+  Status fill_cache(const OpenOptions& options);
   static std::optional<std::uint64_t> pages_asked_for(const PageFile& file, const OpenOptions& options);
   static std::uint64_t caching_bytes(const PageFile& file, std::uint64_t pages);
   // kMemoryBudget with the least that these options could be opened with.
@@ -53,6 +53,8 @@ struct Store::Impl {
   std::unique_ptr<Generation> generation;
   std::optional<RowsExtent> rows;
   mutable SearcherPool searchers;
+  std::uint64_t searchers_bytes = 0;
+  std::uint32_t lanes = 0;  // of each
   std::string backend;
   std::string backend_fallback;
   mutable std::mutex catalog_lock;         // guards catalog

@@ -96,6 +96,9 @@ struct OpenOptions {
   // Page cache inside the budget; by default whatever ram_bytes leaves. Fraction of the pages (0 … 1) or bytes.
   std::optional<double> cache_fraction = std::nullopt;
   std::optional<std::uint64_t> cache_bytes = std::nullopt;
+  // A cache of some pages adapts to what is asked for, so that an answer may be a little better the next time; fixed,
+  // it keeps the pages near which most rows lie, and the same search has the same answer and reads every time.
+  bool fixed_cache = false;
   std::uint32_t searchers = 1;  // searches that may run at once; their scratch is allocated at open
   // Queries of a batch that one searcher has in progress at once, so that the device is busy while it computes; 1 … 32,
   // 0: 8, or fewer where ram_bytes is short. Answers do not depend on it.
@@ -180,9 +183,13 @@ struct StoreInfo {
   std::string calibrated_on;  // "self", "queries" or "none"
   std::vector<CalibrationPoint> calibration;
   std::uint64_t ram_budget_bytes = 0, ram_used_bytes = 0, ram_peak_bytes = 0;
-  std::uint64_t pages_cached = 0;
-  std::string backend;           // in use
-  std::string backend_fallback;  // why, when it is not the one asked for
+  std::uint64_t codes_bytes = 0;  // ram_bytes_per_row · rows
+  std::uint64_t searchers = 0, searchers_bytes = 0;
+  std::uint32_t lanes = 0;  // of each searcher; 0: every page is cached, and one query follows the other
+  std::uint64_t pages_cached = 0, cache_bytes = 0;
+  std::uint64_t pages_replaced = 0;  // in the cache, since it was opened
+  std::string backend;               // in use
+  std::string backend_fallback;      // why, when it is not the one asked for
 };
 
 struct VerifyOptions {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr Pos kSeedStride = 4;
 constexpr std::size_t kTouchedMax = 16384;
+constexpr std::size_t kPrefetchBytesMax = 512;  // of a vector; the processor follows longer ones by itself
 constexpr std::size_t kWaitingMax = std::max<std::size_t>(kBlockRows, kDegreeMax);
 
 }  // namespace
@@ -60,7 +61,7 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
     // Every row can be reached from the entry, though perhaps not from that block.
     const bool complete = pool_.size() >= std::min<std::uint64_t>(params.k, layout_.rows);
     if (!complete && first_visit(index_.summary->entry)) {
-      waiting_[waiting_count_++] = index_.summary->entry;
+      add_waiting(index_.summary->entry);
       score_waiting();
       VECSTORE_TRY(expand_all());
     }
@@ -97,13 +98,27 @@ void MemorySearch::forget_visits() {
 }
 
 void MemorySearch::seed_from_nearest_block() {
-  scorer_.rank_blocks(query_.values());
-  const std::span<const float> keys = scorer_.block_keys();
-  const auto block = static_cast<std::uint64_t>(std::min_element(keys.begin(), keys.end()) - keys.begin());
+  const std::uint64_t block = scorer_.nearest_block(query_.values());
   const std::uint64_t end = std::min<std::uint64_t>(layout_.rows, (block + 1) * kBlockRows);
   for (auto position = static_cast<Pos>(block * kBlockRows); position < end; position += kSeedStride)
-    if (first_visit(position)) waiting_[waiting_count_++] = position;
+    if (first_visit(position)) add_waiting(position);
   score_waiting();
+}
+
+// The vector will be wanted soon, and lies where nobody but us can foresee.
+void MemorySearch::add_waiting(Pos position) {
+  waiting_[waiting_count_++] = position;
+  const std::byte* codes = codes_of(place_of(position));
+  const std::size_t bytes = std::min<std::size_t>(layout_.dim, kPrefetchBytesMax);
+  for (std::size_t offset = 0; offset < bytes; offset += kCacheLineBytes) __builtin_prefetch(codes + offset);
+  __builtin_prefetch(codes + bytes - 1);
+}
+
+void MemorySearch::ask_for_list(Pos position) const {
+  const Place place = place_of(position);
+  const std::span<const std::byte> list = PageView(layout_, page_at(place.page)).list(place.slot);
+  __builtin_prefetch(list.data());
+  __builtin_prefetch(list.data() + kCacheLineBytes);
 }
 
 // Expands the best that is not expanded yet until the whole pool is.
@@ -114,6 +129,7 @@ Status MemorySearch::expand_all() {
       continue;
     }
     pool_.set_state(next, CandidateState::kExpanded);
+    if (next + 1 < pool_.size()) ask_for_list(pool_[next + 1].position);  // most likely the one after this
     VECSTORE_TRY(gather_neighbours(pool_[next].position));
     next = std::min(next + 1, score_waiting());
   }
@@ -130,7 +146,7 @@ Status MemorySearch::gather_neighbours(Pos position) {
   if (degree == kDamagedList) return damaged_list(*index_.graph, place.page + 1);
   ++stats_.pages_from_cache;
   for (std::size_t i = 0; i < degree; ++i)
-    if (first_visit(waiting_[i])) waiting_[waiting_count_++] = waiting_[i];
+    if (first_visit(waiting_[i])) add_waiting(waiting_[i]);
   return Status::ok();
 }
 

@@ -41,8 +41,13 @@ class MemorySearch {
   void seed_from_nearest_block();
   Status expand_all();
   Status gather_neighbours(Pos position);
+  void add_waiting(Pos position);
+  void ask_for_list(Pos position) const;
   std::size_t score_waiting();
   std::size_t score_within_reach(std::size_t first);
+  const std::byte* codes_of(const Place& place) const {
+    return page_at(place.page) + codes_at_ + std::size_t{place.slot} * layout_.dim;
+  }
   std::span<const FoundRow> answer(std::uint32_t k);
 
   SearchIndex index_;

@@ -13,7 +13,13 @@ namespace {
 
 constexpr std::size_t kReachDivisor = 4;  // how far beyond L a round reaches: L over this
 constexpr std::size_t kPoolMin = 100;     // the wide pool: candidates beyond L cost nothing until their page is here
-constexpr std::size_t kScannedMax = kSearchListMax + kBlockRows;
+// The first reads are chosen early (README: a fifth off the latency of a lone query): after the nearest blocks / 4,
+// those of at most so many pages on which one of the best L / 2 lies. Later candidates hardly push these out of the
+// first L.
+constexpr std::size_t kEarlyBlocksDivisor = 4;
+constexpr std::size_t kEarlyRankDivisor = 2;
+constexpr std::size_t kEarlyReads = 4;
+constexpr std::size_t kScannedMax = kSearchListMax + 2 * kBlockRows + 1;
 
 std::size_t pool_size(const SearchParams& params) { return std::max<std::size_t>(kPoolMin, params.search_list); }
 
@@ -27,16 +33,17 @@ Status damaged_list(const PageFile& graph, std::uint64_t page) {
 
 std::uint64_t QueryScratch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
   const std::uint64_t blocks = (layout.rows + kBlockRows - 1) / kBlockRows;
-  return ScorerScratch::predict_bytes(layout.dim, code_bytes) + blocks * sizeof(RankedBlock) +
-         kBlockRows * sizeof(float) + kScannedMax * sizeof(PoolEntry) + layout.rows_per_page * 8ull +
-         kDegreeMax * sizeof(Pos);
+  return ScorerScratch::predict_bytes(layout.dim, code_bytes) +
+         (blocks + groups_of(blocks)) * sizeof(CodeScorer::RankedBlock) + kBlockRows * sizeof(float) +
+         kScannedMax * sizeof(PoolEntry) + layout.rows_per_page * 8ull + kDegreeMax * sizeof(Pos);
 }
 
 Result<QueryScratch> QueryScratch::create(const SearchIndex& index, MemoryBudget& budget) {
   const GraphLayout& layout = index.summary->layout;
   VECSTORE_ASSIGN(ScorerScratch scorer, ScorerScratch::create(*index.codes, budget));
   QueryScratch scratch(std::move(scorer));
-  VECSTORE_ASSIGN(scratch.ranked_blocks_, Buffer<RankedBlock>::allocate(budget, index.codes->blocks));
+  VECSTORE_ASSIGN(scratch.ranked_blocks_,
+                  Buffer<CodeScorer::RankedBlock>::allocate(budget, index.codes->blocks + index.codes->groups.count()));
   VECSTORE_ASSIGN(scratch.estimates_, Buffer<float>::allocate(budget, kBlockRows));
   VECSTORE_ASSIGN(scratch.scanned_, Buffer<PoolEntry>::allocate(budget, kScannedMax));
   VECSTORE_ASSIGN(scratch.exact_, Buffer<float>::allocate(budget, layout.rows_per_page));
@@ -64,8 +71,8 @@ Result<QueryRun> QueryRun::create(const SearchIndex& index, MemoryBudget& budget
   return run;
 }
 
-Status QueryRun::start(const VectorView& queries, std::uint64_t query, const SearchParams& params,
-                       QueryScratch& scratch) {
+void QueryRun::start(const VectorView& queries, std::uint64_t query, const SearchParams& params,
+                     QueryScratch& scratch) {
   VECSTORE_CHECK(params.k >= 1 && params.k <= kResultsMax && params.search_list <= kSearchListMax);
   params_ = params;
   stats_ = {};
@@ -73,10 +80,19 @@ Status QueryRun::start(const VectorView& queries, std::uint64_t query, const Sea
   wanted_.clear();
   seen_pages_.clear();
   pool_.clear(pool_size(params_));
-  if (layout_.rows == 0) return Status::ok();
+  if (layout_.rows == 0) return;
   query_.prepare(queries, query);
   scorer_.prepare(query_.values(), scratch.scorer_);
-  scan_blocks(scratch);
+  begin_scan(scratch);
+  // Where pages are cached, what lies on them comes first and costs no read, so no read is chosen before.
+  if (index_.cache->pages() != 0) return;
+  scan_blocks(scratch.scan_.blocks / kEarlyBlocksDivisor, scratch);
+  want_pages(0, params_.search_list / kEarlyRankDivisor, kEarlyReads);
+}
+
+Status QueryRun::look_on(QueryScratch& scratch) {
+  if (layout_.rows == 0) return Status::ok();
+  scan_blocks(scratch.scan_.blocks, scratch);
   return advance(scratch);
 }
 
@@ -85,7 +101,9 @@ Status QueryRun::resume(std::span<const PresentPage> pages, QueryScratch& scratc
   stats_.reads += static_cast<std::uint32_t>(pages.size());
   stats_.bytes += static_cast<std::uint32_t>(pages.size() * layout_.page_bytes);
   ++stats_.rounds;
+  wanted_.clear();
   VECSTORE_TRY(take_pages(pages, scratch));
+  for (const PresentPage& page : pages) index_.cache->offer(page.page, page.bytes);
   return advance(scratch);
 }
 
@@ -98,12 +116,16 @@ std::span<const FoundRow> QueryRun::answer() {
 Status QueryRun::advance(QueryScratch& scratch) {
   const std::uint64_t due = std::min<std::uint64_t>(params_.k, layout_.rows);
   while (true) {
-    while (find_cached(scratch)) VECSTORE_TRY(take_pages(scratch.cached_, scratch));
+    while (find_cached(scratch)) {
+      const Status taken = take_pages(scratch.cached_, scratch);
+      for (const PresentPage& page : scratch.cached_) index_.cache->unpin(page.bytes);
+      VECSTORE_TRY(taken);
+    }
     choose_reads();
     // k rows must come back while there are as many. What was found stays; the search goes on wider.
     if (!wanted_.empty() || results_size_ >= due || !widen()) return Status::ok();
-    pool_.clear(pool_size(params_));
-    scan_blocks(scratch);
+    begin_scan(scratch);
+    scan_blocks(scratch.scan_.blocks, scratch);
   }
 }
 
@@ -116,52 +138,52 @@ bool QueryRun::widen() {
   return true;
 }
 
-// Puts the blocks to scan first, the nearest first of all, so that the threshold is tight from the start.
-std::size_t QueryRun::rank_blocks(QueryScratch& scratch) const {
-  const std::span<const float> keys = scorer_.block_keys();
-  auto& ranked = scratch.ranked_blocks_;
-  for (std::uint32_t b = 0; b < keys.size(); ++b) ranked[b] = {keys[b], b};
-  const std::size_t wanted = std::min<std::size_t>(std::max(1u, params_.blocks), keys.size());
-  const auto nearer = [](const auto& a, const auto& b) { return a.key != b.key ? a.key < b.key : a.block < b.block; };
-  if (wanted < keys.size()) std::nth_element(ranked.begin(), ranked.begin() + wanted, ranked.end(), nearer);
-  std::sort(ranked.begin(), ranked.begin() + wanted, nearer);
-  return wanted;
+// The nearest block comes first, so that the threshold is tight from the start.
+void QueryRun::begin_scan(QueryScratch& scratch) {
+  const std::size_t blocks = scorer_.nearest_blocks(std::max(1u, params_.blocks), scratch.ranked_blocks_.span());
+  scratch.scan_ = {blocks, 0, 0, std::numeric_limits<float>::infinity()};
 }
 
-// Fills the empty pool with the best of the nearest blocks.
-void QueryRun::scan_blocks(QueryScratch& scratch) {
-  const std::size_t wanted = rank_blocks(scratch);
+// Goes on with the scan up to the `end`-th nearest block, and fills the pool anew with the best.
+void QueryRun::scan_blocks(std::size_t end, QueryScratch& scratch) {
+  auto& scan = scratch.scan_;
   const auto first_of = [&](std::size_t i) { return Pos{scratch.ranked_blocks_[i].block * kBlockRows}; };
   const auto count_of = [&](std::size_t i) { return std::min<std::size_t>(kBlockRows, layout_.rows - first_of(i)); };
-  std::size_t collected = 0;
-  float worst = std::numeric_limits<float>::infinity();
-  for (std::size_t i = 0; i < wanted; ++i) {
-    if (i + 1 < wanted) scorer_.prefetch_run(first_of(i + 1), count_of(i + 1));
+  for (; scan.done < end; ++scan.done) {
+    const std::size_t i = scan.done;
+    if (i + 1 < scan.blocks) scorer_.prefetch_run(first_of(i + 1), count_of(i + 1));
     scorer_.score_run(first_of(i), count_of(i), scratch.estimates_.data());
     stats_.codes_scored += static_cast<std::uint32_t>(count_of(i));
-    collect_block(first_of(i), count_of(i), scratch, collected, worst);
+    collect_block(first_of(i), count_of(i), scratch);
   }
-  collected = pool_.keep_best(scratch.scanned_.span().first(collected));
-  pool_.fill(scratch.scanned_.span().first(collected));
+  pool_.clear(pool_size(params_));
+  scan.collected = pool_.keep_best(scratch.scanned_.span().first(scan.collected));
+  pool_.fill(scratch.scanned_.span().first(scan.collected));
 }
 
-// Adds those rows of a block to what was collected that are no farther than `worst`; cuts back when there is no room
-// for another block, and then knows a lower `worst`.
-void QueryRun::collect_block(Pos first, std::size_t count, QueryScratch& scratch, std::size_t& collected,
-                             float& worst) {
+// Adds those rows of a block to what was collected that are no farther than the worst; cuts back when there is no room
+// for another block, and then knows a lower worst. Rows whose page has been taken are left out; pages that are only
+// wanted keep theirs, which rank among the others until the page is here.
+void QueryRun::collect_block(Pos first, std::size_t count, QueryScratch& scratch) {
+  auto& scan = scratch.scan_;
   const float shift = this->shift();
   const float* estimates = scratch.estimates_.data();
   PoolEntry* scanned = scratch.scanned_.data();
+  const std::size_t before = scan.collected;
+  // Without a branch on what is near: one row in twenty is, which no processor can foresee.
   for (std::size_t i = 0; i < count; ++i) {
     const float distance = estimates[i] + shift;
-    if (distance > worst) continue;
-    const Pos position = first + static_cast<Pos>(i);
-    if (seen_pages_.size() != 0 && seen_pages_.contains(layout_.page_of(position))) continue;
-    scanned[collected++] = {distance, position, CandidateState::kEstimated};
+    scanned[scan.collected] = {distance, first + static_cast<Pos>(i), CandidateState::kEstimated};
+    scan.collected += distance <= scan.worst ? 1 : 0;
   }
-  if (collected <= pool_.capacity()) return;
-  collected = pool_.keep_best({scanned, collected});
-  worst = scanned[collected - 1].distance;
+  if (seen_pages_.size() > wanted_.size()) {
+    const auto taken = [this](const PoolEntry& e) { return seen_pages_.contains(layout_.page_of(e.position)); };
+    scan.collected =
+        static_cast<std::size_t>(std::remove_if(scanned + before, scanned + scan.collected, taken) - scanned);
+  }
+  if (scan.collected < pool_.capacity() + kBlockRows) return;
+  scan.collected = pool_.keep_best({scanned, scan.collected});
+  scan.worst = scanned[scan.collected - 1].distance;
 }
 
 // Turns keys into distances and offers those candidates whose page has not been seen.
@@ -177,15 +199,20 @@ void QueryRun::offer_estimates(const float* estimates, const Pos* positions, std
   }
 }
 
-// Gathers the cached pages on which candidates of the pool lie. False: there are none.
+// Gathers the cached pages on which candidates of the pool lie, pinned. False: there are none.
 bool QueryRun::find_cached(QueryScratch& scratch) {
   scratch.cached_.clear();
   if (index_.cache->pages() == 0) return false;
   for (std::size_t i = 0; i < pool_.size(); ++i) {
     if (pool_[i].state != CandidateState::kEstimated) continue;
     const std::uint64_t page = layout_.page_of(pool_[i].position);
-    const std::byte* bytes = index_.cache->find(page);
-    if (bytes == nullptr || !seen_pages_.insert(page)) continue;
+    if (seen_pages_.contains(page)) continue;
+    const std::byte* bytes = index_.cache->pin(page);
+    if (bytes == nullptr) continue;
+    if (!seen_pages_.insert(page)) {
+      index_.cache->unpin(bytes);
+      continue;
+    }
     scratch.cached_.push_back({page, bytes});
   }
   stats_.pages_from_cache += static_cast<std::uint32_t>(scratch.cached_.size());
@@ -255,12 +282,17 @@ Status QueryRun::expand(Pos position, const std::byte* page, QueryScratch& scrat
 // place brings along what ranks a little further, which mostly would have been the next round's (README: a fifth fewer
 // rounds for the same reads).
 void QueryRun::choose_reads() {
-  wanted_.clear();
-  const float kth = kth_distance();
   const std::size_t within = params_.search_list;
-  const std::size_t ranked = std::min<std::size_t>(within + within / kReachDivisor, pool_.size());
-  for (std::size_t i = 0; i < ranked && wanted_.size() < kReadsPerRound; ++i) {
-    if (i >= within && wanted_.empty()) break;
+  want_pages(0, within, kReadsPerRound);
+  const std::size_t reach = (within + kReachDivisor - 1) / kReachDivisor;
+  if (!wanted_.empty()) want_pages(within, within + reach, kReadsPerRound);
+}
+
+// Of the candidates that rank from `begin` to before `end`.
+void QueryRun::want_pages(std::size_t begin, std::size_t end, std::size_t pages_max) {
+  const float kth = kth_distance();
+  end = std::min(end, pool_.size());
+  for (std::size_t i = begin; i < end && wanted_.size() < pages_max; ++i) {
     const PoolEntry& entry = pool_[i];
     if (entry.state != CandidateState::kEstimated) continue;
     if (entry.distance - params_.bound * standard_error(entry) > kth) continue;

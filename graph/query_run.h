@@ -9,6 +9,8 @@
 // no read. Cached pages count as arrived whenever a candidate of the pool lies on them. The query is done when the
 // first L of the pool are settled.
 //
+// So that the disk works during the scan, the first pages are named when the nearest blocks have been scanned.
+//
 // Deterministic: the pages of a round are taken together, in the order in which they were wanted.
 #pragma once
 
@@ -81,37 +83,44 @@ class QueryScratch {
 
  private:
   friend class QueryRun;
-  struct RankedBlock {
-    float key = 0;
-    std::uint32_t block = 0;
-  };
   explicit QueryScratch(ScorerScratch scorer) : scorer_(std::move(scorer)) {}
 
+  // A scan under way.
+  struct Scan {
+    std::size_t blocks = 0;     // to scan, ranked_blocks_[0 … blocks)
+    std::size_t done = 0;       // of these
+    std::size_t collected = 0;  // in scanned_
+    float worst = 0;            // what is farther need not be collected
+  };
+
   ScorerScratch scorer_;
-  Buffer<RankedBlock> ranked_blocks_;
+  Buffer<CodeScorer::RankedBlock> ranked_blocks_;  // [blocks + groups] the nearest first
+  Scan scan_;
   Buffer<float> estimates_;         // [kBlockRows]
-  Buffer<PoolEntry> scanned_;       // [kSearchListMax + kBlockRows] the best of the blocks scanned so far
+  Buffer<PoolEntry> scanned_;       // [kSearchListMax + 2 kBlockRows + 1] the best of the blocks scanned so far
   Buffer<float> exact_;             // [rows_per_page]
   Buffer<std::uint32_t> integers_;  // [rows_per_page]
   Buffer<Pos> neighbours_;          // [kDegreeMax]
   std::vector<PresentPage> cached_;
 };
 
-// start(), then resume() with the pages wanted() for as long as there are any; then answer(). After an error, start()
-// again.
+// start() and look_on(), then resume() with the pages wanted() for as long as there are any; then answer(). After an
+// error, start() again.
 class QueryRun {
  public:
   // Allocates everything any query needs. Errors: kMemoryBudget.
   static Result<QueryRun> create(const SearchIndex& index, MemoryBudget& budget);
   static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
 
-  // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero. Errors:
+  // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero.
+  void start(const VectorView& queries, std::uint64_t query, const SearchParams& params, QueryScratch& scratch);
+  // At once after start(), with the same scratch: does the rest of the scan, and adds to what is wanted(). Errors:
   // kCorrupt naming the page.
-  Status start(const VectorView& queries, std::uint64_t query, const SearchParams& params, QueryScratch& scratch);
-  // `pages`: those wanted, in that order; needed during the call only. Errors: as of start().
+  Status look_on(QueryScratch& scratch);
+  // `pages`: those wanted, in that order; needed during the call only. Errors: as of look_on().
   Status resume(std::span<const PresentPage> pages, QueryScratch& scratch);
 
-  // The pages to read, at most kReadsPerRound, best candidate first. None: the query is done.
+  // The pages to read, at most kReadsPerRound, best candidate first. None, after look_on(): the query is done.
   std::span<const std::uint64_t> wanted() const { return wanted_; }
   // Sorted; fewer than k when there are fewer rows. Valid until the next start().
   std::span<const FoundRow> answer();
@@ -122,9 +131,9 @@ class QueryRun {
       : index_(index), layout_(index.summary->layout), query_(std::move(query)), scorer_(std::move(scorer)) {}
   Status advance(QueryScratch& scratch);
   bool widen();
-  void scan_blocks(QueryScratch& scratch);
-  std::size_t rank_blocks(QueryScratch& scratch) const;
-  void collect_block(Pos first, std::size_t count, QueryScratch& scratch, std::size_t& collected, float& worst);
+  void begin_scan(QueryScratch& scratch);
+  void scan_blocks(std::size_t end, QueryScratch& scratch);
+  void collect_block(Pos first, std::size_t count, QueryScratch& scratch);
   float shift() const { return layout_.metric == Metric::kInnerProduct ? 0.0f : query_.norm2(); }
   void offer_estimates(const float* estimates, const Pos* positions, std::size_t count);
   bool find_cached(QueryScratch& scratch);
@@ -133,6 +142,7 @@ class QueryRun {
   Status expand_present(std::span<const PresentPage> pages, QueryScratch& scratch);
   Status expand(Pos position, const std::byte* page, QueryScratch& scratch);
   void choose_reads();
+  void want_pages(std::size_t begin, std::size_t end, std::size_t pages_max);
   float kth_distance() const;
   float standard_error(const PoolEntry& entry) const;
   void offer_result(const FoundRow& found);

@@ -103,19 +103,27 @@ Status GraphSearcher::fill_lanes(const VectorView& queries, const SearchParams& 
       lane.busy = true;
       lane.query = *query;
       lane.started = std::chrono::steady_clock::now();
-      VECSTORE_TRY(lane.run.start(queries, *query, params, *scratch_));
+      lane.run.start(queries, *query, params, *scratch_);
+      // The device has nothing to do: it gets what is known to be wanted while the scan goes on.
+      if (reader_->in_flight() == 0) VECSTORE_TRY(submit(lane));
+      VECSTORE_TRY(lane.run.look_on(*scratch_));
       VECSTORE_TRY(submit_or_finish(lane, take));
     }
   }
   return Status::ok();
 }
 
+// Hands over what the lane wants and has not asked for yet.
+Status GraphSearcher::submit(Lane& lane) {
+  const std::span<const std::uint64_t> fresh = lane.run.wanted().subspan(lane.missing);
+  if (fresh.empty()) return Status::ok();
+  lane.missing += fresh.size();
+  return reader_->submit(fresh, static_cast<std::uint32_t>(&lane - lanes_.data()));
+}
+
+// Between rounds, or before the first is complete.
 Status GraphSearcher::submit_or_finish(Lane& lane, const TakeAnswer& take) {
-  const std::span<const std::uint64_t> wanted = lane.run.wanted();
-  if (!wanted.empty()) {
-    lane.missing = wanted.size();
-    return reader_->submit(wanted, static_cast<std::uint32_t>(&lane - lanes_.data()));
-  }
+  if (!lane.run.wanted().empty()) return submit(lane);
   lane.busy = false;
   return take({lane.query, lane.run.answer(), lane.run.stats(), std::chrono::steady_clock::now() - lane.started});
 }

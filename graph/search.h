@@ -75,7 +75,7 @@ class GraphSearcher {
     QueryRun run;
     bool busy = false;
     std::uint64_t query = 0;
-    std::size_t missing = 0;  // pages of the round that are still to come
+    std::size_t missing = 0;  // pages of the round that were asked for and are still to come
     std::chrono::steady_clock::time_point started;
     std::vector<ArrivedPage> arrived;
   };
@@ -86,6 +86,7 @@ class GraphSearcher {
                           const TakeAnswer& take);
   Status fill_lanes(const VectorView& queries, const SearchParams& params, const NextQuery& next,
                     const TakeAnswer& take);
+  Status submit(Lane& lane);
   Status submit_or_finish(Lane& lane, const TakeAnswer& take);
   Status collect();
   Status take_round(Lane& lane);

@@ -48,6 +48,7 @@ void add_open_options(CLI::App& app, OpenOptions& options) {
   app.add_option_function<std::string>("--cache", parse_cache,
                                        "page cache: 0, 10% of the pages, 64MiB (default: what --ram leaves)")
       ->type_name("SIZE|PERCENT");
+  app.add_flag("--fixed-cache", options.fixed_cache, "keep the cache as it was filled, whatever is asked for");
   const auto parse_backend = [&options](const std::string& text) {
     if (text == "io_uring") {
       options.backend = Backend::kIoUring;

@@ -14,6 +14,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/memory.h"
 #include "tools/commands.h"
+#include "tools/explain.h"
 #include "tools/output.h"
 #include "tools/progress.h"
 #include "tools/size_text.h"
@@ -29,7 +30,7 @@ struct SearchCommandOptions {
   SearchOptions search;
   std::uint32_t threads = 1;
   std::uint32_t clients = 0;
-  bool json = false, quiet = false;
+  bool json = false, quiet = false, explain = false;
 };
 
 // What all searches of one run gave.
@@ -152,6 +153,7 @@ Json describe(const SearchCommandOptions& options, const SearchOptions& used, co
           {"threads", options.clients != 0 ? 1 : options.threads},
           {"clients", options.clients},
           {"backend", info.backend},
+          {"budget", budget_of(info)},
           {"seconds", outcome.seconds}};
 }
 
@@ -219,6 +221,10 @@ Status run_search(SearchCommandOptions& options) {
     print_json(description);
   } else {
     print_description(description);
+    if (options.explain) {
+      fmt::print("\n");
+      print_explanation(info, options.open, options.search, store.resolved(options.search));
+    }
   }
   return {};
 }
@@ -244,6 +250,7 @@ Command add_search(CLI::App& app) {
   command->add_option("--clients", options->clients, "callers that search one query at a time, instead of a batch");
   command->add_option("--output", options->output,
                       "file of the answers to write: rows and distances (replaced if there)");
+  command->add_flag("--explain", options->explain, "also say where the memory went and where the settings come from");
   add_quiet(*command, options->quiet);
   add_json(*command, options->json);
   return {command, [options] { return run_search(*options); }};

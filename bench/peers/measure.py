@@ -50,7 +50,8 @@ class Partials:
         self.folder = options.work / "partial"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.fresh = options.fresh
-        self.common = f"{options.rows} {effort}"
+        # Quick or not decides which indexes and settings there are, which are part of every key, not what one gives.
+        self.common = f"{options.rows} {dataclasses.replace(effort, quick=False)}"
 
     def get(self, title: str, data: DataSet, state: str, measure: Callable[[], dict]) -> dict:
         key = hashlib.sha256(f"{title}|{data.stamp}|{state}|{self.common}".encode()).hexdigest()[:16]
@@ -119,7 +120,7 @@ def measure_vecstore(data: DataSet, options: argparse.Namespace, partials: Parti
         if mode.budget_share is not None:
             about |= {"budget_share": mode.budget_share, "ram_budget_bytes": int(mode.arguments[1])}
         title = f"VecStore {mode.variant}"
-        results.append({**about, **partials.get(title, data, f"{state}|{mode}", lambda mode=mode: runs.measure(mode))})
+        results.append({**about, **partials.get(title, data, f"{state}|{mode}|{options.quick}", lambda mode=mode: runs.measure(mode))})
     return results
 
 

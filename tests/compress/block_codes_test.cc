@@ -132,8 +132,7 @@ BOOST_AUTO_TEST_CASE(block_keys_are_those_of_the_decoded_centroids) {
     scorer->prepare(rows.row(77), *scratch);
     for (std::size_t block = 0; block < codes->blocks; ++block) {
       std::vector<float> centroid(33);
-      decode_sq8(codes->centroids.data() + block * 33, codes->centroid_scale[block], codes->centroid_offset[block], 33,
-                 centroid.data());
+      codes->centroids.decode(block, 33, centroid.data());
       double key = 0;
       double size = 0;
       for (std::size_t k = 0; k < 33; ++k) {
@@ -144,7 +143,7 @@ BOOST_AUTO_TEST_CASE(block_keys_are_those_of_the_decoded_centroids) {
         const std::size_t count = std::min<std::size_t>(256, 2000 - block * 256);
         for (std::size_t i = 0; i < count; ++i) mean += static_cast<double>(rows.row(block * 256 + i)[k]);
         BOOST_REQUIRE_SMALL(mean / static_cast<double>(count) - c,
-                            0.51 * static_cast<double>(codes->centroid_scale[block]) + 1e-6);
+                            0.51 * static_cast<double>(codes->centroids.scale[block]) + 1e-6);
       }
       BOOST_REQUIRE_SMALL(static_cast<double>(scorer->block_keys()[block]) - key, 1e-5 * size);
     }

@@ -89,8 +89,7 @@ inline std::vector<float> centroid_of(const BlockCodes& codes, std::size_t posit
   const std::size_t dim = codes.model.dim;
   const std::size_t block = position / kBlockRows;
   std::vector<float> centroid(dim);
-  decode_sq8(codes.centroids.data() + block * dim, codes.centroid_scale[block], codes.centroid_offset[block], dim,
-             centroid.data());
+  codes.centroids.decode(block, dim, centroid.data());
   return centroid;
 }
 
@@ -242,14 +241,18 @@ inline bool same_model(const CodecModel& a, const CodecModel& b) {
          same(a.weights, b.weights) && same(a.codebook, b.codebook) && same(a.mixing, b.mixing);
 }
 
+inline bool same_centroids(const Centroids& a, const Centroids& b) {
+  const auto same = [](const auto& x, const auto& y) { return std::ranges::equal(x.span(), y.span()); };
+  return same(a.codes, b.codes) && same(a.scale, b.scale) && same(a.offset, b.offset) && same(a.norm2, b.norm2);
+}
+
 inline bool same_codes(const BlockCodes& a, const BlockCodes& b) {
   const auto same = [](const auto& x, const auto& y) {
     return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
   };
   return same_model(a.model, b.model) && a.rows == b.rows && a.blocks == b.blocks && same(a.codes, b.codes) &&
-         same(a.factors, b.factors) && same(a.corrections, b.corrections) && same(a.centroids, b.centroids) &&
-         same(a.centroid_scale, b.centroid_scale) && same(a.centroid_offset, b.centroid_offset) &&
-         same(a.centroid_norm2, b.centroid_norm2);
+         same(a.factors, b.factors) && same(a.corrections, b.corrections) && same_centroids(a.centroids, b.centroids) &&
+         same_centroids(a.groups, b.groups);
 }
 
 }  // namespace vecstore::test

@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(the_cache_holds_the_most_wanted_pages) {
   REQUIRE_OK(opened);
   const std::uint64_t pages = (*opened)->layout().pages();
   for (const std::uint64_t wanted : {std::uint64_t{5}, std::uint64_t{1}, pages, pages + 10, std::uint64_t{0}}) {
-    REQUIRE_OK((*opened)->fill_cache(wanted, files.budget));
+    REQUIRE_OK((*opened)->fill_cache(wanted, CachePolicy::kFixed, files.budget));
     BOOST_TEST((*opened)->cache().pages() == std::min(wanted, pages));
   }
 }
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(codes_that_do_not_fit_the_graph_are_refused) {
   REQUIRE_OK(write_codes_file(paths.codes, identity, (*opened)->codes(), ranking, files.budget));
   const auto wrong = Generation::open(paths, files.uuid, 1, files.budget);
   REQUIRE_OK(wrong);
-  BOOST_CHECK((*wrong)->fill_cache(5, files.budget).code() == Code::kCorrupt);
+  BOOST_CHECK((*wrong)->fill_cache(5, CachePolicy::kFixed, files.budget).code() == Code::kCorrupt);
 }
 
 BOOST_AUTO_TEST_CASE(a_row_map_that_points_nowhere_is_reported) {

@@ -246,7 +246,7 @@ class TestIndex {
     std::iota(ranking.begin(), ranking.end(), 1u);
     std::ranges::copy(ranking_, ranking.begin());
     const auto pages = static_cast<std::uint64_t>(share * static_cast<double>(ranking.size()));
-    auto cache = PageCache::fill(*file_, ranking, pages, budget_);
+    auto cache = PageCache::fill(*file_, ranking, pages, CachePolicy::kFixed, budget_);
     REQUIRE_OK(cache);
     cache_ = std::make_unique<PageCache>(std::move(cache).value());
   }

@@ -124,10 +124,13 @@ void search_at_budgets(const std::string& index, const std::string& queries) {
   for (const std::uint64_t budget : {least, least + kMiB, least + 4 * kMiB, 64 * kMiB}) {
     const std::string arguments = "search " + index + " --queries " + queries + " --ram " + std::to_string(budget) +
                                   " --threads " + std::to_string(kThreads);
-    const auto bounded = run(arguments + " --output " + directory.path("bounded"), budget + kAllowance);
+    const auto adaptive = run(arguments, budget + kAllowance);
+    check_figures(adaptive, budget);
+    const std::string fixed = arguments + " --fixed-cache";
+    const auto bounded = run(fixed + " --output " + directory.path("bounded"), budget + kAllowance);
     check_figures(bounded, budget);
     BOOST_TEST(bounded.at("ram_budget_bytes").get<std::uint64_t>() == budget);
-    const auto free = run(arguments + " --output " + directory.path("free"), 0);
+    const auto free = run(fixed + " --output " + directory.path("free"), 0);
     BOOST_TEST((text_of(directory.path("bounded")) == text_of(directory.path("free"))));
     BOOST_TEST(bounded.at("reads_per_query") == free.at("reads_per_query"));
   }

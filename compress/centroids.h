@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Centroids, one byte a dimension, in two levels: of every block, and of every group of kGroupBlocks neighbouring
+// blocks. Rows are ordered so that what is near lies together, so the nearest groups hold the nearest blocks, and a
+// query is compared with a few of the blocks instead of with all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "compress/kernels.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "engine/base/vector_view.h"
+
+namespace vecstore {
+
+inline constexpr std::size_t kGroupBlocks = 8;
+
+struct Centroids {
+  Buffer<std::uint8_t> codes;  // [count × dim]
+  Buffer<float> scale;         // [count] ĉ = offset + scale · code
+  Buffer<float> offset;        // [count]
+  Buffer<float> norm2;         // [count] |ĉ|²
+
+  // Errors: kMemoryBudget.
+  static Result<Centroids> allocate(std::uint64_t count, std::uint32_t dim, MemoryBudget& budget);
+  static std::uint64_t bytes_for(std::uint64_t count, std::uint32_t dim) { return count * (dim + 3 * sizeof(float)); }
+  std::size_t count() const { return scale.size(); }
+  std::uint64_t bytes() const {
+    return codes.size_bytes() + scale.size_bytes() + offset.size_bytes() + norm2.size_bytes();
+  }
+  void encode(std::size_t i, const float* centroid, std::size_t dim);
+  void decode(std::size_t i, std::size_t dim, float* out) const;
+  void compute_norms(std::size_t dim);  // where all but norm2 came from a file
+
+  // key(ĉ) of `count` centroids from `first` on → out: [count]. query: [dim], query_sum: of its elements.
+  void keys(const Kernels& kernels, const float* query, float query_sum, std::size_t dim, Metric metric,
+            std::size_t first, std::size_t count, float* out) const;
+};
+
+// The means of groups. Errors: kMemoryBudget.
+Result<Centroids> group_centroids(const Centroids& blocks, std::uint32_t dim, MemoryBudget& budget);
+
+inline std::uint64_t groups_of(std::uint64_t blocks) { return (blocks + kGroupBlocks - 1) / kGroupBlocks; }
+
+}  // namespace vecstore

@@ -45,8 +45,6 @@ void reset_rss_peak() {
   std::ofstream("/proc/self/clear_refs") << 5;
 }
 
-const char* name_of(Codec codec) { return codec == Codec::kOpq ? "opq" : codec == Codec::kPq ? "pq" : "rabitq"; }
-
 // Everything that decides what is built; the same text means that a kept index will do.
 Json describe(const IndexRequest& request) {
   const BuildOptions& options = request.options;
@@ -70,7 +68,7 @@ std::string directory_of(const IndexRequest& request) {
   const BuildOptions& o = request.options;
   return request.work + "/" + request.name + "-n" + std::to_string(request.rows) + "-p" + std::to_string(o.page_bytes) +
          "-c" + std::to_string(o.code_bytes) + "-r" + std::to_string(o.max_degree) + "-l" +
-         std::to_string(o.build_list) + (o.codec == Codec::kOpq ? "" : std::string("-") + name_of(o.codec)) +
+         std::to_string(o.build_list) + (o.codec == Codec::kAutomatic ? "" : "-" + std::string(name_of(o.codec))) +
          (o.calibrate ? "" : "-bare") + "-s" + std::to_string(o.seed);
 }
 

@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::uint32_t kSmallRecordBytes = 400;  // up to here 4 KiB pages cost fewest reads for their bytes
 constexpr std::uint32_t kSmallDim = 200;          // up to here 36 bytes a row in RAM by default
+constexpr std::uint32_t kRabitqDimMin = 64;       // below, a random rotation mixes too little
+constexpr double kRabitqWorth = 0.7;              // a byte of its code in bytes of OPQ's (compress/README.md)
 constexpr std::uint64_t kHeldOutMax = 1000;
 constexpr std::uint64_t kHeldOutShare = 10;  // at most one row in ten
 constexpr std::uint64_t kCalibratedRowsMin = 1000;
@@ -40,27 +42,31 @@ CodecKind kind_of(Codec codec) {
   switch (codec) {
     case Codec::kPq:
       return CodecKind::kPq;
-    case Codec::kOpq:
-      return CodecKind::kOpq;
     case Codec::kRabitq:
       return CodecKind::kRabitq;
+    case Codec::kOpq:
+    case Codec::kAutomatic:
+      break;
   }
   return CodecKind::kOpq;
 }
 
+Codec codec_of(CodecKind kind) {
+  return kind == CodecKind::kPq ? Codec::kPq : kind == CodecKind::kOpq ? Codec::kOpq : Codec::kRabitq;
+}
+
 // The bytes of code that fit into `room` a row: all of it, or under RaBitQ what 1, 2 or 4 bits a dimension take.
-std::uint32_t fitting_code_bytes(const BuildPlan& plan, double room) {
+std::uint32_t fitting_code_bytes(const BuildPlan& plan, CodecKind kind, double room) {
   const double most = std::clamp(std::floor(room), 1.0, static_cast<double>(plan.dim));
   const auto code_bytes = static_cast<std::uint32_t>(most);
-  return plan.codec.kind == CodecKind::kRabitq ? rabitq_code_bytes(plan.dim, rabitq_bits(plan.dim, code_bytes))
-                                               : code_bytes;
+  return kind == CodecKind::kRabitq ? rabitq_code_bytes(plan.dim, rabitq_bits(plan.dim, code_bytes)) : code_bytes;
 }
 
 Result<std::uint32_t> code_bytes_asked_for(const BuildPlan& plan, const BuildOptions& options) {
   if (options.code_bytes > plan.dim)
     return Status(Code::kInvalidArgument,
                   "a code cannot have more bytes than the vector has dimensions; lower --code-bytes");
-  const std::uint32_t code_bytes = fitting_code_bytes(plan, options.code_bytes);
+  const std::uint32_t code_bytes = fitting_code_bytes(plan, plan.codec.kind, options.code_bytes);
   if (code_bytes > options.code_bytes)
     return Status(Code::kInvalidArgument,
                   "RaBitQ takes at least a bit for each dimension; --code-bytes must be at least")
@@ -69,38 +75,66 @@ Result<std::uint32_t> code_bytes_asked_for(const BuildPlan& plan, const BuildOpt
 }
 
 // What an open index takes that one thread searches, nothing cached.
-std::uint64_t search_bytes(const BuildPlan& plan, const GraphLayout& layout, std::uint32_t code_bytes) {
+std::uint64_t search_bytes(const BuildPlan& plan, const GraphLayout& layout, CodecKind kind, std::uint32_t code_bytes) {
   CodecOptions codec = plan.codec;
+  codec.kind = kind;
   codec.code_bytes = code_bytes;
   return predict_resident_bytes(plan.rows, plan.dim, codec) + GraphSearcher::predict_bytes(layout, code_bytes, 1);
 }
 
-// The widest code with which a search keeps within `ram_bytes`.
-Result<std::uint32_t> code_bytes_within(const BuildPlan& plan, const GraphLayout& layout, std::uint64_t ram_bytes) {
-  const std::uint32_t least = fitting_code_bytes(plan, 1);
-  const std::uint64_t needed = search_bytes(plan, layout, least);
-  if (ram_bytes < needed)
-    return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
-        .at(Detail::kBytes, needed);
-  std::uint32_t low = least;
+// A code of the plan's kind that leaves room for correction, factor and centroids in the default bytes a row.
+std::uint32_t default_code_bytes(const BuildPlan& plan, CodecKind kind) {
+  const double beside = (kind == CodecKind::kRabitq ? 2.0 : 1.0) * sizeof(std::uint16_t);
+  const double per_row = plan.dim <= kSmallDim ? 36.0 : plan.dim / 8.0 + 8.0;
+  return fitting_code_bytes(plan, kind, per_row - beside - (plan.dim + 8.0) / kBlockRows);
+}
+
+// The widest code of that kind with which a search keeps within `ram_bytes`; 0: none.
+std::uint32_t widest_code(const BuildPlan& plan, const GraphLayout& layout, CodecKind kind, std::uint64_t ram_bytes) {
+  if (ram_bytes < search_bytes(plan, layout, kind, fitting_code_bytes(plan, kind, 1))) return 0;
+  std::uint32_t low = 1;
   for (std::uint32_t high = plan.dim; low < high;) {
     const std::uint32_t middle = low + (high - low + 1) / 2;
-    if (search_bytes(plan, layout, fitting_code_bytes(plan, middle)) <= ram_bytes) {
+    if (search_bytes(plan, layout, kind, fitting_code_bytes(plan, kind, middle)) <= ram_bytes) {
       low = middle;
     } else {
       high = middle - 1;
     }
   }
-  return fitting_code_bytes(plan, low);
+  return fitting_code_bytes(plan, kind, low);
 }
 
-Result<std::uint32_t> code_bytes_of(const BuildPlan& plan, const GraphLayout& layout, const BuildOptions& options) {
-  if (options.code_bytes != 0) return code_bytes_asked_for(plan, options);
-  if (options.search_ram_bytes != 0) return code_bytes_within(plan, layout, options.search_ram_bytes);
-  // Bytes of code per row that leave room for correction, factor and centroid.
-  const double beside = (plan.codec.kind == CodecKind::kRabitq ? 2.0 : 1.0) * sizeof(std::uint16_t);
-  const double per_row = plan.dim <= kSmallDim ? 36.0 : plan.dim / 8.0 + 8.0;
-  return fitting_code_bytes(plan, per_row - beside - (plan.dim + 8.0) / kBlockRows);
+// Family and width of the codes for searches within search_ram_bytes, so that these read least (compress/README.md): up
+// to the default width all memory goes into codes, and more of it is worth more as page cache. RaBitQ, which has next
+// to no model, where OPQ's model leaves so little for codes that they would err more.
+Status choose_codec(const GraphLayout& layout, const BuildOptions& options, BuildPlan& plan) {
+  const bool may_be_rabitq = options.codec == Codec::kAutomatic && plan.dim >= kRabitqDimMin;
+  const CodecKind kind = plan.codec.kind;
+  const std::uint64_t enough = search_bytes(plan, layout, kind, default_code_bytes(plan, kind));
+  const std::uint64_t ram_bytes = std::min(options.search_ram_bytes, enough);
+  const std::uint32_t trained = widest_code(plan, layout, kind, ram_bytes);
+  const std::uint32_t rabitq = may_be_rabitq ? widest_code(plan, layout, CodecKind::kRabitq, ram_bytes) : 0;
+  if (trained == 0 && rabitq == 0) {
+    std::uint64_t least = search_bytes(plan, layout, kind, fitting_code_bytes(plan, kind, 1));
+    if (may_be_rabitq)
+      least = std::min(least,
+                       search_bytes(plan, layout, CodecKind::kRabitq, fitting_code_bytes(plan, CodecKind::kRabitq, 1)));
+    return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
+        .at(Detail::kBytes, least);
+  }
+  if (kRabitqWorth * rabitq > trained) plan.codec.kind = CodecKind::kRabitq;
+  plan.codec.code_bytes = plan.codec.kind == kind ? trained : rabitq;
+  return Status::ok();
+}
+
+Status resolve_codec(const GraphLayout& layout, const BuildOptions& options, BuildPlan& plan) {
+  if (options.code_bytes != 0) {
+    VECSTORE_ASSIGN(plan.codec.code_bytes, code_bytes_asked_for(plan, options));
+    return Status::ok();
+  }
+  if (options.search_ram_bytes != 0) return choose_codec(layout, options, plan);
+  plan.codec.code_bytes = default_code_bytes(plan, plan.codec.kind);
+  return Status::ok();
 }
 
 Status check_options(const BuildPlan& plan, const BuildOptions& options) {
@@ -152,6 +186,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
   prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);
   prediction.page_bytes = plan.page_bytes;
+  prediction.codec = codec_of(plan.codec.kind);
   prediction.code_bytes = plan.codec.code_bytes;
   prediction.max_degree = plan.graph.max_degree;
   return prediction;
@@ -199,7 +234,7 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   layout.rows_per_page = guess_rows_per_page(layout, plan.graph.max_degree);
   if (layout.rows_per_page == 0)
     return Status(Code::kUnsupported, "a record of this dimension does not fit the page; use a larger --page-size");
-  VECSTORE_ASSIGN(plan.codec.code_bytes, code_bytes_of(plan, layout, options));
+  VECSTORE_TRY(resolve_codec(layout, options, plan));
   const bool texts = !options.keys_path.empty() || !options.documents_path.empty();
   plan.prediction = predict(plan, layout, texts);
   while (options.ram_bytes != 0 && plan.prediction.memory_peak_bytes > options.ram_bytes &&

@@ -51,6 +51,20 @@ std::string_view name_of(BuildPhase phase) {
   return "unknown";
 }
 
+std::string_view name_of(Codec codec) {
+  switch (codec) {
+    case Codec::kPq:
+      return "pq";
+    case Codec::kOpq:
+      return "opq";
+    case Codec::kRabitq:
+      return "rabitq";
+    case Codec::kAutomatic:
+      break;
+  }
+  return "automatic";
+}
+
 Status Store::build(const std::string& path, const VectorSource& vectors, const BuildOptions& options) {
   VECSTORE_TRY(kernels_status());
   VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));
@@ -241,8 +255,7 @@ StoreInfo Store::info() const {
   if (summary.edges != 0)
     info.edges_dropped =
         static_cast<double>(summary.edges_dropped) / static_cast<double>(summary.edges + summary.edges_dropped);
-  constexpr const char* kCodecs[] = {"pq", "opq", "rabitq"};
-  info.codec = kCodecs[static_cast<std::size_t>(codes.model.kind)];
+  info.codec = name_of(static_cast<Codec>(codes.model.kind));
   info.code_bits = codes.model.bits;
   info.code_bytes = codes.model.code_bytes;
   info.code_error = codes.model.mean_square_error;

@@ -46,15 +46,18 @@ struct Progress {
 };
 
 // The codes kept in memory. kPq and kOpq (with a rotation) are trained on the vectors; kRabitq has 1, 2 or 4 bits for
-// each dimension and nothing to train.
-enum class Codec : std::uint8_t { kPq = 0, kOpq = 1, kRabitq = 2 };
+// each dimension and nothing to train. kAutomatic: kOpq, or kRabitq where search_ram_bytes has too little room for the
+// model of the other.
+enum class Codec : std::uint8_t { kPq = 0, kOpq = 1, kRabitq = 2, kAutomatic = 3 };
+std::string_view name_of(Codec codec);  // "pq" "opq" "rabitq" "automatic"
 
 struct BuildOptions {
   Metric metric = Metric::kL2;
   std::uint64_t ram_bytes = 0;         // bound of the build's memory; 0: unbounded
-  std::uint64_t search_ram_bytes = 0;  // what one searching thread takes, nothing cached, must fit; 0: 36 B a row up to
-                                       // 200 dimensions, dim/8 + 8 above
-  Codec codec = Codec::kOpq;
+  // What one searching thread takes must fit. Chooses the codes, of at most the width that they have when this is 0: 36 B
+  // a row in all up to 200 dimensions, dim/8 + 8 above; of what is left a search has more as page cache.
+  std::uint64_t search_ram_bytes = 0;
+  Codec codec = Codec::kAutomatic;
   // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.
   std::uint32_t code_bytes = 0;
   std::uint32_t page_bytes =
@@ -82,6 +85,7 @@ struct BuildPrediction {
   std::uint64_t memory_peak_bytes = 0;
   std::uint64_t disk_bytes = 0;
   std::uint32_t page_bytes = 0;
+  Codec codec = Codec::kOpq;
   std::uint32_t code_bytes = 0;
   std::uint32_t max_degree = 0;
 };

@@ -21,15 +21,16 @@ Json to_json(const BuildPrediction& prediction) {
   return {{"memory_peak_bytes", prediction.memory_peak_bytes},
           {"disk_bytes", prediction.disk_bytes},
           {"page_bytes", prediction.page_bytes},
+          {"codec", name_of(prediction.codec)},
           {"code_bytes", prediction.code_bytes},
           {"max_degree", prediction.max_degree}};
 }
 
 void print_prediction(const VectorSource& input, const BuildPrediction& prediction) {
   fmt::print("{}: {} x {} {}\n", input.name(), input.rows(), input.dim(), name_of(input.dtype()));
-  fmt::print("predicted: memory {}, disk {}; pages of {} bytes, codes of {} bytes, degree at most {}\n",
+  fmt::print("predicted: memory {}, disk {}; pages of {} bytes, {} codes of {} bytes, degree at most {}\n",
              format_size(prediction.memory_peak_bytes), format_size(prediction.disk_bytes), prediction.page_bytes,
-             prediction.code_bytes, prediction.max_degree);
+             name_of(prediction.codec), prediction.code_bytes, prediction.max_degree);
   std::fflush(stdout);  // before a long wait
 }
 
@@ -87,11 +88,16 @@ Status run_build(BuildCommandOptions& options) {
 
 void add_form_options(CLI::App& command, BuildOptions& build) {
   const auto parse_codec = [&build](const std::string& text) {
-    if (text != "opq" && text != "pq" && text != "rabitq")
-      throw CLI::ValidationError("--codec", "'" + text + "' is none of opq, pq, rabitq");
-    build.codec = text == "opq" ? Codec::kOpq : text == "pq" ? Codec::kPq : Codec::kRabitq;
+    for (const Codec known : {Codec::kPq, Codec::kOpq, Codec::kRabitq}) {
+      if (text != name_of(known)) continue;
+      build.codec = known;
+      return;
+    }
+    throw CLI::ValidationError("--codec", "'" + text + "' is none of opq, pq, rabitq");
   };
-  command.add_option_function<std::string>("--codec", parse_codec, "codes kept in memory (default opq)")
+  command
+      .add_option_function<std::string>("--codec", parse_codec,
+                                        "codes kept in memory (default: from --search-ram, else opq)")
       ->type_name("opq|pq|rabitq");
   command.add_option("--code-bytes", build.code_bytes,
                      "bytes a code (default: from --search-ram); rabitq takes 1, 2 or 4 bits a dimension of them");
@@ -121,7 +127,7 @@ Command add_build(CLI::App& app) {
   command->add_option("--output", options->output, "directory of the index")->required();
   add_metric(*command, build.metric);
   add_size(*command, "--ram", build.ram_bytes, "bound of the build's memory (default: none)");
-  add_size(*command, "--search-ram", build.search_ram_bytes, "memory that searches may use; chooses the codes");
+  add_size(*command, "--search-ram", build.search_ram_bytes, "memory that a search may use; chooses the codes");
   command->add_option("--threads", build.threads, "threads (default: all processors)");
   command->add_option("--keys", build.keys_path, "file of keys, one a line, in the order of the vectors");
   command->add_option("--documents", build.documents_path, "file of documents, one a line, plain or .zst");

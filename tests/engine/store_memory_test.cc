@@ -220,12 +220,12 @@ BOOST_AUTO_TEST_CASE(a_build_that_would_not_fit_is_refused_before_anything_is_wr
 
 BOOST_AUTO_TEST_CASE(codes_fit_the_search_memory_they_were_built_for) {
   const Matrix base = test::csift(4000);
-  std::vector<std::uint32_t> code_bytes;  // OPQ, RaBitQ, OPQ ...
+  std::vector<std::uint32_t> code_bytes;  // OPQ, RaBitQ, automatic, OPQ ...
   for (const std::uint64_t search_ram_bytes : {440ull << 10, 500ull << 10, 640ull << 10}) {
     const test::TemporaryDirectory directory;
     BuildOptions options = build_options(Metric::kL2);
     options.search_ram_bytes = search_ram_bytes;
-    for (const Codec codec : {Codec::kOpq, Codec::kRabitq}) {
+    for (const Codec codec : {Codec::kOpq, Codec::kRabitq, Codec::kAutomatic}) {
       options.codec = codec;
       options.overwrite = true;
       REQUIRE_OK(Store::build(directory.path("idx"), *view_source(base.view()), options));
@@ -237,15 +237,64 @@ BOOST_AUTO_TEST_CASE(codes_fit_the_search_memory_they_were_built_for) {
     }
   }
   // More memory, more code.
-  BOOST_TEST(code_bytes[0] < code_bytes[2]);
-  BOOST_TEST(code_bytes[2] < code_bytes[4]);
-  BOOST_TEST(code_bytes[1] <= code_bytes[3]);
+  BOOST_TEST(code_bytes[0] < code_bytes[3]);
+  BOOST_TEST(code_bytes[3] < code_bytes[6]);
+  BOOST_TEST(code_bytes[1] <= code_bytes[4]);
+}
+
+// A source of so many rows that nobody reads.
+class Unread final : public VectorSource {
+ public:
+  Unread(std::uint64_t rows, std::uint32_t dim, DType dtype) : rows_(rows), dim_(dim), dtype_(dtype) {}
+  DType dtype() const override { return dtype_; }
+  std::uint64_t rows() const override { return rows_; }
+  std::uint32_t dim() const override { return dim_; }
+  const std::string& name() const override { return name_; }
+  Status read(std::uint64_t, std::uint64_t, void*) const override {
+    return Status(Code::kIo, "nobody was to read this");
+  }
+
+ private:
+  std::uint64_t rows_;
+  std::uint32_t dim_;
+  DType dtype_;
+  std::string name_ = "unread";
+};
+
+BOOST_AUTO_TEST_CASE(search_memory_chooses_family_and_width_of_the_codes) {
+  struct Case {
+    std::uint64_t rows, search_ram_bytes;
+    std::uint32_t dim;
+    Codec expected;
+    std::uint32_t least_code, greatest_code;
+  };
+  const Case cases[] = {
+      {300000, 64 << 20, 128, Codec::kOpq, 33, 33},  // no wider than by default: the rest is page cache
+      {300000, 10 << 20, 128, Codec::kOpq, 25, 31},  // all of it is codes
+      {100000, 64 << 20, 384, Codec::kOpq, 52, 52},
+      {8000, 64 << 20, 384, Codec::kRabitq, 96, 96},  // the model of OPQ alone would take 123 bytes a row
+      {8000, 1100 << 10, 384, Codec::kRabitq, 48, 96},
+      {1000, 64 << 20, 32, Codec::kOpq, 32, 32},  // few dimensions
+  };
+  for (const Case& one : cases) {
+    BuildOptions options;
+    options.search_ram_bytes = one.search_ram_bytes;
+    const auto plan = predict_build(Unread(one.rows, one.dim, DType::kU8), options);
+    REQUIRE_OK(plan);
+    BOOST_TEST_CONTEXT(one.rows << " rows, " << one.dim << " dimensions, " << one.search_ram_bytes << " bytes") {
+      BOOST_TEST(name_of(plan->codec) == name_of(one.expected));
+      BOOST_TEST(plan->code_bytes >= one.least_code);
+      BOOST_TEST(plan->code_bytes <= one.greatest_code);
+    }
+    options.codec = Codec::kPq;  // what is asked for is not chosen otherwise
+    BOOST_TEST(name_of(predict_build(Unread(one.rows, one.dim, DType::kU8), options)->codec) == "pq");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(too_little_search_memory_names_what_would_do) {
   const Matrix base = test::csift(4000);
   const auto source = view_source(base.view());
-  for (const Codec codec : {Codec::kPq, Codec::kOpq, Codec::kRabitq}) {
+  for (const Codec codec : {Codec::kPq, Codec::kOpq, Codec::kRabitq, Codec::kAutomatic}) {
     BuildOptions options = build_options(Metric::kL2);
     options.codec = codec;
     options.search_ram_bytes = 1000;

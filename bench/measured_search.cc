@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <thread>
 
 #include "bench/measured_index.h"
 #include "bench/raw_reads.h"
@@ -116,6 +118,37 @@ Result<SearchTimes> time_search(const Store& store, const VectorView& queries, c
     tails.push_back(latencies[(latencies.size() - 1) * 99 / 100]);
   }
   return SearchTimes{median(rates), median(middles), median(tails)};
+}
+
+Result<ClientTimes> time_clients(const Store& store, const VectorView& queries, const SearchOptions& options,
+                                 std::uint32_t clients, std::uint64_t searches) {
+  std::atomic<std::uint64_t> next{0};
+  std::vector<std::vector<double>> latencies(clients);
+  std::vector<Status> failures(clients);
+  const std::int64_t begin = now_ns();
+  {
+    std::vector<std::jthread> threads;
+    for (std::uint32_t client = 0; client < clients; ++client) {
+      threads.emplace_back([&, client] {
+        for (std::uint64_t i = next++; i < searches && failures[client].is_ok(); i = next++) {
+          const VectorView one{queries.row(i % queries.rows), queries.dtype, 1, queries.dim};
+          const std::int64_t asked = now_ns();
+          const auto found = store.search(one, options, 1);
+          latencies[client].push_back(static_cast<double>(now_ns() - asked) * 1e-3);
+          if (!found) failures[client] = found.error();
+        }
+      });
+    }
+  }
+  const double seconds = seconds_since(begin);
+  for (const Status& failure : failures) VECSTORE_TRY(failure);
+  std::vector<double> all;
+  for (const auto& one : latencies) all.insert(all.end(), one.begin(), one.end());
+  std::ranges::sort(all);
+  const auto at = [&all](double share) {
+    return all[static_cast<std::size_t>(share * static_cast<double>(all.size() - 1))];
+  };
+  return ClientTimes{clients, static_cast<double>(all.size()) / seconds, at(0.5), at(0.99), at(0.999)};
 }
 
 Result<double> oracle_pages(const std::string& index_path, const ExactNeighbours& truth, std::uint32_t k) {

@@ -54,6 +54,19 @@ struct SearchTimes {
 Result<SearchTimes> time_search(const Store& store, const VectorView& queries, const SearchOptions& options,
                                 std::uint32_t threads);
 
+struct ClientTimes {
+  std::uint32_t clients = 0;
+  double qps = 0;
+  double p50_us = 0;
+  double p99_us = 0;
+  double p999_us = 0;
+};
+
+// So many callers with one query each at a time, until all of them have been through `searches` queries in turn. The
+// store must have as many searchers.
+Result<ClientTimes> time_clients(const Store& store, const VectorView& queries, const SearchOptions& options,
+                                 std::uint32_t clients, std::uint64_t searches);
+
 // The fewest data pages that hold the first k true neighbours, mean over the queries: no search can read less.
 Result<double> oracle_pages(const std::string& index_path, const ExactNeighbours& truth, std::uint32_t k);
 

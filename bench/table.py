@@ -22,9 +22,16 @@ def floors(report):
     yield "## Floors"
     yield ""
     yield from table(
-        ("set", "floor", "measured", "at most", ""),
+        ("set", "floor", "measured", "", "limit", ""),
         [
-            row(f["set"], f["floor"], f"{f['value']:.2f}", f"{f['limit']:g}", "holds" if f["holds"] else "**missed**")
+            row(
+                f["set"],
+                f["floor"],
+                f"{f['value']:.2f}",
+                f["bound"],
+                f"{f['limit']:g}",
+                "holds" if f["holds"] else "**missed**",
+            )
             for f in report["floors"]
         ],
     )
@@ -65,6 +72,24 @@ def searches(report):
     head = "set, pages cached, target, L, recall, reads/query, rounds, KiB/query, QPS 1 thread, QPS 2 threads, p50 µs, p99 µs, share of device"
     points = [row(*point_cells(point)) for one in report["sets"] for point in one["points"]]
     yield from table(head.split(", "), points)
+
+
+def clients(report):
+    yield "## Callers with one query at a time"
+    yield ""
+    yield "Nothing cached, recall target .95; queries a second and µs (p50 / p99 / p99.9)."
+    yield ""
+    sets = [one for one in report["sets"] if "clients" in one]
+    if not sets:
+        return
+    rows = []
+    for i, first in enumerate(sets[0]["clients"]):
+        cells = [first["clients"]]
+        for one in sets:
+            at = one["clients"][i]
+            cells.append(f"{at['qps']:,.0f}: {at['p50_us']:.0f} / {at['p99_us']:.0f} / {at['p999_us']:.0f}")
+        rows.append(row(*cells))
+    yield from table(("clients", *(one["set"] for one in sets)), rows)
 
 
 def builds(report):
@@ -127,7 +152,14 @@ def heading(report, path):
 
 def main(path):
     report = json.load(open(path))
-    for part in (heading(report, path), floors(report), searches(report), builds(report), scorer(report)):
+    for part in (
+        heading(report, path),
+        floors(report),
+        searches(report),
+        clients(report),
+        builds(report),
+        scorer(report),
+    ):
         print("\n".join(part))
     print("## Device, `bench_pagestore`\n\n```")
     print("\n".join(report["device"]))

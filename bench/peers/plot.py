@@ -12,8 +12,10 @@ import math
 import sys
 from pathlib import Path
 
-from svg import FAINT, Axis, Entry, Panel, Style, document, legend, mark, text
-from targets import frontier
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from svg import FAINT, Axis, Entry, Panel, Style, document, legend, mark, text  # noqa: E402
+
+from targets import frontier  # noqa: E402
 
 WIDTH, LEFT, BETWEEN, TOP, HEIGHT = 1160, 76, 72, 86, 300
 VECSTORE = "#0b6e8a"

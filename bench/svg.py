@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few pieces of SVG that the pictures of bench/peers are made of: panels with two axes, curves, marks, a legend."""
+"""The few pieces of SVG that the pictures of bench are made of: panels with two axes, curves, marks, a legend."""
 
 from __future__ import annotations
 
@@ -147,6 +147,6 @@ def document(width: float, height: float, label: str, parts: Sequence[str]) -> s
         f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="system-ui, sans-serif" role="img" '
         f'aria-label="{escape(label)}">'
     )
-    source = "<!-- SPDX-License-Identifier: Apache-2.0; drawn by bench/peers/plot.py -->"
+    source = "<!-- SPDX-License-Identifier: Apache-2.0; drawn by bench -->"
     paper = f'<rect width="{width:.0f}" height="{height:.0f}" fill="{PAPER}"/>'
     return "\n".join([head, source, paper, *(part for part in parts if part), "</svg>"]) + "\n"

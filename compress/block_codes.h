@@ -55,7 +55,8 @@ struct CodecOptions {
   std::uint32_t sample_rows = 65536;  // rows that rotation and codebooks are trained on; kRabitq: none
 };
 
-// What all rows share. Fixed size: (dim² if rotated) + codewords·dim + dim floats; kRabitq: dim floats and a mixing.
+// What all rows share. Fixed size, D the rotated dimensions that codewords differ in: (D·dim if rotated) + codewords·D
+// + D + dim floats; kRabitq: dim floats and a mixing.
 struct CodecModel {
   CodecKind kind = CodecKind::kOpq;
   Metric metric = Metric::kL2;
@@ -70,10 +71,12 @@ struct CodecModel {
   float bias_offset = 0;        // zero of kRabitq and under inner product
   float bias_per_error2 = 0;
   std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions; empty for kRabitq
-  Buffer<float> mean;                         // [dim]; zero under inner product
-  Buffer<float> rotation;                     // [dim × dim] row-major, rotated = rotation · x; kOpq only
-  Buffer<float> weights;         // [dim] by which encoding multiplies errors in a rotated dimension; not kRabitq
-  Buffer<float> codebook;        // [dim × codewords]: row i is rotated dimension i of the codewords of its subspace
+  // Rotated dimensions that are kept, at most dim; in the others every codeword is zero.
+  std::size_t rotated_dims() const { return subspace_begin.empty() ? dim : subspace_begin.back(); }
+  Buffer<float> mean;            // [dim]; zero under inner product
+  Buffer<float> rotation;        // [rotated_dims() × dim] row-major, rotated = rotation · x; kOpq only
+  Buffer<float> weights;         // [rotated_dims()] by which encoding multiplies errors in a dimension; not kRabitq
+  Buffer<float> codebook;        // [rotated_dims() × codewords]: row i is dimension i of the codewords of its subspace
   Buffer<std::uint16_t> mixing;  // [kMixingRounds × dim] the rotation of kRabitq (compress/mixing.h)
 };
 

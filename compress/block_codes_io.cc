@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x43425356;  // "VSBC"
 constexpr std::uint32_t kVersionRabitq = 2;
-constexpr std::uint32_t kVersionTrained = 3;  // of PQ and OPQ; 1 was theirs before there were weights
+constexpr std::uint32_t kVersionTrained = 4;  // of PQ and OPQ; 1 was without weights, 3 with all rotated dimensions
 constexpr auto kRabitq = static_cast<std::uint8_t>(CodecKind::kRabitq);
 
 struct Header {
@@ -26,7 +26,7 @@ struct Header {
   std::uint32_t version = kVersionTrained;
   std::uint8_t kind = 0;
   std::uint8_t metric = 0;
-  std::uint16_t bits = 0;
+  std::uint16_t form = 0;  // bits a dimension of RaBitQ, else the rotated dimensions that are kept
   std::uint32_t dim = 0;
   std::uint32_t code_bytes = 0;
   std::uint32_t codewords = 0;
@@ -49,8 +49,9 @@ std::uint64_t blocks_of(std::uint64_t rows) { return (rows + kBlockRows - 1) / k
 std::uint64_t stream_bytes(const Header& header) {
   const std::uint64_t dim = header.dim;
   const bool rabitq = header.kind == kRabitq;
-  const std::uint64_t rotation = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq) ? dim * dim : 0;
-  const std::uint64_t floats = dim + (rabitq ? 0 : dim) + rotation + dim * header.codewords;
+  const std::uint64_t kept = rabitq ? 0 : header.form;
+  const std::uint64_t rotation = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq) ? kept * dim : 0;
+  const std::uint64_t floats = dim + kept + rotation + kept * header.codewords;
   const std::uint64_t subspaces = rabitq ? 0 : sizeof(std::uint32_t) * (header.code_bytes + 1ull);
   const std::uint64_t mixing = rabitq ? sizeof(std::uint16_t) * kMixingRounds * dim : 0;
   const std::uint64_t of_rows =
@@ -62,19 +63,21 @@ std::uint64_t stream_bytes(const Header& header) {
 // What a header says of the codes must be what encode_blocks can have made.
 bool is_sane_form(const Header& header) {
   if (header.kind == kRabitq) {
-    const bool bits = header.bits == 1 || header.bits == 2 || header.bits == 4;
+    const bool bits = header.form == 1 || header.form == 2 || header.form == 4;
     return header.version == kVersionRabitq && bits && header.codewords == 0 &&
-           header.code_bytes == rabitq_code_bytes(header.dim, header.bits);
+           header.code_bytes == rabitq_code_bytes(header.dim, header.form);
   }
-  return header.version == kVersionTrained && header.kind < kRabitq && header.bits == 0 && header.code_bytes != 0 &&
-         header.code_bytes <= header.dim && header.codewords != 0 && header.codewords <= 256;
+  const bool rotated = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq);
+  return header.version == kVersionTrained && header.kind < kRabitq && header.code_bytes != 0 &&
+         header.code_bytes <= header.form && (rotated ? header.form <= header.dim : header.form == header.dim) &&
+         header.codewords != 0 && header.codewords <= 256;
 }
 
 Status check_header(const Header& header, std::uint64_t size) {
   if (header.magic != kMagic) return damaged("this is not a stream of block codes; rebuild the index");
   if (header.version > kVersionTrained)
     return {Code::kNewerFormat, "the codes were written by a newer version; use that version to read them"};
-  if (header.version < kVersionRabitq)
+  if (header.version != kVersionRabitq && header.version != kVersionTrained)
     return {Code::kUnsupported, "the codes were written before the first release; build the index again"};
   const bool sane = header.metric <= static_cast<std::uint8_t>(Metric::kCosine) && std::isfinite(header.bias_offset) &&
                     std::isfinite(header.bias_per_error2) && header.dim != 0 && header.dim <= kDimMax &&
@@ -107,7 +110,7 @@ Status read_subspaces(ByteSource& source, const Header& header, std::vector<std:
   begin.resize(header.code_bytes + 1ull);
   VECSTORE_TRY(source.read(std::as_writable_bytes(std::span(begin))));
   const bool rising = std::adjacent_find(begin.begin(), begin.end(), std::greater_equal<>()) == begin.end();
-  if (begin.front() != 0 || begin.back() != header.dim || !rising)
+  if (begin.front() != 0 || begin.back() != header.form || !rising)
     return damaged("the subspaces of the codes are damaged; rebuild the index or restore it from a backup");
   return Status::ok();
 }
@@ -129,9 +132,10 @@ Status read_model(ByteSource& source, MemoryBudget& budget, const Header& header
   }
   VECSTORE_TRY(read_subspaces(source, header, model.subspace_begin));
   VECSTORE_TRY(read_floats(source, budget, dim, model.mean));
-  VECSTORE_TRY(read_floats(source, budget, model.kind == CodecKind::kOpq ? dim * dim : 0, model.rotation));
-  VECSTORE_TRY(read_floats(source, budget, dim, model.weights));
-  return read_floats(source, budget, dim * header.codewords, model.codebook);
+  const std::uint64_t kept = header.form;
+  VECSTORE_TRY(read_floats(source, budget, model.kind == CodecKind::kOpq ? kept * dim : 0, model.rotation));
+  VECSTORE_TRY(read_floats(source, budget, kept, model.weights));
+  return read_floats(source, budget, kept * header.codewords, model.codebook);
 }
 
 // A code beyond the last codeword would score as the nearest of all, and so would a factor that is not finite.
@@ -164,7 +168,7 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   header.dim = model.dim;
   header.code_bytes = model.code_bytes;
   header.codewords = model.codewords;
-  header.bits = static_cast<std::uint16_t>(model.bits);
+  header.form = static_cast<std::uint16_t>(model.kind == CodecKind::kRabitq ? model.bits : model.rotated_dims());
   header.rows = codes.rows;
   header.correction_scale = model.correction_scale;
   header.correction_offset = model.correction_offset;
@@ -203,7 +207,7 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
   model.dim = header.dim;
   model.code_bytes = header.code_bytes;
   model.codewords = header.codewords;
-  model.bits = header.bits;
+  model.bits = header.kind == kRabitq ? header.form : 0;
   model.correction_scale = header.correction_scale;
   model.correction_offset = header.correction_offset;
   model.error_slope = header.error_slope;

@@ -37,12 +37,13 @@ class ProductCoder {
     tables_.encode(rotated, count, codes_.codes.data() + first * codes_.model.code_bytes);
   }
 
-  Settled settle(std::size_t position, const float* rotated, const float* shifted) const {
+  Settled settle(std::size_t position, double residual_norm2, const float* rotated, const float* shifted) const {
     const CodecModel& model = codes_.model;
     const std::uint8_t* code = codes_.codes.data() + position * model.code_bytes;
     double shift = 0;
     double norm2 = 0;
     double error2 = 0;
+    double kept2 = 0;
     for (std::size_t m = 0; m < model.code_bytes; ++m) {
       for (std::size_t i = model.subspace_begin[m]; i < model.subspace_begin[m + 1]; ++i) {
         const auto coded = static_cast<double>(tables_.coordinate(i, code[m]));
@@ -50,8 +51,11 @@ class ProductCoder {
         shift += static_cast<double>(shifted[i]) * coded;
         norm2 += coded * coded;
         error2 += error * error;
+        kept2 += static_cast<double>(rotated[i]) * static_cast<double>(rotated[i]);
       }
     }
+    // What lies in the dimensions that were not kept is an error as a whole.
+    if (model.rotated_dims() != model.dim) error2 += std::max(0.0, residual_norm2 - kept2);
     return {2 * shift + norm2 + error2, error2};
   }
 
@@ -72,7 +76,7 @@ class RabitqCoder {
 
   void encode(std::size_t, const float*, std::size_t) const {}
 
-  Settled settle(std::size_t position, const float* rotated, const float* shifted) const {
+  Settled settle(std::size_t position, double, const float* rotated, const float* shifted) const {
     const CodecModel& model = codes_.model;
     const RabitqRow row =
         encode_rabitq(rotated, shifted, model.dim, model.bits, codes_.codes.data() + position * model.code_bytes);
@@ -107,15 +111,20 @@ class BlockEncoder {
     for (std::size_t begin = 0; begin < count; begin += ModelTables::kBatch) {
       const std::size_t part = std::min(ModelTables::kBatch, count - begin);
       const std::size_t first = block * kBlockRows + begin;
+      double norms2[ModelTables::kBatch];
       for (std::size_t p = 0; p < part; ++p) {
         float* residual = residuals + p * stride_;
         rows_.read(static_cast<Pos>(first + p), residual);
-        for (std::size_t k = 0; k < model.dim; ++k) residual[k] -= centroid[k];
+        norms2[p] = 0;
+        for (std::size_t k = 0; k < model.dim; ++k) {
+          residual[k] -= centroid[k];
+          norms2[p] += double{residual[k]} * residual[k];
+        }
       }
       coder_.rotate(residuals, part, rotated);
       coder_.encode(first, rotated, part);
       for (std::size_t p = 0; p < part; ++p)
-        note(first + p, coder_.settle(first + p, rotated + p * stride_, shifted_rotated));
+        note(first + p, coder_.settle(first + p, norms2[p], rotated + p * stride_, shifted_rotated));
     }
   }
 

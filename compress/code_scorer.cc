@@ -120,7 +120,8 @@ void CodeScorer::rotate_query(ScorerScratch& scratch) const {
       std::memcpy(rotated, centred, model.dim * sizeof(float));
       return;
     case CodecKind::kOpq:
-      return kernels_->dot_f32(centred, {model.rotation.data(), model.dim * sizeof(float), nullptr, model.dim},
+      return kernels_->dot_f32(centred,
+                               {model.rotation.data(), model.dim * sizeof(float), nullptr, model.rotated_dims()},
                                model.dim, rotated);
     case CodecKind::kRabitq:
       return mix(model.mixing.data(), model.dim, centred, rotated);

@@ -24,6 +24,7 @@ struct CodecShape {
 
 CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
 
+// At most: training may find that fewer dimensions do.
 std::uint64_t model_bytes(const CodecShape& shape);
 
 // Of a row: code, correction and factor.
@@ -47,7 +48,8 @@ class ModelTables {
   static Result<ModelTables> create(const CodecModel& model, MemoryBudget& budget);
   static std::uint64_t bytes(const CodecShape& shape);
 
-  // residuals → rotated: both [count × padded(dim)], count ≤ kBatch; not the same memory. Copies under kPq.
+  // residuals → rotated: both [count × padded(dim)], of which rotated_dims() count, count ≤ kBatch; not the same
+  // memory. Copies under kPq.
   void rotate(const float* residuals, std::size_t count, float* rotated) const;
 
   // rotated: [count × padded(dim)] → codes: [count × code_bytes], count ≤ kBatch.
@@ -62,8 +64,8 @@ class ModelTables {
  private:
   ModelTables() = default;
   const CodecModel* model_ = nullptr;
-  Buffer<float> rotation_;   // [dim × padded(dim)] the transpose
-  Buffer<float> codewords_;  // [dim × kCodewords]
+  Buffer<float> rotation_;   // [dim × padded(rotated_dims())] the transpose
+  Buffer<float> codewords_;  // [rotated_dims() × kCodewords]
   Buffer<float> norms_;      // [code_bytes × kCodewords]
 };
 

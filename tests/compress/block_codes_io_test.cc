@@ -90,9 +90,10 @@ BOOST_AUTO_TEST_CASE(the_header_lies_as_documented) {
     return value;
   };
   BOOST_TEST(std::memcmp(bytes.data(), "VSBC", 4) == 0);
-  BOOST_TEST(at(4, std::uint32_t{}) == 3u);
+  BOOST_TEST(at(4, std::uint32_t{}) == 4u);
   BOOST_TEST(at(8, std::uint8_t{}) == 1u);
   BOOST_TEST(at(9, std::uint8_t{}) == 0u);
+  BOOST_TEST(at(10, std::uint16_t{}) == 6u);
   BOOST_TEST(at(12, std::uint32_t{}) == 6u);
   BOOST_TEST(at(16, std::uint32_t{}) == 2u);
   BOOST_TEST(at(20, std::uint32_t{}) == codes.model.codewords);
@@ -165,6 +166,39 @@ BOOST_AUTO_TEST_CASE(sizes_are_refused_before_anything_is_allocated) {
   }
 }
 
+// Of 24 dimensions 18 hardly vary: their rotated dimensions are not worth a byte of the model.
+BlockCodes encoded_flat(MemoryBudget& budget) {
+  SerialExecutor executor;
+  CodecOptions options;
+  options.code_bytes = 4;
+  auto codes = encode_blocks(test::flat_rows(4000, 24, 6), options, nullptr, executor, budget);
+  REQUIRE_OK(codes);
+  return std::move(codes).value();
+}
+
+BOOST_AUTO_TEST_CASE(codes_of_fewer_dimensions_are_saved_and_loaded) {
+  MemoryBudget budget;
+  const BlockCodes codes = encoded_flat(budget);
+  BOOST_TEST(codes.model.rotated_dims() < 24u);
+  const std::vector<std::byte> bytes = saved(codes);
+  const auto loaded = load(bytes, budget);
+  REQUIRE_OK(loaded);
+  BOOST_TEST(test::same_codes(codes, *loaded));
+  BOOST_TEST(loaded->fixed_bytes() == codes.fixed_bytes());
+}
+
+BOOST_AUTO_TEST_CASE(a_number_of_dimensions_that_cannot_be_is_refused) {
+  MemoryBudget budget;
+  for (const CodecKind kind : {CodecKind::kOpq, CodecKind::kPq}) {
+    const std::vector<std::byte> good = saved(encoded(100, 6, kind, budget));
+    for (const int dims : {0, 1, 5, 7, 65535}) {
+      std::vector<std::byte> bytes = good;
+      put(bytes, 10, static_cast<std::uint16_t>(dims));
+      BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_width_a_rotation_or_a_factor_that_rabitq_does_not_have_is_refused) {
   MemoryBudget budget;
   const std::vector<std::byte> good = saved(encoded(100, 6, CodecKind::kRabitq, budget));
@@ -175,8 +209,8 @@ BOOST_AUTO_TEST_CASE(a_width_a_rotation_or_a_factor_that_rabitq_does_not_have_is
   };
   for (const int bits : {0, 1, 3, 4, 8}) BOOST_TEST((refused(10, static_cast<std::uint16_t>(bits)) == Code::kCorrupt));
   for (const int kind : {0, 1, 3}) BOOST_TEST((refused(8, static_cast<std::uint8_t>(kind)) == Code::kCorrupt));
-  BOOST_TEST((refused(4, std::uint32_t{3}) == Code::kCorrupt));
-  BOOST_TEST((refused(4, std::uint32_t{4}) == Code::kNewerFormat));
+  BOOST_TEST((refused(4, std::uint32_t{4}) == Code::kCorrupt));
+  BOOST_TEST((refused(4, std::uint32_t{5}) == Code::kNewerFormat));
   const std::size_t mixing_at = kHeaderBytes + 4 * 6;
   std::uint16_t second = 0;
   std::memcpy(&second, good.data() + mixing_at + 2, sizeof second);
@@ -192,10 +226,12 @@ BOOST_AUTO_TEST_CASE(a_newer_version_a_code_without_a_codeword_and_numbers_that_
   const BlockCodes codes = encoded(100, 6, CodecKind::kPq, budget);
   const std::vector<std::byte> good = saved(codes);
   std::vector<std::byte> bytes = good;
-  put(bytes, 4, std::uint32_t{4});
+  put(bytes, 4, std::uint32_t{5});
   BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kNewerFormat));
-  put(bytes, 4, std::uint32_t{1});
-  BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kUnsupported));
+  for (const std::uint32_t before_release : {1u, 3u}) {
+    put(bytes, 4, before_release);
+    BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kUnsupported));
+  }
   put(bytes, 4, std::uint32_t{2});
   BOOST_TEST((test::code_of(load(bytes, budget)) == Code::kCorrupt));
 

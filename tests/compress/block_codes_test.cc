@@ -117,6 +117,37 @@ BOOST_AUTO_TEST_CASE(runs_may_begin_and_end_anywhere) {
   }
 }
 
+// What lies in dimensions that are left out counts as an error of coding, and so into the correction: estimates stay
+// right in the mean.
+BOOST_AUTO_TEST_CASE(dimensions_that_hardly_vary_are_left_out_and_estimates_stay_right) {
+  const test::MemoryRows rows = test::flat_rows(4000, 24, 6);
+  SerialExecutor executor;
+  MemoryBudget budget;
+  const auto codes =
+      encode_blocks(rows, options_of({4000, 24, 4, CodecKind::kOpq, Metric::kL2}), nullptr, executor, budget);
+  REQUIRE_OK(codes);
+  BOOST_TEST(codes->model.rotated_dims() >= 6u);
+  BOOST_TEST(codes->model.rotated_dims() <= 12u);
+  BOOST_TEST(codes->fixed_bytes() <
+             predict_fixed_bytes(4000, 24, options_of({4000, 24, 4, CodecKind::kOpq, Metric::kL2})));
+  double difference = 0;
+  double size = 0;
+  for (std::size_t query = 0; query < 10; ++query) {
+    const float* q = rows.row(query * 397);
+    const std::vector<float> estimates = test::estimates(*codes, q, budget);
+    for (std::size_t i = 0; i < rows.rows(); ++i) {
+      double key = 0;
+      for (std::size_t k = 0; k < 24; ++k) {
+        const double x = rows.row(i)[k];
+        key += x * x - 2 * x * static_cast<double>(q[k]);
+      }
+      difference += static_cast<double>(estimates[i]) - key;
+      size += std::abs(key);
+    }
+  }
+  BOOST_TEST(std::abs(difference) < 0.01 * size);
+}
+
 BOOST_AUTO_TEST_CASE(block_keys_are_those_of_the_decoded_centroids) {
   for (const Metric metric : {Metric::kL2, Metric::kInnerProduct}) {
     const test::MemoryRows rows = test::walking_rows(2000, 33, 4);
@@ -256,9 +287,15 @@ void check_memory(CodecKind kind, const std::vector<std::pair<std::uint32_t, std
       const std::uint64_t predicted = predict_encode_bytes(20000, dim, options, thread_count);
       BOOST_TEST(budget.peak_bytes() <= predicted);
       BOOST_TEST(2 * budget.peak_bytes() >= predicted);
-      BOOST_TEST(budget.used_bytes() == predict_resident_bytes(20000, dim, options));
+      BOOST_TEST(budget.used_bytes() <= predict_resident_bytes(20000, dim, options));
       BOOST_TEST(budget.used_bytes() == codes->bytes_per_row_total() + codes->fixed_bytes());
-      BOOST_TEST(codes->fixed_bytes() == predict_fixed_bytes(20000, dim, options));
+      // All but the dimensions that training leaves out.
+      const std::uint64_t fixed = predict_fixed_bytes(20000, dim, options);
+      if (codes->model.rotated_dims() == dim) {
+        BOOST_TEST(codes->fixed_bytes() == fixed);
+      } else {
+        BOOST_TEST(codes->fixed_bytes() < fixed);
+      }
       BOOST_TEST(codes->model.code_bytes == code_bytes);
       const std::uint64_t before = budget.used_bytes();
       const auto scorer = CodeScorer::create(*codes, budget);

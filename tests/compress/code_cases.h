@@ -55,6 +55,24 @@ inline MemoryRows walking_rows(std::uint64_t rows, std::uint32_t dim, std::uint6
   return {dim, std::move(values)};
 }
 
+// Rows that differ in `wide` directions of no axis, and by a thousandth of that in all.
+inline MemoryRows flat_rows(std::uint64_t rows, std::uint32_t dim, std::uint32_t wide) {
+  Random random(dim);
+  std::vector<double> directions(std::size_t{wide} * dim);
+  for (double& value : directions) value = random.unit() - 0.5;
+  std::vector<float> values(rows * dim);
+  for (std::size_t i = 0; i < rows; ++i) {
+    std::vector<double> row(dim);
+    for (std::size_t d = 0; d < wide; ++d) {
+      const double along = random.unit() - 0.5;
+      for (std::size_t k = 0; k < dim; ++k) row[k] += along * directions[d * dim + k];
+    }
+    for (std::size_t k = 0; k < dim; ++k)
+      values[i * dim + k] = static_cast<float>(row[k] + 1e-3 * (random.unit() - 0.5));
+  }
+  return {dim, std::move(values)};
+}
+
 // Real threads, ranges handed out in whatever order they ask.
 class ThreadsExecutor final : public Executor {
  public:
@@ -195,7 +213,7 @@ inline double rounding_bound(const BlockCodes& codes, const float* query) {
   std::vector<double> rotated(dim);
   for (std::size_t k = 0; k < dim; ++k) centred[k] = static_cast<double>(query[k]) - static_cast<double>(model.mean[k]);
   rotated = centred;
-  for (std::size_t i = 0; i < dim && model.kind == CodecKind::kOpq; ++i) {
+  for (std::size_t i = 0; i < model.rotated_dims() && model.kind == CodecKind::kOpq; ++i) {
     rotated[i] = 0;
     for (std::size_t k = 0; k < dim; ++k) rotated[i] += centred[k] * static_cast<double>(model.rotation[i * dim + k]);
   }

@@ -53,9 +53,9 @@ std::string_view name_of(Codec codec);  // "pq" "opq" "rabitq" "automatic"
 
 struct BuildOptions {
   Metric metric = Metric::kL2;
-  std::uint64_t ram_bytes = 0;         // bound of the build's memory; 0: unbounded
-  // What one searching thread takes must fit. Chooses the codes, of at most the width that they have when this is 0: 36 B
-  // a row in all up to 200 dimensions, dim/8 + 8 above; of what is left a search has more as page cache.
+  std::uint64_t ram_bytes = 0;  // bound of the build's memory; 0: unbounded
+  // What one searching thread takes must fit. Chooses the codes, of at most the width that they have when this is 0: 36
+  // B a row in all up to 200 dimensions, dim/8 + 8 above; of what is left a search has more as page cache.
   std::uint64_t search_ram_bytes = 0;
   Codec codec = Codec::kAutomatic;
   // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.

@@ -11,8 +11,10 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kReachDivisor = 4;  // how far beyond L a round reaches: L over this
-constexpr std::size_t kPoolMin = 100;     // the wide pool: candidates beyond L cost nothing until their page is here
+// How far beyond L a round reaches: a fifth of L, or two.
+constexpr std::size_t kReachDivisor = 5;
+constexpr std::size_t kReachMin = 2;
+constexpr std::size_t kPoolMin = 100;  // the wide pool: candidates beyond L cost nothing until their page is here
 // The first reads are chosen early (README: a fifth off the latency of a lone query): after the nearest blocks / 4,
 // those of at most so many pages on which one of the best L / 2 lies. Later candidates hardly push these out of the
 // first L.
@@ -284,7 +286,7 @@ Status QueryRun::expand(Pos position, const std::byte* page, QueryScratch& scrat
 void QueryRun::choose_reads() {
   const std::size_t within = params_.search_list;
   want_pages(0, within, kReadsPerRound);
-  const std::size_t reach = (within + kReachDivisor - 1) / kReachDivisor;
+  const std::size_t reach = std::max(within / kReachDivisor, std::min<std::size_t>(within / 3, kReachMin));
   if (!wanted_.empty()) want_pages(within, within + reach, kReadsPerRound);
 }
 

@@ -128,6 +128,7 @@ Result<ClientTimes> time_clients(const Store& store, const VectorView& queries, 
   const std::int64_t begin = now_ns();
   {
     std::vector<std::jthread> threads;
+    threads.reserve(clients);
     for (std::uint32_t client = 0; client < clients; ++client) {
       threads.emplace_back([&, client] {
         for (std::uint64_t i = next++; i < searches && failures[client].is_ok(); i = next++) {

@@ -126,11 +126,12 @@ void search_at_budgets(const std::string& index, const std::string& queries) {
                                   " --threads " + std::to_string(kThreads);
     const auto adaptive = run(arguments, budget + kAllowance);
     check_figures(adaptive, budget);
-    const std::string fixed = arguments + " --fixed-cache";
-    const auto bounded = run(fixed + " --output " + directory.path("bounded"), budget + kAllowance);
+    std::string fixed = arguments;
+    fixed += " --fixed-cache --output ";
+    const auto bounded = run(fixed + directory.path("bounded"), budget + kAllowance);
     check_figures(bounded, budget);
     BOOST_TEST(bounded.at("ram_budget_bytes").get<std::uint64_t>() == budget);
-    const auto free = run(fixed + " --output " + directory.path("free"), 0);
+    const auto free = run(fixed + directory.path("free"), 0);
     BOOST_TEST((text_of(directory.path("bounded")) == text_of(directory.path("free"))));
     BOOST_TEST(bounded.at("reads_per_query") == free.at("reads_per_query"));
   }

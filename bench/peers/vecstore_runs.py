@@ -65,7 +65,7 @@ def call(cli: Path, *arguments: str | Path) -> tuple[dict, float]:
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
         if "needs at least" in reason:
-            raise Refused(reason)
+            raise Refused(reason.rsplit(": ", 1)[-1])  # without the path of this run's index
         raise RuntimeError(reason)
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return json.loads(done.stdout), cpu

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <thread>
 
+#include "compress/codec_model.h"
 #include "compress/rabitq.h"
 #include "engine/base/limits.h"
 #include "engine/calibrate.h"
@@ -186,7 +187,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
   prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);
   prediction.page_bytes = plan.page_bytes;
-  prediction.codec = codec_of(plan.codec.kind);
+  prediction.codec = codec_of(shape_of(n, plan.dim, plan.codec).kind);  // few rows get no rotation
   prediction.code_bytes = plan.codec.code_bytes;
   prediction.max_degree = plan.graph.max_degree;
   return prediction;

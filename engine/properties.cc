@@ -87,15 +87,20 @@ std::string hex_of(const Uuid& uuid) {
   return text;
 }
 
-SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options, bool in_memory) {
-  SearchOptions resolved = options;
-  // Points come by ascending k and target: of the first k that is enough, else the last, the first target that is
-  // enough, else the last.
+// Points come by ascending k and target: of the first k that is enough, else the last, the first target that is enough,
+// else the last.
+const CalibrationPoint* calibration_for(const StoreProperties& properties, const SearchOptions& options) {
   const CalibrationPoint* best = nullptr;
   for (const CalibrationPoint& point : properties.calibration) {
     const bool enough = best != nullptr && best->recall_target >= options.recall_target;
     if (best == nullptr || (point.k == best->k ? !enough : best->k < options.k)) best = &point;
   }
+  return best;
+}
+
+SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options, bool in_memory) {
+  SearchOptions resolved = options;
+  const CalibrationPoint* best = calibration_for(properties, options);
   if (resolved.search_list == 0) {
     std::uint64_t list = best == nullptr ? std::max(kSearchListDefault, options.k * 2) : best->search_list;
     if (in_memory && best != nullptr) list = best->memory_list != 0 ? best->memory_list : list * 3 / 2;

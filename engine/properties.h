@@ -32,6 +32,9 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes);  //
 
 std::string hex_of(const Uuid& uuid);  // 32 digits, as people read it
 
+// The point that a search with these options goes by; nullptr: nothing was calibrated.
+const CalibrationPoint* calibration_for(const StoreProperties& properties, const SearchOptions& options);
+
 // What a search will use: the options with everything left open filled in from the calibration. A k or target that was
 // not calibrated takes the next greater one, beyond the greatest that one, with L in proportion to k. `in_memory`:
 // every page is cached, which takes an L of its own, or half as much again where it was not calibrated.

@@ -228,6 +228,11 @@ SearchOptions Store::resolved(const SearchOptions& options) const {
   return resolve_options(impl_->properties, options, impl_->in_memory());
 }
 
+std::optional<CalibrationPoint> Store::calibration_for(const SearchOptions& options) const {
+  const CalibrationPoint* point = vecstore::calibration_for(impl_->properties, options);
+  return point == nullptr ? std::nullopt : std::optional(*point);
+}
+
 StoreInfo Store::info() const {
   const Impl& s = *impl_;
   const GraphSummary& summary = s.generation->summary();

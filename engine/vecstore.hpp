@@ -232,6 +232,8 @@ class Store {
                                std::uint32_t threads = 1) const;
   // What a search with these options uses: L, blocks and bound filled in from the calibration.
   SearchOptions resolved(const SearchOptions& options) const;
+  // The point of the calibration that it takes them from: the nearest where k or target are beyond the calibrated ones.
+  std::optional<CalibrationPoint> calibration_for(const SearchOptions& options) const;
 
   // What was put beside the vector. Errors: kNotFound (no such row; the store keeps none), kIo, kCorrupt.
   Result<std::string> document(RowId row) const;

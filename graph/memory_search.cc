@@ -117,8 +117,9 @@ void MemorySearch::add_waiting(Pos position) {
 void MemorySearch::ask_for_list(Pos position) const {
   const Place place = place_of(position);
   const std::span<const std::byte> list = PageView(layout_, page_at(place.page)).list(place.slot);
-  __builtin_prefetch(list.data());
-  __builtin_prefetch(list.data() + kCacheLineBytes);
+  if (is_damaged(list)) return;  // its expansion will say so
+  for (std::size_t offset = 0; offset < list.size(); offset += kCacheLineBytes)
+    __builtin_prefetch(list.data() + offset);
 }
 
 // Expands the best that is not expanded yet until the whole pool is.

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <optional>
 #include <string>
 
 #include "tools/size_text.h"
@@ -27,20 +27,13 @@ std::string why_lanes(const StoreInfo& info) {
   return fmt::format("{}, each with up to {} queries in progress", info.searchers, info.lanes);
 }
 
-// The calibration that a search without settings of its own uses.
-const CalibrationPoint* point_of(const StoreInfo& info, const SearchOptions& used) {
-  const auto point = std::ranges::find_if(info.calibration, [&](const CalibrationPoint& one) {
-    return one.k >= used.k && one.recall_target >= used.recall_target;
-  });
-  return point == info.calibration.end() ? nullptr : &*point;
-}
-
-std::string why_settings(const StoreInfo& info, const SearchOptions& asked, const SearchOptions& used) {
+std::string why_settings(const Store& store, const StoreInfo& info, const SearchOptions& asked) {
+  const SearchOptions used = store.resolved(asked);
   std::string text = fmt::format("L {}, blocks {}, bound {:.2f}", used.search_list, used.blocks, used.bound);
   if (info.lanes == 0) text = fmt::format("L {}", used.search_list);
   if (asked.search_list != 0 || asked.blocks != 0 || asked.bound >= 0) return text + ": as asked for";
-  const CalibrationPoint* point = point_of(info, used);
-  if (point == nullptr) return text + ": nothing was calibrated for this k and target";
+  const std::optional<CalibrationPoint> point = store.calibration_for(asked);
+  if (!point) return text + ": nothing was calibrated";
   return text + fmt::format(
                     ": calibrated ({}) for recall {:g} at k {}, where recall was {:.3f} with {:.1f} reads and "
                     "nothing cached",
@@ -64,8 +57,8 @@ Json budget_of(const StoreInfo& info) {
           {"pages_replaced", info.pages_replaced}};
 }
 
-void print_explanation(const StoreInfo& info, const OpenOptions& opened, const SearchOptions& asked,
-                       const SearchOptions& used) {
+void print_explanation(const Store& store, const OpenOptions& opened, const SearchOptions& asked) {
+  const StoreInfo info = store.info();
   const auto line = [](std::uint64_t bytes, const std::string& why) {
     return fmt::format("{:>10}  {}", format_size(bytes), why);
   };
@@ -79,7 +72,7 @@ void print_explanation(const StoreInfo& info, const OpenOptions& opened, const S
   table.add("page cache", line(info.cache_bytes, why_cached(info, opened)));
   if (info.ram_budget_bytes != 0)
     table.add("left", line(info.ram_budget_bytes - info.ram_used_bytes, "less than another page, or not asked for"));
-  table.add("search", why_settings(info, asked, used));
+  table.add("search", why_settings(store, info, asked));
   table.print();
 }
 

@@ -11,7 +11,6 @@ namespace vecstore::tools {
 // Bytes of each part. `left_bytes` is null without a budget.
 Json budget_of(const StoreInfo& info);
 
-void print_explanation(const StoreInfo& info, const OpenOptions& opened, const SearchOptions& asked,
-                       const SearchOptions& used);
+void print_explanation(const Store& store, const OpenOptions& opened, const SearchOptions& asked);
 
 }  // namespace vecstore::tools

@@ -223,7 +223,7 @@ Status run_search(SearchCommandOptions& options) {
     print_description(description);
     if (options.explain) {
       fmt::print("\n");
-      print_explanation(info, options.open, options.search, store.resolved(options.search));
+      print_explanation(store, options.open, options.search);
     }
   }
   return {};

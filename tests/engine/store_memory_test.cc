@@ -274,6 +274,7 @@ BOOST_AUTO_TEST_CASE(search_memory_chooses_family_and_width_of_the_codes) {
       {100000, 64 << 20, 384, Codec::kOpq, 52, 52},
       {8000, 64 << 20, 384, Codec::kRabitq, 96, 96},  // the model of OPQ alone would take 123 bytes a row
       {8000, 1100 << 10, 384, Codec::kRabitq, 48, 96},
+      {100, 64 << 20, 32, Codec::kPq, 30, 32},    // too few rows for a rotation
       {1000, 64 << 20, 32, Codec::kOpq, 32, 32},  // few dimensions
   };
   for (const Case& one : cases) {

@@ -185,12 +185,12 @@ Status Store::Impl::fill_cache(const OpenOptions& options) {
   if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(0) <= left) pages = graph.page_count();
   lanes = options.lanes == 0 ? kLanesDefault : options.lanes;
   if (options.lanes == 0) {
-    // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get an eighth
-    // of what the cache would get, and nothing of a cache whose size was asked for.
+    // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get half of
+    // what the cache would get, and nothing of a cache whose size was asked for.
     const std::uint64_t cached = caching_bytes(graph, pages.value_or(0));
     const std::uint64_t spare = left - std::min(left, cached + needed_by(1));
     const std::uint64_t another = needed_by(2) - needed_by(1);
-    lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(lanes, 1 + spare / (pages ? 1 : 8) / another));
+    lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(lanes, 1 + spare / (pages ? 1 : 2) / another));
   }
   if (!pages) {
     const std::uint64_t taken = needed_by(lanes) + kFillBytes + graph.page_count() * sizeof(std::uint32_t);

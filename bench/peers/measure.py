@@ -98,6 +98,8 @@ def measure_peers(data: DataSet, options: argparse.Namespace, partials: Partials
     for index in catalog.indexes(data, options.quick):
         if options.libraries and index.engine not in options.libraries:
             continue
+        if options.variants and index.variant not in options.variants:
+            continue
         native = index.engine == "hnswlib"
         driver = (drivers.HnswlibDriver if native else drivers.WheelDriver)(index, data, options, effort_of(options))
         source = HERE / ("hnswlib_driver.cc" if native else "wheels.py")
@@ -157,6 +159,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=names, default=names)
     libraries = ["vecstore", "hnswlib", "faiss", "usearch"]
     parser.add_argument("--libraries", nargs="+", choices=libraries, help="default: all")
+    parser.add_argument("--variants", nargs="+", help="of the other libraries, by their names in the table; default: all")
     parser.add_argument("--passes", type=int, help="timed passes (default 3, in a trial 1)")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
     parser.add_argument(

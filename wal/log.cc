@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wal/log.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <random>
+
+#include "engine/base/check.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kZeroBytes = 1u << 20;
+constexpr std::uint64_t kBatchBytesFirst = 256u << 10;
+constexpr const char* kPreparingName = "preparing";
+
+Lsn before(Lsn lsn) { return {lsn.value - 1}; }
+
+std::uint64_t seed_of(const LogOptions& options) {
+  if (options.salt_seed != 0) return options.salt_seed;
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+}  // namespace
+
+Log::Log(FileSystem& file_system, std::string directory, const LogOptions& options, MemoryBudget& budget,
+         Committed committed)
+    : file_system_(file_system),
+      directory_(std::move(directory)),
+      options_(options),
+      budget_(budget),
+      committed_(std::move(committed)),
+      salts_(seed_of(options)) {}
+
+Result<std::unique_ptr<Log>> Log::open(FileSystem& file_system, const std::string& directory, const LogTail& tail,
+                                       const LogOptions& options, MemoryBudget& budget, Committed committed) {
+  VECSTORE_CHECK(options.segment_bytes_first >= kSegmentBytesMin || !options.background);
+  std::unique_ptr<Log> log(new Log(file_system, directory, options, budget, std::move(committed)));
+  VECSTORE_TRY(log->begin(tail));
+  if (options.background) log->background_ = std::jthread([raw = log.get()] { raw->run_background(); });
+  return log;
+}
+
+Log::~Log() { static_cast<void>(close()); }
+
+// The first segment of this writer: durable, and pinning what came before, before anything is taken.
+Status Log::begin(const LogTail& tail) {
+  VECSTORE_TRY(keep_torn_tail(tail));
+  for (const std::uint64_t number : tail.leftovers) VECSTORE_TRY(file_system_.unlink(path_of(number)));
+  if (file_system_.open(directory_ + "/" + kPreparingName, {OpenMode::kRead, false}))
+    VECSTORE_TRY(file_system_.unlink(directory_ + "/" + kPreparingName));
+  last_ = written_ = synced_ = tail.last_lsn;
+  numbers_ = tail.number_max;
+  current_.number = tail.segment;
+  chain_ = tail.chain;
+  VECSTORE_TRY(prepare_next(0));
+  VECSTORE_TRY(switch_segment());
+  return current_.file->sync();
+}
+
+// For people: what a crash left behind is not evidence that anything is missing, but it is not thrown away either.
+Status Log::keep_torn_tail(const LogTail& tail) {
+  if (tail.torn_bytes == 0) return Status::ok();
+  const std::string copy_path = directory_ + "/torn-" + std::to_string(tail.segment);
+  VECSTORE_ASSIGN(const auto from, file_system_.open(path_of(tail.segment), {OpenMode::kRead, false}));
+  VECSTORE_ASSIGN(const auto to, file_system_.open(copy_path, {OpenMode::kReadWriteCreate, false}));
+  VECSTORE_ASSIGN(auto buffer, Buffer<std::byte>::allocate(budget_, std::min<std::uint64_t>(tail.torn_bytes, kZeroBytes)));
+  for (std::uint64_t done = 0; done < tail.torn_bytes; done += buffer.size()) {
+    const auto part = buffer.span().first(std::min<std::uint64_t>(buffer.size(), tail.torn_bytes - done));
+    VECSTORE_ASSIGN(const std::size_t got, from->read_at(part, tail.end + done));
+    VECSTORE_TRY(to->write_at(part.first(got), done));
+  }
+  return to->sync();
+}
+
+// ------------------------------------------------------------------------------------------------------------ segments
+
+std::uint64_t Log::next_bytes() const {
+  return std::clamp(current_.bytes * 2, options_.segment_bytes_first, options_.segment_bytes_max);
+}
+
+// A file of zeros that is whole on the disk under its name.
+Result<Log::Segment> Log::make_segment(std::uint64_t number, std::uint64_t bytes) {
+  const std::string preparing = directory_ + "/" + kPreparingName;
+  VECSTORE_ASSIGN(auto zeros, Buffer<std::byte>::allocate(budget_, std::min<std::uint64_t>(kZeroBytes, bytes)));
+  VECSTORE_ASSIGN(auto file, file_system_.open(preparing, {OpenMode::kReadWriteCreate, true}));
+  Status made;
+  for (std::uint64_t done = 0; done < bytes && made.is_ok(); done += zeros.size())
+    made = file->write_at(zeros.span().first(std::min<std::uint64_t>(zeros.size(), bytes - done)), done);
+  if (made.is_ok()) made = file->sync();
+  if (made.is_ok()) made = file_system_.rename(preparing, path_of(number));
+  if (made.is_ok()) made = file_system_.sync_directory(directory_);
+  if (!made.is_ok()) {
+    static_cast<void>(file_system_.unlink(preparing));
+    return made;
+  }
+  return Segment{number, bytes, {}, std::move(file)};
+}
+
+// With the mutex, or before anybody else knows this log.
+Status Log::prepare_next(std::uint64_t bytes_least) {
+  if (next_.file != nullptr && next_.bytes >= bytes_least) return Status::ok();
+  const std::uint64_t bytes = std::max(next_bytes(), bytes_least);
+  if (bytes_ + bytes > options_.bytes_max)
+    return Status(Code::kNoSpace, "the log is full; wait until its records have been merged").about(directory_);
+  if (next_.file != nullptr) {
+    VECSTORE_TRY(file_system_.unlink(path_of(next_.number)));
+    bytes_ -= next_.bytes;
+    next_ = {};
+  }
+  VECSTORE_ASSIGN(next_, make_segment(++numbers_, bytes));
+  bytes_ += bytes;
+  return Status::ok();
+}
+
+// The leader's. Everything in the segment before is durable first, so that a successor proves its predecessor whole.
+Status Log::switch_segment() {
+  VECSTORE_CHECK(next_.file != nullptr);
+  if (current_.file != nullptr) VECSTORE_TRY(current_.file->sync());
+  SegmentHeader header;
+  header.store = options_.store;
+  header.number = next_.number;
+  header.salt = salts_.next();
+  header.first_lsn = {written_.value + 1};
+  header.previous = current_.number;
+  header.chain = chain_;
+  header.bytes = next_.bytes;
+  VECSTORE_ASSIGN(auto block, Buffer<std::byte>::allocate(budget_, kLogBlockBytes));
+  const std::uint64_t chain = encode_segment_header(header, block.span());
+  VECSTORE_TRY(next_.file->write_at(block.span(), 0));
+  if (current_.file != nullptr) {
+    current_.file.reset();
+    old_.push_back(std::move(current_));
+  }
+  current_ = std::move(next_);
+  current_.first_lsn = header.first_lsn;
+  next_ = {};
+  salt_ = header.salt;
+  chain_ = chain;
+  offset_ = kLogBlockBytes;
+  return Status::ok();
+}
+
+Status Log::release(Lsn through) {
+  const std::lock_guard lock(mutex_);
+  std::size_t gone = 0;
+  for (; gone < old_.size(); ++gone) {
+    const Lsn end = before(gone + 1 < old_.size() ? old_[gone + 1].first_lsn : current_.first_lsn);
+    if (end > through) break;
+    VECSTORE_TRY(file_system_.unlink(path_of(old_[gone].number)));
+    bytes_ -= old_[gone].bytes;
+  }
+  old_.erase(old_.begin(), old_.begin() + static_cast<std::ptrdiff_t>(gone));
+  return Status::ok();
+}
+
+// ------------------------------------------------------------------------------------------------------------- writing
+
+Status Log::reserve(Batch& batch, std::uint64_t body_bytes) {
+  const std::uint64_t needed = group_bytes(body_bytes);
+  if (batch.bytes.size() >= needed) return Status::ok();
+  VECSTORE_ASSIGN(auto larger, Buffer<std::byte>::allocate(
+                                   budget_, std::max({needed, 2 * std::uint64_t{batch.bytes.size()}, kBatchBytesFirst})));
+  std::copy_n(batch.bytes.data(), batch.body_bytes == 0 ? 0 : kGroupHeaderBytes + batch.body_bytes, larger.data());
+  batch.bytes = std::move(larger);
+  return Status::ok();
+}
+
+// Whether a group with so much body is sure to find room, in this segment or in the prepared one.
+bool Log::fits(std::uint64_t body_bytes) const {
+  const std::uint64_t in_flight = leading_ ? group_bytes(writing_.body_bytes) : 0;
+  const std::uint64_t needed = group_bytes(body_bytes) + in_flight;
+  return needed <= current_.bytes - offset_ || (next_.file != nullptr && needed + kLogBlockBytes <= next_.bytes);
+}
+
+// Waits for the leader where the group under way cannot take more, and prepares a segment where there is none.
+Status Log::make_room(std::uint64_t body_bytes, std::unique_lock<std::mutex>& lock) {
+  while (true) {
+    if (!failure_.is_ok()) return failure_;
+    if (closed_) return Status(Code::kInvalidArgument, "the log is closed").about(directory_);
+    const std::uint64_t whole = pending_.body_bytes + body_bytes;
+    if (whole <= kGroupBodyBytesMax && fits(whole)) return Status::ok();
+    if (pending_.records != 0 || leading_) {
+      // What waits goes first; then there is a group of its own for this batch.
+      if (leading_) {
+        changed_.wait(lock);
+      } else {
+        lead(lock, false);
+      }
+      continue;
+    }
+    VECSTORE_TRY(prepare_next(group_bytes(body_bytes) + kLogBlockBytes));
+  }
+}
+
+Result<Lsn> Log::enqueue(std::span<const LogRecord> batch) {
+  std::uint64_t body_bytes = 0;
+  for (const LogRecord& record : batch) {
+    if (record.payload.size() > kRecordBytesMax)
+      return Status(Code::kInvalidArgument, "a record is too large for the log; the most is")
+          .at(Detail::kBytes, kRecordBytesMax);
+    body_bytes += record_bytes(record.payload.size());
+  }
+  if (batch.empty() || body_bytes > kGroupBodyBytesMax)
+    return Status(Code::kInvalidArgument, "a batch must have records, and is too large for the log beyond")
+        .at(Detail::kBytes, kGroupBodyBytesMax);
+  std::unique_lock lock(mutex_);
+  VECSTORE_TRY(make_room(body_bytes, lock));
+  VECSTORE_TRY(reserve(pending_, pending_.body_bytes + body_bytes));
+  if (pending_.records == 0) pending_.first_lsn = {last_.value + 1};
+  std::byte* at = pending_.bytes.data() + kGroupHeaderBytes + pending_.body_bytes;
+  for (const LogRecord& record : batch) append_record(record, at);
+  pending_.body_bytes += body_bytes;
+  pending_.records += static_cast<std::uint32_t>(batch.size());
+  last_.value += batch.size();
+  return last_;
+}
+
+Status Log::commit(Lsn through) {
+  std::unique_lock lock(mutex_);
+  VECSTORE_CHECK(through <= last_);
+  const bool always = options_.sync == SyncMode::kAlways;
+  while (true) {
+    if ((always ? synced_ : written_) >= through) return Status::ok();
+    if (!failure_.is_ok()) return failure_;
+    if (leading_) {
+      changed_.wait(lock);
+    } else {
+      lead(lock, always);
+    }
+  }
+}
+
+Status Log::sync() {
+  std::unique_lock lock(mutex_);
+  const Lsn through = last_;
+  while (synced_ < through) {
+    if (!failure_.is_ok()) return failure_;
+    if (leading_) {
+      changed_.wait(lock);
+    } else {
+      lead(lock, true);
+    }
+  }
+  return failure_;
+}
+
+// Takes what is pending and writes it while others queue the next group.
+void Log::lead(std::unique_lock<std::mutex>& lock, bool must_sync) {
+  leading_ = true;
+  std::swap(pending_, writing_);
+  pending_.body_bytes = 0;
+  pending_.records = 0;
+  const Lsn through{writing_.records == 0 ? written_.value : writing_.first_lsn.value + writing_.records - 1};
+  const Lsn synced = synced_;
+  const bool next_wanted = writing_.records != 0 && offset_ + group_bytes(writing_.body_bytes) > current_.bytes;
+  // Whoever prepares does so with the mutex, so the next segment is changed with it too.
+  Status outcome = next_wanted ? switch_segment() : Status::ok();
+  const Lsn synced_by_switch = next_wanted && outcome.is_ok() ? written_ : synced;
+  lock.unlock();
+  if (outcome.is_ok() && writing_.records != 0) outcome = write_group(writing_, GroupType::kRecords, synced_by_switch);
+  const bool syncs = outcome.is_ok() && must_sync;
+  if (syncs) outcome = current_.file->sync();
+  if (outcome.is_ok() && writing_.records != 0 && committed_) committed_(through);
+  lock.lock();
+  if (outcome.is_ok()) {
+    written_ = std::max(written_, through);
+    synced_ = std::max(synced_, syncs ? through : synced_by_switch);
+    if (syncs) ++syncs_;
+  } else {
+    fail(outcome);
+  }
+  writing_.records = 0;
+  writing_.body_bytes = 0;
+  leading_ = false;
+  changed_.notify_all();
+}
+
+Status Log::write_group(Batch& batch, GroupType type, Lsn synced) {
+  const std::span<std::byte> whole = batch.bytes.span().first(group_bytes(batch.body_bytes));
+  const std::span<std::byte> body = whole.subspan(kGroupHeaderBytes, batch.body_bytes);
+  GroupHeader header;
+  header.type = type;
+  header.body_bytes = static_cast<std::uint32_t>(batch.body_bytes);
+  header.records = batch.records;
+  header.first_lsn = batch.first_lsn;
+  header.salt = salt_;
+  header.chain = chain_;
+  header.synced_lsn = synced;
+  header.body_hash = hash_of_body(body);
+  const std::uint64_t chain = encode_group_header(header, whole);
+  std::fill(whole.begin() + kGroupHeaderBytes + batch.body_bytes, whole.end(), std::byte{0});
+  VECSTORE_TRY(current_.file->write_at(whole, offset_));
+  chain_ = chain;
+  offset_ += whole.size();
+  return Status::ok();
+}
+
+void Log::fail(const Status& status) {
+  if (failure_.is_ok()) failure_ = status;
+}
+
+Status Log::close() {
+  if (background_.joinable()) {
+    {
+      const std::lock_guard lock(mutex_);
+      background_.request_stop();
+    }
+    changed_.notify_all();
+    background_.join();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return failure_;
+  }
+  const Status synced = sync();
+  std::unique_lock lock(mutex_);
+  closed_ = true;
+  if (!synced.is_ok()) return synced;
+  // A last group without records tells that all before it was acknowledged. There is room for it but rarely not; then
+  // the header of the next segment will tell.
+  if (offset_ + group_bytes(0) > current_.bytes || current_.file == nullptr) return Status::ok();
+  Batch mark;
+  VECSTORE_TRY(reserve(mark, 0));
+  mark.first_lsn = {last_.value + 1};
+  VECSTORE_TRY(write_group(mark, GroupType::kSynced, synced_));
+  return current_.file->sync();
+}
+
+// Prepares segments ahead, and syncs by the interval.
+void Log::run_background() {
+  std::unique_lock lock(mutex_);
+  const std::stop_token stop = background_.get_stop_token();
+  while (!stop.stop_requested() && failure_.is_ok()) {
+    if (options_.sync == SyncMode::kInterval && synced_ < last_ && !leading_) lead(lock, true);
+    if (next_.file == nullptr && offset_ > current_.bytes / 2 && !leading_) {
+      // A full disk or log is for enqueue() to report, when it has no room.
+      static_cast<void>(prepare_next(0));
+    }
+    changed_.wait_for(lock, std::chrono::milliseconds(options_.interval_ms));
+  }
+}
+
+Lsn Log::last_lsn() const {
+  const std::lock_guard lock(mutex_);
+  return last_;
+}
+Lsn Log::synced_lsn() const {
+  const std::lock_guard lock(mutex_);
+  return synced_;
+}
+std::uint64_t Log::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
+}
+std::uint64_t Log::syncs() const {
+  const std::lock_guard lock(mutex_);
+  return syncs_;
+}
+
+}  // namespace vecstore

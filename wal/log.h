@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The write-ahead log of one writer: batches of records go in, and are on the disk in the order of their numbers.
+//
+// Callers that commit at the same time share a group, one write and one sync: the first to come leads, the others wait
+// for it. Segments are filled with zeros and made durable before the first record goes into them, because writing into
+// blocks that a file system has yet to allocate makes a sync some thirty times as slow.
+//
+// After a write or a sync that failed nothing is accepted any more, and nothing is tried again: what the disk holds is
+// known only to the next open. Thread safety: all from any thread, close() last.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/base/memory.h"
+#include "engine/base/random.h"
+#include "engine/base/status.h"
+#include "pagestore/io.h"
+#include "wal/format.h"
+#include "wal/log_reader.h"
+
+namespace vecstore {
+
+enum class SyncMode : std::uint8_t {
+  kAlways,    // commit() returns when the records are on the disk
+  kInterval,  // when they are written; synced every interval_ms
+  kNone,      // when they are written; synced when a segment is full, at sync() and close()
+};
+
+struct LogOptions {
+  Uuid store{};
+  SyncMode sync = SyncMode::kAlways;
+  std::uint32_t interval_ms = 100;
+  std::uint64_t bytes_max = 256ull << 20;             // of all segment files
+  std::uint64_t segment_bytes_first = kSegmentBytesMin;  // each is twice the one before, up to …
+  std::uint64_t segment_bytes_max = kSegmentBytesMax;
+  std::uint64_t salt_seed = 0;  // 0: drawn from the operating system
+  bool background = true;       // a thread prepares segments and syncs by the interval; without, the callers do
+};
+
+class Log {
+ public:
+  // Called by the thread that led a group, in the order of the groups, before any commit() of its records returns.
+  using Committed = std::function<void(Lsn through)>;
+
+  // Begins a new segment behind `tail`, as replay_log() returned it; a torn tail is copied aside first, as
+  // "torn-<segment>". directory: exists. Errors: kIo, kNoSpace, kPermission, kMemoryBudget.
+  static Result<std::unique_ptr<Log>> open(FileSystem& file_system, const std::string& directory, const LogTail& tail,
+                                           const LogOptions& options, MemoryBudget& budget, Committed committed = {});
+  ~Log();  // as close(), but nobody learns of an error
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // Numbers the records and queues them, all of them into the same group. Returns the number of the last. Errors:
+  // kNoSpace (the disk or bytes_max is full; nothing was queued, the log goes on), kInvalidArgument (a record or the
+  // batch is too large, or empty), and the failure that ended the log.
+  Result<Lsn> enqueue(std::span<const LogRecord> batch);
+  // Waits until the records up to `through` are as safe as the sync mode says. Errors: the failure that ended the log.
+  Status commit(Lsn through);
+  // Everything that was enqueued before is on the disk afterwards.
+  Status sync();
+  // Syncs, says so in the log, and takes no more. Errors: the failure that ended the log.
+  Status close();
+
+  // Removes the segments that hold no record after `through`; never the one in use. Errors: kIo.
+  Status release(Lsn through);
+
+  Lsn last_lsn() const;    // enqueued
+  Lsn synced_lsn() const;  // on the disk
+  std::uint64_t bytes() const;
+  std::uint64_t syncs() const;  // so far
+
+ private:
+  struct Segment {
+    std::uint64_t number = 0;
+    std::uint64_t bytes = 0;
+    Lsn first_lsn;
+    std::unique_ptr<File> file;  // of the current and the prepared one
+  };
+  // A group being filled.
+  struct Batch {
+    Buffer<std::byte> bytes;  // header, body, padding
+    std::uint64_t body_bytes = 0;
+    std::uint32_t records = 0;
+    Lsn first_lsn;
+  };
+
+  Log(FileSystem& file_system, std::string directory, const LogOptions& options, MemoryBudget& budget,
+      Committed committed);
+  Status begin(const LogTail& tail);
+  Status keep_torn_tail(const LogTail& tail);
+  Result<Segment> make_segment(std::uint64_t number, std::uint64_t bytes);
+  Status prepare_next(std::uint64_t bytes_least);
+  Status make_room(std::uint64_t body_bytes, std::unique_lock<std::mutex>& lock);
+  Status reserve(Batch& batch, std::uint64_t body_bytes);
+  bool fits(std::uint64_t body_bytes) const;
+  std::uint64_t next_bytes() const;
+  void lead(std::unique_lock<std::mutex>& lock, bool must_sync);
+  Status write_group(Batch& batch, GroupType type, Lsn synced);
+  Status switch_segment();
+  std::string path_of(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
+  void run_background();
+  void fail(const Status& status);
+
+  FileSystem& file_system_;
+  const std::string directory_;
+  const LogOptions options_;
+  MemoryBudget& budget_;
+  const Committed committed_;
+  Random salts_;
+
+  mutable std::mutex mutex_;  // guards everything below but what belongs to the leader
+  std::condition_variable changed_;
+  Status failure_;
+  bool closed_ = false;
+  bool leading_ = false;
+  Batch pending_;
+  Lsn last_;
+  Lsn written_;
+  Lsn synced_;
+  std::uint64_t syncs_ = 0;
+  std::vector<Segment> old_;  // without files, oldest first
+  Segment next_;              // prepared; without a file: none
+  std::uint64_t bytes_ = 0;   // of all segment files
+  std::uint64_t numbers_ = 0;  // given out
+
+  // The leader's, or with the mutex where nobody leads.
+  Segment current_;
+  std::uint64_t offset_ = 0;  // behind the last group
+  std::uint64_t salt_ = 0;
+  std::uint64_t chain_ = 0;
+  Batch writing_;
+
+  std::jthread background_;
+};
+
+}  // namespace vecstore

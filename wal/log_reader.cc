@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wal/log_reader.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/base/check.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::size_t kWindowBytes = 1u << 20;
+
+bool is_zero(std::span<const std::byte> bytes) {
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
+
+Status corrupt(const char* text, const std::string& path, std::uint64_t offset) {
+  return Status(Code::kCorrupt, text).about(path).at(Detail::kOffset, offset);
+}
+
+// A segment file, and groups read from it one after the other.
+class SegmentReader {
+ public:
+  static Result<SegmentReader> open(FileSystem& file_system, const std::string& directory, std::uint64_t number,
+                                    Buffer<std::byte>& window, MemoryBudget& budget) {
+    SegmentReader reader(directory + "/" + segment_name(number), window, budget);
+    VECSTORE_ASSIGN(reader.file_, file_system.open(reader.path_, {OpenMode::kRead, false}));
+    VECSTORE_ASSIGN(reader.bytes_, reader.file_->size());
+    VECSTORE_ASSIGN(const auto block, reader.read(0, kLogBlockBytes));
+    bool newer = false;
+    const auto header = decode_segment_header(block, &newer);
+    if (newer)
+      return Status(Code::kNewerFormat, "the log was written by a newer VecStore; upgrade to read it")
+          .about(reader.path_);
+    reader.never_begun_ = block.size() < kLogBlockBytes || is_zero(block);
+    if (header) {
+      reader.header_ = header->header;
+      reader.has_header_ = header->header.number == number;
+      reader.header_hash_ = header->hash;
+    }
+    return reader;
+  }
+
+  const std::string& path() const { return path_; }
+  std::uint64_t bytes() const { return bytes_; }
+  bool never_begun() const { return never_begun_; }  // prepared ahead, or created and lost: all zero
+  bool has_header() const { return has_header_; }
+  const SegmentHeader& header() const { return header_; }
+  std::uint64_t header_hash() const { return header_hash_; }
+
+  struct Group {
+    GroupHeader header;
+    std::uint64_t hash = 0;
+    std::span<const std::byte> body;  // in the window, until the next read
+  };
+  // The group at `offset`, if there is a whole one.
+  Result<std::optional<Group>> group_at(std::uint64_t offset) {
+    if (offset + kGroupHeaderBytes > bytes_) return std::optional<Group>();
+    VECSTORE_ASSIGN(auto bytes, read(offset, kLogBlockBytes));
+    const auto header = decode_group_header(bytes);
+    if (!header) return std::optional<Group>();
+    const std::uint64_t whole = kGroupHeaderBytes + header->header.body_bytes;
+    if (whole > bytes_ - offset) return std::optional<Group>();
+    if (whole > bytes.size()) {
+      VECSTORE_ASSIGN(bytes, read(offset, whole));
+      if (bytes.size() < whole) return std::optional<Group>();
+    }
+    const auto body = bytes.subspan(kGroupHeaderBytes, header->header.body_bytes);
+    if (hash_of_body(body) != header->header.body_hash) return std::optional<Group>();
+    return std::optional(Group{header->header, header->hash, body});
+  }
+
+  // Whether a group behind `offset` tells that the log had been synced up to `lsn` when it was written. `torn_end`:
+  // behind the last byte from `offset` on that is not zero.
+  Result<bool> was_synced(std::uint64_t offset, Lsn lsn, std::uint64_t& torn_end) {
+    torn_end = offset;
+    bool synced = false;
+    for (std::uint64_t at = offset; at < bytes_; at += kLogBlockBytes) {
+      VECSTORE_ASSIGN(const auto block, read(at, kLogBlockBytes));
+      if (is_zero(block)) continue;
+      torn_end = at + block.size();
+      if (synced || !decode_group_header(block)) continue;
+      VECSTORE_ASSIGN(const auto group, group_at(at));
+      const bool of_this = group && (!has_header_ || group->header.salt == header_.salt);
+      synced = of_this && group->header.synced_lsn >= lsn;
+    }
+    return synced;
+  }
+
+ private:
+  SegmentReader(std::string path, Buffer<std::byte>& window, MemoryBudget& budget)
+      : path_(std::move(path)), window_(&window), budget_(&budget) {}
+
+  Result<std::span<const std::byte>> read(std::uint64_t offset, std::uint64_t size) {
+    if (window_->size() < size) {
+      window_->reset();
+      const std::uint64_t rounded = (size + kWindowBytes - 1) / kWindowBytes * kWindowBytes;
+      VECSTORE_ASSIGN(*window_, Buffer<std::byte>::allocate(*budget_, rounded));
+    }
+    const auto into = window_->span().first(static_cast<std::size_t>(size));
+    VECSTORE_ASSIGN(const std::size_t got, file_->read_at(into, offset));
+    return std::span<const std::byte>(into.first(got));
+  }
+
+  std::string path_;
+  std::unique_ptr<File> file_;
+  std::uint64_t bytes_ = 0;
+  SegmentHeader header_;
+  std::uint64_t header_hash_ = 0;
+  bool has_header_ = false;
+  bool never_begun_ = false;
+  Buffer<std::byte>* window_;
+  MemoryBudget* budget_;
+};
+
+class Replay {
+ public:
+  Replay(FileSystem& file_system, const std::string& directory, const ReplayOptions& options, MemoryBudget& budget,
+         const TakeRecord& take)
+      : file_system_(file_system), directory_(directory), options_(options), budget_(budget), take_(take) {}
+
+  Result<LogTail> run() {
+    tail_.last_lsn = options_.after;
+    VECSTORE_TRY(find_segments());
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const bool last = i + 1 == segments_.size();
+      // What ends before the records that are wanted need not be read.
+      if (!last && segments_[i + 1].first_lsn.value <= options_.after.value + 1) continue;
+      VECSTORE_TRY(replay_segment(segments_[i], last ? nullptr : &segments_[i + 1]));
+    }
+    return tail_;
+  }
+
+ private:
+  // The segments that were begun, by number. One whose header is no header may only be the last.
+  Status find_segments() {
+    VECSTORE_ASSIGN(const auto entries, file_system_.list(directory_));
+    std::vector<std::uint64_t> numbers;
+    for (const DirectoryEntry& entry : entries)
+      if (const auto number = segment_number(entry.name); number && !entry.is_directory) numbers.push_back(*number);
+    std::ranges::sort(numbers);
+    for (const std::uint64_t number : numbers) {
+      tail_.number_max = number;
+      VECSTORE_ASSIGN(SegmentReader reader,
+                      SegmentReader::open(file_system_, directory_, number, window_, budget_));
+      tail_.bytes += reader.bytes();
+      if (!reader.has_header()) {
+        tail_.leftovers.push_back(number);
+        if (!reader.never_begun()) headless_.push_back(number);
+        continue;
+      }
+      if (reader.header().store != options_.store)
+        return corrupt("a segment of the log belongs to another store; restore it", reader.path(), 0);
+      if (!headless_.empty())
+        return corrupt("the header of a log segment is damaged; restore it, or salvage what is left",
+                       directory_ + "/" + segment_name(headless_.front()), 0);
+      segments_.push_back(reader.header());
+    }
+    if (!segments_.empty() && segments_.front().first_lsn.value > options_.after.value + 1)
+      return corrupt("the log does not begin where the files of the store end; restore the missing segments",
+                     directory_ + "/" + segment_name(segments_.front().number), 0);
+    return Status::ok();
+  }
+
+  // next: the segment after it, which tells where this one ends; nullptr: it is the last.
+  Status replay_segment(const SegmentHeader& header, const SegmentHeader* next) {
+    VECSTORE_ASSIGN(SegmentReader reader,
+                    SegmentReader::open(file_system_, directory_, header.number, window_, budget_));
+    if (!reader.has_header()) return corrupt("a log segment changed while it was read", reader.path(), 0);
+    Lsn last{header.first_lsn.value - 1};
+    if (started_ && (last != tail_.last_lsn || header.chain != tail_.chain))
+      return corrupt("a segment of the log does not follow the one before it; restore them", reader.path(), 0);
+    started_ = true;
+    std::uint64_t chain = reader.header_hash();
+    std::uint64_t offset = kLogBlockBytes;
+    while (next == nullptr || last.value + 1 < next->first_lsn.value || chain != next->chain) {
+      VECSTORE_ASSIGN(const auto group, reader.group_at(offset));
+      const bool follows = group && group->header.salt == header.salt && group->header.chain == chain &&
+                           group->header.first_lsn.value == last.value + 1;
+      if (!follows) break;
+      VECSTORE_TRY(take_group(*group, reader.path(), offset));
+      last.value += group->header.records;
+      chain = group->hash;
+      offset += group_bytes(group->header.body_bytes);
+    }
+    if (next != nullptr && (last.value + 1 != next->first_lsn.value || chain != next->chain))
+      return corrupt("acknowledged records of the log are damaged; restore it, or salvage what is left",
+                     reader.path(), offset);
+    tail_.last_lsn = std::max(tail_.last_lsn, last);
+    tail_.chain = chain;
+    tail_.segment = header.number;
+    tail_.end = offset;
+    return next != nullptr ? Status::ok() : judge_tail(reader, last);
+  }
+
+  Status judge_tail(SegmentReader& reader, Lsn last) {
+    std::uint64_t torn_end = 0;
+    VECSTORE_ASSIGN(const bool synced, reader.was_synced(tail_.end, {last.value + 1}, torn_end));
+    if (synced)
+      return corrupt("an acknowledged record of the log is damaged; restore it, or salvage what is left",
+                     reader.path(), tail_.end);
+    tail_.torn_bytes = torn_end - tail_.end;
+    for (const std::uint64_t number : headless_) {
+      VECSTORE_ASSIGN(SegmentReader headless,
+                      SegmentReader::open(file_system_, directory_, number, window_, budget_));
+      VECSTORE_ASSIGN(const bool begun, headless.was_synced(kLogBlockBytes, {last.value + 1}, torn_end));
+      if (begun)
+        return corrupt("the header of a log segment is damaged; restore it, or salvage what is left",
+                       headless.path(), 0);
+    }
+    return Status::ok();
+  }
+
+  Status take_group(const SegmentReader::Group& group, const std::string& path, std::uint64_t offset) {
+    std::span<const std::byte> body = group.body;
+    for (std::uint32_t i = 0; i < group.header.records; ++i) {
+      LogRecord record;
+      if (!take_record(body, record)) return corrupt("a record of the log makes no sense", path, offset);
+      const Lsn lsn{group.header.first_lsn.value + i};
+      if (lsn > options_.after) VECSTORE_TRY(take_(lsn, record));
+    }
+    return body.empty() ? Status::ok() : corrupt("a group of the log has bytes that are no record", path, offset);
+  }
+
+  FileSystem& file_system_;
+  const std::string& directory_;
+  ReplayOptions options_;
+  MemoryBudget& budget_;
+  const TakeRecord& take_;
+  std::vector<SegmentHeader> segments_;
+  std::vector<std::uint64_t> headless_;  // whose header is neither whole nor zero
+  Buffer<std::byte> window_;
+  LogTail tail_;
+  bool started_ = false;  // a segment has been read, so the next must follow it
+};
+
+}  // namespace
+
+Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
+                           MemoryBudget& budget, const TakeRecord& take) {
+  return Replay(file_system, directory, options, budget, take).run();
+}
+
+}  // namespace vecstore

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads the log back: every complete group after a given LSN, in order, in bounded memory.
+//
+// Where the chain of groups ends in a group that is not whole, there are two cases. A later group of the segment says
+// how far the log had been synced when it was written: if that covers the damaged group, a record that was acknowledged
+// has been damaged, and replay() refuses. Otherwise nobody was ever promised what is missing: a torn tail, which ends
+// the log.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "pagestore/io.h"
+#include "wal/format.h"
+
+namespace vecstore {
+
+// Where the log ends.
+struct LogTail {
+  Lsn last_lsn;                // of the last complete group; what replay() was told to begin after, if there is none
+  std::uint64_t segment = 0;   // the last that was begun; 0: none
+  std::uint64_t number_max = 0;  // of any segment file, begun or prepared
+  std::uint64_t chain = 0;     // hash of the last group, or of the last segment's header
+  std::uint64_t bytes = 0;     // of all segment files
+  std::uint64_t end = 0;       // offset in the last segment behind its last complete group
+  std::uint64_t torn_bytes = 0;  // from `end` on, of writes that never became whole groups; 0: none
+  std::vector<std::uint64_t> leftovers;  // segment files without records: prepared ahead, or torn in their first block
+};
+
+struct ReplayOptions {
+  Uuid store{};
+  Lsn after;  // records up to this one are not wanted, and their segments may be gone
+};
+
+// Called for each record, in order. An error ends the replay with that error.
+using TakeRecord = std::function<Status(Lsn, const LogRecord&)>;
+
+// directory: that of the segments; an empty one is an empty log. Errors: kCorrupt naming file and offset, kIo,
+// kNewerFormat, kMemoryBudget (a group is larger than the budget has room for).
+Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
+                           MemoryBudget& budget, const TakeRecord& take);
+
+}  // namespace vecstore

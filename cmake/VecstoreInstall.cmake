@@ -7,10 +7,12 @@ include(CMakePackageConfigHelpers)
 
 set(VECSTORE_INSTALLED_HEADERS
   engine/convert.h
+  engine/key.h
   engine/vecstore.hpp
   engine/vector_source.h
   engine/base/ids.h
   engine/base/status.h
+  engine/base/sync_mode.h
   engine/base/vector_view.h)
 set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/vecstore)
 

@@ -101,8 +101,8 @@ struct Conversion {
 };
 
 Result<Conversion> plan(const InputFile& file, const std::string& to, const ConvertOptions& options) {
-  VECSTORE_ASSIGN(const FileKind from_kind, kind_of_file(file.path()));
-  VECSTORE_ASSIGN(const FileKind to_kind, kind_of_file(to));
+  VECSTORE_ASSIGN(const VectorFileKind from_kind, kind_of_file(file.path()));
+  VECSTORE_ASSIGN(const VectorFileKind to_kind, kind_of_file(to));
   Conversion conversion{file, {}, {}, options.first_row};
   VECSTORE_ASSIGN(conversion.from, read_layout(file, from_kind));
   const VectorLayout& from = conversion.from;
@@ -133,7 +133,7 @@ Result<ConvertReport> convert_vectors(const std::string& from, const std::string
   VECSTORE_ASSIGN(const InputFile file, InputFile::open(from));
   VECSTORE_ASSIGN(const Conversion conversion, plan(file, to, options));
   const VectorLayout& layout = conversion.to;
-  VECSTORE_ASSIGN(const FileKind to_kind, kind_of_file(to));
+  VECSTORE_ASSIGN(const VectorFileKind to_kind, kind_of_file(to));
   VECSTORE_ASSIGN(OutputFile output, OutputFile::create(to, options.overwrite));
   const std::string header = make_header(to_kind.family, layout.element, layout.rows, layout.dim);
   VECSTORE_TRY(output.write(header.data(), header.size()));

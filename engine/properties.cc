@@ -9,7 +9,7 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint16_t kVersion = 2;  // 1 had no memory_list
+constexpr std::uint16_t kVersion = 3;  // 1 had no memory_list, 2 no keys and no log
 constexpr std::uint32_t kPointsMax = 1000;
 
 // Where nothing was calibrated.
@@ -28,6 +28,8 @@ std::vector<std::byte> encode_properties(const StoreProperties& properties) {
   out.write(properties.rows);
   out.write(static_cast<std::uint8_t>(properties.has_rows_file));
   out.write(static_cast<std::uint8_t>(properties.calibrated_on));
+  out.write(static_cast<std::uint8_t>(properties.keys));
+  out.write(static_cast<std::uint8_t>(properties.has_log));
   out.write(static_cast<std::uint32_t>(properties.calibration.size()));
   for (const CalibrationPoint& point : properties.calibration) {
     out.write(point.k);
@@ -55,10 +57,16 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
   properties.rows = in.read<std::uint64_t>();
   properties.has_rows_file = in.read<std::uint8_t>() != 0;
   properties.calibrated_on = static_cast<CalibratedOn>(in.read<std::uint8_t>());
+  if (version >= 3) {
+    properties.keys = static_cast<KeyKind>(in.read<std::uint8_t>());
+    properties.has_log = in.read<std::uint8_t>() != 0;
+  } else if (properties.has_rows_file) {
+    properties.keys = KeyKind::kBytes;  // unless rows/ has none, which who opens it finds out
+  }
   const auto points = in.read<std::uint32_t>();
   if (!in.ok() || points > kPointsMax || properties.metric > Metric::kCosine || properties.dtype > DType::kI8 ||
-      properties.dim == 0 || properties.dim > kDimMax || properties.rows > kRowsMax ||
-      properties.calibrated_on > CalibratedOn::kGivenQueries)
+      (properties.dim == 0 && properties.rows != 0) || properties.dim > kDimMax || properties.rows > kRowsMax ||
+      properties.keys > KeyKind::kBytes || properties.calibrated_on > CalibratedOn::kGivenQueries)
     return damaged;
   for (std::uint32_t i = 0; i < points && in.ok(); ++i) {
     CalibrationPoint point;

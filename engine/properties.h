@@ -20,8 +20,10 @@ enum class CalibratedOn : std::uint8_t { kNothing = 0, kOwnRows = 1, kGivenQueri
 struct StoreProperties {
   Metric metric = Metric::kL2;
   DType dtype = DType::kF32;
-  std::uint32_t dim = 0;
-  std::uint64_t rows = 0;
+  std::uint32_t dim = 0;   // 0: not known yet, in a store without rows
+  std::uint64_t rows = 0;  // of the graph; 0: there is none
+  KeyKind keys = KeyKind::kNumber;
+  bool has_log = false;        // a writer has opened the store; before, what lies in wal/ belongs to another
   bool has_rows_file = false;  // keys, documents or originals are kept
   CalibratedOn calibrated_on = CalibratedOn::kNothing;
   std::vector<CalibrationPoint> calibration;  // by k, then by recall target, both ascending

@@ -9,9 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "engine/delta.h"
 #include "graph/search.h"
 
 namespace vecstore {
+
+// What one search needs: nothing for a graph that is not there, nothing for a delta until it has rows.
+struct StoreSearcher {
+  std::unique_ptr<GraphSearcher> graph;
+  std::unique_ptr<DeltaSearcher> delta;
+};
 
 // Thread-safe.
 class SearcherPool {
@@ -19,20 +26,20 @@ class SearcherPool {
   // Gives the searcher back when it goes.
   class Loan {
    public:
-    Loan(SearcherPool& pool, std::unique_ptr<GraphSearcher> searcher) : pool_(&pool), searcher_(std::move(searcher)) {}
+    Loan(SearcherPool& pool, std::unique_ptr<StoreSearcher> searcher) : pool_(&pool), searcher_(std::move(searcher)) {}
     Loan(Loan&&) noexcept = default;
     Loan& operator=(Loan&&) = delete;
     ~Loan() {
       if (searcher_) pool_->give_back(std::move(searcher_));
     }
-    GraphSearcher& operator*() const { return *searcher_; }
+    StoreSearcher& operator*() const { return *searcher_; }
 
    private:
     SearcherPool* pool_;
-    std::unique_ptr<GraphSearcher> searcher_;
+    std::unique_ptr<StoreSearcher> searcher_;
   };
 
-  void add(std::unique_ptr<GraphSearcher> searcher) {
+  void add(std::unique_ptr<StoreSearcher> searcher) {
     ++size_;
     give_back(std::move(searcher));
   }
@@ -42,13 +49,13 @@ class SearcherPool {
   Loan borrow() {
     std::unique_lock guard(lock_);
     free_again_.wait(guard, [this] { return !free_.empty(); });
-    std::unique_ptr<GraphSearcher> searcher = std::move(free_.back());
+    std::unique_ptr<StoreSearcher> searcher = std::move(free_.back());
     free_.pop_back();
     return Loan(*this, std::move(searcher));
   }
 
  private:
-  void give_back(std::unique_ptr<GraphSearcher> searcher) {
+  void give_back(std::unique_ptr<StoreSearcher> searcher) {
     {
       const std::lock_guard guard(lock_);
       free_.push_back(std::move(searcher));
@@ -58,7 +65,7 @@ class SearcherPool {
 
   std::mutex lock_;  // guards free_
   std::condition_variable free_again_;
-  std::vector<std::unique_ptr<GraphSearcher>> free_;
+  std::vector<std::unique_ptr<StoreSearcher>> free_;
   std::size_t size_ = 0;
 };
 

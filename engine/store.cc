@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "compress/kernels.h"
@@ -9,6 +11,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kLanesDefault = 8;
+constexpr std::uint64_t kLogBytesMin = 4u << 20;
 constexpr std::uint64_t kFillBytes = 128 * 1024;  // the reader that fills the cache, beside the ranking
 
 IoBackend io_backend(Backend backend) {
@@ -81,6 +84,11 @@ Status Store::build(const std::string& path, const VectorSource& vectors, const 
 }
 
 Result<Store> Store::open(const std::string& path, const OpenOptions& options) {
+  return StoreFactory::open(path, options, {});
+}
+
+Result<Store> StoreFactory::open(const std::string& path, const OpenOptions& options,
+                                 const StoreEnvironment& environment) {
   VECSTORE_TRY(kernels_status());
   if (options.cache_fraction && !(*options.cache_fraction >= 0.0 && *options.cache_fraction <= 1.0))
     return Status(Code::kInvalidArgument, "the share of pages to cache must be between 0 and 1");
@@ -90,35 +98,54 @@ Result<Store> Store::open(const std::string& path, const OpenOptions& options) {
     return Status(Code::kInvalidArgument, "too many queries in progress for one searcher; the most is 32");
   if (options.searchers == 0 || options.searchers > kClientsMax)
     return Status(Code::kInvalidArgument, "the number of searchers must be between 1 and 1024");
-  auto impl = std::make_unique<Impl>(options.ram_bytes);
+  if (options.access == Access::kReadWrite && (options.log_bytes < kLogBytesMin || options.interval_ms == 0))
+    return Status(Code::kInvalidArgument, "a log needs at least 4 MiB, and an interval at least a millisecond");
+  auto impl = std::make_unique<Store::Impl>(options, environment);
   VECSTORE_TRY(impl->open(path, options));
   return Store(std::move(impl));
+}
+
+Store::Impl::~Impl() {
+  if (log) static_cast<void>(log->close());
 }
 
 Status Store::Impl::open(const std::string& path, const OpenOptions& options) {
   // A writer may publish twice between reading the manifest and opening its files; then those files are gone.
   constexpr int kAttempts = 3;
+  const LockMode mode = options.access == Access::kReadWrite ? LockMode::kExclusive : LockMode::kShared;
+  process = ::getpid();
   Status outcome;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     directory.reset();
-    auto opened = StoreDirectory::open(path, LockMode::kShared);
-    if (!opened) return opened.error();
-    directory.emplace(std::move(*opened));
-    outcome = open_files(options);
-    if (outcome.code() == Code::kMemoryBudget && options.ram_bytes != 0) return name_least(options);
+    auto found = StoreDirectory::open(path, mode, *environment.file_system);
+    if (!found) return found.error();
+    directory.emplace(std::move(*found));
+    outcome = open_content(options);
+    if (outcome.code() == Code::kMemoryBudget && options.ram_bytes != 0 && generation) return name_least(options);
     if (outcome.code() != Code::kNotFound) return outcome;
   }
   return Status(Code::kCorrupt, "a file that the manifest names is missing; restore or rebuild")
       .about(outcome.subject());
 }
 
-Status Store::Impl::open_files(const OpenOptions& options) {
+Status Store::Impl::open_content(const OpenOptions& options) {
   auto decoded = decode_properties(manifest().properties);
   if (!decoded) return name_file(decoded.error(), directory->path());
   properties = std::move(*decoded);
+  VECSTORE_TRY(open_graph());
+  VECSTORE_TRY(open_log());
+  return make_searchers(options);
+}
+
+Status Store::Impl::open_graph() {
+  generation.reset();
+  rows.reset();
+  if (manifest().files.empty()) {
+    if (properties.rows == 0) return Status::ok();
+    return Status(Code::kCorrupt, "the manifest names no graph; restore or rebuild").about(directory->path());
+  }
   const std::uint32_t number = manifest().generation;
   const auto path = [&](FileKind kind) { return directory->file_path(file_name(kind, number)); };
-  generation.reset();
   VECSTORE_ASSIGN(generation,
                   Generation::open({path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)},
                                    manifest().store, number, budget));
@@ -127,22 +154,34 @@ Status Store::Impl::open_files(const OpenOptions& options) {
       layout.dtype != properties.dtype)
     return Status(Code::kCorrupt, "the graph does not fit the store's properties; restore or rebuild")
         .about(generation->graph().path());
-  rows.reset();
   if (properties.has_rows_file) {
     VECSTORE_ASSIGN(RowsExtent extent,
                     RowsExtent::open(path(FileKind::kRows), {manifest().store, FileKind::kRows, number}));
     rows.emplace(std::move(extent));
+    properties.keys = rows->layout().keys ? KeyKind::kBytes : KeyKind::kNumber;
   }
   if (!rows_fit())
     return Status(Code::kCorrupt, "the rows kept do not fit the store's properties; restore or rebuild")
         .about(path(FileKind::kRows));
-  VECSTORE_TRY(fill_cache(options));
+  return Status::ok();
+}
+
+Status Store::Impl::make_searchers(const OpenOptions& options) {
+  if (generation) VECSTORE_TRY(fill_cache(options));
   const std::uint64_t used_before = budget.used_bytes();
   for (std::uint32_t i = 0; i < options.searchers; ++i) {
-    VECSTORE_ASSIGN(auto searcher,
-                    GraphSearcher::create(generation->search_index(), io_backend(options.backend), lanes, budget));
-    backend = name_of(searcher->reader().backend());
-    backend_fallback = searcher->reader().fallback_reason();
+    auto searcher = std::make_unique<StoreSearcher>();
+    if (generation) {
+      VECSTORE_ASSIGN(searcher->graph,
+                      GraphSearcher::create(generation->search_index(), io_backend(options.backend), lanes, budget));
+      backend = name_of(searcher->graph->reader().backend());
+      backend_fallback = searcher->graph->reader().fallback_reason();
+    }
+    // Where rows may come, what scanning them takes is part of what opening takes.
+    if (dim() != 0 && (log || live->delta() != nullptr)) {
+      VECSTORE_ASSIGN(searcher->delta,
+                      DeltaSearcher::create({dim(), properties.dtype, properties.metric, properties.keys}, budget));
+    }
     searchers.add(std::move(searcher));
   }
   searchers_bytes = budget.used_bytes() - used_before;
@@ -233,20 +272,10 @@ std::optional<CalibrationPoint> Store::calibration_for(const SearchOptions& opti
   return point == nullptr ? std::nullopt : std::optional(*point);
 }
 
-StoreInfo Store::info() const {
-  const Impl& s = *impl_;
-  const GraphSummary& summary = s.generation->summary();
+void Store::Impl::describe_graph(StoreInfo& info) const {
+  const GraphSummary& summary = generation->summary();
   const GraphLayout& layout = summary.layout;
-  const BlockCodes& codes = s.generation->codes();
-  StoreInfo info;
-  info.rows = layout.rows;
-  info.dim = layout.dim;
-  info.dtype = layout.dtype;
-  info.metric = layout.metric;
-  info.uuid = hex_of(s.manifest().store);
-  info.format_major = kFormatMajor;
-  info.format_minor = kFormatMinor;
-  info.generation = s.manifest().generation;
+  const BlockCodes& codes = generation->codes();
   info.page_bytes = layout.page_bytes;
   info.rows_per_page = layout.rows_per_page;
   info.pages = layout.pages();
@@ -265,6 +294,25 @@ StoreInfo Store::info() const {
   info.code_bytes = codes.model.code_bytes;
   info.code_error = codes.model.mean_square_error;
   info.fixed_ram_bytes = codes.fixed_bytes();
+  info.codes_bytes = codes.bytes_per_row_total();
+  info.pages_cached = generation->cache().pages();
+  info.cache_bytes = generation->cache().bytes();
+  info.pages_replaced = generation->cache().replaced();
+}
+
+StoreInfo Store::info() const {
+  const Impl& s = *impl_;
+  StoreInfo info;
+  info.rows = s.live->live_rows();
+  info.dim = s.dim();
+  info.dtype = s.properties.dtype;
+  info.metric = s.properties.metric;
+  info.keys = s.properties.keys;
+  info.uuid = hex_of(s.manifest().store);
+  info.format_major = kFormatMajor;
+  info.format_minor = kFormatMinor;
+  info.generation = s.manifest().generation;
+  if (s.generation) s.describe_graph(info);
   for (const ManifestFile& file : s.manifest().files) info.disk_bytes += file.bytes;
   if (s.rows) {
     info.has_keys = s.rows->layout().keys;
@@ -277,13 +325,9 @@ StoreInfo Store::info() const {
   info.ram_budget_bytes = s.budget.limit_bytes() == MemoryBudget::kUnlimited ? 0 : s.budget.limit_bytes();
   info.ram_used_bytes = s.budget.used_bytes();
   info.ram_peak_bytes = s.budget.peak_bytes();
-  info.codes_bytes = codes.bytes_per_row_total();
   info.searchers = s.searchers.size();
   info.searchers_bytes = s.searchers_bytes;
   info.lanes = s.in_memory() ? 0 : s.lanes;
-  info.pages_cached = s.generation->cache().pages();
-  info.cache_bytes = s.generation->cache().bytes();
-  info.pages_replaced = s.generation->cache().replaced();
   info.backend = s.backend;
   info.backend_fallback = s.backend_fallback;
   return info;

@@ -161,6 +161,7 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   VECSTORE_ASSIGN(const auto finished, writer.finish());
   files_.push_back(manifest_entry(identity, finished));
   properties_.has_rows_file = true;
+  properties_.keys = keys ? KeyKind::kBytes : KeyKind::kNumber;
   if (!keys) return Status::ok();
   VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(path, identity));
   return Catalog::build(directory.file_path("catalog"), uuid_, 0, keys_of({&extent}), budget_);

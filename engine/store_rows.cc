@@ -7,70 +7,96 @@
 #include "engine/store_impl.h"
 
 namespace vecstore {
+namespace {
+
+bool is_integer(DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8; }
+
+}  // namespace
+
+std::uint32_t Store::Impl::dim() const {
+  if (properties.dim != 0) return properties.dim;
+  return live->delta() == nullptr ? 0 : live->delta()->shape().dim;
+}
+
+// ---------------------------------------------------------------------------------------------------------------- rows
+
+Status Store::Impl::check_row(RowId row) const {
+  if (live->is_live(row, live->snapshot())) return Status::ok();
+  return Status(Code::kNotFound, "the store has no such row").about(directory->path()).at(Detail::kRow, row.value);
+}
 
 Result<StoredRow> Store::Impl::stored_row(RowId row) const {
-  if (row.value >= properties.rows)
-    return Status(Code::kNotFound, "the store has no such row").about(directory->path()).at(Detail::kRow, row.value);
   if (!rows) return StoredRow{};
   return rows->read(row);
 }
 
-Result<std::string> Store::document(RowId row) const {
-  VECSTORE_ASSIGN(StoredRow stored, impl_->stored_row(row));
-  if (!impl_->rows || !impl_->rows->layout().documents)
-    return Status(Code::kNotFound, "the store was built without documents").about(impl_->directory->path());
+Status Store::Impl::read_vector(RowId row, std::byte* out) const {
+  if (row.value >= properties.rows) {
+    live->delta()->copy_vector(row, out);
+    return Status::ok();
+  }
+  if (!is_integer(properties.dtype)) {
+    VECSTORE_ASSIGN(const StoredRow stored, stored_row(row));
+    std::memcpy(out, stored.vector.data(), stored.vector.size());
+    return Status::ok();
+  }
+  // Integers are on their page as they were put, i8 shifted by 128.
+  VECSTORE_ASSIGN(const Pos position, generation->position_of(row, budget));
+  const GraphLayout& layout = generation->layout();
+  VECSTORE_ASSIGN(auto page, Buffer<std::byte>::allocate(budget, layout.page_bytes));
+  VECSTORE_TRY(generation->graph().read_page(layout.page_of(position), page.span()));
+  const PageView view(layout, page.data());
+  const std::uint8_t* codes = view.codes() + std::size_t{layout.slot_of(position)} * layout.dim;
+  const std::uint8_t shift = layout.dtype == DType::kI8 ? 0x80u : 0u;
+  for (std::uint32_t i = 0; i < layout.dim; ++i) out[i] = static_cast<std::byte>(codes[i] ^ shift);
+  return Status::ok();
+}
+
+Result<std::string> Store::Impl::read_document(RowId row) const {
+  if (row.value >= properties.rows) return std::string(live->delta()->document(row));
+  if (!rows || !rows->layout().documents) return std::string();
+  VECSTORE_ASSIGN(StoredRow stored, stored_row(row));
   return std::move(stored.document);
 }
 
+Result<std::string> Store::document(RowId row) const {
+  const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_row(row));
+  if (row.value < s.properties.rows && (!s.rows || !s.rows->layout().documents))
+    return Status(Code::kNotFound, "the store was built without documents").about(s.directory->path());
+  return s.read_document(row);
+}
+
 Result<std::string> Store::key(RowId row) const {
-  VECSTORE_ASSIGN(StoredRow stored, impl_->stored_row(row));
-  if (!impl_->rows || !impl_->rows->layout().keys) return std::to_string(row.value);
+  const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_row(row));
+  if (row.value >= s.properties.rows) return s.live->delta()->key(row).to_string();
+  if (s.properties.keys == KeyKind::kNumber) return std::to_string(row.value);
+  VECSTORE_ASSIGN(StoredRow stored, s.stored_row(row));
   return std::move(stored.key);
 }
 
 Status Store::vector(RowId row, void* out) const {
-  const Impl& s = *impl_;
-  const std::size_t bytes = s.properties.dim * element_bytes(s.properties.dtype);
-  if (s.rows && s.rows->layout().vector_bytes != 0) {
-    VECSTORE_ASSIGN(const StoredRow stored, s.stored_row(row));
-    std::memcpy(out, stored.vector.data(), bytes);
-    return Status::ok();
-  }
-  // Integers are on their page as they were put, i8 shifted by 128.
-  if (row.value >= s.properties.rows)
-    return Status(Code::kNotFound, "the store has no such row").about(s.directory->path()).at(Detail::kRow, row.value);
-  VECSTORE_ASSIGN(const Pos position, s.generation->position_of(row, s.budget));
-  const GraphLayout& layout = s.generation->layout();
-  VECSTORE_ASSIGN(auto page, Buffer<std::byte>::allocate(s.budget, layout.page_bytes));
-  VECSTORE_TRY(s.generation->graph().read_page(layout.page_of(position), page.span()));
-  const PageView view(layout, page.data());
-  const std::uint8_t* codes = view.codes() + std::size_t{layout.slot_of(position)} * layout.dim;
-  const std::uint8_t shift = layout.dtype == DType::kI8 ? 0x80u : 0u;
-  auto* to = static_cast<std::uint8_t*>(out);
-  for (std::uint32_t i = 0; i < layout.dim; ++i) to[i] = codes[i] ^ shift;
-  return Status::ok();
+  VECSTORE_TRY(impl_->check_row(row));
+  return impl_->read_vector(row, static_cast<std::byte*>(out));
 }
 
-Result<RowId> Store::find(const std::string& key) const {
-  const Impl& s = *impl_;
-  const Status missing = Status(Code::kNotFound, "the store has no such key").about(key);
-  if (s.rows && s.rows->layout().keys) return s.find_key(key);
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
-  if (error != std::errc() || end != key.data() + key.size() || number >= s.properties.rows) return missing;
-  return RowId{number};
-}
+// ---------------------------------------------------------------------------------------------------------------- keys
 
-// The catalog is derived: where it is missing, damaged or another store's it is built anew from rows/.
-Result<RowId> Store::Impl::find_key(const std::string& key) const {
+// The row of the graph that has the key, gone or not. The catalog is derived: where it is missing, damaged or another
+// store's it is built anew from rows/.
+Result<std::optional<RowId>> Store::Impl::graph_row_of(const Key& key) const {
+  if (properties.rows == 0) return std::optional<RowId>();
+  if (properties.keys == KeyKind::kNumber)
+    return key.number() < properties.rows ? std::optional(RowId{key.number()}) : std::nullopt;
   const std::lock_guard guard(catalog_lock);
   const std::string path = directory->file_path("catalog");
   const auto look_up = [&]() -> Result<std::optional<RowId>> {
     if (!catalog) {
-      VECSTORE_ASSIGN(Catalog opened, Catalog::open(path, manifest().store, budget));
-      catalog.emplace(std::move(opened));
+      VECSTORE_ASSIGN(Catalog found, Catalog::open(path, manifest().store, budget));
+      catalog.emplace(std::move(found));
     }
-    return catalog->find(key);
+    return catalog->find(key.bytes());
   };
   auto found = look_up();
   if (!found && (found.error().code() == Code::kCorrupt || found.error().code() == Code::kNotFound)) {
@@ -78,9 +104,72 @@ Result<RowId> Store::Impl::find_key(const std::string& key) const {
     VECSTORE_TRY(Catalog::build(path, manifest().store, manifest().applied_lsn, keys_of({&*rows}), budget));
     found = look_up();
   }
-  if (!found) return found.error();
-  if (!found->has_value()) return Status(Code::kNotFound, "the store has no such key").about(key);
-  return **found;
+  return found;
+}
+
+Result<std::optional<RowId>> Store::Impl::row_of(const Key& key, Lsn snapshot) const {
+  VECSTORE_TRY(check_key(key));
+  if (const Delta* delta = live->delta(); delta != nullptr)
+    if (const auto row = delta->find(key, snapshot)) return row;
+  VECSTORE_ASSIGN(const auto row, graph_row_of(key));
+  return row && !live->tombstones().gone(*row, snapshot) ? row : std::nullopt;
+}
+
+Result<RowId> Store::find(const Key& key) const {
+  const Impl& s = *impl_;
+  Key wanted = key;
+  if (key.kind() == KeyKind::kBytes && s.properties.keys == KeyKind::kNumber) {
+    const std::string_view digits = key.bytes();
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error != std::errc() || end != digits.data() + digits.size())
+      return Status(Code::kNotFound, "the store has no such key").about(key.to_string());
+    wanted = Key(number);
+  }
+  VECSTORE_ASSIGN(const auto row, s.row_of(wanted, s.live->snapshot()));
+  if (!row) return Status(Code::kNotFound, "the store has no such key").about(key.to_string());
+  return *row;
+}
+
+Result<StoredItem> Store::get(const Key& key) const {
+  const Impl& s = *impl_;
+  VECSTORE_ASSIGN(const auto row, s.row_of(key, s.live->snapshot()));
+  if (!row) return Status(Code::kNotFound, "the store has no such key").about(key.to_string());
+  StoredItem item;
+  item.vector.resize(s.dim() * element_bytes(s.properties.dtype));
+  VECSTORE_TRY(s.read_vector(*row, item.vector.data()));
+  VECSTORE_ASSIGN(item.document, s.read_document(*row));
+  return item;
+}
+
+Result<bool> Store::contains(const Key& key) const {
+  VECSTORE_ASSIGN(const auto row, impl_->row_of(key, impl_->live->snapshot()));
+  return row.has_value();
+}
+
+std::uint64_t Store::size() const { return impl_->live->live_rows(); }
+
+Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) const {
+  const Impl& s = *impl_;
+  const Lsn snapshot = s.live->snapshot();
+  std::vector<std::string> keys;
+  for (std::uint64_t row = 0; row < s.properties.rows;) {
+    if (s.properties.keys == KeyKind::kNumber) {
+      if (!s.live->tombstones().gone(RowId{row}, snapshot) && !visit(Key(row), RowId{row})) return Status::ok();
+      ++row;
+      continue;
+    }
+    keys.clear();
+    VECSTORE_TRY(s.rows->read_keys(RowId{row}, keys));
+    for (const std::string& key : keys) {
+      if (!s.live->tombstones().gone(RowId{row}, snapshot) && !visit(Key(key), RowId{row})) return Status::ok();
+      ++row;
+    }
+  }
+  const Delta* delta = s.live->delta();
+  for (RowId row{s.properties.rows}; delta != nullptr && delta->has(row); ++row.value)
+    if (delta->is_live(row, snapshot) && !visit(delta->key(row), row)) break;
+  return Status::ok();
 }
 
 }  // namespace vecstore

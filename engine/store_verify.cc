@@ -153,9 +153,9 @@ void Store::Impl::verify_rows(VerifyReport& report) const {
 Result<VerifyReport> Store::verify(const VerifyOptions& options) const {
   const Impl& s = *impl_;
   VerifyReport report;
-  VECSTORE_TRY(s.verify_graph(report));
+  if (s.generation) VECSTORE_TRY(s.verify_graph(report));
   if (!options.deep) return report;
-  VECSTORE_TRY(s.verify_reachable(report));
+  if (s.generation) VECSTORE_TRY(s.verify_reachable(report));
   for (const Status& finding : s.directory->damage()) note(report, finding);
   VECSTORE_TRY(s.verify_files(s.manifest(), report));
   if (const Manifest* previous = s.directory->previous(); previous != nullptr)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// VecStore's C++ API: build a nearest-neighbour index on disk, open it, search it.
+// VecStore's C++ API: make a store or build one from a file, put, erase and get by key, search.
 //
-//   auto store = vecstore::Store::open("idx").value();
+//   auto store = vecstore::Store::open("idx", {.access = vecstore::Access::kReadWrite}).value();
+//   auto receipt = store.put(17, vecstore::VectorView{vector, vecstore::DType::kU8, 1, 128}, "a document").value();
 //   auto hits = store.search(vecstore::VectorView{query, vecstore::DType::kU8, 1, 128}, {.k = 10}).value();
 //   for (const auto& hit : hits[0]) std::printf("%llu %f\n", (unsigned long long)hit.row.value, hit.score);
 //
@@ -26,7 +27,9 @@
 
 #include "engine/base/ids.h"
 #include "engine/base/status.h"
+#include "engine/base/sync_mode.h"
 #include "engine/base/vector_view.h"
+#include "engine/key.h"
 #include "engine/vector_source.h"
 
 namespace vecstore {
@@ -91,12 +94,25 @@ struct BuildPrediction {
 };
 Result<BuildPrediction> predict_build(const VectorSource& vectors, const BuildOptions& options);
 
-// --------------------------------------------------------------------------------------------------------- searching
+// --------------------------------------------------------------------------------------------------- making, opening
+
+struct CreateOptions {
+  std::uint32_t dim = 0;  // 0: that of the first vector put
+  DType dtype = DType::kF32;
+  Metric metric = Metric::kL2;
+  KeyKind keys = KeyKind::kNumber;
+};
+
+enum class Access : std::uint8_t {
+  kRead,       // any number of processes; a moment that refresh() moves on
+  kReadWrite,  // one process
+};
 
 enum class Backend : std::uint8_t { kAutomatic, kIoUring, kPread };
 
 struct OpenOptions {
-  std::uint64_t ram_bytes = 0;  // bound of codes, cache, buffers and scratch; 0: unbounded, nothing cached unless asked
+  Access access = Access::kRead;
+  std::uint64_t ram_bytes = 0;  // bound of all memory below; 0: unbounded, nothing cached unless asked
   // Page cache inside the budget; by default whatever ram_bytes leaves. Fraction of the pages (0 … 1) or bytes.
   std::optional<double> cache_fraction = std::nullopt;
   std::optional<std::uint64_t> cache_bytes = std::nullopt;
@@ -108,7 +124,15 @@ struct OpenOptions {
   // 0: 8, or fewer where ram_bytes is short. Answers do not depend on it.
   std::uint32_t lanes = 0;
   Backend backend = Backend::kAutomatic;
+
+  // Of a writer.
+  SyncMode sync = SyncMode::kAlways;
+  std::uint32_t interval_ms = 100;          // of SyncMode::kInterval
+  std::uint64_t delta_bytes = 64ull << 20;  // memory of what was put and is not merged yet; taken from ram_bytes
+  std::uint64_t log_bytes = 256ull << 20;   // bound of the log's files, at least 4 MiB
 };
+
+// --------------------------------------------------------------------------------------------------------- searching
 
 struct SearchOptions {
   std::uint32_t k = 10;           // 1 … kResultsMax
@@ -162,11 +186,35 @@ struct CalibrationPoint {
   std::uint32_t memory_list = 0;  // L where every page is cached; 0: not calibrated
 };
 
+// What a write did, and how safe it is.
+struct WriteReceipt {
+  std::uint64_t lsn = 0;          // of its last record in the log
+  std::uint64_t durable_lsn = 0;  // records up to this one survive a power cut; under SyncMode::kAlways ≥ lsn
+  std::uint64_t rows = 0;         // put, or erased
+};
+
+struct StoredItem {
+  std::vector<std::byte> vector;  // as it was put: dim elements of the store's dtype
+  std::string document;
+};
+
+struct StoreStats {
+  std::uint64_t rows = 0;          // live
+  std::uint64_t delta_rows = 0;    // live, of these: put since the graph was built
+  std::uint64_t deleted_rows = 0;  // of the graph, still on disk
+  std::uint64_t delta_bytes = 0;   // memory of what was put
+  std::uint64_t wal_bytes = 0;
+  std::uint64_t last_lsn = 0;
+  std::uint64_t durable_lsn = 0;
+  std::uint64_t syncs = 0;  // of the log since it was opened
+};
+
 struct StoreInfo {
-  std::uint64_t rows = 0;
+  std::uint64_t rows = 0;  // live
   std::uint32_t dim = 0;
   DType dtype = DType::kF32;
   Metric metric = Metric::kL2;
+  KeyKind keys = KeyKind::kNumber;
   std::string uuid;
   std::uint16_t format_major = 0, format_minor = 0;
   std::uint32_t generation = 0;
@@ -208,22 +256,65 @@ struct VerifyReport {
   std::uint64_t damage_total = 0;
 };
 
-// A vector store on disk. Movable. search(), get and info() may be called from any number of threads; at most
-// OpenOptions::searchers searches run at once, others wait.
+// A vector store on disk. Movable. Everything but close() may be called from any number of threads; at most
+// OpenOptions::searchers searches run at once, others wait, and writers share syncs.
+//
+// Every call sees the store as of one moment: a batch wholly or not at all, and never a row whose erasure was
+// acknowledged before.
 class Store {
  public:
+  // Makes an empty store in the directory `path` (made if need be). Errors: kExists, kInvalidArgument (dim),
+  // kPermission, kBusy, kNoSpace, kIo.
+  static Status create(const std::string& path, const CreateOptions& options = {});
+
   // Builds a store in the directory `path` (made if need be) from `vectors`; leaves the old content, or none, when it
   // fails or is killed. Errors: kExists (no overwrite), kInvalidInput (NaN, infinity, zero vector under cosine, with
   // its row), kMemoryBudget (before starting: the prediction exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
   static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options);
 
-  // Errors: kNotFound, kInvalidInput (not an index), kCorrupt, kNewerFormat, kMemoryBudget with the least that would
-  // do, kBusy, kPermission.
+  // Replays what the log holds beyond the graph. Errors: kNotFound, kInvalidInput (not an index), kCorrupt,
+  // kNewerFormat, kMemoryBudget with the least that would do, kBusy naming the process that writes, kPermission.
   static Result<Store> open(const std::string& path, const OpenOptions& options = {});
 
   Store(Store&&) noexcept;
   Store& operator=(Store&&) noexcept;
   ~Store();
+
+  // Takes `vector`, one row of the store's dtype and dimension, and `document`, any bytes up to 64 KiB, in the place of
+  // what the key named before. Errors: kInvalidArgument (key of the other kind, too long or empty, dtype, document too
+  // large), kInvalidInput (dimension; NaN, infinity, zero vector under cosine), kNoSpace (disk or log full: nothing was
+  // written, erasing and searching go on), kMemoryBudget (delta_bytes is used up), kPermission (opened for reading),
+  // kIo: a write failed, the store takes no more until it is opened again, and only then it is known whether this one
+  // came through.
+  Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
+  // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none.
+  Result<WriteReceipt> put_batch(std::span<const Key> keys, const VectorView& vectors,
+                                 std::span<const std::string_view> documents = {});
+  // Receipt.rows is 0 when there was no such key. Errors: as of put().
+  Result<WriteReceipt> erase(const Key& key);
+  Result<WriteReceipt> erase_batch(std::span<const Key> keys);
+  // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.
+  Status flush();
+  // Flushes, takes no more writes and lets another writer in; reading goes on. Done by the destructor too, which cannot
+  // tell of an error.
+  Status close();
+  // A reader moves on to what has been written meanwhile. Errors: as of open(); kUnsupported when the store was built
+  // anew: open it again.
+  Status refresh();
+
+  // Errors: kNotFound, kInvalidArgument (a key of the other kind), kIo, kCorrupt.
+  Result<StoredItem> get(const Key& key) const;
+  Result<bool> contains(const Key& key) const;
+  std::uint64_t size() const;
+  // Calls visit(key, row) for every key of one moment, in order of their rows, until it returns false. Errors: kIo,
+  // kCorrupt.
+  Status for_each_key(const std::function<bool(const Key&, RowId)>& visit) const;
+  StoreStats stats() const;
+  // Writes the vectors as they were put, in a layout that VectorSource reads, and their keys, one a line in the same
+  // order; each file appears whole or not at all. Errors: kExists (no overwrite), kUnsupported (the ending fits another
+  // element type), kInvalidInput (a key with a newline), kNotFound (the store has no rows and knows no dimension),
+  // kNoSpace, kPermission, kIo, kCorrupt.
+  Status export_to(const std::string& vectors_path, const std::string& keys_path, bool overwrite = false) const;
 
   // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1
   // divides the batch, among at most OpenOptions::searchers. Errors: kInvalidArgument (k = 0 or too large, dtype),
@@ -238,7 +329,7 @@ class Store {
   // What was put beside the vector. Errors: kNotFound (no such row; the store keeps none), kIo, kCorrupt.
   Result<std::string> document(RowId row) const;
   Result<std::string> key(RowId row) const;  // the row number in decimal when the store has no keys
-  Result<RowId> find(const std::string& key) const;
+  Result<RowId> find(const Key& key) const;  // in a store of numbers, digits do as well
   // The vector as it was put, dim elements of the store's dtype. Errors: kNotFound, kIo, kCorrupt.
   Status vector(RowId row, void* out) const;
 
@@ -246,6 +337,8 @@ class Store {
   Result<VerifyReport> verify(const VerifyOptions& options = {}) const;
 
  private:
+  friend struct StoreFactory;  // makes and opens stores on other file systems, for tests
+  class BatchSearch;
   struct Impl;
   explicit Store(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

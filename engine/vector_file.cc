@@ -35,10 +35,10 @@ std::optional<DType> dtype_of(Element element) {
   return std::nullopt;
 }
 
-Result<FileKind> kind_of_file(const std::string& path) {
+Result<VectorFileKind> kind_of_file(const std::string& path) {
   struct Ending {
     std::string_view text;
-    FileKind kind;
+    VectorFileKind kind;
   };
   static const std::array<Ending, 9> kEndings = {{
       {".fvecs", {FileFamily::kVecs, Element::kF32}},
@@ -60,7 +60,7 @@ Result<FileKind> kind_of_file(const std::string& path) {
       .about(path);
 }
 
-Result<VectorLayout> read_layout(const InputFile& file, const FileKind& kind) {
+Result<VectorLayout> read_layout(const InputFile& file, const VectorFileKind& kind) {
   switch (kind.family) {
     case FileFamily::kVecs:
       return read_vecs_layout(file, *kind.element);

@@ -29,13 +29,13 @@ enum class FileFamily : std::uint8_t {
   kNpy,
 };
 
-struct FileKind {
+struct VectorFileKind {
   FileFamily family = FileFamily::kBin;
   std::optional<Element> element;  // npy says it in its header
 };
 
 // By the ending of the name. Errors: kUnsupported.
-Result<FileKind> kind_of_file(const std::string& path);
+Result<VectorFileKind> kind_of_file(const std::string& path);
 
 struct VectorLayout {
   Element element = Element::kF32;
@@ -50,7 +50,7 @@ struct VectorLayout {
 };
 
 // Errors: kInvalidInput, kUnsupported, kIo.
-Result<VectorLayout> read_layout(const InputFile& file, const FileKind& kind);
+Result<VectorLayout> read_layout(const InputFile& file, const VectorFileKind& kind);
 Result<VectorLayout> read_vecs_layout(const InputFile& file, Element element);
 Result<VectorLayout> read_bin_layout(const InputFile& file, Element element);
 Result<VectorLayout> read_npy_layout(const InputFile& file);

@@ -136,6 +136,13 @@ struct StoreDirectory::Impl {
     current = superblock->slots[superblock->current].manifest;
     return Status::ok();
   }
+  // Of a writer: what it found is there for good before it builds on it. Whoever wrote it may have been killed before
+  // the sync, and then one torn write more would leave neither slot whole.
+  Status load_for_good() {
+    VECSTORE_TRY(load());
+    VECSTORE_ASSIGN(const auto file, file_system.open(path + "/" + kSuperblockName, {OpenMode::kReadWrite, true}));
+    return file->sync();
+  }
   // Garbage that cannot be removed now is removed after the next publish.
   void collect() {
     static_cast<void>(
@@ -164,7 +171,7 @@ Result<StoreDirectory> StoreDirectory::open(const std::string& path, LockMode mo
   auto impl = std::make_unique<Impl>(file_system, path);
   if (mode == LockMode::kExclusive) {
     VECSTORE_ASSIGN(impl->lock, lock_store(file_system, path));
-    VECSTORE_TRY(impl->load());
+    VECSTORE_TRY(impl->load_for_good());
     VECSTORE_TRY(clear_temporary(file_system, path));
     if (impl->superblock->is_whole()) impl->collect();
     return StoreDirectory(std::move(impl));
@@ -197,7 +204,7 @@ Result<StoreDirectory> StoreDirectory::create(const std::string& path, FileSyste
   VECSTORE_ASSIGN(impl->lock, lock_store(file_system, path));
   // Only now: a build that held the lock until a moment ago may have published.
   if (const Status index = check_is_index(file_system, path); index.is_ok()) {
-    VECSTORE_TRY(impl->load());
+    VECSTORE_TRY(impl->load_for_good());
   } else if (index.code() != Code::kInvalidInput) {
     return index;
   }
@@ -233,6 +240,7 @@ std::string StoreDirectory::file_path(const std::string& name) const { return im
 std::string StoreDirectory::temporary_path(const std::string& name) const {
   return impl_->path + "/" + kTemporaryName + "/" + name;
 }
+void StoreDirectory::unlock() { impl_->lock.reset(); }
 Result<std::uint64_t> StoreDirectory::free_bytes() const { return impl_->file_system.free_bytes(impl_->path); }
 
 Status StoreDirectory::Impl::check_files(const Manifest& manifest) const {

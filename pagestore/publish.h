@@ -79,6 +79,9 @@ class StoreDirectory {
   // opened again. kInvalidArgument: a file is missing or has another size.
   Status publish(Manifest manifest);
 
+  // Lets other writers in. Nothing may be published afterwards.
+  void unlock();
+
   // Bytes free on the file system for an unprivileged writer.
   Result<std::uint64_t> free_bytes() const;
 

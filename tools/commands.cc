@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/commands.h"
 
+#include <charconv>
+
 #include "tools/size_text.h"
 
 namespace vecstore::tools {
@@ -60,6 +62,36 @@ void add_open_options(CLI::App& app, OpenOptions& options) {
   };
   app.add_option_function<std::string>("--backend", parse_backend, "how pages are read (default: the best that works)")
       ->type_name("io_uring|pread");
+}
+
+void add_write_options(CLI::App& app, OpenOptions& options) {
+  options.access = Access::kReadWrite;
+  const auto parse_sync = [&options](const std::string& text) {
+    if (text == "always") {
+      options.sync = SyncMode::kAlways;
+    } else if (text == "interval") {
+      options.sync = SyncMode::kInterval;
+    } else if (text == "none") {
+      options.sync = SyncMode::kNone;
+    } else {
+      throw CLI::ValidationError("--sync", "'" + text + "' is none of always, interval, none");
+    }
+  };
+  app.add_option_function<std::string>("--sync", parse_sync, "when a write is on the disk (default always)")
+      ->type_name("always|interval|none");
+  app.add_option("--sync-interval", options.interval_ms, "milliseconds, of --sync interval (default 100)")
+      ->check(CLI::PositiveNumber);
+  add_size(app, "--delta", options.delta_bytes, "memory of what is not merged yet (default 64 MiB)");
+  add_size(app, "--log", options.log_bytes, "bound of the log's files (default 256 MiB)");
+}
+
+Result<Key> parse_key(const std::string& text, KeyKind kind) {
+  if (kind == KeyKind::kBytes) return Key(text);
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size())
+    return Status(Code::kInvalidArgument, "the keys of this store are numbers; this is none").about(text);
+  return Key(number);
 }
 
 }  // namespace vecstore::tools

@@ -21,6 +21,12 @@ struct Command {
 };
 
 Command add_build(CLI::App& app);
+Command add_create(CLI::App& app);
+Command add_insert(CLI::App& app);
+Command add_delete(CLI::App& app);
+Command add_get(CLI::App& app);
+Command add_export(CLI::App& app);
+Command add_stats(CLI::App& app);
 Command add_info(CLI::App& app);
 Command add_search(CLI::App& app);
 Command add_query(CLI::App& app);
@@ -36,5 +42,10 @@ void add_quiet(CLI::App& app, bool& quiet);
 
 // Options of an open store: --ram --cache --backend.
 void add_open_options(CLI::App& app, OpenOptions& options);
+// Options of a writer, which it is made: --sync --sync-interval --delta --log.
+void add_write_options(CLI::App& app, OpenOptions& options);
+
+// The key that `text` names in a store of such keys; borrows the text. Errors: kInvalidArgument.
+Result<Key> parse_key(const std::string& text, KeyKind kind);
 
 }  // namespace vecstore::tools

@@ -19,6 +19,11 @@ void Table::print() const {
 
 void print_json(const Json& json) { fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace)); }
 
+Json json_of_document(const std::string& document) {
+  Json json = Json::parse(document, nullptr, false);
+  return json.is_discarded() ? Json(document) : json;
+}
+
 Status finish_output() {
   errno = 0;
   const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;

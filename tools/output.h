@@ -27,6 +27,7 @@ class Table {
 
 // One object, indented. Bytes that are not UTF-8 (of keys and documents) are replaced, because JSON has no others.
 void print_json(const Json& json);
+Json json_of_document(const std::string& document);  // what it says if it is JSON, else a string
 // Flushes stdout. Errors: kNoSpace, kIo: a full disk behind a redirection must not pass for success.
 Status finish_output();
 

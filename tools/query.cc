@@ -105,14 +105,14 @@ struct Answer {
   std::optional<std::string> document;
 };
 
-Result<std::vector<Answer>> look_up(const Store& store, const StoreInfo& info, std::span<const Hit> hits) {
+Result<std::vector<Answer>> look_up(const Store& store, std::span<const Hit> hits) {
   std::vector<Answer> answers;
   for (const Hit& hit : hits) {
     Answer answer{hit, {}, {}};
     VECSTORE_ASSIGN(answer.key, store.key(hit.row));
-    if (info.has_documents) {
-      VECSTORE_ASSIGN(answer.document, store.document(hit.row));
-    }
+    auto document = store.document(hit.row);
+    if (document && !document->empty()) answer.document = std::move(*document);
+    if (!document && document.error().code() != Code::kNotFound) return document.error();
     answers.push_back(std::move(answer));
   }
   return answers;
@@ -127,10 +127,7 @@ Json to_json(const std::vector<Answer>& answers, const QueryStats& stats) {
                 {"key", answer.key},
                 {"score", answer.hit.score},
                 {"distance", answer.hit.distance}};
-    if (answer.document) {
-      Json document = Json::parse(*answer.document, nullptr, false);
-      one["document"] = document.is_discarded() ? Json(*answer.document) : std::move(document);
-    }
+    if (answer.document) one["document"] = json_of_document(*answer.document);
     list.push_back(std::move(one));
   }
   return {{"answers", list}, {"reads", stats.reads}, {"rounds", stats.rounds}, {"latency_us", stats.latency_us}};
@@ -153,7 +150,7 @@ Status run_query(const QueryOptions& options) {
   VECSTORE_ASSIGN(const OneVector vector, options.queries.empty() ? vector_of_input(info) : vector_of_file(options));
   const VectorView view{vector.bytes.data(), vector.dtype, 1, vector.dim};
   VECSTORE_ASSIGN(const SearchResults results, store.search(view, options.search));
-  VECSTORE_ASSIGN(const std::vector<Answer> answers, look_up(store, info, results[0]));
+  VECSTORE_ASSIGN(const std::vector<Answer> answers, look_up(store, results[0]));
   if (options.json) {
     print_json(to_json(answers, results.stats(0)));
   } else {

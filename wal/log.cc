@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <random>
 
 #include "engine/base/check.h"
@@ -39,7 +40,8 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& file_system, const std::strin
   VECSTORE_CHECK(options.segment_bytes_first >= kSegmentBytesMin || !options.background);
   std::unique_ptr<Log> log(new Log(file_system, directory, options, budget, std::move(committed)));
   VECSTORE_TRY(log->begin(tail));
-  if (options.background) log->background_ = std::jthread([raw = log.get()] { raw->run_background(); });
+  if (options.background)
+    log->background_ = std::jthread([raw = log.get()](const std::stop_token& stop) { raw->run_background(stop); });
   return log;
 }
 
@@ -48,28 +50,40 @@ Log::~Log() { static_cast<void>(close()); }
 // The first segment of this writer: durable, and pinning what came before, before anything is taken.
 Status Log::begin(const LogTail& tail) {
   VECSTORE_TRY(keep_torn_tail(tail));
-  for (const std::uint64_t number : tail.leftovers) VECSTORE_TRY(file_system_.unlink(path_of(number)));
-  if (file_system_.open(directory_ + "/" + kPreparingName, {OpenMode::kRead, false}))
-    VECSTORE_TRY(file_system_.unlink(directory_ + "/" + kPreparingName));
+  // The new segment tells where the one before it ends, so all of that must be there for good: what was replayed may
+  // not have been on the disk yet when its writer was killed.
+  if (!tail.segments.empty()) {
+    VECSTORE_ASSIGN(const auto last,
+                    file_system_.open(path_of(tail.segments.back().number), {OpenMode::kReadWrite, false}));
+    VECSTORE_TRY(last->sync());
+  }
+  // A header that a crash tore must not come back behind one that is whole: make_segment() syncs the directory.
+  for (const std::uint64_t number : tail.unbegun) VECSTORE_TRY(file_system_.unlink(path_of(number)));
   last_ = written_ = synced_ = tail.last_lsn;
   numbers_ = tail.number_max;
-  current_.number = tail.segment;
+  old_ = tail.segments;
+  for (const SegmentInfo& segment : old_) bytes_ += segment.bytes;
+  if (!old_.empty()) current_.number = old_.back().number;
   chain_ = tail.chain;
-  VECSTORE_TRY(prepare_next(0));
+  VECSTORE_ASSIGN(next_, make_segment(++numbers_, options_.segment_bytes_first));
+  bytes_ += next_.bytes;
   VECSTORE_TRY(switch_segment());
-  return current_.file->sync();
+  VECSTORE_TRY(current_.file->sync());
+  for (const std::uint64_t number : tail.abandoned) VECSTORE_TRY(file_system_.unlink(path_of(number)));
+  return Status::ok();
 }
 
 // For people: what a crash left behind is not evidence that anything is missing, but it is not thrown away either.
 Status Log::keep_torn_tail(const LogTail& tail) {
   if (tail.torn_bytes == 0) return Status::ok();
-  const std::string copy_path = directory_ + "/torn-" + std::to_string(tail.segment);
-  VECSTORE_ASSIGN(const auto from, file_system_.open(path_of(tail.segment), {OpenMode::kRead, false}));
+  const std::string copy_path = directory_ + "/torn-" + std::to_string(tail.torn_segment);
+  VECSTORE_ASSIGN(const auto from, file_system_.open(path_of(tail.torn_segment), {OpenMode::kRead, false}));
   VECSTORE_ASSIGN(const auto to, file_system_.open(copy_path, {OpenMode::kReadWriteCreate, false}));
-  VECSTORE_ASSIGN(auto buffer, Buffer<std::byte>::allocate(budget_, std::min<std::uint64_t>(tail.torn_bytes, kZeroBytes)));
+  VECSTORE_ASSIGN(auto buffer,
+                  Buffer<std::byte>::allocate(budget_, std::min<std::uint64_t>(tail.torn_bytes, kZeroBytes)));
   for (std::uint64_t done = 0; done < tail.torn_bytes; done += buffer.size()) {
     const auto part = buffer.span().first(std::min<std::uint64_t>(buffer.size(), tail.torn_bytes - done));
-    VECSTORE_ASSIGN(const std::size_t got, from->read_at(part, tail.end + done));
+    VECSTORE_ASSIGN(const std::size_t got, from->read_at(part, tail.torn_at + done));
     VECSTORE_TRY(to->write_at(part.first(got), done));
   }
   return to->sync();
@@ -99,20 +113,38 @@ Result<Log::Segment> Log::make_segment(std::uint64_t number, std::uint64_t bytes
   return Segment{number, bytes, {}, std::move(file)};
 }
 
-// With the mutex, or before anybody else knows this log.
-Status Log::prepare_next(std::uint64_t bytes_least) {
+// The mutex is released while zeros are written. The segments come out in the order of their numbers, because only one
+// is made at a time.
+Status Log::prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock) {
   if (next_.file != nullptr && next_.bytes >= bytes_least) return Status::ok();
   const std::uint64_t bytes = std::max(next_bytes(), bytes_least);
-  if (bytes_ + bytes > options_.bytes_max)
+  if (bytes_ - next_.bytes + bytes > options_.bytes_max)
     return Status(Code::kNoSpace, "the log is full; wait until its records have been merged").about(directory_);
-  if (next_.file != nullptr) {
-    VECSTORE_TRY(file_system_.unlink(path_of(next_.number)));
-    bytes_ -= next_.bytes;
-    next_ = {};
+  const Segment too_small = std::move(next_);
+  next_ = {};
+  bytes_ += bytes - too_small.bytes;
+  const std::uint64_t number = ++numbers_;
+  preparing_ = true;
+  lock.unlock();
+  Status made = too_small.file == nullptr ? Status::ok() : file_system_.unlink(path_of(too_small.number));
+  std::optional<Segment> segment;
+  if (made.is_ok()) {
+    auto result = make_segment(number, bytes);
+    if (result) {
+      segment.emplace(std::move(*result));
+    } else {
+      made = result.error();
+    }
   }
-  VECSTORE_ASSIGN(next_, make_segment(++numbers_, bytes));
-  bytes_ += bytes;
-  return Status::ok();
+  lock.lock();
+  preparing_ = false;
+  if (segment) {
+    next_ = std::move(*segment);
+  } else {
+    bytes_ -= bytes;
+  }
+  changed_.notify_all();
+  return made;
 }
 
 // The leader's. Everything in the segment before is durable first, so that a successor proves its predecessor whole.
@@ -130,10 +162,7 @@ Status Log::switch_segment() {
   VECSTORE_ASSIGN(auto block, Buffer<std::byte>::allocate(budget_, kLogBlockBytes));
   const std::uint64_t chain = encode_segment_header(header, block.span());
   VECSTORE_TRY(next_.file->write_at(block.span(), 0));
-  if (current_.file != nullptr) {
-    current_.file.reset();
-    old_.push_back(std::move(current_));
-  }
+  if (current_.file != nullptr) old_.push_back({current_.number, current_.bytes, current_.first_lsn});
   current_ = std::move(next_);
   current_.first_lsn = header.first_lsn;
   next_ = {};
@@ -161,8 +190,9 @@ Status Log::release(Lsn through) {
 Status Log::reserve(Batch& batch, std::uint64_t body_bytes) {
   const std::uint64_t needed = group_bytes(body_bytes);
   if (batch.bytes.size() >= needed) return Status::ok();
-  VECSTORE_ASSIGN(auto larger, Buffer<std::byte>::allocate(
-                                   budget_, std::max({needed, 2 * std::uint64_t{batch.bytes.size()}, kBatchBytesFirst})));
+  VECSTORE_ASSIGN(auto larger,
+                  Buffer<std::byte>::allocate(
+                      budget_, std::max({needed, 2 * std::uint64_t{batch.bytes.size()}, kBatchBytesFirst})));
   std::copy_n(batch.bytes.data(), batch.body_bytes == 0 ? 0 : kGroupHeaderBytes + batch.body_bytes, larger.data());
   batch.bytes = std::move(larger);
   return Status::ok();
@@ -182,16 +212,13 @@ Status Log::make_room(std::uint64_t body_bytes, std::unique_lock<std::mutex>& lo
     if (closed_) return Status(Code::kInvalidArgument, "the log is closed").about(directory_);
     const std::uint64_t whole = pending_.body_bytes + body_bytes;
     if (whole <= kGroupBodyBytesMax && fits(whole)) return Status::ok();
-    if (pending_.records != 0 || leading_) {
-      // What waits goes first; then there is a group of its own for this batch.
-      if (leading_) {
-        changed_.wait(lock);
-      } else {
-        lead(lock, false);
-      }
-      continue;
+    if (leading_ || preparing_) {
+      changed_.wait(lock);
+    } else if (pending_.records != 0) {
+      lead(lock, options_.sync == SyncMode::kAlways);  // what waits goes first; then this batch has a group of its own
+    } else {
+      VECSTORE_TRY(prepare_next(group_bytes(body_bytes) + kLogBlockBytes, lock));
     }
-    VECSTORE_TRY(prepare_next(group_bytes(body_bytes) + kLogBlockBytes));
   }
 }
 
@@ -260,12 +287,19 @@ void Log::lead(std::unique_lock<std::mutex>& lock, bool must_sync) {
   Status outcome = next_wanted ? switch_segment() : Status::ok();
   const Lsn synced_by_switch = next_wanted && outcome.is_ok() ? written_ : synced;
   lock.unlock();
-  if (outcome.is_ok() && writing_.records != 0) outcome = write_group(writing_, GroupType::kRecords, synced_by_switch);
+  std::uint64_t chain = chain_;
+  if (outcome.is_ok() && writing_.records != 0) {
+    const auto written = write_group(writing_, GroupType::kRecords, synced_by_switch);
+    outcome = written ? Status::ok() : written.error();
+    if (written) chain = *written;
+  }
   const bool syncs = outcome.is_ok() && must_sync;
   if (syncs) outcome = current_.file->sync();
   if (outcome.is_ok() && writing_.records != 0 && committed_) committed_(through);
   lock.lock();
   if (outcome.is_ok()) {
+    chain_ = chain;
+    if (writing_.records != 0) offset_ += group_bytes(writing_.body_bytes);
     written_ = std::max(written_, through);
     synced_ = std::max(synced_, syncs ? through : synced_by_switch);
     if (syncs) ++syncs_;
@@ -278,7 +312,8 @@ void Log::lead(std::unique_lock<std::mutex>& lock, bool must_sync) {
   changed_.notify_all();
 }
 
-Status Log::write_group(Batch& batch, GroupType type, Lsn synced) {
+// Returns the hash that the next group carries.
+Result<std::uint64_t> Log::write_group(Batch& batch, GroupType type, Lsn synced) {
   const std::span<std::byte> whole = batch.bytes.span().first(group_bytes(batch.body_bytes));
   const std::span<std::byte> body = whole.subspan(kGroupHeaderBytes, batch.body_bytes);
   GroupHeader header;
@@ -293,9 +328,7 @@ Status Log::write_group(Batch& batch, GroupType type, Lsn synced) {
   const std::uint64_t chain = encode_group_header(header, whole);
   std::fill(whole.begin() + kGroupHeaderBytes + batch.body_bytes, whole.end(), std::byte{0});
   VECSTORE_TRY(current_.file->write_at(whole, offset_));
-  chain_ = chain;
-  offset_ += whole.size();
-  return Status::ok();
+  return chain;
 }
 
 void Log::fail(const Status& status) {
@@ -325,20 +358,18 @@ Status Log::close() {
   Batch mark;
   VECSTORE_TRY(reserve(mark, 0));
   mark.first_lsn = {last_.value + 1};
-  VECSTORE_TRY(write_group(mark, GroupType::kSynced, synced_));
+  VECSTORE_ASSIGN(chain_, write_group(mark, GroupType::kSynced, synced_));
+  offset_ += group_bytes(0);
   return current_.file->sync();
 }
 
 // Prepares segments ahead, and syncs by the interval.
-void Log::run_background() {
+void Log::run_background(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  const std::stop_token stop = background_.get_stop_token();
   while (!stop.stop_requested() && failure_.is_ok()) {
     if (options_.sync == SyncMode::kInterval && synced_ < last_ && !leading_) lead(lock, true);
-    if (next_.file == nullptr && offset_ > current_.bytes / 2 && !leading_) {
-      // A full disk or log is for enqueue() to report, when it has no room.
-      static_cast<void>(prepare_next(0));
-    }
+    // A full disk or log is for enqueue() to report, when it has no room.
+    if (next_.file == nullptr && !preparing_ && offset_ > current_.bytes / 2) static_cast<void>(prepare_next(0, lock));
     changed_.wait_for(lock, std::chrono::milliseconds(options_.interval_ms));
   }
 }
@@ -358,6 +389,10 @@ std::uint64_t Log::bytes() const {
 std::uint64_t Log::syncs() const {
   const std::lock_guard lock(mutex_);
   return syncs_;
+}
+Status Log::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
 }
 
 }  // namespace vecstore

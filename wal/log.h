@@ -23,23 +23,18 @@
 #include "engine/base/memory.h"
 #include "engine/base/random.h"
 #include "engine/base/status.h"
+#include "engine/base/sync_mode.h"
 #include "pagestore/io.h"
 #include "wal/format.h"
 #include "wal/log_reader.h"
 
 namespace vecstore {
 
-enum class SyncMode : std::uint8_t {
-  kAlways,    // commit() returns when the records are on the disk
-  kInterval,  // when they are written; synced every interval_ms
-  kNone,      // when they are written; synced when a segment is full, at sync() and close()
-};
-
 struct LogOptions {
   Uuid store{};
   SyncMode sync = SyncMode::kAlways;
   std::uint32_t interval_ms = 100;
-  std::uint64_t bytes_max = 256ull << 20;             // of all segment files
+  std::uint64_t bytes_max = 256ull << 20;                // of all segment files
   std::uint64_t segment_bytes_first = kSegmentBytesMin;  // each is twice the one before, up to …
   std::uint64_t segment_bytes_max = kSegmentBytesMax;
   std::uint64_t salt_seed = 0;  // 0: drawn from the operating system
@@ -52,7 +47,8 @@ class Log {
   using Committed = std::function<void(Lsn through)>;
 
   // Begins a new segment behind `tail`, as replay_log() returned it; a torn tail is copied aside first, as
-  // "torn-<segment>". directory: exists. Errors: kIo, kNoSpace, kPermission, kMemoryBudget.
+  // "torn-<segment>", and segments without records are removed. directory: exists. Errors: kIo, kNoSpace, kPermission,
+  // kMemoryBudget.
   static Result<std::unique_ptr<Log>> open(FileSystem& file_system, const std::string& directory, const LogTail& tail,
                                            const LogOptions& options, MemoryBudget& budget, Committed committed = {});
   ~Log();  // as close(), but nobody learns of an error
@@ -61,7 +57,7 @@ class Log {
 
   // Numbers the records and queues them, all of them into the same group. Returns the number of the last. Errors:
   // kNoSpace (the disk or bytes_max is full; nothing was queued, the log goes on), kInvalidArgument (a record or the
-  // batch is too large, or empty), and the failure that ended the log.
+  // batch is too large, or empty), kMemoryBudget, and the failure that ended the log.
   Result<Lsn> enqueue(std::span<const LogRecord> batch);
   // Waits until the records up to `through` are as safe as the sync mode says. Errors: the failure that ended the log.
   Status commit(Lsn through);
@@ -73,10 +69,11 @@ class Log {
   // Removes the segments that hold no record after `through`; never the one in use. Errors: kIo.
   Status release(Lsn through);
 
-  Lsn last_lsn() const;    // enqueued
-  Lsn synced_lsn() const;  // on the disk
-  std::uint64_t bytes() const;
+  Lsn last_lsn() const;         // enqueued
+  Lsn synced_lsn() const;       // on the disk
+  std::uint64_t bytes() const;  // of all segment files
   std::uint64_t syncs() const;  // so far
+  Status failure() const;       // that ended the log; ok while it goes on
 
  private:
   struct Segment {
@@ -98,16 +95,16 @@ class Log {
   Status begin(const LogTail& tail);
   Status keep_torn_tail(const LogTail& tail);
   Result<Segment> make_segment(std::uint64_t number, std::uint64_t bytes);
-  Status prepare_next(std::uint64_t bytes_least);
+  Status prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock);
   Status make_room(std::uint64_t body_bytes, std::unique_lock<std::mutex>& lock);
   Status reserve(Batch& batch, std::uint64_t body_bytes);
   bool fits(std::uint64_t body_bytes) const;
   std::uint64_t next_bytes() const;
   void lead(std::unique_lock<std::mutex>& lock, bool must_sync);
-  Status write_group(Batch& batch, GroupType type, Lsn synced);
+  Result<std::uint64_t> write_group(Batch& batch, GroupType type, Lsn synced);
   Status switch_segment();
   std::string path_of(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
-  void run_background();
+  void run_background(const std::stop_token& stop);
   void fail(const Status& status);
 
   FileSystem& file_system_;
@@ -121,16 +118,17 @@ class Log {
   std::condition_variable changed_;
   Status failure_;
   bool closed_ = false;
-  bool leading_ = false;
+  bool leading_ = false;    // somebody writes a group
+  bool preparing_ = false;  // somebody makes the next segment
   Batch pending_;
   Lsn last_;
   Lsn written_;
   Lsn synced_;
   std::uint64_t syncs_ = 0;
-  std::vector<Segment> old_;  // without files, oldest first
-  Segment next_;              // prepared; without a file: none
-  std::uint64_t bytes_ = 0;   // of all segment files
-  std::uint64_t numbers_ = 0;  // given out
+  std::vector<SegmentInfo> old_;  // oldest first
+  Segment next_;                  // prepared; without a file: none
+  std::uint64_t bytes_ = 0;       // of all segment files
+  std::uint64_t numbers_ = 0;     // given out
 
   // The leader's, or with the mutex where nobody leads.
   Segment current_;

@@ -10,6 +10,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kWindowBytes = 1u << 20;
+constexpr const char* kHeaderDamaged = "the header of a log segment is damaged; restore it, or salvage what is left";
 
 bool is_zero(std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
@@ -72,18 +73,25 @@ class SegmentReader {
   }
 
   // Whether a group behind `offset` tells that the log had been synced up to `lsn` when it was written. `torn_end`:
-  // behind the last byte from `offset` on that is not zero.
+  // behind the last block from `offset` on that is not zero.
   Result<bool> was_synced(std::uint64_t offset, Lsn lsn, std::uint64_t& torn_end) {
     torn_end = offset;
     bool synced = false;
-    for (std::uint64_t at = offset; at < bytes_; at += kLogBlockBytes) {
-      VECSTORE_ASSIGN(const auto block, read(at, kLogBlockBytes));
-      if (is_zero(block)) continue;
-      torn_end = at + block.size();
-      if (synced || !decode_group_header(block)) continue;
-      VECSTORE_ASSIGN(const auto group, group_at(at));
-      const bool of_this = group && (!has_header_ || group->header.salt == header_.salt);
-      synced = of_this && group->header.synced_lsn >= lsn;
+    for (std::uint64_t window = offset; window < bytes_; window += kWindowBytes) {
+      std::uint64_t in_window = std::min<std::uint64_t>(kWindowBytes, bytes_ - window);
+      VECSTORE_ASSIGN(auto bytes, read(window, in_window));
+      if (is_zero(bytes)) continue;
+      for (std::uint64_t at = 0; at < in_window; at += kLogBlockBytes) {
+        const auto block = bytes.subspan(at, std::min<std::uint64_t>(kLogBlockBytes, bytes.size() - at));
+        if (is_zero(block)) continue;
+        torn_end = window + at + block.size();
+        if (synced || !decode_group_header(block)) continue;
+        VECSTORE_ASSIGN(const auto group, group_at(window + at));
+        const bool of_this = group && (!has_header_ || group->header.salt == header_.salt);
+        synced = of_this && group->header.synced_lsn >= lsn;
+        VECSTORE_ASSIGN(bytes, read(window, in_window));  // the group took its place
+        in_window = bytes.size();
+      }
     }
     return synced;
   }
@@ -125,10 +133,9 @@ class Replay {
     VECSTORE_TRY(find_segments());
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       const bool last = i + 1 == segments_.size();
-      // What ends before the records that are wanted need not be read.
-      if (!last && segments_[i + 1].first_lsn.value <= options_.after.value + 1) continue;
       VECSTORE_TRY(replay_segment(segments_[i], last ? nullptr : &segments_[i + 1]));
     }
+    VECSTORE_TRY(check_unbegun());
     return tail_;
   }
 
@@ -142,72 +149,106 @@ class Replay {
     std::ranges::sort(numbers);
     for (const std::uint64_t number : numbers) {
       tail_.number_max = number;
-      VECSTORE_ASSIGN(SegmentReader reader,
-                      SegmentReader::open(file_system_, directory_, number, window_, budget_));
+      VECSTORE_ASSIGN(SegmentReader reader, open(number));
       tail_.bytes += reader.bytes();
       if (!reader.has_header()) {
-        tail_.leftovers.push_back(number);
-        if (!reader.never_begun()) headless_.push_back(number);
+        tail_.unbegun.push_back(number);
+        if (!reader.never_begun()) torn_header_ = number;
         continue;
       }
       if (reader.header().store != options_.store)
         return corrupt("a segment of the log belongs to another store; restore it", reader.path(), 0);
-      if (!headless_.empty())
-        return corrupt("the header of a log segment is damaged; restore it, or salvage what is left",
-                       directory_ + "/" + segment_name(headless_.front()), 0);
+      if (torn_header_ != 0) return corrupt(kHeaderDamaged, path_of(torn_header_), 0);
       segments_.push_back(reader.header());
     }
     if (!segments_.empty() && segments_.front().first_lsn.value > options_.after.value + 1)
       return corrupt("the log does not begin where the files of the store end; restore the missing segments",
-                     directory_ + "/" + segment_name(segments_.front().number), 0);
+                     path_of(segments_.front().number), 0);
     return Status::ok();
   }
 
   // next: the segment after it, which tells where this one ends; nullptr: it is the last.
   Status replay_segment(const SegmentHeader& header, const SegmentHeader* next) {
-    VECSTORE_ASSIGN(SegmentReader reader,
-                    SegmentReader::open(file_system_, directory_, header.number, window_, budget_));
+    // Begun and left without a record, so that the next one continues the one before.
+    const bool replaced = next != nullptr && next->first_lsn == header.first_lsn && next->chain == header.chain;
+    if (!started_) tail_.chain = header.chain;
+    if (started_ && (header.first_lsn.value != end_.value + 1 || header.chain != tail_.chain))
+      return corrupt("a segment of the log does not follow the one before it; restore them", path_of(header.number), 0);
+    if (replaced) {
+      tail_.abandoned.push_back(header.number);
+      return Status::ok();
+    }
+    // What ends before the records that are wanted need not be read.
+    if (next != nullptr && next->first_lsn.value <= options_.after.value + 1) {
+      keep(header, {next->first_lsn.value - 1}, next->chain);
+      return Status::ok();
+    }
+    VECSTORE_ASSIGN(SegmentReader reader, open(header.number));
     if (!reader.has_header()) return corrupt("a log segment changed while it was read", reader.path(), 0);
-    Lsn last{header.first_lsn.value - 1};
-    if (started_ && (last != tail_.last_lsn || header.chain != tail_.chain))
-      return corrupt("a segment of the log does not follow the one before it; restore them", reader.path(), 0);
-    started_ = true;
-    std::uint64_t chain = reader.header_hash();
     std::uint64_t offset = kLogBlockBytes;
+    Lsn last{header.first_lsn.value - 1};
+    std::uint64_t chain = reader.header_hash();
+    for (;;) {
+      VECSTORE_TRY(take_groups(reader, next, offset, last, chain));
+      if (next != nullptr) break;
+      VECSTORE_ASSIGN(const bool synced, was_synced_behind(reader, offset, last));
+      if (!synced) break;
+      // Unless a writer that is at work has just completed it.
+      VECSTORE_ASSIGN(const auto group, reader.group_at(offset));
+      if (!group || !follows(*group, header, chain, last))
+        return corrupt("an acknowledged record of the log is damaged; restore it, or salvage what is left",
+                       reader.path(), offset);
+    }
+    if (next != nullptr && (last.value + 1 != next->first_lsn.value || chain != next->chain))
+      return corrupt("acknowledged records of the log are damaged; restore it, or salvage what is left", reader.path(),
+                     offset);
+    if (next == nullptr && last.value + 1 == header.first_lsn.value) {
+      tail_.abandoned.push_back(header.number);
+    } else {
+      keep(header, last, chain);
+    }
+    return Status::ok();
+  }
+
+  // The groups from `offset` on that follow one another, as far as the next segment says or, in the last, as far as
+  // they go.
+  Status take_groups(SegmentReader& reader, const SegmentHeader* next, std::uint64_t& offset, Lsn& last,
+                     std::uint64_t& chain) {
     while (next == nullptr || last.value + 1 < next->first_lsn.value || chain != next->chain) {
       VECSTORE_ASSIGN(const auto group, reader.group_at(offset));
-      const bool follows = group && group->header.salt == header.salt && group->header.chain == chain &&
-                           group->header.first_lsn.value == last.value + 1;
-      if (!follows) break;
+      if (!group || !follows(*group, reader.header(), chain, last)) break;
       VECSTORE_TRY(take_group(*group, reader.path(), offset));
       last.value += group->header.records;
       chain = group->hash;
       offset += group_bytes(group->header.body_bytes);
     }
-    if (next != nullptr && (last.value + 1 != next->first_lsn.value || chain != next->chain))
-      return corrupt("acknowledged records of the log are damaged; restore it, or salvage what is left",
-                     reader.path(), offset);
-    tail_.last_lsn = std::max(tail_.last_lsn, last);
-    tail_.chain = chain;
-    tail_.segment = header.number;
-    tail_.end = offset;
-    return next != nullptr ? Status::ok() : judge_tail(reader, last);
+    return Status::ok();
   }
 
-  Status judge_tail(SegmentReader& reader, Lsn last) {
+  static bool follows(const SegmentReader::Group& group, const SegmentHeader& segment, std::uint64_t chain, Lsn last) {
+    return group.header.salt == segment.salt && group.header.chain == chain &&
+           group.header.first_lsn.value == last.value + 1;
+  }
+
+  // Whether what lies behind the last whole group tells that more than `last` had been synced.
+  Result<bool> was_synced_behind(SegmentReader& reader, std::uint64_t offset, Lsn last) {
     std::uint64_t torn_end = 0;
-    VECSTORE_ASSIGN(const bool synced, reader.was_synced(tail_.end, {last.value + 1}, torn_end));
-    if (synced)
-      return corrupt("an acknowledged record of the log is damaged; restore it, or salvage what is left",
-                     reader.path(), tail_.end);
-    tail_.torn_bytes = torn_end - tail_.end;
-    for (const std::uint64_t number : headless_) {
-      VECSTORE_ASSIGN(SegmentReader headless,
-                      SegmentReader::open(file_system_, directory_, number, window_, budget_));
-      VECSTORE_ASSIGN(const bool begun, headless.was_synced(kLogBlockBytes, {last.value + 1}, torn_end));
-      if (begun)
-        return corrupt("the header of a log segment is damaged; restore it, or salvage what is left",
-                       headless.path(), 0);
+    VECSTORE_ASSIGN(const bool synced, reader.was_synced(offset, {last.value + 1}, torn_end));
+    if (torn_end > offset) {
+      tail_.torn_segment = reader.header().number;
+      tail_.torn_at = offset;
+      tail_.torn_bytes = torn_end - offset;
+    }
+    return synced;
+  }
+
+  // A segment without a header was never begun, or its first block was torn. Unless what it holds tells otherwise.
+  Status check_unbegun() {
+    for (const std::uint64_t number : tail_.unbegun) {
+      VECSTORE_ASSIGN(SegmentReader reader, open(number));
+      std::uint64_t torn_end = 0;
+      VECSTORE_ASSIGN(const bool begun, reader.was_synced(kLogBlockBytes, {tail_.last_lsn.value + 1}, torn_end));
+      if (begun && !reader.has_header()) return corrupt(kHeaderDamaged, reader.path(), 0);
     }
     return Status::ok();
   }
@@ -223,16 +264,30 @@ class Replay {
     return body.empty() ? Status::ok() : corrupt("a group of the log has bytes that are no record", path, offset);
   }
 
+  void keep(const SegmentHeader& header, Lsn last, std::uint64_t chain) {
+    tail_.segments.push_back({header.number, header.bytes, header.first_lsn});
+    tail_.last_lsn = std::max(tail_.last_lsn, last);
+    tail_.chain = chain;
+    end_ = last;
+    started_ = true;
+  }
+
+  std::string path_of(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
+  Result<SegmentReader> open(std::uint64_t number) {
+    return SegmentReader::open(file_system_, directory_, number, window_, budget_);
+  }
+
   FileSystem& file_system_;
   const std::string& directory_;
   ReplayOptions options_;
   MemoryBudget& budget_;
   const TakeRecord& take_;
   std::vector<SegmentHeader> segments_;
-  std::vector<std::uint64_t> headless_;  // whose header is neither whole nor zero
+  std::uint64_t torn_header_ = 0;  // a segment whose header is neither whole nor zero
   Buffer<std::byte> window_;
   LogTail tail_;
-  bool started_ = false;  // a segment has been read, so the next must follow it
+  Lsn end_;               // of the last segment with records
+  bool started_ = false;  // a segment with records has been seen, so the next must follow it
 };
 
 }  // namespace

@@ -20,16 +20,24 @@
 
 namespace vecstore {
 
-// Where the log ends.
+struct SegmentInfo {
+  std::uint64_t number = 0;
+  std::uint64_t bytes = 0;
+  Lsn first_lsn;
+};
+
+// Where the log ends, and what a writer needs to go on from there.
 struct LogTail {
-  Lsn last_lsn;                // of the last complete group; what replay() was told to begin after, if there is none
-  std::uint64_t segment = 0;   // the last that was begun; 0: none
+  Lsn last_lsn;                  // of the last complete group; what replay() was told to begin after, if there is none
+  std::uint64_t chain = 0;       // what the next segment continues: hash of the last group
+  std::uint64_t bytes = 0;       // of all segment files
   std::uint64_t number_max = 0;  // of any segment file, begun or prepared
-  std::uint64_t chain = 0;     // hash of the last group, or of the last segment's header
-  std::uint64_t bytes = 0;     // of all segment files
-  std::uint64_t end = 0;       // offset in the last segment behind its last complete group
-  std::uint64_t torn_bytes = 0;  // from `end` on, of writes that never became whole groups; 0: none
-  std::vector<std::uint64_t> leftovers;  // segment files without records: prepared ahead, or torn in their first block
+  std::vector<SegmentInfo> segments;     // that hold records, oldest first
+  std::vector<std::uint64_t> unbegun;    // segment files without a header: prepared ahead, or torn in their first block
+  std::vector<std::uint64_t> abandoned;  // with a header and no record
+  std::uint64_t torn_segment = 0;        // whose end holds writes that never became whole groups; 0: none
+  std::uint64_t torn_at = 0;             // where in it they begin
+  std::uint64_t torn_bytes = 0;
 };
 
 struct ReplayOptions {
@@ -40,8 +48,9 @@ struct ReplayOptions {
 // Called for each record, in order. An error ends the replay with that error.
 using TakeRecord = std::function<Status(Lsn, const LogRecord&)>;
 
-// directory: that of the segments; an empty one is an empty log. Errors: kCorrupt naming file and offset, kIo,
-// kNewerFormat, kMemoryBudget (a group is larger than the budget has room for).
+// directory: that of the segments; an empty one is an empty log. A writer may append meanwhile: what is whole is taken.
+// Errors: kCorrupt naming file and offset, kIo, kNewerFormat, kMemoryBudget (a group is larger than the budget has room
+// for).
 Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
                            MemoryBudget& budget, const TakeRecord& take);
 

@@ -5,47 +5,18 @@
 #include <set>
 #include <thread>
 
-#include "engine/generation.h"
-#include "tests/engine/stores.h"
+#include "tests/test_util.h"
 
 using namespace vecstore;
-
-namespace {
-
-// A generation to make searchers of, taken from a store on disk.
-struct Index {
-  test::TemporaryDirectory directory;
-  MemoryBudget budget;
-  std::unique_ptr<Generation> generation;
-
-  Index() {
-    const std::string path = directory.path("idx");
-    const test::Matrix base = test::csift(300);
-    REQUIRE_OK(Store::build(path, *view_source(base.view()), test::build_options(Metric::kL2)));
-    auto store = StoreDirectory::open(path, LockMode::kShared);
-    REQUIRE_OK(store);
-    auto opened = Generation::open({path + "/graph-1", path + "/codes-1", path + "/rowmap-1"}, store->manifest()->store,
-                                   1, budget);
-    REQUIRE_OK(opened);
-    generation = std::move(*opened);
-  }
-};
-
-}  // namespace
 
 BOOST_AUTO_TEST_SUITE(searcher_pool)
 
 BOOST_AUTO_TEST_CASE(a_searcher_is_lent_to_one_at_a_time) {
-  Index index;
   SearcherPool pool;
-  for (int i = 0; i < 3; ++i) {
-    auto searcher = GraphSearcher::create(index.generation->search_index(), IoBackend::kPread, 1, index.budget);
-    REQUIRE_OK(searcher);
-    pool.add(std::move(*searcher));
-  }
+  for (int i = 0; i < 3; ++i) pool.add(std::make_unique<StoreSearcher>());
   BOOST_TEST(pool.size() == 3u);
   std::mutex lock;  // guards lent
-  std::set<const GraphSearcher*> lent;
+  std::set<const StoreSearcher*> lent;
   std::atomic<int> twice{0};
   std::atomic<std::size_t> most{0};
   {
@@ -70,11 +41,8 @@ BOOST_AUTO_TEST_CASE(a_searcher_is_lent_to_one_at_a_time) {
 }
 
 BOOST_AUTO_TEST_CASE(who_finds_none_free_waits_for_one) {
-  Index index;
   SearcherPool pool;
-  auto searcher = GraphSearcher::create(index.generation->search_index(), IoBackend::kPread, 1, index.budget);
-  REQUIRE_OK(searcher);
-  pool.add(std::move(*searcher));
+  pool.add(std::make_unique<StoreSearcher>());
   std::atomic<bool> served{false};
   std::jthread waiting;
   {

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/delta.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "engine/base/check.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint64_t kNeverDied = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t kRowsMaxHere = std::uint64_t{1} << 24;
+constexpr std::uint64_t kTextBytes = 64u << 10;
+constexpr std::uint64_t kKeySlotsMin = 256;
+
+bool is_lossy(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16; }
+
+GraphLayout layout_of(const DeltaShape& shape) {
+  GraphLayout layout;
+  layout.dim = shape.dim;
+  layout.dtype = shape.dtype;
+  layout.metric = shape.metric;
+  layout.row_params = is_lossy(shape.dtype) || shape.metric != Metric::kL2;
+  return layout;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId first, MemoryBudget& budget) {
+  std::unique_ptr<Delta> delta(new Delta(shape, first, budget));
+  VECSTORE_ASSIGN(delta->stripes_, Buffer<Stripe*>::allocate(budget, kRowsMaxHere / kStripeRows));
+  return delta;
+}
+
+// ------------------------------------------------------------------------------------------------------------- writing
+
+Status Delta::add_stripe() {
+  if (stripe_count_ == stripes_.size())
+    return Status(Code::kMemoryBudget, "too many rows wait to be merged into the graph");
+  VECSTORE_ASSIGN(auto vectors, QuantizedRows::create(kStripeRows, shape_.dim, shape_.dtype, shape_.metric, budget_));
+  auto stripe = std::make_unique<Stripe>(std::move(vectors));
+  if (is_lossy(shape_.dtype)) {
+    VECSTORE_ASSIGN(stripe->originals, Buffer<std::byte>::allocate(budget_, kStripeRows * std::size_t{row_bytes()}));
+  }
+  VECSTORE_ASSIGN(stripe->rows, Buffer<Row>::allocate(budget_, kStripeRows));
+  stripes_[stripe_count_++] = stripe.get();
+  owned_.push_back(std::move(stripe));
+  return Status::ok();
+}
+
+// A key and its document lie in one piece, so the end of a buffer may stay empty.
+Status Delta::reserve_text(std::uint64_t bytes, std::uint64_t largest) {
+  if (bytes == 0) return Status::ok();
+  const std::uint64_t left = texts_.empty() ? 0 : texts_.back().size() - text_used_;
+  if (left >= bytes) return Status::ok();
+  VECSTORE_ASSIGN(auto text, Buffer<char>::allocate(budget_, std::max({kTextBytes, bytes, largest})));
+  texts_.push_back(std::move(text));
+  text_used_ = 0;
+  return Status::ok();
+}
+
+Status Delta::reserve_keys(std::uint64_t more) {
+  const std::uint64_t wanted = std::bit_ceil(std::max(kKeySlotsMin, 2 * (keys_count_ + more)));
+  if (!key_tables_.empty() && key_tables_.back()->mask + 1 >= wanted) return Status::ok();
+  auto table = std::make_unique<KeyTable>();
+  VECSTORE_ASSIGN(table->charge, Charge::take(budget_, wanted * sizeof(std::uint32_t)));
+  table->slots = std::make_unique<std::atomic<std::uint32_t>[]>(wanted);
+  table->mask = wanted - 1;
+  if (!key_tables_.empty()) {
+    const KeyTable& old = *key_tables_.back();
+    for (std::size_t slot = 0; slot <= old.mask; ++slot) {
+      const std::uint32_t index = old.slots[slot].load(std::memory_order_relaxed);
+      if (index != 0) index_key(*table, index);
+    }
+  }
+  keys_.store(table.get(), std::memory_order_release);
+  key_tables_.push_back(std::move(table));
+  return Status::ok();
+}
+
+Status Delta::reserve(std::uint64_t rows, std::uint64_t text_bytes, std::uint64_t largest) {
+  VECSTORE_TRY(reserve_text(text_bytes, largest));
+  VECSTORE_TRY(reserve_keys(rows));
+  while (stripe_count_ * kStripeRows < this->rows() + rows) VECSTORE_TRY(add_stripe());
+  return Status::ok();
+}
+
+void Delta::append(const PutRecord& record, Lsn born) {
+  const std::uint64_t index = rows();
+  VECSTORE_CHECK(record.row == next() && record.vector.size() == row_bytes() && record.key.kind() == shape_.keys);
+  Stripe& stripe = stripe_of(index);
+  const std::uint64_t within = index % kStripeRows;
+  stripe.vectors.fill(within, {record.vector.data(), shape_.dtype, 1, shape_.dim, 0});
+  if (!stripe.originals.empty())
+    std::copy(record.vector.begin(), record.vector.end(), stripe.originals.begin() + within * row_bytes());
+  Row& row = stripe.rows[within];
+  row.born = born.value;
+  row.died = kNeverDied;
+  row.number = record.key.number();
+  row.key_bytes = static_cast<std::uint16_t>(record.key.bytes().size());
+  row.document_bytes = static_cast<std::uint32_t>(record.document.size());
+  if (const std::size_t bytes = row.key_bytes + std::size_t{row.document_bytes}; bytes != 0) {
+    VECSTORE_CHECK(!texts_.empty() && texts_.back().size() - text_used_ >= bytes);
+    char* text = texts_.back().data() + text_used_;
+    text_used_ += bytes;
+    row.text = text;
+    text = std::copy(record.key.bytes().begin(), record.key.bytes().end(), text);
+    std::copy(record.document.begin(), record.document.end(), text);
+  }
+  rows_.store(index + 1, std::memory_order_release);
+  index_key(*key_tables_.back(), static_cast<std::uint32_t>(index + 1));
+}
+
+void Delta::end(RowId row, Lsn died) {
+  VECSTORE_CHECK(has(row));
+  std::atomic_ref(row_at(row.value - first_.value).died).store(died.value, std::memory_order_release);
+}
+
+std::size_t Delta::hash_of(const Key& key) const {
+  if (key.kind() == KeyKind::kNumber) return static_cast<std::size_t>((key.number() * 0x9E3779B97F4A7C15ull) >> 20);
+  return static_cast<std::size_t>(XXH3_64bits(key.bytes().data(), key.bytes().size()));
+}
+
+bool Delta::has_key(const Row& row, const Key& key) const {
+  if (shape_.keys == KeyKind::kNumber) return row.number == key.number();
+  return std::string_view(row.text, row.key_bytes) == key.bytes();
+}
+
+void Delta::index_key(KeyTable& table, std::uint32_t index) {
+  Row& row = row_at(index - 1);
+  const Key own = key({first_.value + index - 1});
+  for (std::size_t slot = hash_of(own) & table.mask;; slot = (slot + 1) & table.mask) {
+    const std::uint32_t there = table.slots[slot].load(std::memory_order_relaxed);
+    if (there == 0) {
+      if (&table == keys_.load(std::memory_order_relaxed)) ++keys_count_;
+      table.slots[slot].store(index, std::memory_order_release);
+      return;
+    }
+    if (!has_key(row_at(there - 1), own)) continue;
+    row.older = there;
+    table.slots[slot].store(index, std::memory_order_release);
+    return;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------- reading
+
+bool Delta::is_visible(const Row& row, Lsn snapshot) const {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): C++20 has no atomic_ref of a const object
+  const std::uint64_t died = std::atomic_ref(const_cast<std::uint64_t&>(row.died)).load(std::memory_order_acquire);
+  return row.born <= snapshot.value && snapshot.value < died;
+}
+
+std::optional<RowId> Delta::find(const Key& key, Lsn snapshot) const {
+  const KeyTable* table = keys_.load(std::memory_order_acquire);
+  if (table == nullptr || key.kind() != shape_.keys) return std::nullopt;
+  for (std::size_t slot = hash_of(key) & table->mask;; slot = (slot + 1) & table->mask) {
+    std::uint32_t index = table->slots[slot].load(std::memory_order_acquire);
+    if (index == 0) return std::nullopt;
+    if (!has_key(row_at(index - 1), key)) continue;
+    for (; index != 0; index = row_at(index - 1).older)
+      if (is_visible(row_at(index - 1), snapshot)) return RowId{first_.value + index - 1};
+    return std::nullopt;
+  }
+}
+
+bool Delta::is_live(RowId row, Lsn snapshot) const {
+  return has(row) && is_visible(row_at(row.value - first_.value), snapshot);
+}
+
+Key Delta::key(RowId row) const {
+  const Row& stored = row_at(row.value - first_.value);
+  if (shape_.keys == KeyKind::kNumber) return {stored.number};
+  return {std::string_view(stored.text, stored.key_bytes)};
+}
+
+std::string_view Delta::document(RowId row) const {
+  const Row& stored = row_at(row.value - first_.value);
+  return {stored.text + stored.key_bytes, stored.document_bytes};
+}
+
+void Delta::copy_vector(RowId row, std::byte* out) const {
+  const std::uint64_t index = row.value - first_.value;
+  const Stripe& stripe = stripe_of(index);
+  const std::uint64_t within = index % kStripeRows;
+  if (!stripe.originals.empty()) {
+    std::memcpy(out, stripe.originals.data() + within * row_bytes(), row_bytes());
+    return;
+  }
+  // Integers are kept as they were put, i8 shifted by 128.
+  const std::uint8_t* codes = stripe.vectors.codes(static_cast<std::uint32_t>(within));
+  const std::uint8_t shift = shape_.dtype == DType::kI8 ? 0x80u : 0u;
+  for (std::uint32_t i = 0; i < shape_.dim; ++i) out[i] = static_cast<std::byte>(codes[i] ^ shift);
+}
+
+// ----------------------------------------------------------------------------------------------------------- searching
+
+Result<std::unique_ptr<DeltaSearcher>> DeltaSearcher::create(const DeltaShape& shape, MemoryBudget& budget) {
+  std::unique_ptr<DeltaSearcher> searcher(new DeltaSearcher());
+  for (std::size_t i = 0; i < kQueriesMax; ++i) {
+    VECSTORE_ASSIGN(auto query, PreparedQuery::create(layout_of(shape), budget));
+    searcher->queries_.push_back(std::move(query));
+  }
+  VECSTORE_ASSIGN(searcher->distances_, Buffer<float>::allocate(budget, Delta::kStripeRows));
+  VECSTORE_ASSIGN(searcher->integers_, Buffer<std::uint32_t>::allocate(budget, Delta::kStripeRows));
+  return searcher;
+}
+
+void DeltaSearcher::search(const Delta& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
+                           std::uint32_t k, Lsn snapshot, std::vector<FoundRow>* found) {
+  VECSTORE_CHECK(count <= kQueriesMax);
+  for (std::size_t i = 0; i < count; ++i) {
+    queries_[i].prepare(queries, first + i);
+    found[i].clear();
+    found[i].reserve(k);
+  }
+  const std::uint64_t rows = delta.rows();
+  for (std::uint64_t begin = 0; begin < rows; begin += Delta::kStripeRows) {
+    const Delta::Stripe& stripe = delta.stripe_of(begin);
+    const std::size_t here = std::min<std::uint64_t>(Delta::kStripeRows, rows - begin);
+    const Rows codes{stripe.vectors.codes(0), delta.shape_.dim, nullptr, here};
+    const auto params_of = [&](std::size_t i) { return stripe.vectors.params(static_cast<std::uint32_t>(i)); };
+    for (std::size_t query = 0; query < count; ++query) {
+      queries_[query].distances(codes, params_of, integers_.data(), distances_.data());
+      std::vector<FoundRow>& best = found[query];  // a heap, the farthest on top
+      for (std::size_t i = 0; i < here; ++i) {
+        if (best.size() == k && !(distances_[i] < best.front().distance)) continue;
+        if (!delta.is_visible(stripe.rows[i], snapshot)) continue;
+        if (best.size() == k) {
+          std::pop_heap(best.begin(), best.end());
+          best.pop_back();
+        }
+        best.push_back({distances_[i], kNoPos, RowId{delta.first_.value + begin + i}});
+        std::push_heap(best.begin(), best.end());
+      }
+    }
+  }
+  for (std::size_t i = 0; i < count; ++i) std::sort_heap(found[i].begin(), found[i].end());
+}
+
+}  // namespace vecstore

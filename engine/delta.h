@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The rows that were put since the graph on disk was written, in memory and searched flat. Every row knows the log
+// record that made it and the one that ended it, so that a reader sees the rows of one moment whatever is added
+// meanwhile.
+//
+// One thread at a time writes: reserve(), append(), end(). Any number of threads read without locks; rows never move.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/memory.h"
+#include "engine/base/status.h"
+#include "engine/base/vector_view.h"
+#include "engine/key.h"
+#include "engine/log_records.h"
+#include "graph/prepared_query.h"
+#include "graph/quantized_rows.h"
+#include "graph/query_run.h"
+
+namespace vecstore {
+
+struct DeltaShape {
+  std::uint32_t dim = 0;
+  DType dtype = DType::kF32;
+  Metric metric = Metric::kL2;
+  KeyKind keys = KeyKind::kNumber;
+};
+
+class Delta {
+ public:
+  static constexpr std::uint32_t kStripeRows = 256;
+
+  // The first row that is appended is `first`. Errors: kMemoryBudget.
+  static Result<std::unique_ptr<Delta>> create(const DeltaShape& shape, RowId first, MemoryBudget& budget);
+  Delta(const Delta&) = delete;
+  Delta& operator=(const Delta&) = delete;
+
+  const DeltaShape& shape() const { return shape_; }
+  RowId first() const { return first_; }
+  RowId next() const { return {first_.value + rows()}; }
+  std::uint64_t rows() const { return rows_.load(std::memory_order_acquire); }  // those that ended included
+  bool has(RowId row) const { return row >= first_ && row.value - first_.value < rows(); }
+
+  // Afterwards appending so many rows with so many bytes of keys and documents, none of them above `largest`, cannot
+  // fail. Errors: kMemoryBudget.
+  Status reserve(std::uint64_t rows, std::uint64_t text_bytes, std::uint64_t largest);
+  // record.row must be next(); its vector has the shape's dimension and type.
+  void append(const PutRecord& record, Lsn born);
+  void end(RowId row, Lsn died);
+
+  // The row that had the key at `snapshot`; nullopt: none of these rows.
+  std::optional<RowId> find(const Key& key, Lsn snapshot) const;
+  bool is_live(RowId row, Lsn snapshot) const;
+  Key key(RowId row) const;
+  std::string_view document(RowId row) const;
+  void copy_vector(RowId row, std::byte* out) const;  // as it was put
+
+ private:
+  friend class DeltaSearcher;
+
+  struct Row {
+    std::uint64_t born = 0;
+    std::uint64_t died = 0;  // written by atomic_ref; kNeverDied
+    std::uint64_t number = 0;
+    const char* text = nullptr;  // key, if it is bytes, then document
+    std::uint32_t document_bytes = 0;
+    std::uint16_t key_bytes = 0;
+    std::uint32_t older = 0;  // 1 + the index of the row that had the key before
+  };
+  struct Stripe {
+    explicit Stripe(QuantizedRows rows_of) : vectors(std::move(rows_of)) {}
+    QuantizedRows vectors;
+    Buffer<std::byte> originals;  // [kStripeRows × dim], where the page form loses something
+    Buffer<Row> rows;             // [kStripeRows]
+  };
+  // From key to the newest row that has it: open addressing, replaced by a larger one when half full. Those it replaced
+  // stay for readers that are still in them.
+  struct KeyTable {
+    std::unique_ptr<std::atomic<std::uint32_t>[]> slots;  // 1 + index; 0: free
+    std::size_t mask = 0;
+    Charge charge;
+  };
+
+  Delta(const DeltaShape& shape, RowId first, MemoryBudget& budget) : shape_(shape), first_(first), budget_(budget) {}
+  Status add_stripe();
+  Status reserve_text(std::uint64_t bytes, std::uint64_t largest);
+  Status reserve_keys(std::uint64_t more);
+  void index_key(KeyTable& table, std::uint32_t index);
+  std::size_t hash_of(const Key& key) const;
+  bool has_key(const Row& row, const Key& key) const;
+  const Row& row_at(std::uint64_t index) const { return stripe_of(index).rows[index % kStripeRows]; }
+  Row& row_at(std::uint64_t index) { return stripe_of(index).rows[index % kStripeRows]; }
+  const Stripe& stripe_of(std::uint64_t index) const { return *stripes_[index / kStripeRows]; }
+  Stripe& stripe_of(std::uint64_t index) { return *stripes_[index / kStripeRows]; }
+  bool is_visible(const Row& row, Lsn snapshot) const;
+  std::uint32_t row_bytes() const { return shape_.dim * static_cast<std::uint32_t>(element_bytes(shape_.dtype)); }
+
+  const DeltaShape shape_;
+  const RowId first_;
+  MemoryBudget& budget_;
+  Buffer<Stripe*> stripes_;  // of fixed size, filled from the front
+  std::uint64_t stripe_count_ = 0;
+  std::vector<std::unique_ptr<Stripe>> owned_;
+  std::vector<Buffer<char>> texts_;
+  std::uint64_t text_used_ = 0;  // of the last of texts_
+  std::vector<std::unique_ptr<KeyTable>> key_tables_;
+  std::atomic<const KeyTable*> keys_{nullptr};
+  std::uint64_t keys_count_ = 0;
+  std::atomic<std::uint64_t> rows_{0};
+};
+
+// Scans a delta for several queries at once, so that a row is brought into the cache once for all of them. For one
+// thread at a time.
+class DeltaSearcher {
+ public:
+  static constexpr std::size_t kQueriesMax = 8;
+
+  // Errors: kMemoryBudget.
+  static Result<std::unique_ptr<DeltaSearcher>> create(const DeltaShape& shape, MemoryBudget& budget);
+
+  // The `k` nearest of the rows that are live at `snapshot`, sorted, for each of at most kQueriesMax queries
+  // [first, first + count) of `queries`: found[i] is replaced. FoundRow::position means nothing.
+  void search(const Delta& delta, const VectorView& queries, std::uint64_t first, std::size_t count, std::uint32_t k,
+              Lsn snapshot, std::vector<FoundRow>* found);
+
+ private:
+  DeltaSearcher() = default;
+  std::vector<PreparedQuery> queries_;
+  Buffer<float> distances_;         // [kStripeRows]
+  Buffer<std::uint32_t> integers_;  // [kStripeRows]
+};
+
+}  // namespace vecstore

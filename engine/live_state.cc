@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/live_state.h"
+
+#include <algorithm>
+
+#include "engine/base/limits.h"
+
+namespace vecstore {
+namespace {
+
+Status contradiction(Lsn lsn) {
+  return Status(Code::kCorrupt, "a record of the log contradicts the store; restore or salvage")
+      .at(Detail::kRow, lsn.value);
+}
+
+}  // namespace
+
+void LiveState::publish() {
+  const std::uint64_t through = std::min(applied_.load(), safe_.load());
+  std::uint64_t before = published_.load();
+  while (before < through && !published_.compare_exchange_weak(before, through)) {
+  }
+}
+
+Status LiveState::make_delta(std::uint32_t dim) {
+  shape_.dim = dim;
+  VECSTORE_ASSIGN(owned_delta_, Delta::create(shape_, RowId{base_rows_}, budget_));
+  delta_.store(owned_delta_.get(), std::memory_order_release);
+  return Status::ok();
+}
+
+Status LiveState::reserve(const Needs& needs) {
+  if (needs.rows != 0) {
+    if (owned_delta_ == nullptr) VECSTORE_TRY(make_delta(needs.dim));
+    VECSTORE_TRY(owned_delta_->reserve(needs.rows, needs.text_bytes, needs.largest_text));
+  }
+  return needs.base_rows_ended == 0 ? Status::ok() : tombstones_.reserve(needs.base_rows_ended);
+}
+
+Status LiveState::end_row(RowId row, Lsn lsn) {
+  if (row.value < base_rows_) {
+    if (tombstones_.gone(row, {~std::uint64_t{0}})) return contradiction(lsn);
+    VECSTORE_TRY(tombstones_.reserve(1));
+    tombstones_.add(row, lsn);
+  } else {
+    if (owned_delta_ == nullptr || !owned_delta_->is_live(row, lsn)) return contradiction(lsn);
+    owned_delta_->end(row, lsn);
+    delta_rows_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  rows_.fetch_sub(1, std::memory_order_relaxed);
+  return Status::ok();
+}
+
+Status LiveState::apply(Lsn lsn, const LogRecord& record) {
+  if (record.type == static_cast<std::uint16_t>(RecordType::kErase)) {
+    const auto erase = decode_erase(record.payload);
+    return erase ? end_row(erase->row, lsn) : contradiction(lsn);
+  }
+  if (record.type != static_cast<std::uint16_t>(RecordType::kPut))
+    return Status(Code::kNewerFormat, "the log holds records that this VecStore does not know; upgrade to read it");
+  const auto put = decode_put(record.payload);
+  if (!put || put->row != next_row() || put->key.kind() != shape_.keys) return contradiction(lsn);
+  const std::size_t bytes_each = element_bytes(shape_.dtype);
+  const std::uint64_t dim = put->vector.size() / bytes_each;
+  const bool fits = dim * bytes_each == put->vector.size() && dim != 0 && dim <= kDimMax;
+  if (!fits || (shape_.dim != 0 && dim != shape_.dim)) return contradiction(lsn);
+  const std::uint64_t text_bytes = put->key.bytes().size() + put->document.size();
+  VECSTORE_TRY(reserve({static_cast<std::uint32_t>(dim), 1, text_bytes, text_bytes, 0}));
+  if (put->replaced != kNoRow) VECSTORE_TRY(end_row(put->replaced, lsn));
+  owned_delta_->append(*put, lsn);
+  rows_.fetch_add(1, std::memory_order_relaxed);
+  delta_rows_.fetch_add(1, std::memory_order_relaxed);
+  return Status::ok();
+}
+
+}  // namespace vecstore

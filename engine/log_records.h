@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a store's records in the log say. They carry resolved rows and whole values, so that applying one needs nothing
+// but what was applied before. Byte-exact description: engine/README.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "engine/base/ids.h"
+#include "engine/base/status.h"
+#include "engine/key.h"
+#include "wal/format.h"
+
+namespace vecstore {
+
+enum class RecordType : std::uint16_t { kPut = 1, kErase = 2 };
+
+inline constexpr RowId kNoRow{~std::uint64_t{0}};
+
+// Borrowed. A row comes to be; the one that had its key before is gone.
+struct PutRecord {
+  RowId row;
+  RowId replaced = kNoRow;
+  Key key{0};
+  std::span<const std::byte> vector;  // as it was put
+  std::string_view document;
+};
+
+struct EraseRecord {
+  RowId row;
+};
+
+std::size_t encoded_bytes(const PutRecord& record);
+inline constexpr std::size_t kEraseRecordBytes = sizeof(std::uint64_t);
+// Each writes exactly that many bytes.
+void encode(const PutRecord& record, std::byte* out);
+void encode(const EraseRecord& record, std::byte* out);
+
+// nullopt: it makes no sense. Borrows from the payload.
+std::optional<PutRecord> decode_put(std::span<const std::byte> payload);
+std::optional<EraseRecord> decode_erase(std::span<const std::byte> payload);
+
+}  // namespace vecstore

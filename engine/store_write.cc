@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The way of a write: everything is checked, then it is numbered and queued in the log, applied, and acknowledged when
+// it is as safe as the sync mode says. Replay goes through the same apply().
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+#include <unordered_map>
+
+#include "engine/log_records.h"
+#include "engine/store_impl.h"
+#include "engine/validate.h"
+#include "pagestore/store_files.h"
+#include "wal/log_reader.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint64_t kRoomCheckBytes = 1u << 20;  // logged between two looks at the disk
+constexpr std::uint32_t kGraphsOwed = 2;             // times the delta that merging it may take on disk
+
+Uuid new_uuid(std::uint64_t seed) {
+  Random random(seed);
+  if (seed == 0) {
+    std::random_device device;
+    random = Random((std::uint64_t{device()} << 32 | device()), device());
+  }
+  Uuid uuid;
+  for (std::uint8_t& byte : uuid) byte = static_cast<std::uint8_t>(random.next());
+  return uuid;
+}
+
+// Of the rows that a batch itself puts, the last for each key; only a batch of several needs to know.
+class BatchKeys {
+ public:
+  explicit BatchKeys(bool needed) : needed_(needed) {}
+  std::optional<RowId> find(const Key& key) const {
+    if (!needed_) return std::nullopt;
+    const auto found = rows_.find(name_of(key));
+    return found == rows_.end() ? std::nullopt : std::optional(found->second);
+  }
+  void set(const Key& key, RowId row) {
+    if (needed_) rows_[name_of(key)] = row;
+  }
+
+ private:
+  static std::string name_of(const Key& key) { return key.to_string(); }
+  bool needed_;
+  std::unordered_map<std::string, RowId> rows_;
+};
+
+}  // namespace
+
+// -------------------------------------------------------------------------------------------------------- making, log
+
+Status Store::create(const std::string& path, const CreateOptions& options) {
+  return StoreFactory::create(path, options, {});
+}
+
+Status StoreFactory::create(const std::string& path, const CreateOptions& options,
+                            const StoreEnvironment& environment) {
+  if (options.dim > kDimMax) return Status(Code::kInvalidArgument, "the dimension is too large; the most is 4096");
+  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(path, *environment.file_system));
+  if (directory.manifest()) return Status(Code::kExists, "a store is there already; choose another path").about(path);
+  StoreProperties properties;
+  properties.dim = options.dim;
+  properties.dtype = options.dtype;
+  properties.metric = options.metric;
+  properties.keys = options.keys;
+  Manifest manifest;
+  manifest.store = new_uuid(environment.seed);
+  manifest.properties = encode_properties(properties);
+  return directory.publish(std::move(manifest));
+}
+
+Result<LogTail> Store::Impl::replay(Lsn after) {
+  LogTail tail;
+  tail.last_lsn = after;
+  if (!properties.has_log) return tail;
+  const std::string path = directory->file_path(kLogName);
+  auto replayed = replay_log(*environment.file_system, path, {manifest().store, after}, budget,
+                             [this](Lsn lsn, const LogRecord& record) { return live->apply(lsn, record); });
+  const bool missing = replayed ? replayed->number_max == 0 : replayed.error().code() == Code::kNotFound;
+  if (missing) return Status(Code::kCorrupt, "the log is missing; restore it").about(path);
+  if (!replayed) return replayed.error();
+  live->applied(replayed->last_lsn);
+  live->safe(replayed->last_lsn);
+  log_bytes = replayed->bytes;
+  return replayed;
+}
+
+Status Store::Impl::open_log() {
+  const bool writes = opened.access == Access::kReadWrite;
+  live.reset();
+  if (writes && !delta_budget) {
+    VECSTORE_ASSIGN(delta_charge, Charge::take(budget, opened.delta_bytes));
+    delta_budget.emplace(opened.delta_bytes);
+  }
+  const DeltaShape shape{properties.dim, properties.dtype, properties.metric, properties.keys};
+  live =
+      std::make_unique<LiveState>(shape, properties.rows, Lsn{manifest().applied_lsn}, writes ? *delta_budget : budget);
+  VECSTORE_ASSIGN(const LogTail tail, replay({manifest().applied_lsn}));
+  return writes ? begin_log(tail) : Status::ok();
+}
+
+Status Store::Impl::begin_log(const LogTail& tail) {
+  FileSystem& files = *environment.file_system;
+  const std::string path = directory->file_path(kLogName);
+  if (!properties.has_log) {
+    // Nobody wrote to this store yet; what is there was another's, which this one replaced.
+    if (const Status made = files.make_directory(path); !made.is_ok() && made.code() != Code::kExists) return made;
+    VECSTORE_ASSIGN(const auto entries, files.list(path));
+    for (const DirectoryEntry& entry : entries) VECSTORE_TRY(files.unlink(path + "/" + entry.name));
+  }
+  LogOptions options;
+  options.store = manifest().store;
+  options.sync = opened.sync;
+  options.interval_ms = opened.interval_ms;
+  options.bytes_max = opened.log_bytes;
+  options.segment_bytes_first = environment.segment_bytes_first;
+  options.segment_bytes_max = std::min(environment.segment_bytes_max, opened.log_bytes / 4);
+  options.salt_seed = environment.seed;
+  options.background = environment.log_background;
+  VECSTORE_ASSIGN(log, Log::open(files, path, tail, options, budget, [this](Lsn through) { live->safe(through); }));
+  return publish_log();
+}
+
+// That there is a log is said in both slots of the superblock before anything is taken: whichever a reader finds intact
+// must send it there.
+Status Store::Impl::publish_log() {
+  const auto says_so = [](const Manifest* content) {
+    if (content == nullptr) return false;
+    const auto stored = decode_properties(content->properties);
+    return stored && stored->has_log;
+  };
+  properties.has_log = true;
+  while (!says_so(&manifest()) || !says_so(directory->previous())) {
+    Manifest content = manifest();
+    content.properties = encode_properties(properties);
+    VECSTORE_TRY(directory->publish(std::move(content)));
+  }
+  return Status::ok();
+}
+
+// ------------------------------------------------------------------------------------------------------------- writing
+
+Status Store::Impl::check_writable() const {
+  if (!log)
+    return Status(Code::kPermission, "the store was opened for reading; open it with Access::kReadWrite")
+        .about(directory->path());
+  if (::getpid() != process)
+    return Status(Code::kUnsupported, "the store was opened before fork(); only the process that opened it may write")
+        .about(directory->path());
+  const Status failure = log->failure();
+  if (!failure.is_ok())
+    return Status(Code::kIo,
+                  "an earlier write failed, so that nothing more is taken; close the store and open it again")
+        .about(failure.subject())
+        .with_errno(failure.error_number());
+  return Status::ok();
+}
+
+Status Store::Impl::check_key(const Key& key) const {
+  if (key.kind() != properties.keys)
+    return Status(Code::kInvalidArgument, properties.keys == KeyKind::kNumber
+                                              ? "the keys of this store are numbers, not byte strings"
+                                              : "the keys of this store are byte strings, not numbers");
+  if (key.kind() == KeyKind::kBytes && (key.bytes().empty() || key.bytes().size() > kKeyBytesMax))
+    return Status(Code::kInvalidArgument, "a key must have between 1 and 480 bytes");
+  return Status::ok();
+}
+
+Status Store::Impl::check_batch(std::span<const Key> keys, const VectorView& vectors,
+                                std::span<const std::string_view> documents) const {
+  if (keys.empty() || keys.size() != vectors.rows || (!documents.empty() && documents.size() != keys.size()))
+    return Status(Code::kInvalidArgument, "a batch needs as many keys as vectors, at least one, and documents for all");
+  if (vectors.dtype != properties.dtype)
+    return Status(Code::kInvalidArgument, "the vectors have another element type than the store; convert them first");
+  if (vectors.dim == 0 || vectors.dim > kDimMax || (dim() != 0 && vectors.dim != dim()))
+    return Status(Code::kInvalidInput, "the vectors have another dimension than the store");
+  for (const Key& key : keys) VECSTORE_TRY(check_key(key));
+  for (const std::string_view document : documents)
+    if (document.size() > kDocumentBytesMax)
+      return Status(Code::kInvalidArgument, "a document is too large; the most is 65536 bytes");
+  return check_vectors(vectors, properties.metric, "vectors", 0);
+}
+
+// Merging must have room when its time comes: refused now, nothing is lost then.
+Status Store::Impl::check_room(std::uint64_t bytes) {
+  bytes_since_check = bytes_since_check > kRoomCheckBytes ? bytes_since_check : bytes_since_check + bytes;
+  if (bytes_since_check <= kRoomCheckBytes) return Status::ok();
+  std::uint64_t needed = kGraphsOwed * delta_budget->used_bytes();
+  for (const ManifestFile& file : manifest().files) needed += file.bytes;
+  VECSTORE_ASSIGN(const std::uint64_t free, directory->free_bytes());
+  if (free < needed + bytes)
+    return Status(Code::kNoSpace, "the disk has too little room to merge what would be put; free some, at least")
+        .about(directory->path())
+        .at(Detail::kBytes, needed + bytes - free);
+  bytes_since_check = bytes;
+  return Status::ok();
+}
+
+// With write_lock.
+Result<Lsn> Store::Impl::log_and_apply(std::span<const LogRecord> records, const LiveState::Needs& needs) {
+  VECSTORE_TRY(live->reserve(needs));
+  VECSTORE_ASSIGN(const Lsn last, log->enqueue(records));
+  Lsn lsn{last.value - records.size()};
+  for (const LogRecord& record : records) {
+    ++lsn.value;
+    VECSTORE_TRY(live->apply(lsn, record));
+  }
+  live->applied(last);
+  return last;
+}
+
+Result<WriteReceipt> Store::Impl::acknowledge(Lsn lsn, std::uint64_t changed) {
+  VECSTORE_TRY(log->commit(lsn));
+  return WriteReceipt{lsn.value, log->synced_lsn().value, changed};
+}
+
+Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorView& vectors,
+                                      std::span<const std::string_view> documents) {
+  VECSTORE_TRY(check_writable());
+  VECSTORE_TRY(check_batch(keys, vectors, documents));
+  std::unique_lock guard(write_lock);
+  if (dim() != 0 && vectors.dim != dim())  // another's first row may have told meanwhile
+    return Status(Code::kInvalidInput, "the vectors have another dimension than the store");
+  const std::size_t vector_bytes = vectors.dim * element_bytes(vectors.dtype);
+  LiveState::Needs needs{vectors.dim, keys.size()};
+  std::vector<PutRecord> puts(keys.size());
+  std::size_t bytes = 0;
+  BatchKeys own(keys.size() > 1);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    PutRecord& record = puts[i];
+    record.row = {live->next_row().value + i};
+    record.key = keys[i];
+    record.vector = {vectors.row(i), vector_bytes};
+    if (!documents.empty()) record.document = documents[i];
+    auto replaced = own.find(keys[i]);
+    if (!replaced) {
+      VECSTORE_ASSIGN(replaced, row_of(keys[i], live->newest()));
+      if (replaced && replaced->value < live->base_rows()) ++needs.base_rows_ended;
+    }
+    record.replaced = replaced.value_or(kNoRow);
+    own.set(keys[i], record.row);
+    const std::uint64_t text_bytes = record.key.bytes().size() + record.document.size();
+    needs.text_bytes += text_bytes;
+    needs.largest_text = std::max(needs.largest_text, text_bytes);
+    bytes += encoded_bytes(record);
+  }
+  VECSTORE_TRY(check_room(bytes));
+  if (encoded.size() < bytes) {
+    VECSTORE_ASSIGN(encoded, Buffer<std::byte>::allocate(budget, std::max(bytes, 2 * encoded.size())));
+  }
+  std::vector<LogRecord> records(puts.size());
+  std::byte* at = encoded.data();
+  for (std::size_t i = 0; i < puts.size(); ++i) {
+    const std::size_t size = encoded_bytes(puts[i]);
+    encode(puts[i], at);
+    records[i] = {static_cast<std::uint16_t>(RecordType::kPut), 0, {at, size}};
+    at += size;
+  }
+  VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, needs));
+  guard.unlock();
+  return acknowledge(lsn, puts.size());
+}
+
+Result<WriteReceipt> Store::Impl::erase(std::span<const Key> keys) {
+  VECSTORE_TRY(check_writable());
+  for (const Key& key : keys) VECSTORE_TRY(check_key(key));
+  std::unique_lock guard(write_lock);
+  LiveState::Needs needs;
+  std::vector<std::array<std::byte, kEraseRecordBytes>> payloads;
+  BatchKeys own(keys.size() > 1);
+  payloads.reserve(keys.size());
+  for (const Key& key : keys) {
+    if (own.find(key)) continue;
+    VECSTORE_ASSIGN(const auto row, row_of(key, live->newest()));
+    if (!row) continue;
+    own.set(key, *row);
+    if (row->value < live->base_rows()) ++needs.base_rows_ended;
+    encode(EraseRecord{*row}, payloads.emplace_back().data());
+  }
+  if (payloads.empty()) {
+    // That a key is gone may be due to an erasure that is not safe yet.
+    const Lsn newest = live->newest();
+    guard.unlock();
+    return acknowledge(newest, 0);
+  }
+  std::vector<LogRecord> records;
+  records.reserve(payloads.size());
+  for (const auto& payload : payloads) records.push_back({static_cast<std::uint16_t>(RecordType::kErase), 0, payload});
+  VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, needs));
+  guard.unlock();
+  return acknowledge(lsn, records.size());
+}
+
+Result<WriteReceipt> Store::put(const Key& key, const VectorView& vector, std::string_view document) {
+  return impl_->put({&key, 1}, vector, {&document, 1});
+}
+Result<WriteReceipt> Store::put_batch(std::span<const Key> keys, const VectorView& vectors,
+                                      std::span<const std::string_view> documents) {
+  return impl_->put(keys, vectors, documents);
+}
+Result<WriteReceipt> Store::erase(const Key& key) { return impl_->erase({&key, 1}); }
+Result<WriteReceipt> Store::erase_batch(std::span<const Key> keys) { return impl_->erase(keys); }
+
+Status Store::flush() {
+  VECSTORE_TRY(impl_->check_writable());
+  return impl_->log->sync();
+}
+
+Status Store::close() {
+  if (!impl_->log) return Status::ok();
+  const Status closed = impl_->log->close();
+  impl_->directory->unlock();
+  return closed;
+}
+
+Status Store::refresh() {
+  Impl& s = *impl_;
+  if (s.log) return Status::ok();  // a writer is always up to date
+  const std::lock_guard guard(s.write_lock);
+  VECSTORE_ASSIGN(const StoreDirectory now,
+                  StoreDirectory::open(s.directory->path(), LockMode::kShared, *s.environment.file_system));
+  const Manifest& content = *now.manifest();
+  if (content.store != s.manifest().store || content.generation != s.manifest().generation)
+    return Status(Code::kUnsupported, "the store was built anew; open it again").about(s.directory->path());
+  VECSTORE_ASSIGN(const StoreProperties stored, decode_properties(content.properties));
+  s.properties.has_log = stored.has_log;
+  const auto replayed = s.replay(s.live->newest());
+  return replayed ? Status::ok() : replayed.error();
+}
+
+StoreStats Store::stats() const {
+  Impl& s = *impl_;
+  StoreStats stats;
+  stats.rows = s.live->live_rows();
+  stats.delta_rows = s.live->live_delta_rows();
+  stats.deleted_rows = s.live->tombstones().size();
+  stats.delta_bytes = s.delta_budget ? s.delta_budget->used_bytes() : 0;
+  stats.wal_bytes = s.log ? s.log->bytes() : s.log_bytes;
+  stats.last_lsn = s.live->newest().value;
+  stats.durable_lsn = s.log ? s.log->synced_lsn().value : s.live->newest().value;
+  stats.syncs = s.log ? s.log->syncs() : 0;
+  return stats;
+}
+
+}  // namespace vecstore

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An exact picture of what a store must hold, and a store on a simulated disk that is compared with it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/base/random.h"
+#include "engine/store_impl.h"
+#include "tests/sim/sim_disk.h"
+#include "tests/test_util.h"
+
+namespace vecstore::test {
+
+inline constexpr std::uint32_t kSimDim = 8;
+inline constexpr const char* kSimPath = "store";
+
+struct ModelItem {
+  std::vector<std::uint8_t> vector;
+  std::string document;
+  friend bool operator==(const ModelItem&, const ModelItem&) = default;
+};
+using Model = std::map<std::uint64_t, ModelItem>;
+
+// One write: all of it happens or nothing does.
+struct ModelWrite {
+  std::vector<std::uint64_t> keys;
+  std::vector<ModelItem> items;  // none: the keys are erased
+  void apply(Model& model) const {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (items.empty()) {
+        model.erase(keys[i]);
+      } else {
+        model[keys[i]] = items[i];
+      }
+    }
+  }
+};
+
+inline ModelWrite random_write(Random& random) {
+  constexpr std::uint64_t kKeys = 24;
+  ModelWrite write;
+  const std::uint64_t count = random.below(4) == 0 ? 1 + random.below(6) : 1;
+  const bool erases = random.below(4) == 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    write.keys.push_back(random.below(kKeys));
+    if (erases) continue;
+    ModelItem item;
+    for (std::uint32_t d = 0; d < kSimDim; ++d) item.vector.push_back(static_cast<std::uint8_t>(random.next()));
+    if (random.below(3) == 0) item.document.assign(random.below(random.below(8) == 0 ? 9000 : 40), 'd');
+    write.items.push_back(std::move(item));
+  }
+  return write;
+}
+
+inline StoreEnvironment environment_on(SimDisk& disk, std::uint64_t seed) {
+  StoreEnvironment environment;
+  environment.file_system = &disk;
+  environment.log_background = false;
+  environment.segment_bytes_first = 16u << 10;
+  environment.segment_bytes_max = 64u << 10;
+  environment.seed = seed | 1;
+  return environment;
+}
+
+inline CreateOptions sim_shape() { return {kSimDim, DType::kU8, Metric::kL2, KeyKind::kNumber}; }
+
+inline Result<Store> open_sim(SimDisk& disk, std::uint64_t seed, Access access, SyncMode sync = SyncMode::kAlways) {
+  OpenOptions options;
+  options.access = access;
+  options.sync = sync;
+  options.delta_bytes = 8u << 20;
+  options.log_bytes = 4u << 20;
+  return StoreFactory::open(kSimPath, options, environment_on(disk, seed));
+}
+
+inline Result<WriteReceipt> write_to(Store& store, const ModelWrite& write) {
+  std::vector<Key> keys(write.keys.begin(), write.keys.end());
+  if (write.items.empty()) return store.erase_batch(keys);
+  std::vector<std::uint8_t> vectors;
+  std::vector<std::string_view> documents;
+  for (const ModelItem& item : write.items) {
+    vectors.insert(vectors.end(), item.vector.begin(), item.vector.end());
+    documents.emplace_back(item.document);
+  }
+  return store.put_batch(keys, {vectors.data(), DType::kU8, write.items.size(), kSimDim}, documents);
+}
+
+// All that the store holds, by its keys.
+inline Model content_of(const Store& store) {
+  Model content;
+  const Status visited = store.for_each_key([&](const Key& key, RowId) {
+    const auto item = store.get(key);
+    REQUIRE_OK(item);
+    ModelItem& to = content[key.number()];
+    for (const std::byte b : item->vector) to.vector.push_back(static_cast<std::uint8_t>(b));
+    to.document = item->document;
+    return true;
+  });
+  REQUIRE_OK(visited);
+  return content;
+}
+
+// Every row of the model, and nothing else, is found by searching; the nearest to each is itself.
+inline void check_search(const Store& store, const Model& model) {
+  for (const auto& [key, item] : model) {
+    const auto results = store.search({item.vector.data(), DType::kU8, 1, kSimDim}, {.k = 100});
+    REQUIRE_OK(results);
+    BOOST_REQUIRE((*results)[0].size() == model.size());
+    BOOST_REQUIRE((*results)[0].front().distance == 0.0f);
+    break;  // one search returns them all
+  }
+}
+
+}  // namespace vecstore::test

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A store on a disk that loses power at every call. What comes back is what the model says: every acknowledged write,
+// of the one that was under way all or nothing, and with syncing put off a prefix that holds what was durable.
+//
+// One number is one history: VECSTORE_SIM_SEED=<n> runs that seed alone, VECSTORE_SIM_SEEDS=<n> so many.
+#include <cstdlib>
+
+#include "tests/sim/store_model.h"
+
+namespace vecstore {
+namespace {
+
+using namespace test;
+
+std::uint64_t seeds_wanted(std::uint64_t otherwise) {
+  const char* text = std::getenv("VECSTORE_SIM_SEEDS");
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+std::uint64_t first_seed() {
+  const char* text = std::getenv("VECSTORE_SIM_SEED");
+  return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
+}
+
+// What a history of writes may have left behind.
+struct History {
+  std::vector<ModelWrite> writes;  // in order, those after the last acknowledged included
+  std::vector<Model> states;       // [writes + 1]
+  std::size_t least = 0;           // writes that must have survived
+
+  History() { states.emplace_back(); }
+  void add(const ModelWrite& write) {
+    writes.push_back(write);
+    states.push_back(states.back());
+    write.apply(states.back());
+  }
+  // Which state this is, the newest that fits; throws the history after it away.
+  bool settle(const Model& content) {
+    for (std::size_t i = states.size(); i-- > least;) {
+      if (states[i] != content) continue;
+      states.resize(i + 1);
+      writes.resize(i);
+      return true;
+    }
+    return false;
+  }
+};
+
+struct Tally {
+  std::uint64_t recoveries = 0;
+  std::uint64_t refused = 0;
+};
+
+// Opens, writes until something fails or enough is written, and notes what was promised.
+void live(SimDisk& disk, History& history, Random& random, SyncMode sync) {
+  auto store = open_sim(disk, random.next(), Access::kReadWrite, sync);
+  if (!store) return;
+  history.least = history.writes.size();                        // what a writer has found is there for good
+  std::vector<std::pair<std::uint64_t, std::size_t>> promised;  // LSN, writes
+  for (int i = 0; i < 10; ++i) {
+    if (random.below(12) == 0 && !store->flush().is_ok()) return;
+    const ModelWrite write = random_write(random);
+    history.add(write);
+    const auto receipt = write_to(*store, write);
+    if (!receipt) return;
+    promised.emplace_back(receipt->lsn, history.writes.size());
+    for (const auto& [lsn, writes] : promised)
+      if (lsn <= receipt->durable_lsn) history.least = std::max(history.least, writes);
+    if (sync == SyncMode::kAlways) BOOST_REQUIRE(receipt->durable_lsn >= receipt->lsn);
+    if (random.below(4) == 0) BOOST_REQUIRE(content_of(*store) == history.states.back());
+  }
+  if (random.below(2) == 0 && store->close().is_ok()) history.least = history.writes.size();
+}
+
+std::string label(std::uint64_t seed, std::uint64_t cut, int round) {
+  return "seed " + std::to_string(seed) + " cut " + std::to_string(cut) + " round " + std::to_string(round) + ": ";
+}
+
+void survive(std::uint64_t seed, std::uint64_t cut, Tally& tally) {
+  Random random(seed * 7919 + cut);
+  const SyncMode sync = seed % 3 == 0 ? SyncMode::kNone : SyncMode::kAlways;
+  SimDisk disk;
+  REQUIRE_OK(StoreFactory::create(kSimPath, sim_shape(), environment_on(disk, seed)));
+  History history;
+  for (int round = 0; round < 4; ++round) {
+    disk.set_fault(Fault::kPowerCut, round == 0 ? cut : random.below(120));
+    live(disk, history, random, sync);
+    disk.cut_power();
+    if (random.below(4) == 0) {
+      disk.restart();
+    } else {
+      disk.reboot(random);
+    }
+    const auto reader = open_sim(disk, 1, Access::kRead);
+    BOOST_REQUIRE_MESSAGE(reader.has_value(), label(seed, cut, round) << message_of(reader));
+    ++tally.recoveries;
+    const Model content = content_of(*reader);
+    BOOST_REQUIRE_MESSAGE(history.settle(content), label(seed, cut, round)
+                                                       << "the store holds what was never the case");
+    BOOST_REQUIRE(reader->size() == content.size());
+    check_search(*reader, content);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE(simulation)
+
+BOOST_AUTO_TEST_CASE(a_power_cut_at_every_call_loses_nothing_that_was_promised) {
+  Tally tally;
+  const std::uint64_t seeds = std::getenv("VECSTORE_SIM_SEED") != nullptr ? 1 : seeds_wanted(60);
+  for (std::uint64_t seed = first_seed(); seed < first_seed() + seeds; ++seed)
+    for (std::uint64_t cut = 0; cut < 120; ++cut) survive(seed, cut, tally);
+  BOOST_TEST_MESSAGE("recoveries: " << tally.recoveries);
+  BOOST_TEST(tally.recoveries == seeds * 120 * 4);
+}
+
+// Making a store either happens or leaves nothing that a second attempt minds.
+BOOST_AUTO_TEST_CASE(a_power_cut_while_a_store_is_made_can_be_made_good) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed)
+    for (std::uint64_t cut = 0;; ++cut) {
+      Random random(seed * 31 + cut);
+      SimDisk disk;
+      disk.set_fault(Fault::kPowerCut, cut);
+      const Status made = StoreFactory::create(kSimPath, sim_shape(), environment_on(disk, seed));
+      const bool struck = disk.has_struck();
+      disk.reboot(random);
+      const Status again = StoreFactory::create(kSimPath, sim_shape(), environment_on(disk, seed + 1));
+      if (made.is_ok()) {
+        BOOST_TEST((again.code() == Code::kExists), again.message());
+      } else {
+        BOOST_TEST((again.is_ok() || again.code() == Code::kExists), again.message());
+      }
+      const auto store = open_sim(disk, 5, Access::kReadWrite);
+      BOOST_REQUIRE_MESSAGE(store.has_value(), "seed " << seed << " cut " << cut << ": " << message_of(store));
+      BOOST_TEST(store->size() == 0u);
+      if (!struck) break;
+    }
+}
+
+// Every call in turn fails without the machine going down, once or from then on: nothing acknowledged is lost, nothing
+// wrong is ever shown, and opening the store again finds all that was promised.
+BOOST_AUTO_TEST_CASE(an_error_at_every_call_loses_nothing_that_was_promised) {
+  std::uint64_t runs = 0;
+  for (const Fault fault : {Fault::kIo, Fault::kNoSpace, Fault::kShort})
+    for (const bool sticky : {false, true})
+      for (std::uint64_t seed = 0; seed < 6; ++seed)
+        for (std::uint64_t call = 0; call < 130; ++call) {
+          Random random(seed * 7919 + call);
+          SimDisk disk;
+          REQUIRE_OK(StoreFactory::create(kSimPath, sim_shape(), environment_on(disk, seed)));
+          History history;
+          disk.set_fault(fault, call, sticky);
+          {
+            auto store = open_sim(disk, random.next(), Access::kReadWrite);
+            for (int i = 0; store && i < 12; ++i) {
+              const ModelWrite write = random_write(random);
+              if (write_to(*store, write)) {
+                history.add(write);
+                history.least = history.writes.size();
+                BOOST_REQUIRE(store->size() == history.states.back().size());
+              } else if (!store->flush().is_ok()) {
+                // Only opening the store again tells whether this one came through.
+                history.add(write);
+                BOOST_REQUIRE(code_of(write_to(*store, write)) == Code::kIo);
+                break;
+              }
+            }
+          }
+          disk.clear_fault();
+          disk.restart();
+          const auto again = open_sim(disk, 3, Access::kReadWrite);
+          BOOST_REQUIRE_MESSAGE(again.has_value(), "seed " << seed << " call " << call << ": " << message_of(again));
+          BOOST_REQUIRE_MESSAGE(history.settle(content_of(*again)),
+                                "seed " << seed << " call " << call << " fault " << static_cast<int>(fault));
+          ++runs;
+        }
+  BOOST_TEST_MESSAGE("runs: " << runs);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace vecstore

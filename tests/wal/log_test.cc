@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wal/log.h"
+
+#include <map>
+#include <thread>
+
+#include "tests/sim/sim_disk.h"
+#include "tests/test_util.h"
+#include "wal/log_reader.h"
+
+namespace vecstore {
+namespace {
+
+using test::code_of;
+using test::SimDisk;
+
+constexpr Uuid kStore{7, 7, 7};
+constexpr const char* kDirectory = "wal";
+
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+// A log in a directory, and what it is to hold.
+struct Journal {
+  explicit Journal(FileSystem& system, std::string path = kDirectory)
+      : file_system(system), directory(std::move(path)) {
+    options.store = kStore;
+    options.background = false;
+    options.segment_bytes_first = 32u << 10;
+    options.segment_bytes_max = 128u << 10;
+    options.salt_seed = 1;
+  }
+
+  Result<std::vector<std::string>> replay() {
+    std::vector<std::string> records;
+    VECSTORE_ASSIGN(
+        tail, replay_log(file_system, directory, {kStore, after}, budget, [&records](Lsn, const LogRecord& record) {
+          records.emplace_back(reinterpret_cast<const char*>(record.payload.data()), record.payload.size());
+          return Status::ok();
+        }));
+    return records;
+  }
+  Status open() {
+    VECSTORE_ASSIGN(const auto records, replay());
+    VECSTORE_ASSIGN(log, Log::open(file_system, directory, tail, options, budget));
+    return Status::ok();
+  }
+  Status write(const std::vector<std::string>& texts) {
+    std::vector<LogRecord> batch;
+    batch.reserve(texts.size());
+    for (const std::string& text : texts) batch.push_back({1, 0, bytes_of(text)});
+    VECSTORE_ASSIGN(const Lsn lsn, log->enqueue(batch));
+    return log->commit(lsn);
+  }
+
+  FileSystem& file_system;
+  std::string directory;
+  LogOptions options;
+  Lsn after;
+  MemoryBudget budget;
+  LogTail tail;
+  std::unique_ptr<Log> log;
+};
+
+std::string text_of(std::uint64_t number, std::size_t bytes) {
+  std::string text = std::to_string(number) + ":";
+  text.resize(std::max(bytes, text.size()), static_cast<char>('a' + number % 26));
+  return text;
+}
+
+std::unique_ptr<SimDisk> disk_with_log() {
+  auto disk = std::make_unique<SimDisk>();
+  REQUIRE_OK(disk->make_directory(kDirectory));
+  return disk;
+}
+
+BOOST_AUTO_TEST_SUITE(log_writing)
+
+BOOST_AUTO_TEST_CASE(what_was_written_comes_back_in_order) {
+  const test::TemporaryDirectory directory;
+  Journal journal(FileSystem::posix(), directory.path());
+  journal.options.background = true;
+  journal.options.segment_bytes_first = kSegmentBytesMin;
+  std::vector<std::string> written;
+  for (int session = 0; session < 3; ++session) {
+    REQUIRE_OK(journal.open());
+    for (std::uint64_t i = 0; i < 40; ++i) {
+      std::vector<std::string> batch;
+      for (std::uint64_t part = 0; part <= i % 3; ++part) batch.push_back(text_of(written.size() + part, i * 700));
+      REQUIRE_OK(journal.write(batch));
+      written.insert(written.end(), batch.begin(), batch.end());
+    }
+    BOOST_TEST(journal.log->last_lsn().value == written.size());
+    BOOST_TEST(journal.log->synced_lsn().value == written.size());
+    REQUIRE_OK(journal.log->close());
+    journal.log.reset();
+    const auto records = journal.replay();
+    REQUIRE_OK(records);
+    BOOST_TEST(*records == written);
+    BOOST_TEST(journal.tail.torn_bytes == 0u);
+  }
+  journal.after = {100};
+  const auto rest = journal.replay();
+  REQUIRE_OK(rest);
+  BOOST_TEST(*rest == std::vector<std::string>(written.begin() + 100, written.end()));
+}
+
+BOOST_AUTO_TEST_CASE(callers_share_writes_and_syncs) {
+  const test::TemporaryDirectory directory;
+  Journal journal(FileSystem::posix(), directory.path());
+  journal.options.background = true;
+  journal.options.segment_bytes_first = kSegmentBytesMin;
+  REQUIRE_OK(journal.open());
+  constexpr int kWriters = 8;
+  constexpr int kEach = 60;
+  std::vector<Status> outcomes(kWriters);
+  {
+    std::vector<std::jthread> writers;
+    for (int writer = 0; writer < kWriters; ++writer)
+      writers.emplace_back([&, writer] {
+        for (int i = 0; i < kEach && outcomes[writer].is_ok(); ++i)
+          outcomes[writer] = journal.write({std::to_string(writer) + " " + std::to_string(i), "second"});
+      });
+  }
+  for (const Status& outcome : outcomes) REQUIRE_OK(outcome);
+  BOOST_TEST(journal.log->syncs() <= std::uint64_t{kWriters} * kEach);
+  REQUIRE_OK(journal.log->close());
+  const auto records = journal.replay();
+  REQUIRE_OK(records);
+  BOOST_REQUIRE(records->size() == std::size_t{2} * kWriters * kEach);
+  std::map<std::string, int> next;
+  for (std::size_t i = 0; i < records->size(); i += 2) {
+    const std::string& text = (*records)[i];
+    const std::size_t space = text.find(' ');
+    BOOST_TEST(std::stoi(text.substr(space + 1)) == next[text.substr(0, space)]++);
+    BOOST_TEST((*records)[i + 1] == "second");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(intervals_sync_by_themselves_and_none_at_the_end) {
+  const test::TemporaryDirectory directory;
+  Journal journal(FileSystem::posix(), directory.path());
+  journal.options.background = true;
+  journal.options.segment_bytes_first = kSegmentBytesMin;
+  journal.options.sync = SyncMode::kInterval;
+  journal.options.interval_ms = 5;
+  REQUIRE_OK(journal.open());
+  REQUIRE_OK(journal.write({"one"}));
+  while (journal.log->synced_lsn() < Lsn{1}) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  REQUIRE_OK(journal.log->close());
+
+  journal.options.sync = SyncMode::kNone;
+  REQUIRE_OK(journal.open());
+  REQUIRE_OK(journal.write({"two"}));
+  BOOST_TEST(journal.log->synced_lsn().value == 1u);
+  REQUIRE_OK(journal.log->sync());
+  BOOST_TEST(journal.log->synced_lsn().value == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_log_refuses_and_goes_on) {
+  const auto disk = disk_with_log();
+  Journal journal(*disk);
+  journal.options.bytes_max = 256u << 10;
+  REQUIRE_OK(journal.open());
+  std::uint64_t taken = 0;
+  Status outcome;
+  while ((outcome = journal.write({text_of(taken, 3000)})).is_ok()) ++taken;
+  BOOST_CHECK(outcome.code() == Code::kNoSpace);
+  BOOST_TEST(taken > 20u);
+  BOOST_TEST(journal.log->bytes() <= journal.options.bytes_max);
+  BOOST_CHECK(journal.write({text_of(taken, 3000)}).code() == Code::kNoSpace);
+  // What has been merged makes room.
+  REQUIRE_OK(journal.log->release(journal.log->synced_lsn()));
+  REQUIRE_OK(journal.write({text_of(taken, 3000)}));
+  journal.log.reset();
+  journal.after = {taken};
+  const auto records = journal.replay();
+  REQUIRE_OK(records);
+  BOOST_TEST(records->size() == 1u);
+  journal.after = {};
+  BOOST_CHECK(code_of(journal.replay()) == Code::kCorrupt);  // what came before is gone
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_refuses_and_goes_on) {
+  const auto disk = disk_with_log();
+  Journal journal(*disk);
+  REQUIRE_OK(journal.open());
+  disk->set_capacity(100u << 10);
+  std::uint64_t taken = 0;
+  Status outcome;
+  while ((outcome = journal.write({text_of(taken, 3000)})).is_ok()) ++taken;
+  BOOST_CHECK(outcome.code() == Code::kNoSpace);
+  disk->set_capacity(1u << 30);
+  REQUIRE_OK(journal.write({text_of(taken++, 3000)}));
+  journal.log.reset();
+  const auto records = journal.replay();
+  REQUIRE_OK(records);
+  BOOST_TEST(records->size() == taken);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_log_cannot_hold_is_refused) {
+  const auto disk = disk_with_log();
+  Journal journal(*disk);
+  REQUIRE_OK(journal.open());
+  BOOST_CHECK(code_of(journal.log->enqueue({})) == Code::kInvalidArgument);
+  BOOST_CHECK(journal.write({std::string(kRecordBytesMax + 1, 'x')}).code() == Code::kInvalidArgument);
+  BOOST_CHECK(journal.write(std::vector<std::string>(33, std::string(kRecordBytesMax, 'x'))).code() ==
+              Code::kInvalidArgument);
+  REQUIRE_OK(journal.write({std::string(kRecordBytesMax, 'x')}));  // larger than a segment would have been
+  REQUIRE_OK(journal.log->close());
+  BOOST_CHECK(journal.write({"late"}).code() == Code::kInvalidArgument);
+}
+
+BOOST_AUTO_TEST_CASE(opening_and_closing_leaves_nothing_behind) {
+  const auto disk = disk_with_log();
+  Journal journal(*disk);
+  REQUIRE_OK(journal.open());
+  REQUIRE_OK(journal.write({"one"}));
+  REQUIRE_OK(journal.log->close());
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE_OK(journal.open());
+    REQUIRE_OK(journal.log->close());
+  }
+  BOOST_TEST(disk->files().size() == 2u);  // the segment with the record and the last one without
+  const auto records = journal.replay();
+  REQUIRE_OK(records);
+  BOOST_TEST(*records == std::vector<std::string>{"one"});
+}
+
+BOOST_AUTO_TEST_CASE(after_a_failed_write_or_sync_nothing_is_taken_any_more) {
+  for (const test::Fault fault : {test::Fault::kIo, test::Fault::kShort}) {
+    for (std::uint64_t call = 0; call < 2; ++call) {
+      const auto disk = disk_with_log();
+      Journal journal(*disk);
+      REQUIRE_OK(journal.open());
+      REQUIRE_OK(journal.write({"one"}));
+      disk->set_fault(fault, call);  // the write, then the sync
+      const Status failed = journal.write({"two"});
+      if (fault == test::Fault::kShort && call == 1) continue;  // a sync has no half
+      BOOST_CHECK(failed.code() == Code::kIo);
+      disk->clear_fault();
+      BOOST_CHECK(journal.write({"three"}).code() == Code::kIo);
+      BOOST_CHECK(journal.log->sync().code() == Code::kIo);
+      BOOST_CHECK(journal.log->close().code() == Code::kIo);
+      const auto records = journal.replay();
+      REQUIRE_OK(records);
+      BOOST_TEST(records->size() >= 1u);
+      BOOST_TEST(records->size() <= 2u);
+      BOOST_TEST(records->front() == "one");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(log_damage)
+
+// Where the group of the last record begins, in the last segment.
+struct LastGroup {
+  std::string path;
+  std::uint64_t offset = kLogBlockBytes;
+};
+
+BOOST_AUTO_TEST_CASE(a_damaged_record_that_was_acknowledged_is_reported) {
+  for (int lost = 0; lost < 2; ++lost) {
+    const auto disk = disk_with_log();
+    Journal journal(*disk);
+    REQUIRE_OK(journal.open());
+    for (int i = 0; i < 3; ++i) REQUIRE_OK(journal.write({text_of(i, 100)}));
+    journal.log.reset();  // closes: the mark at the end tells that all three were acknowledged
+    BOOST_REQUIRE(disk->flip_bit("wal/log-1", kLogBlockBytes * (lost == 0 ? 1 : 3) + 70, 3));
+    const auto records = journal.replay();
+    BOOST_CHECK(code_of(records) == Code::kCorrupt);
+    BOOST_TEST(std::string(records.error().subject()) == "wal/log-1");
+    BOOST_TEST(records.error().number() == kLogBlockBytes * (lost == 0 ? 1 : 3));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_flipped_bit_of_headers_is_reported_or_without_effect) {
+  const auto whole = disk_with_log();
+  std::vector<std::string> written;
+  {
+    Journal journal(*whole);
+    REQUIRE_OK(journal.open());
+    for (int i = 0; i < 4; ++i) {
+      written.push_back(text_of(i, 60));
+      REQUIRE_OK(journal.write({written.back()}));
+    }
+  }
+  for (std::uint64_t block = 0; block < 6; ++block) {
+    for (std::uint64_t bit = 0; bit < 140ull * 8; ++bit) {
+      const auto disk = whole->clone();
+      BOOST_REQUIRE(disk->flip_bit("wal/log-1", block * kLogBlockBytes + bit / 8, bit % 8));
+      Journal journal(*disk);
+      const auto records = journal.replay();
+      // The mark at the end stands for nothing but itself.
+      const bool same = records && *records == written;
+      BOOST_TEST((same || code_of(records) == Code::kCorrupt || code_of(records) == Code::kNewerFormat));
+      if (block >= 1 && block <= 4 && bit < 64 * 8) BOOST_TEST(!same);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_torn_tail_is_kept_aside_and_the_log_goes_on) {
+  const auto disk = disk_with_log();
+  Journal journal(*disk);
+  journal.options.sync = SyncMode::kNone;
+  REQUIRE_OK(journal.open());
+  for (int i = 0; i < 3; ++i) REQUIRE_OK(journal.write({text_of(i, 100)}));
+  disk->cut_power();
+  journal.log.reset();
+  {
+    // The machine kept everything but a piece of the second group.
+    Random random(1);
+    auto copy = disk->clone();
+    for (std::uint64_t seed = 0;; ++seed) {
+      copy = disk->clone();
+      Random chosen(seed);
+      copy->reboot(chosen);
+      if (copy->flip_bit("wal/log-1", 3 * kLogBlockBytes, 0) && copy->flip_bit("wal/log-1", 3 * kLogBlockBytes, 0))
+        break;
+    }
+    Journal after(*copy);
+    REQUIRE_OK(after.replay());
+  }
+  Random random(3);
+  disk->reboot(random);
+  Journal again(*disk);
+  REQUIRE_OK(again.open());
+  REQUIRE_OK(again.write({"more"}));
+  again.log.reset();
+  const auto records = again.replay();
+  REQUIRE_OK(records);
+  BOOST_TEST(records->back() == "more");
+}
+
+BOOST_AUTO_TEST_CASE(missing_foreign_and_newer_segments_are_told_apart) {
+  const auto disk = disk_with_log();
+  Journal journal(*disk);
+  REQUIRE_OK(journal.open());
+  for (int i = 0; i < 40; ++i) REQUIRE_OK(journal.write({text_of(i, 3000)}));
+  journal.log.reset();
+  BOOST_TEST(disk->files().size() >= 3u);
+  {
+    const auto copy = disk->clone();
+    REQUIRE_OK(copy->unlink("wal/log-2"));
+    Journal missing(*copy);
+    BOOST_CHECK(code_of(missing.replay()) == Code::kCorrupt);
+  }
+  {
+    const auto copy = disk->clone();
+    REQUIRE_OK(copy->unlink("wal/log-1"));
+    Journal missing(*copy);
+    BOOST_CHECK(code_of(missing.replay()) == Code::kCorrupt);
+  }
+  MemoryBudget budget;
+  const auto foreign =
+      replay_log(*disk, kDirectory, {Uuid{1}, {}}, budget, [](Lsn, const LogRecord&) { return Status::ok(); });
+  BOOST_CHECK(code_of(foreign) == Code::kCorrupt);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(log_crashes)
+
+// What a writer was told before it died, in records.
+struct Life {
+  std::size_t acknowledged = 0;
+  std::size_t durable = 0;
+};
+
+// Writes batches of one to three records to the log of `journal`, which `written` holds already, until something fails.
+Life live(Journal& journal, std::vector<std::vector<std::string>>& batches, Random& random, int count) {
+  Life life;
+  std::size_t records = 0;
+  for (const auto& batch : batches) records += batch.size();
+  if (!journal.open().is_ok()) return life;
+  life.acknowledged = records;  // what a writer has found is there for good
+  for (int i = 0; i < count; ++i) {
+    std::vector<std::string> batch;
+    for (std::uint64_t part = 0; part <= random.below(3); ++part)
+      batch.push_back(text_of(records + part, random.below(5) == 0 ? 6000 : 50));
+    batches.push_back(batch);
+    if (!journal.write(batch).is_ok()) break;
+    records += batch.size();
+    life.acknowledged = records;
+  }
+  life.durable = journal.log->synced_lsn().value;
+  return life;
+}
+
+// A log is written, loses power at the call `cut`, comes back, is written on, loses power again, … What comes back is
+// always a prefix in whole batches, and holds what was promised.
+std::uint64_t survive(std::uint64_t seed, std::uint64_t cut, SyncMode mode) {
+  Random random(seed * 1000003 + cut);
+  const auto disk = disk_with_log();
+  REQUIRE_OK(disk->sync_directory(kDirectory));
+  std::vector<std::vector<std::string>> batches;
+  std::uint64_t recoveries = 0;
+  std::size_t promised = 0;
+  for (int round = 0; round < 4; ++round) {
+    Journal journal(*disk);
+    journal.options.sync = mode;
+    journal.options.salt_seed = random.next() | 1;
+    journal.options.segment_bytes_first = 16u << 10;
+    disk->set_fault(test::Fault::kPowerCut, round == 0 ? cut : random.below(60));
+    const Life life = live(journal, batches, random, 12);
+    // Now and then only the process dies, and what it wrote is there, though perhaps not for good.
+    const bool killed = random.below(4) == 0;
+    disk->cut_power();
+    journal.log.reset();
+    if (killed) {
+      disk->restart();
+    } else {
+      disk->reboot(random);
+    }
+
+    Journal after(*disk);
+    const auto records = after.replay();
+    BOOST_REQUIRE_MESSAGE(records.has_value(),
+                          "seed " << seed << " cut " << cut << " round " << round << ": " << test::message_of(records));
+    ++recoveries;
+    promised = std::max(promised, mode == SyncMode::kAlways ? life.acknowledged : life.durable);
+    BOOST_REQUIRE_MESSAGE(records->size() >= promised, "seed " << seed << " cut " << cut << " round " << round << ": "
+                                                               << records->size() << " of " << promised);
+    std::size_t at = 0;
+    std::size_t whole = 0;
+    for (; whole < batches.size() && at < records->size(); ++whole)
+      for (const std::string& text : batches[whole]) {
+        BOOST_REQUIRE_MESSAGE(at < records->size() && (*records)[at] == text,
+                              "seed " << seed << " cut " << cut << " round " << round << ": record " << at);
+        ++at;
+      }
+    BOOST_REQUIRE(at == records->size());
+    batches.resize(whole);
+  }
+  return recoveries;
+}
+
+BOOST_AUTO_TEST_CASE(a_power_cut_at_any_call_loses_nothing_that_was_acknowledged) {
+  std::uint64_t recoveries = 0;
+  for (const SyncMode mode : {SyncMode::kAlways, SyncMode::kNone})
+    for (std::uint64_t seed = 0; seed < 40; ++seed)
+      for (std::uint64_t cut = 0; cut < 60; ++cut) recoveries += survive(seed, cut, mode);
+  BOOST_TEST_MESSAGE("recoveries: " << recoveries);
+  BOOST_TEST(recoveries == 2u * 40 * 60 * 4);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace vecstore

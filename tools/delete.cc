@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "tools/commands.h"
+#include "tools/output.h"
+
+namespace vecstore::tools {
+namespace {
+
+struct DeleteOptions {
+  std::string path, keys_path;
+  std::vector<std::string> keys;
+  OpenOptions open;
+  bool json = false;
+};
+
+constexpr std::size_t kBatch = 1000;
+
+Status run_delete(DeleteOptions& options) {
+  if (!options.keys_path.empty()) {
+    std::ifstream in(options.keys_path, std::ios::binary);
+    if (!in) return Status(Code::kNotFound, "cannot read this file").about(options.keys_path);
+    for (std::string line; std::getline(in, line);) options.keys.push_back(line);
+  }
+  if (options.keys.empty()) return Status(Code::kInvalidArgument, "name the keys, or the file that holds them");
+  VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));
+  const KeyKind kind = store.info().keys;
+  std::vector<Key> keys;
+  for (const std::string& text : options.keys) {
+    VECSTORE_ASSIGN(const Key key, parse_key(text, kind));
+    keys.push_back(key);
+  }
+  std::uint64_t deleted = 0;
+  for (std::size_t begin = 0; begin < keys.size(); begin += kBatch) {
+    const auto batch = std::span<const Key>(keys).subspan(begin, std::min(kBatch, keys.size() - begin));
+    VECSTORE_ASSIGN(const WriteReceipt receipt, store.erase_batch(batch));
+    deleted += receipt.rows;
+  }
+  VECSTORE_TRY(store.close());
+  const StoreStats stats = store.stats();
+  if (options.json) {
+    print_json({{"deleted", deleted}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
+  } else {
+    fmt::print("{}: {} deleted, {} rows\n", options.path, deleted, stats.rows);
+  }
+  return {};
+}
+
+}  // namespace
+
+Command add_delete(CLI::App& app) {
+  const auto options = std::make_shared<DeleteOptions>();
+  CLI::App* command = app.add_subcommand("delete", "delete vectors by key; those that are not there are passed over");
+  command->add_option("store", options->path, "directory of the store")->required();
+  command->add_option("key", options->keys, "keys");
+  command->add_option("--keys", options->keys_path, "file of one key a line");
+  add_write_options(*command, options->open);
+  add_json(*command, options->json);
+  return {command, [options] { return run_delete(*options); }};
+}
+
+}  // namespace vecstore::tools

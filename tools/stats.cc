@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "tools/commands.h"
+#include "tools/output.h"
+#include "tools/size_text.h"
+
+namespace vecstore::tools {
+
+Command add_stats(CLI::App& app) {
+  struct Options {
+    std::string path;
+    bool json = false;
+  };
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("stats", "what was written to a store: rows, log, what is durable");
+  command->add_option("store", options->path, "directory of the store")->required();
+  add_json(*command, options->json);
+  return {command, [options]() -> Status {
+            VECSTORE_ASSIGN(const Store store, Store::open(options->path));
+            const StoreStats stats = store.stats();
+            if (options->json) {
+              print_json({{"rows", stats.rows},
+                          {"delta_rows", stats.delta_rows},
+                          {"deleted_rows", stats.deleted_rows},
+                          {"wal_bytes", stats.wal_bytes},
+                          {"durable_lsn", stats.durable_lsn}});
+              return {};
+            }
+            Table table;
+            table.add("rows", std::to_string(stats.rows));
+            table.add("of these in memory", fmt::format("{}, put since the graph was built", stats.delta_rows));
+            table.add("deleted of the graph", std::to_string(stats.deleted_rows));
+            table.add("log", fmt::format("{}, {} records", format_size(stats.wal_bytes), stats.durable_lsn));
+            table.print();
+            return {};
+          }};
+}
+
+}  // namespace vecstore::tools

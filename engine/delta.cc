@@ -20,6 +20,19 @@ constexpr std::uint64_t kKeySlotsMin = 256;
 
 bool is_lossy(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16; }
 
+std::uint32_t norm2_of(std::span<const std::uint8_t> codes) {
+  std::uint32_t sum = 0;
+  for (const std::uint8_t code : codes) sum += std::uint32_t{code} * code;
+  return sum;
+}
+
+// Whether any of the first `count` is below `limit`; without a branch inside, so that it takes several at once.
+bool any_below(const float* values, std::size_t count, float limit) {
+  int below = 0;
+  for (std::size_t i = 0; i < count; ++i) below |= static_cast<int>(values[i] < limit);
+  return below != 0;
+}
+
 GraphLayout layout_of(const DeltaShape& shape) {
   GraphLayout layout;
   layout.dim = shape.dim;
@@ -46,6 +59,9 @@ Status Delta::add_stripe() {
   auto stripe = std::make_unique<Stripe>(std::move(vectors));
   if (is_lossy(shape_.dtype)) {
     VECSTORE_ASSIGN(stripe->originals, Buffer<std::byte>::allocate(budget_, kStripeRows * std::size_t{row_bytes()}));
+  }
+  if (!layout_of(shape_).row_params) {
+    VECSTORE_ASSIGN(stripe->norms2, Buffer<std::uint32_t>::allocate(budget_, kStripeRows));
   }
   VECSTORE_ASSIGN(stripe->rows, Buffer<Row>::allocate(budget_, kStripeRows));
   stripes_[stripe_count_++] = stripe.get();
@@ -98,6 +114,8 @@ void Delta::append(const PutRecord& record, Lsn born) {
   stripe.vectors.fill(within, {record.vector.data(), shape_.dtype, 1, shape_.dim, 0});
   if (!stripe.originals.empty())
     std::copy(record.vector.begin(), record.vector.end(), stripe.originals.begin() + within * row_bytes());
+  if (!stripe.norms2.empty())
+    stripe.norms2[within] = norm2_of({stripe.vectors.codes(static_cast<std::uint32_t>(within)), shape_.dim});
   Row& row = stripe.rows[within];
   row.born = born.value;
   row.died = kNeverDied;
@@ -202,20 +220,41 @@ void Delta::copy_vector(RowId row, std::byte* out) const {
 
 Result<std::unique_ptr<DeltaSearcher>> DeltaSearcher::create(const DeltaShape& shape, MemoryBudget& budget) {
   std::unique_ptr<DeltaSearcher> searcher(new DeltaSearcher());
+  searcher->kernels_ = &kernels();
   for (std::size_t i = 0; i < kQueriesMax; ++i) {
     VECSTORE_ASSIGN(auto query, PreparedQuery::create(layout_of(shape), budget));
     searcher->queries_.push_back(std::move(query));
   }
+  searcher->norms2_.resize(kQueriesMax);
   VECSTORE_ASSIGN(searcher->distances_, Buffer<float>::allocate(budget, Delta::kStripeRows));
   VECSTORE_ASSIGN(searcher->integers_, Buffer<std::uint32_t>::allocate(budget, Delta::kStripeRows));
   return searcher;
 }
 
+// Distances of the first `count` rows. Integers by |q|² + |x|² − 2⟨q,x⟩, exact, because a product takes less than a
+// squared difference (2.0 against 3.3 ns for 128 dimensions).
+void DeltaSearcher::score(const PreparedQuery& query, std::uint32_t query_norm2, const Delta::Stripe& stripe,
+                          std::size_t count) {
+  const Rows rows{stripe.vectors.codes(0), stripe.vectors.dim(), nullptr, count};
+  if (stripe.norms2.empty()) {
+    const auto params_of = [&](std::size_t i) { return stripe.vectors.params(static_cast<std::uint32_t>(i)); };
+    query.distances(rows, params_of, integers_.data(), distances_.data());
+    return;
+  }
+  kernels_->dot_u8(query.codes().data(), rows, stripe.vectors.dim(), integers_.data());
+  const std::uint32_t* norms2 = stripe.norms2.data();
+  for (std::size_t i = 0; i < count; ++i)
+    distances_[i] = static_cast<float>(static_cast<std::int32_t>(query_norm2 + norms2[i] - 2 * integers_[i]));
+}
+
 void DeltaSearcher::search(const Delta& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
                            std::uint32_t k, Lsn snapshot, std::vector<FoundRow>* found) {
+  constexpr std::size_t kTogether = 16;
+  constexpr float kFarthest = std::numeric_limits<float>::infinity();
   VECSTORE_CHECK(count <= kQueriesMax);
   for (std::size_t i = 0; i < count; ++i) {
     queries_[i].prepare(queries, first + i);
+    norms2_[i] = norm2_of(queries_[i].codes());
     found[i].clear();
     found[i].reserve(k);
   }
@@ -223,20 +262,23 @@ void DeltaSearcher::search(const Delta& delta, const VectorView& queries, std::u
   for (std::uint64_t begin = 0; begin < rows; begin += Delta::kStripeRows) {
     const Delta::Stripe& stripe = delta.stripe_of(begin);
     const std::size_t here = std::min<std::uint64_t>(Delta::kStripeRows, rows - begin);
-    const Rows codes{stripe.vectors.codes(0), delta.shape_.dim, nullptr, here};
-    const auto params_of = [&](std::size_t i) { return stripe.vectors.params(static_cast<std::uint32_t>(i)); };
     for (std::size_t query = 0; query < count; ++query) {
-      queries_[query].distances(codes, params_of, integers_.data(), distances_.data());
+      score(queries_[query], norms2_[query], stripe, here);
       std::vector<FoundRow>& best = found[query];  // a heap, the farthest on top
-      for (std::size_t i = 0; i < here; ++i) {
-        if (best.size() == k && !(distances_[i] < best.front().distance)) continue;
-        if (!delta.is_visible(stripe.rows[i], snapshot)) continue;
-        if (best.size() == k) {
-          std::pop_heap(best.begin(), best.end());
-          best.pop_back();
+      float limit = best.size() == k ? best.front().distance : kFarthest;
+      for (std::size_t from = 0; from < here; from += kTogether) {
+        const std::size_t part = std::min(kTogether, here - from);
+        if (!any_below(&distances_[from], part, limit)) continue;
+        for (std::size_t i = from; i < from + part; ++i) {
+          if (!(distances_[i] < limit) || !delta.is_visible(stripe.rows[i], snapshot)) continue;
+          if (best.size() == k) {
+            std::pop_heap(best.begin(), best.end());
+            best.pop_back();
+          }
+          best.push_back({distances_[i], kNoPos, RowId{delta.first_.value + begin + i}});
+          std::push_heap(best.begin(), best.end());
+          if (best.size() == k) limit = best.front().distance;
         }
-        best.push_back({distances_[i], kNoPos, RowId{delta.first_.value + begin + i}});
-        std::push_heap(best.begin(), best.end());
       }
     }
   }

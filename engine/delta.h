@@ -78,8 +78,9 @@ class Delta {
   struct Stripe {
     explicit Stripe(QuantizedRows rows_of) : vectors(std::move(rows_of)) {}
     QuantizedRows vectors;
-    Buffer<std::byte> originals;  // [kStripeRows × dim], where the page form loses something
-    Buffer<Row> rows;             // [kStripeRows]
+    Buffer<std::byte> originals;   // [kStripeRows × dim], where the page form loses something
+    Buffer<std::uint32_t> norms2;  // [kStripeRows] of the codes, where distances are integers
+    Buffer<Row> rows;              // [kStripeRows]
   };
   // From key to the newest row that has it: open addressing, replaced by a larger one when half full. Those it replaced
   // stay for readers that are still in them.
@@ -133,9 +134,13 @@ class DeltaSearcher {
 
  private:
   DeltaSearcher() = default;
+  void score(const PreparedQuery& query, std::uint32_t query_norm2, const Delta::Stripe& stripe, std::size_t count);
+
+  const Kernels* kernels_ = nullptr;
   std::vector<PreparedQuery> queries_;
-  Buffer<float> distances_;         // [kStripeRows]
-  Buffer<std::uint32_t> integers_;  // [kStripeRows]
+  std::vector<std::uint32_t> norms2_;  // of the queries' codes
+  Buffer<float> distances_;            // [kStripeRows]
+  Buffer<std::uint32_t> integers_;     // [kStripeRows]
 };
 
 }  // namespace vecstore

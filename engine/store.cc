@@ -6,12 +6,16 @@
 #include "compress/kernels.h"
 #include "engine/store_builder.h"
 #include "engine/store_impl.h"
+#include "pagestore/store_files.h"
 
 namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kLanesDefault = 8;
 constexpr std::uint64_t kLogBytesMin = 4u << 20;
+constexpr std::uint64_t kWriterBytes =
+    8u << 20;  // buffers of the log and of a batch, and what a search of the delta takes
+constexpr std::uint64_t kReaderBytes = 2u << 20;  // the window of the replay
 constexpr std::uint64_t kFillBytes = 128 * 1024;  // the reader that fills the cache, beside the ranking
 
 IoBackend io_backend(Backend backend) {
@@ -121,7 +125,7 @@ Status Store::Impl::open(const std::string& path, const OpenOptions& options) {
     if (!found) return found.error();
     directory.emplace(std::move(*found));
     outcome = open_content(options);
-    if (outcome.code() == Code::kMemoryBudget && options.ram_bytes != 0 && generation) return name_least(options);
+    if (outcome.code() == Code::kMemoryBudget && options.ram_bytes != 0) return name_least(options);
     if (outcome.code() != Code::kNotFound) return outcome;
   }
   return Status(Code::kCorrupt, "a file that the manifest names is missing; restore or rebuild")
@@ -242,20 +246,39 @@ Status Store::Impl::fill_cache(const OpenOptions& options) {
 }
 
 Status Store::Impl::name_least(const OpenOptions& options) const {
-  const std::uint32_t number = manifest().generation;
-  const auto path = [&](FileKind kind) { return directory->file_path(file_name(kind, number)); };
-  const Generation::Paths paths{path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)};
-  VECSTORE_ASSIGN(const Generation::Needs needs, Generation::predict_open(paths, manifest().store, number));
-  VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {manifest().store, FileKind::kGraph, number}));
-  const std::uint64_t pages = pages_asked_for(graph, options).value_or(0);
-  const std::uint64_t caching =
-      pages == 0 ? 0 : PageCache::bytes_for(graph, pages) + pages * sizeof(std::uint32_t) + needs.loading_bytes;
-  const bool in_memory = pages != 0 && pages == graph.page_count();
-  const std::uint64_t searching = options.searchers * (in_memory ? needs.memory_searcher_bytes : needs.searcher_bytes);
-  const std::uint64_t least = needs.resident_bytes + std::max(needs.loading_bytes, searching + caching);
-  return Status(Code::kMemoryBudget, "the memory budget is too small to search this index; --ram needs at least")
+  std::uint64_t least = options.access == Access::kReadWrite ? options.delta_bytes + kWriterBytes : 0;
+  if (!manifest().files.empty()) {
+    const std::uint32_t number = manifest().generation;
+    const auto path = [&](FileKind kind) { return directory->file_path(file_name(kind, number)); };
+    const Generation::Paths paths{path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)};
+    VECSTORE_ASSIGN(const Generation::Needs needs, Generation::predict_open(paths, manifest().store, number));
+    VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {manifest().store, FileKind::kGraph, number}));
+    const std::uint64_t pages = pages_asked_for(graph, options).value_or(0);
+    const std::uint64_t caching =
+        pages == 0 ? 0 : PageCache::bytes_for(graph, pages) + pages * sizeof(std::uint32_t) + needs.loading_bytes;
+    const bool whole = pages != 0 && pages == graph.page_count();
+    const std::uint64_t searching = options.searchers * (whole ? needs.memory_searcher_bytes : needs.searcher_bytes);
+    least += needs.resident_bytes + std::max(needs.loading_bytes, searching + caching);
+  }
+  // What the log holds beyond the graph must fit too, and how much that takes is only known when it has been replayed.
+  if (properties.has_log && options.access == Access::kRead) least += kReaderBytes + log_bytes_on_disk();
+  return Status(Code::kMemoryBudget, "the memory budget is too small to open this store; --ram needs at least")
       .about(directory->path())
       .at(Detail::kBytes, least);
+}
+
+// Of all segments; 0 where it cannot be told.
+std::uint64_t Store::Impl::log_bytes_on_disk() const {
+  std::uint64_t bytes = 0;
+  const std::string path = directory->file_path(kLogName);
+  const auto entries = environment.file_system->list(path);
+  for (std::size_t i = 0; entries && i < entries->size(); ++i) {
+    const auto file = environment.file_system->open(path + "/" + (*entries)[i].name, {OpenMode::kRead, false});
+    if (!file) continue;
+    const auto size = (*file)->size();
+    if (size) bytes += *size;
+  }
+  return bytes;
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

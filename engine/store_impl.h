@@ -55,6 +55,7 @@ struct Store::Impl {
   static std::uint64_t caching_bytes(const PageFile& file, std::uint64_t pages);
   // kMemoryBudget with the least that these options could be opened with.
   Status name_least(const OpenOptions& options) const;
+  std::uint64_t log_bytes_on_disk() const;
 
   Status check_queries(const VectorView& queries, const SearchOptions& options) const;
   bool reranks(const SearchOptions& options) const;

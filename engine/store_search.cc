@@ -177,15 +177,25 @@ class Store::BatchSearch {
   }
 
   Status take(const GraphSearcher::Answer& answer) {
-    live_.clear();
-    for (const FoundRow& found : answer.found)
-      if (gone_ == 0 || !store_.live->tombstones().gone(found.row, snapshot_)) live_.push_back(found);
+    VECSTORE_TRY(keep_live(answer.found));
     // Cut short by rows that are gone, though the graph has more.
     if (live_.size() < wanted() && answer.found.size() == params_.k && params_.k < kResultsMax) {
       again_.push_back(answer.query);
       return Status::ok();
     }
     return finish(answer);
+  }
+
+  Status keep_live(std::span<const FoundRow> found) {
+    live_.clear();
+    for (const FoundRow& row : found) {
+      if (row.row.value >= store_.properties.rows)
+        return Status(Code::kCorrupt, "a page names a row that the graph does not have; restore or rebuild")
+            .about(store_.generation->graph().path())
+            .at(Detail::kRow, row.row.value);
+      if (gone_ == 0 || !store_.live->tombstones().gone(row.row, snapshot_)) live_.push_back(row);
+    }
+    return Status::ok();
   }
 
   Status search_again() {
@@ -198,9 +208,7 @@ class Store::BatchSearch {
         const auto started = std::chrono::steady_clock::now();
         VECSTORE_ASSIGN(answer.found, searcher_->graph->search(queries_, query, params, answer.stats));
         answer.latency = std::chrono::steady_clock::now() - started;
-        live_.clear();
-        for (const FoundRow& found : answer.found)
-          if (!store_.live->tombstones().gone(found.row, snapshot_)) live_.push_back(found);
+        VECSTORE_TRY(keep_live(answer.found));
         if (live_.size() < wanted() && answer.found.size() == params.k && params.k < kResultsMax) continue;
         VECSTORE_TRY(finish(answer));
         break;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "compress/kernels.h"
 #include "engine/base/memory.h"
@@ -25,6 +26,8 @@ class PreparedQuery {
 
   const float* values() const { return values_.data(); }  // [dim], normalised under cosine
   float norm2() const { return norm2_; }
+  // [dim], as the bytes of rows lie on pages; empty where distances need parameters of the row.
+  std::span<const std::uint8_t> codes() const { return row_params_ ? std::span<const std::uint8_t>() : codes_.span(); }
 
   // Distances from codes as they lie on pages; params_of(i) gives those of row i, where records carry parameters. out:
   // [codes.count]; integers: scratch of that length.

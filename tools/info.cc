@@ -31,6 +31,7 @@ Json to_json(const StoreInfo& info) {
           {"dim", info.dim},
           {"dtype", name_of(info.dtype)},
           {"metric", name_of(info.metric)},
+          {"keys", info.keys == KeyKind::kNumber ? "number" : "bytes"},
           {"uuid", info.uuid},
           {"format", fmt::format("{}.{}", info.format_major, info.format_minor)},
           {"generation", info.generation},
@@ -65,6 +66,11 @@ void print_info(const std::string& path, const StoreInfo& info) {
   table.add("format",
             fmt::format("version {}.{}, generation {}", info.format_major, info.format_minor, info.generation));
   table.add("uuid", info.uuid);
+  if (info.pages == 0) {
+    table.add("graph", "none yet: every row is in memory and in the log");
+    table.print();
+    return;
+  }
   table.add("disk", format_size(info.disk_bytes));
   table.add("pages", fmt::format("{} of {} bytes, {} rows each, {:.1f}% filled", info.pages, info.page_bytes,
                                  info.rows_per_page, 100 * info.page_fill));

@@ -363,14 +363,20 @@ Status Log::close() {
   return current_.file->sync();
 }
 
-// Prepares segments ahead, and syncs by the interval.
+// Prepares segments ahead, and syncs by the interval. Every group wakes it, so it keeps the time itself.
 void Log::run_background(const std::stop_token& stop) {
+  using Clock = std::chrono::steady_clock;
+  const auto interval = std::chrono::milliseconds(options_.interval_ms);
+  auto due = Clock::now() + interval;
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested() && failure_.is_ok()) {
-    if (options_.sync == SyncMode::kInterval && synced_ < last_ && !leading_) lead(lock, true);
+    if (Clock::now() >= due && !leading_) {
+      if (options_.sync == SyncMode::kInterval && synced_ < last_) lead(lock, true);
+      due = Clock::now() + interval;
+    }
     // A full disk or log is for enqueue() to report, when it has no room.
     if (next_.file == nullptr && !preparing_ && offset_ > current_.bytes / 2) static_cast<void>(prepare_next(0, lock));
-    changed_.wait_for(lock, std::chrono::milliseconds(options_.interval_ms));
+    if (!stop.stop_requested()) changed_.wait_until(lock, std::max(due, Clock::now() + std::chrono::milliseconds(1)));
   }
 }
 

@@ -149,7 +149,11 @@ class Replay {
     std::ranges::sort(numbers);
     for (const std::uint64_t number : numbers) {
       tail_.number_max = number;
-      VECSTORE_ASSIGN(SegmentReader reader, open(number));
+      auto opened = open(number);
+      // A writer that begins removes segments without records; one with records would be missed further on.
+      if (!opened && opened.error().code() == Code::kNotFound) continue;
+      if (!opened) return opened.error();
+      SegmentReader& reader = *opened;
       tail_.bytes += reader.bytes();
       if (!reader.has_header()) {
         tail_.unbegun.push_back(number);
@@ -183,7 +187,7 @@ class Replay {
       keep(header, {next->first_lsn.value - 1}, next->chain);
       return Status::ok();
     }
-    VECSTORE_ASSIGN(SegmentReader reader, open(header.number));
+    VECSTORE_ASSIGN(SegmentReader reader, reopen(header.number));
     if (!reader.has_header()) return corrupt("a log segment changed while it was read", reader.path(), 0);
     std::uint64_t offset = kLogBlockBytes;
     Lsn last{header.first_lsn.value - 1};
@@ -245,7 +249,7 @@ class Replay {
   // A segment without a header was never begun, or its first block was torn. Unless what it holds tells otherwise.
   Status check_unbegun() {
     for (const std::uint64_t number : tail_.unbegun) {
-      VECSTORE_ASSIGN(SegmentReader reader, open(number));
+      VECSTORE_ASSIGN(SegmentReader reader, reopen(number));
       std::uint64_t torn_end = 0;
       VECSTORE_ASSIGN(const bool begun, reader.was_synced(kLogBlockBytes, {tail_.last_lsn.value + 1}, torn_end));
       if (begun && !reader.has_header()) return corrupt(kHeaderDamaged, reader.path(), 0);
@@ -275,6 +279,13 @@ class Replay {
   std::string path_of(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
   Result<SegmentReader> open(std::uint64_t number) {
     return SegmentReader::open(file_system_, directory_, number, window_, budget_);
+  }
+  // One that was there a moment ago.
+  Result<SegmentReader> reopen(std::uint64_t number) {
+    auto reader = open(number);
+    if (!reader && reader.error().code() == Code::kNotFound)
+      return Status(Code::kBusy, "a writer is just beginning; try again").about(path_of(number));
+    return reader;
   }
 
   FileSystem& file_system_;

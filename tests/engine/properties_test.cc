@@ -23,6 +23,8 @@ StoreProperties some_properties() {
   properties.dim = 384;
   properties.rows = 100000;
   properties.has_rows_file = true;
+  properties.keys = KeyKind::kBytes;
+  properties.has_log = true;
   properties.calibrated_on = CalibratedOn::kGivenQueries;
   properties.calibration = {point(1, .8, 2),     point(1, .9, 4),     point(1, .99, 10),
                             point(10, .8, 12),   point(10, .9, 20),   point(10, .99, 60),
@@ -65,6 +67,8 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
   BOOST_TEST(read->dim == written.dim);
   BOOST_TEST(read->rows == written.rows);
   BOOST_TEST(read->has_rows_file);
+  BOOST_TEST((read->keys == KeyKind::kBytes));
+  BOOST_TEST(read->has_log);
   BOOST_TEST((read->calibrated_on == written.calibrated_on));
   BOOST_REQUIRE_EQUAL(read->calibration.size(), written.calibration.size());
   for (std::size_t i = 0; i < written.calibration.size(); ++i) {
@@ -86,7 +90,7 @@ BOOST_AUTO_TEST_CASE(cut_or_longer_bytes_are_refused) {
 
 BOOST_AUTO_TEST_CASE(a_newer_version_is_told_from_damage) {
   auto bytes = encode_properties(some_properties());
-  bytes[0] = std::byte{3};
+  bytes[0] = std::byte{4};
   BOOST_CHECK(code_of(decode_properties(bytes)) == Code::kNewerFormat);
 }
 
@@ -96,9 +100,10 @@ BOOST_AUTO_TEST_CASE(the_first_version_is_read) {
   bytes[0] = std::byte{1};
   // Its points ended before the list length of a search in memory.
   for (std::size_t i = written.calibration.size(); i-- > 0;) {
-    const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(22 + (i + 1) * 44);
+    const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(24 + (i + 1) * 44);
     bytes.erase(end - 4, end);
   }
+  bytes.erase(bytes.begin() + 18, bytes.begin() + 20);  // nor did it know of kinds of keys, and of a log
   const auto read = decode_properties(bytes);
   REQUIRE_OK(read);
   BOOST_REQUIRE_EQUAL(read->calibration.size(), written.calibration.size());

@@ -20,7 +20,8 @@ using test::text_of;
 namespace {
 
 const std::string kQueries = test::shipped_data("csift55k.query.u8bin");
-const std::vector<std::string> kCommands = {"build", "info", "search", "query", "verify", "groundtruth", "convert"};
+const std::vector<std::string> kCommands = {"build",  "create", "insert", "delete", "get",         "info",   "stats",
+                                            "search", "query",  "export", "verify", "groundtruth", "convert"};
 
 // The long options in CLI11's help, which stand at the start of lines.
 std::set<std::string> options_in_help(const std::string& help) {

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The promise as anybody can test it from outside: insert, be killed, look what is there.
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "engine/base/random.h"
+#include "engine/vecstore.hpp"
+#include "tests/tools/command.h"
+
+namespace vecstore {
+namespace {
+
+using namespace test;
+
+const std::string kBase = shipped_data("csift55k.base.u8bin");
+
+std::string json_of(const std::string& arguments) {
+  const Ran ran = run(arguments + " --json");
+  BOOST_TEST(ran.exit_code == 0, ran.err);
+  return ran.out;
+}
+
+BOOST_AUTO_TEST_SUITE(write_commands)
+
+BOOST_AUTO_TEST_CASE(a_store_is_made_filled_searched_and_emptied) {
+  const TemporaryDirectory directory;
+  const std::string store = directory.path("s");
+  BOOST_TEST(run("create " + store + " --dtype u8 --metric l2").exit_code == 0);
+  BOOST_TEST(mentions(refused("create " + store, 1), "a store is there already"));
+  const Ran inserted = run("insert " + store + " --input " + kBase + " --count 500 --batch 120 --ack");
+  BOOST_TEST(inserted.exit_code == 0, inserted.err);
+  BOOST_TEST(inserted.out == "acked 120 120\nacked 240 240\nacked 360 360\nacked 480 480\nacked 500 500\n");
+
+  // A file of eleven vectors and their documents, on top.
+  std::string documents;
+  for (int i = 0; i < 11; ++i) documents += "{\"title\": \"number " + std::to_string(i) + "\"}\n";
+  write_file(directory.path("documents"), {documents.begin(), documents.end()});
+  BOOST_TEST(run("convert " + kBase + " " + directory.path("few.u8bin") + " --count 11 --first-row 600").exit_code ==
+             0);
+  BOOST_TEST(run("insert " + store + " --input " + directory.path("few.u8bin") + " --first-key 9000 --documents " +
+                 directory.path("documents"))
+                 .exit_code == 0);
+
+  const auto stats = nlohmann::json::parse(json_of("stats " + store));
+  BOOST_TEST(stats["rows"] == 511);
+  BOOST_TEST(stats["delta_rows"] == 511);
+  BOOST_TEST(stats["durable_lsn"] == 511);
+  BOOST_TEST(stats["wal_bytes"].get<std::uint64_t>() >= 1u << 20);
+
+  const auto item = nlohmann::json::parse(json_of("get " + store + " 9003"));
+  BOOST_TEST(item["vector"].size() == 128u);
+  BOOST_TEST(item["document"]["title"] == "number 3");
+  const Ran query = run("query " + store + " --queries " + directory.path("few.u8bin") + " --row 3 --k 1");
+  BOOST_TEST(mentions(query.out, "key 9003"), query.out);
+  BOOST_TEST(mentions(query.out, "number 3"), query.out);
+
+  BOOST_TEST(mentions(run("delete " + store + " 9003 0 77777").out, "2 deleted, 509 rows"));
+  BOOST_TEST(mentions(refused("get " + store + " 9003", 1), "no such key"));
+  BOOST_TEST(mentions(refused("get " + store + " word", 2), "numbers"));
+  BOOST_TEST(run("export " + store + " --output " + directory.path("out.u8bin") + " --keys " + directory.path("keys"))
+                 .exit_code == 0);
+  const std::string keys = text_of(directory.path("keys"));
+  BOOST_TEST(std::count(keys.begin(), keys.end(), '\n') == 509);
+  BOOST_TEST(keys.starts_with("1\n2\n"));
+  BOOST_TEST(keys.ends_with("9009\n9010\n"));
+  BOOST_TEST(std::filesystem::file_size(directory.path("out.u8bin")) == 8 + 509 * 128u);
+  BOOST_TEST(run("verify " + store + " --deep").exit_code == 0);
+  BOOST_TEST(run("info " + store).exit_code == 0);
+  BOOST_TEST(nlohmann::json::parse(json_of("info " + store))["n"] == 509);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_use_is_told) {
+  const TemporaryDirectory directory;
+  const std::string store = directory.path("s");
+  BOOST_TEST(run("create " + store + " --dtype f64").exit_code == 2);
+  refused("create " + store + " --dim 5000", 2);
+  BOOST_TEST(run("create " + store + " --dtype u8 --key-type bytes").exit_code == 0);
+  const std::string insert = "insert " + store + " --input " + kBase + " --count 3 ";
+  BOOST_TEST(mentions(refused(insert, 2), "byte strings"));
+  BOOST_TEST(run(insert + "--sync sometimes").exit_code == 2);
+  refused(insert + "--batch 0", 2);
+  BOOST_TEST(mentions(refused(insert + "--keys /nonexistent", 1), "/nonexistent"));
+  write_file(directory.path("keys"), {'a', '\n', 'b', '\n'});
+  BOOST_TEST(mentions(refused(insert + "--batch 2 --quiet --keys " + directory.path("keys"), 1), "fewer lines"));
+  BOOST_TEST(mentions(run("stats " + store).out, "rows                  2"), run("stats " + store).out);
+  BOOST_TEST(mentions(refused("insert " + store + " --input " + shipped_data("win384-8k.query.f16bin") +
+                                  " --count 2 --quiet --keys " + directory.path("keys"),
+                              2),
+                      "element type"));
+  BOOST_TEST(mentions(refused("delete " + store, 2), "name the keys"));
+  BOOST_TEST(mentions(refused("insert /nonexistent --input " + kBase, 1), "/nonexistent"));
+}
+
+// The program is killed while it inserts, again and again, and goes on from what was acknowledged.
+BOOST_AUTO_TEST_CASE(what_was_acknowledged_survives_being_killed) {
+  constexpr int kCycles = 200;
+  const TemporaryDirectory directory;
+  const std::string path = directory.path("s");
+  REQUIRE_OK(Store::create(path, {.dtype = DType::kU8}));
+  const auto base = open_vector_file(kBase);
+  REQUIRE_OK(base);
+  Random random(11);
+  std::uint64_t acknowledged = 0;
+  for (int cycle = 0; cycle < kCycles; ++cycle) {
+    const std::string out = directory.path("out");
+    const pid_t child = ::fork();
+    BOOST_REQUIRE(child >= 0);
+    if (child == 0) {
+      const std::string first = std::to_string(acknowledged);
+      if (std::freopen(out.c_str(), "w", stdout) == nullptr) ::_exit(1);
+      ::execl(VECSTORE_CLI, VECSTORE_CLI, "insert", path.c_str(), "--input", kBase.c_str(), "--skip", first.c_str(),
+              "--first-key", first.c_str(), "--batch", "7", "--ack", static_cast<char*>(nullptr));
+      ::_exit(127);
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(3000 + random.below(25000)));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+    BOOST_REQUIRE(WIFSIGNALED(status));
+    std::uint64_t rows = 0;
+    std::istringstream lines(text_of(out));
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with("acked ")) rows = std::stoull(line.substr(6));
+
+    const auto store = Store::open(path);
+    BOOST_REQUIRE_MESSAGE(store.has_value(), "cycle " << cycle << ": " << message_of(store));
+    const std::uint64_t there = store->size();
+    BOOST_REQUIRE_MESSAGE(there >= acknowledged + rows && there <= acknowledged + rows + 7,
+                          "cycle " << cycle << ": " << there << " rows, acknowledged " << acknowledged + rows);
+    for (int i = 0; i < 3 && there != 0; ++i) {
+      const std::uint64_t key = random.below(there);
+      const auto item = store->get(key);
+      REQUIRE_OK(item);
+      std::vector<std::byte> expected(item->vector.size());
+      REQUIRE_OK((*base)->read(key, 1, expected.data()));
+      BOOST_REQUIRE(item->vector == expected);
+    }
+    acknowledged = there;
+  }
+  BOOST_TEST_MESSAGE(kCycles << " kills, " << acknowledged << " rows");
+  BOOST_TEST(acknowledged > 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace vecstore

@@ -13,6 +13,12 @@ namespace {
 
 using namespace test;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kInstrumented = true;
+#else
+constexpr bool kInstrumented = false;
+#endif
+
 std::uint64_t seeds_wanted(std::uint64_t otherwise) {
   const char* text = std::getenv("VECSTORE_SIM_SEEDS");
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
@@ -106,7 +112,7 @@ BOOST_AUTO_TEST_SUITE(simulation)
 
 BOOST_AUTO_TEST_CASE(a_power_cut_at_every_call_loses_nothing_that_was_promised) {
   Tally tally;
-  const std::uint64_t seeds = std::getenv("VECSTORE_SIM_SEED") != nullptr ? 1 : seeds_wanted(60);
+  const std::uint64_t seeds = std::getenv("VECSTORE_SIM_SEED") != nullptr ? 1 : seeds_wanted(kInstrumented ? 10 : 210);
   for (std::uint64_t seed = first_seed(); seed < first_seed() + seeds; ++seed)
     for (std::uint64_t cut = 0; cut < 120; ++cut) survive(seed, cut, tally);
   BOOST_TEST_MESSAGE("recoveries: " << tally.recoveries);

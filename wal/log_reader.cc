@@ -162,7 +162,10 @@ class Replay {
       }
       if (reader.header().store != options_.store)
         return corrupt("a segment of the log belongs to another store; restore it", reader.path(), 0);
-      if (torn_header_ != 0) return corrupt(kHeaderDamaged, path_of(torn_header_), 0);
+      // Unless the next one continues an earlier: then nothing was ever kept in it.
+      if (reader.header().previous >= torn_header_ && torn_header_ != 0)
+        return corrupt(kHeaderDamaged, path_of(torn_header_), 0);
+      torn_header_ = 0;
       segments_.push_back(reader.header());
     }
     if (!segments_.empty() && segments_.front().first_lsn.value > options_.after.value + 1)

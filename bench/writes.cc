@@ -111,6 +111,7 @@ Json measure_callers(const Options& options, const Vectors& vectors, unsigned ca
   const auto start = Clock::now();
   {
     std::vector<std::jthread> threads;
+    threads.reserve(callers);
     for (unsigned caller = 0; caller < callers; ++caller)
       threads.emplace_back([&, caller] {
         for (std::uint64_t i = 0; i < kEach; ++i)
@@ -198,7 +199,7 @@ Json measure_reopening(const Options& options, const Vectors& vectors) {
 }  // namespace
 }  // namespace vecstore::bench
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   using namespace vecstore::bench;
   CLI::App app("Measures what writing costs, and searching beside what was written.");
   Options options;
@@ -218,4 +219,7 @@ int main(int argc, char** argv) {
   if (!options.index.empty()) report["search"] = measure_search(options, vectors);
   report["reopening"] = measure_reopening(options, vectors);
   if (!options.json.empty()) std::ofstream(options.json) << report.dump(1) << "\n";
+} catch (const std::exception& failure) {
+  fmt::print(stderr, "bench_writes: {}\n", failure.what());
+  return 1;
 }

@@ -46,7 +46,7 @@ GraphLayout layout_of(const DeltaShape& shape) {
 
 Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId first, MemoryBudget& budget) {
   std::unique_ptr<Delta> delta(new Delta(shape, first, budget));
-  VECSTORE_ASSIGN(delta->stripes_, Buffer<Stripe*>::allocate(budget, kRowsMaxHere / kStripeRows));
+  VECSTORE_ASSIGN(delta->stripes_, Buffer<StripePlace>::allocate(budget, kRowsMaxHere / kStripeRows));
   return delta;
 }
 
@@ -64,7 +64,7 @@ Status Delta::add_stripe() {
     VECSTORE_ASSIGN(stripe->norms2, Buffer<std::uint32_t>::allocate(budget_, kStripeRows));
   }
   VECSTORE_ASSIGN(stripe->rows, Buffer<Row>::allocate(budget_, kStripeRows));
-  stripes_[stripe_count_++] = stripe.get();
+  stripes_[stripe_count_++].stripe = stripe.get();
   owned_.push_back(std::move(stripe));
   return Status::ok();
 }

@@ -82,6 +82,9 @@ class Delta {
     Buffer<std::uint32_t> norms2;  // [kStripeRows] of the codes, where distances are integers
     Buffer<Row> rows;              // [kStripeRows]
   };
+  struct StripePlace {
+    Stripe* stripe = nullptr;
+  };
   // From key to the newest row that has it: open addressing, replaced by a larger one when half full. Those it replaced
   // stay for readers that are still in them.
   struct KeyTable {
@@ -99,15 +102,15 @@ class Delta {
   bool has_key(const Row& row, const Key& key) const;
   const Row& row_at(std::uint64_t index) const { return stripe_of(index).rows[index % kStripeRows]; }
   Row& row_at(std::uint64_t index) { return stripe_of(index).rows[index % kStripeRows]; }
-  const Stripe& stripe_of(std::uint64_t index) const { return *stripes_[index / kStripeRows]; }
-  Stripe& stripe_of(std::uint64_t index) { return *stripes_[index / kStripeRows]; }
+  const Stripe& stripe_of(std::uint64_t index) const { return *stripes_[index / kStripeRows].stripe; }
+  Stripe& stripe_of(std::uint64_t index) { return *stripes_[index / kStripeRows].stripe; }
   bool is_visible(const Row& row, Lsn snapshot) const;
   std::uint32_t row_bytes() const { return shape_.dim * static_cast<std::uint32_t>(element_bytes(shape_.dtype)); }
 
   const DeltaShape shape_;
   const RowId first_;
   MemoryBudget& budget_;
-  Buffer<Stripe*> stripes_;  // of fixed size, filled from the front
+  Buffer<StripePlace> stripes_;  // of fixed size, filled from the front
   std::uint64_t stripe_count_ = 0;
   std::vector<std::unique_ptr<Stripe>> owned_;
   std::vector<Buffer<char>> texts_;

@@ -229,9 +229,8 @@ class Store::BatchSearch {
     const auto started = std::chrono::steady_clock::now();
     if (delta_ != nullptr) {
       Waiting& place = place_of(answer.query);
-      const auto middle = static_cast<std::ptrdiff_t>(live_.size());
       live_.insert(live_.end(), place.found.begin(), place.found.end());
-      std::inplace_merge(live_.begin(), live_.begin() + middle, live_.end());
+      std::sort(live_.begin(), live_.end());
       stats.exact_distances += static_cast<std::uint32_t>(delta_->rows());
       place.query = ~std::uint64_t{0};
     }

@@ -45,6 +45,7 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& file_system, const std::strin
   return log;
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a mutex of a living object and a joinable thread do not throw
 Log::~Log() { static_cast<void>(close()); }
 
 // The first segment of this writer: durable, and pinning what came before, before anything is taken.

@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(an_empty_store_takes_rows_at_once) {
   BOOST_TEST(item->document == "second");
   const std::vector<float> expected = {-1, -2, -3};
   BOOST_REQUIRE(item->vector.size() == 12u);
-  BOOST_TEST(std::memcmp(item->vector.data(), expected.data(), 12) == 0);
+  BOOST_TEST(std::ranges::equal(item->vector, std::as_bytes(std::span(expected))));
   BOOST_CHECK(code_of(store->get(18)) == Code::kNotFound);
   BOOST_TEST(store->contains(17).value());
   BOOST_TEST(!store->contains(18).value());
@@ -458,6 +458,7 @@ BOOST_AUTO_TEST_CASE(readers_see_batches_wholly_while_writers_work) {
   std::atomic<int> searches{0};
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int writer = 0; writer < 2; ++writer)
       threads.emplace_back([&, writer] {
         Random random(writer);

@@ -257,7 +257,7 @@ std::vector<std::string> SimDisk::files() const {
   const std::lock_guard guard(mutex_);
   std::vector<std::string> paths;
   for (const auto& [path, directory] : directories_)
-    for (const auto& [name, inode] : directory.live) paths.push_back(path + "/" + name);
+    for (const auto& [name, inode] : directory.live) paths.emplace_back(path).append("/").append(name);
   return paths;
 }
 

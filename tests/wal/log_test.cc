@@ -117,6 +117,7 @@ BOOST_AUTO_TEST_CASE(callers_share_writes_and_syncs) {
   std::vector<Status> outcomes(kWriters);
   {
     std::vector<std::jthread> writers;
+    writers.reserve(kWriters);
     for (int writer = 0; writer < kWriters; ++writer)
       writers.emplace_back([&, writer] {
         for (int i = 0; i < kEach && outcomes[writer].is_ok(); ++i)

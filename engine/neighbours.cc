@@ -106,10 +106,10 @@ Result<ExactNeighbours> to_neighbours(const SearchResults& results) {
   for (std::size_t query = 0; query < results.size(); ++query) {
     const std::span<const Hit> hits = results[query];
     for (std::size_t i = 0; i < hits.size(); ++i) {
-      if (hits[i].row.value >= kNoRow)
-        return Status(Code::kUnsupported, "a row number needs more than 32 bits, which result files do not hold")
-            .at(Detail::kRow, hits[i].row.value);
-      out.rows[query * out.k + i] = static_cast<std::uint32_t>(hits[i].row.value);
+      if (hits[i].key >= kNoRow)
+        return Status(Code::kUnsupported, "a key needs more than 32 bits, which result files do not hold")
+            .at(Detail::kRow, hits[i].key);
+      out.rows[query * out.k + i] = static_cast<std::uint32_t>(hits[i].key);
       out.distances[query * out.k + i] = hits[i].distance;
     }
   }

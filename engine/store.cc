@@ -172,6 +172,7 @@ Status Store::Impl::open_graph() {
 
 Status Store::Impl::make_searchers(const OpenOptions& options) {
   if (generation) VECSTORE_TRY(fill_cache(options));
+  backend = "none";  // nothing is read
   const std::uint64_t used_before = budget.used_bytes();
   for (std::uint32_t i = 0; i < options.searchers; ++i) {
     auto searcher = std::make_unique<StoreSearcher>();

@@ -19,9 +19,9 @@ bool is_integer(DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8
 // From the distance that a search computes with to the one that users see.
 float user_distance(Metric metric, float distance) { return metric == Metric::kL2 ? distance : 0.5f * distance; }
 
-Hit make_hit(Metric metric, const FoundRow& found) {
+Hit make_hit(Metric metric, const FoundRow& found, std::uint64_t key) {
   const float distance = user_distance(metric, found.distance);
-  return {found.row, metric == Metric::kCosine ? 1.0f - distance : -distance, distance};
+  return {found.row, key, metric == Metric::kCosine ? 1.0f - distance : -distance, distance};
 }
 
 // The same kind of distance as FoundRow's, in double.
@@ -123,6 +123,7 @@ class Store::BatchSearch {
   struct Waiting {
     std::uint64_t query = ~std::uint64_t{0};
     std::vector<FoundRow> found;
+    std::chrono::nanoseconds scan{};  // its share of the scan
   };
 
   std::uint32_t wanted() const { return std::min(kResultsMax, options_.k + spare_); }
@@ -160,10 +161,13 @@ class Store::BatchSearch {
     for (std::size_t begin = 0; begin < group_.size();) {
       std::size_t end = begin + 1;
       while (end < group_.size() && group_[end] == group_[end - 1] + 1) ++end;
+      const auto started = std::chrono::steady_clock::now();
       searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, wanted(), snapshot_, scanned_.data());
+      const auto scan = (std::chrono::steady_clock::now() - started) / (end - begin);
       for (std::size_t i = begin; i < end; ++i) {
         Waiting& place = place_of(~std::uint64_t{0});
         place.query = group_[i];
+        place.scan = scan;
         std::swap(place.found, scanned_[i - begin]);
       }
       begin = end;
@@ -198,6 +202,12 @@ class Store::BatchSearch {
     return Status::ok();
   }
 
+  // Rows of the graph have their numbers for keys, where keys are numbers.
+  std::uint64_t key_of(RowId row) const {
+    const bool named = store_.properties.keys == KeyKind::kNumber && row.value >= store_.properties.rows;
+    return named ? delta_->key(row).number() : row.value;
+  }
+
   Status search_again() {
     for (const std::uint64_t query : again_) {
       for (std::uint64_t extra = 2ull * params_.k;; extra *= 2) {
@@ -226,9 +236,11 @@ class Store::BatchSearch {
     stats.pages_from_cache = answer.stats.pages_from_cache;
     stats.codes_scored = answer.stats.codes_scored;
     stats.exact_distances = answer.stats.exact_distances;
+    auto latency = answer.latency;
     const auto started = std::chrono::steady_clock::now();
     if (delta_ != nullptr) {
       Waiting& place = place_of(answer.query);
+      latency += place.scan;
       live_.insert(live_.end(), place.found.begin(), place.found.end());
       std::sort(live_.begin(), live_.end());
       stats.exact_distances += static_cast<std::uint32_t>(delta_->rows());
@@ -240,9 +252,10 @@ class Store::BatchSearch {
     }
     const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, live_.size()));
     Hit* hits = &results_.hits_[answer.query * options_.k];
-    for (std::uint32_t i = 0; i < count; ++i) hits[i] = make_hit(store_.properties.metric, live_[i]);
+    for (std::uint32_t i = 0; i < count; ++i)
+      hits[i] = make_hit(store_.properties.metric, live_[i], key_of(live_[i].row));
     results_.counts_[answer.query] = count;
-    const auto latency = answer.latency + (std::chrono::steady_clock::now() - started);
+    latency += std::chrono::steady_clock::now() - started;
     stats.latency_us =
         static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
     return Status::ok();

@@ -145,6 +145,7 @@ struct SearchOptions {
 
 struct Hit {
   RowId row;
+  std::uint64_t key = 0;  // where keys are numbers; else the row
   float score = 0;
   float distance = 0;
 };
@@ -368,7 +369,8 @@ Result<ExactNeighbours> read_neighbours(const std::string& path);
 Result<double> recall_at(const SearchResults& results, const ExactNeighbours& truth, std::uint32_t k);
 Result<double> recall_at(const ExactNeighbours& found, const ExactNeighbours& truth, std::uint32_t k);
 
-// The answers as a result file holds them. Errors: kUnsupported when a row number does not fit 32 bits.
+// The answers as a result file holds them, by Hit::key: what was built from a file and not written to has its rows for
+// keys. Errors: kUnsupported when one does not fit 32 bits.
 Result<ExactNeighbours> to_neighbours(const SearchResults& results);
 
 }  // namespace vecstore

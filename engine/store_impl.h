@@ -110,6 +110,7 @@ struct Store::Impl {
   std::unique_ptr<LiveState> live;
   std::mutex write_lock;  // guards what follows, and writing to `live`
   std::unique_ptr<Log> log;
+  Lsn replayed_through;                                 // of a reader; what it can see may end before
   std::uint64_t log_bytes = 0;                          // of a reader: as replayed
   Buffer<std::byte> encoded;                            // payloads of the batch at hand
   std::uint64_t bytes_since_check = ~std::uint64_t{0};  // logged since the room on the disk was looked at

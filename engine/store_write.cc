@@ -80,7 +80,11 @@ Result<LogTail> Store::Impl::replay(Lsn after) {
   if (!properties.has_log) return tail;
   const std::string path = directory->file_path(kLogName);
   auto replayed = replay_log(*environment.file_system, path, {manifest().store, after}, budget,
-                             [this](Lsn lsn, const LogRecord& record) { return live->apply(lsn, record); });
+                             [this](Lsn lsn, const LogRecord& record) -> Status {
+                               VECSTORE_TRY(live->apply(lsn, record));
+                               replayed_through = lsn;  // where to go on, should the next one find no room
+                               return {};
+                             });
   const bool missing = replayed ? replayed->number_max == 0 : replayed.error().code() == Code::kNotFound;
   if (missing) return Status(Code::kCorrupt, "the log is missing; restore it").about(path);
   if (!replayed) return replayed.error();
@@ -100,7 +104,8 @@ Status Store::Impl::open_log() {
   const DeltaShape shape{properties.dim, properties.dtype, properties.metric, properties.keys};
   live =
       std::make_unique<LiveState>(shape, properties.rows, Lsn{manifest().applied_lsn}, writes ? *delta_budget : budget);
-  VECSTORE_ASSIGN(const LogTail tail, replay({manifest().applied_lsn}));
+  replayed_through = {manifest().applied_lsn};
+  VECSTORE_ASSIGN(const LogTail tail, replay(replayed_through));
   return writes ? begin_log(tail) : Status::ok();
 }
 
@@ -329,7 +334,7 @@ Status Store::refresh() {
     return Status(Code::kUnsupported, "the store was built anew; open it again").about(s.directory->path());
   VECSTORE_ASSIGN(const StoreProperties stored, decode_properties(content.properties));
   s.properties.has_log = stored.has_log;
-  const auto replayed = s.replay(s.live->newest());
+  const auto replayed = s.replay(s.replayed_through);
   return replayed ? Status::ok() : replayed.error();
 }
 

@@ -369,6 +369,31 @@ BOOST_AUTO_TEST_CASE(a_reader_moves_on_when_it_is_told_to) {
   REQUIRE_OK(writer.close());
 }
 
+BOOST_AUTO_TEST_CASE(a_reader_without_room_stays_where_it_is) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("s");
+  REQUIRE_OK(Store::create(path, {.dim = 64}));
+  Store writer = open_for_writing(path);
+  Random random(5);
+  const auto put = [&](std::uint64_t first, std::uint64_t count) {
+    for (std::uint64_t key = first; key < first + count; ++key)
+      REQUIRE_OK(writer.put(key, one(random_vector(random, 64))));
+  };
+  put(0, 10);
+  OpenOptions options;
+  options.ram_bytes = 3u << 20;
+  auto reader = Store::open(path, options);
+  REQUIRE_OK(reader);
+  put(10, 6000);
+  for (int i = 0; i < 2; ++i) {
+    BOOST_CHECK(reader->refresh().code() == Code::kMemoryBudget);
+    BOOST_TEST(reader->contains(9).value());
+    BOOST_TEST(!reader->contains(10).value());
+    REQUIRE_OK(reader->search(one(random_vector(random, 64))));
+  }
+  BOOST_TEST(reader->info().ram_peak_bytes <= options.ram_bytes);
+}
+
 BOOST_AUTO_TEST_CASE(building_over_a_store_ends_what_was_written_to_it) {
   const Built built(300);
   {

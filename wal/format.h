@@ -46,12 +46,12 @@ struct LogRecord {
 
 struct SegmentHeader {
   Uuid store{};
-  std::uint64_t number = 0;     // from 1, rising
-  std::uint64_t salt = 0;       // in every group of the segment
-  Lsn first_lsn;                // of the first record that it will hold
-  std::uint64_t previous = 0;   // number of the segment before, 0: none is needed
-  std::uint64_t chain = 0;      // hash of the last group before, or of that segment's header
-  std::uint64_t bytes = 0;      // of the file
+  std::uint64_t number = 0;    // from 1, rising
+  std::uint64_t salt = 0;      // in every group of the segment
+  Lsn first_lsn;               // of the first record that it will hold
+  std::uint64_t previous = 0;  // number of the segment before, 0: none is needed
+  std::uint64_t chain = 0;     // hash of the last group before, or of that segment's header
+  std::uint64_t bytes = 0;     // of the file
 };
 
 enum class GroupType : std::uint16_t {
@@ -96,7 +96,7 @@ void append_record(const LogRecord& record, std::byte*& at);
 // Takes the next record off `body`; false when that is not one.
 bool take_record(std::span<const std::byte>& body, LogRecord& record);
 
-std::string segment_name(std::uint64_t number);                          // "log-17"
-std::optional<std::uint64_t> segment_number(const std::string& name);    // of a segment_name()
+std::string segment_name(std::uint64_t number);                        // "log-17"
+std::optional<std::uint64_t> segment_number(const std::string& name);  // of a segment_name()
 
 }  // namespace vecstore

@@ -108,7 +108,9 @@ BOOST_AUTO_TEST_CASE(what_was_acknowledged_survives_being_killed) {
   Random random(11);
   std::uint64_t acknowledged = 0;
   for (int cycle = 0; cycle < kCycles; ++cycle) {
-    const std::string out = directory.path("out");
+    // A file of its own: a child that is killed before it gets there must not leave the one before to be read.
+    const std::string out = directory.path("out" + std::to_string(cycle));
+    write_file(out, {});
     const pid_t child = ::fork();
     BOOST_REQUIRE(child >= 0);
     if (child == 0) {

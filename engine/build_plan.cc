@@ -154,7 +154,6 @@ Status check_options(const BuildPlan& plan, const BuildOptions& options) {
 
 // Before the long work, not after it.
 Status check_calibration_queries(const VectorSource& queries, const BuildPlan& plan) {
-  const auto is_integer = [](DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8; };
   if (queries.dtype() != plan.dtype && (is_integer(queries.dtype()) || is_integer(plan.dtype)))
     return Status(Code::kInvalidArgument, "the calibration queries have another element type; convert them first")
         .about(queries.name());
@@ -203,9 +202,8 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   plan.metric = options.metric;
   VECSTORE_TRY(check_options(plan, options));
   plan.threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
-  const bool integers = plan.dtype == DType::kU8 || plan.dtype == DType::kI8;
-  plan.keep_originals = !integers;
-  plan.row_params = !integers || plan.metric != Metric::kL2;
+  plan.keep_originals = !is_integer(plan.dtype);
+  plan.row_params = needs_row_params(plan.dtype, plan.metric);
   plan.graph.max_degree = options.max_degree != 0 ? options.max_degree : default_degree(plan.dim);
   plan.graph.build_list = std::max(options.build_list != 0 ? options.build_list : kBuildListDefault, 8u);
   plan.graph.alpha = options.alpha;

@@ -18,8 +18,6 @@ constexpr std::uint64_t kRowsMaxHere = std::uint64_t{1} << 24;
 constexpr std::uint64_t kTextBytes = 64u << 10;
 constexpr std::uint64_t kKeySlotsMin = 256;
 
-bool is_lossy(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16; }
-
 std::uint32_t norm2_of(std::span<const std::uint8_t> codes) {
   std::uint32_t sum = 0;
   for (const std::uint8_t code : codes) sum += std::uint32_t{code} * code;
@@ -38,7 +36,7 @@ GraphLayout layout_of(const DeltaShape& shape) {
   layout.dim = shape.dim;
   layout.dtype = shape.dtype;
   layout.metric = shape.metric;
-  layout.row_params = is_lossy(shape.dtype) || shape.metric != Metric::kL2;
+  layout.row_params = needs_row_params(shape.dtype, shape.metric);
   return layout;
 }
 
@@ -55,26 +53,26 @@ Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId firs
 Status Delta::add_stripe() {
   if (stripe_count_ == stripes_.size())
     return Status(Code::kMemoryBudget, "too many rows wait to be merged into the graph");
-  VECSTORE_ASSIGN(auto vectors, QuantizedRows::create(kStripeRows, shape_.dim, shape_.dtype, shape_.metric, budget_));
+  VECSTORE_ASSIGN(auto vectors, QuantizedRows::create(kStripeRows, shape_.dim, shape_.dtype, shape_.metric, *budget_));
   auto stripe = std::make_unique<Stripe>(std::move(vectors));
-  if (is_lossy(shape_.dtype)) {
-    VECSTORE_ASSIGN(stripe->originals, Buffer<std::byte>::allocate(budget_, kStripeRows * std::size_t{row_bytes()}));
+  if (!is_integer(shape_.dtype)) {
+    VECSTORE_ASSIGN(stripe->originals, Buffer<std::byte>::allocate(*budget_, kStripeRows * std::size_t{row_bytes()}));
   }
   if (!layout_of(shape_).row_params) {
-    VECSTORE_ASSIGN(stripe->norms2, Buffer<std::uint32_t>::allocate(budget_, kStripeRows));
+    VECSTORE_ASSIGN(stripe->norms2, Buffer<std::uint32_t>::allocate(*budget_, kStripeRows));
   }
-  VECSTORE_ASSIGN(stripe->rows, Buffer<Row>::allocate(budget_, kStripeRows));
+  VECSTORE_ASSIGN(stripe->rows, Buffer<Row>::allocate(*budget_, kStripeRows));
   stripes_[stripe_count_++].stripe = stripe.get();
   owned_.push_back(std::move(stripe));
   return Status::ok();
 }
 
 // A key and its document lie in one piece, so the end of a buffer may stay empty.
-Status Delta::reserve_text(std::uint64_t bytes, std::uint64_t largest) {
+Status Delta::reserve_text(std::uint64_t bytes) {
   if (bytes == 0) return Status::ok();
   const std::uint64_t left = texts_.empty() ? 0 : texts_.back().size() - text_used_;
   if (left >= bytes) return Status::ok();
-  VECSTORE_ASSIGN(auto text, Buffer<char>::allocate(budget_, std::max({kTextBytes, bytes, largest})));
+  VECSTORE_ASSIGN(auto text, Buffer<char>::allocate(*budget_, std::max(kTextBytes, bytes)));
   texts_.push_back(std::move(text));
   text_used_ = 0;
   return Status::ok();
@@ -84,7 +82,7 @@ Status Delta::reserve_keys(std::uint64_t more) {
   const std::uint64_t wanted = std::bit_ceil(std::max(kKeySlotsMin, 2 * (keys_count_ + more)));
   if (!key_tables_.empty() && key_tables_.back()->mask + 1 >= wanted) return Status::ok();
   auto table = std::make_unique<KeyTable>();
-  VECSTORE_ASSIGN(table->charge, Charge::take(budget_, wanted * sizeof(std::uint32_t)));
+  VECSTORE_ASSIGN(table->charge, Charge::take(*budget_, wanted * sizeof(std::uint32_t)));
   table->slots = std::make_unique<std::atomic<std::uint32_t>[]>(wanted);
   table->mask = wanted - 1;
   if (!key_tables_.empty()) {
@@ -99,8 +97,8 @@ Status Delta::reserve_keys(std::uint64_t more) {
   return Status::ok();
 }
 
-Status Delta::reserve(std::uint64_t rows, std::uint64_t text_bytes, std::uint64_t largest) {
-  VECSTORE_TRY(reserve_text(text_bytes, largest));
+Status Delta::reserve(std::uint64_t rows, std::uint64_t text_bytes) {
+  VECSTORE_TRY(reserve_text(text_bytes));
   VECSTORE_TRY(reserve_keys(rows));
   while (stripe_count_ * kStripeRows < this->rows() + rows) VECSTORE_TRY(add_stripe());
   return Status::ok();
@@ -139,7 +137,7 @@ void Delta::end(RowId row, Lsn died) {
   std::atomic_ref(row_at(row.value - first_.value).died).store(died.value, std::memory_order_release);
 }
 
-std::size_t Delta::hash_of(const Key& key) const {
+std::size_t KeyHash::operator()(const Key& key) const {
   if (key.kind() == KeyKind::kNumber) return static_cast<std::size_t>((key.number() * 0x9E3779B97F4A7C15ull) >> 20);
   return static_cast<std::size_t>(XXH3_64bits(key.bytes().data(), key.bytes().size()));
 }
@@ -152,7 +150,7 @@ bool Delta::has_key(const Row& row, const Key& key) const {
 void Delta::index_key(KeyTable& table, std::uint32_t index) {
   Row& row = row_at(index - 1);
   const Key own = key({first_.value + index - 1});
-  for (std::size_t slot = hash_of(own) & table.mask;; slot = (slot + 1) & table.mask) {
+  for (std::size_t slot = KeyHash()(own) & table.mask;; slot = (slot + 1) & table.mask) {
     const std::uint32_t there = table.slots[slot].load(std::memory_order_relaxed);
     if (there == 0) {
       if (&table == keys_.load(std::memory_order_relaxed)) ++keys_count_;
@@ -177,7 +175,7 @@ bool Delta::is_visible(const Row& row, Lsn snapshot) const {
 std::optional<RowId> Delta::find(const Key& key, Lsn snapshot) const {
   const KeyTable* table = keys_.load(std::memory_order_acquire);
   if (table == nullptr || key.kind() != shape_.keys) return std::nullopt;
-  for (std::size_t slot = hash_of(key) & table->mask;; slot = (slot + 1) & table->mask) {
+  for (std::size_t slot = KeyHash()(key) & table->mask;; slot = (slot + 1) & table->mask) {
     std::uint32_t index = table->slots[slot].load(std::memory_order_acquire);
     if (index == 0) return std::nullopt;
     if (!has_key(row_at(index - 1), key)) continue;
@@ -217,6 +215,10 @@ void Delta::copy_vector(RowId row, std::byte* out) const {
 }
 
 // ----------------------------------------------------------------------------------------------------------- searching
+
+std::uint64_t DeltaSearcher::predict_bytes(std::uint32_t dim) {
+  return kQueriesMax * PreparedQuery::predict_bytes(dim) + Delta::kStripeRows * (sizeof(float) + sizeof(std::uint32_t));
+}
 
 Result<std::unique_ptr<DeltaSearcher>> DeltaSearcher::create(const DeltaShape& shape, MemoryBudget& budget) {
   std::unique_ptr<DeltaSearcher> searcher(new DeltaSearcher());

@@ -27,6 +27,10 @@
 
 namespace vecstore {
 
+struct KeyHash {
+  std::size_t operator()(const Key& key) const;
+};
+
 struct DeltaShape {
   std::uint32_t dim = 0;
   DType dtype = DType::kF32;
@@ -49,9 +53,10 @@ class Delta {
   std::uint64_t rows() const { return rows_.load(std::memory_order_acquire); }  // those that ended included
   bool has(RowId row) const { return row >= first_ && row.value - first_.value < rows(); }
 
-  // Afterwards appending so many rows with so many bytes of keys and documents, none of them above `largest`, cannot
-  // fail. Errors: kMemoryBudget.
-  Status reserve(std::uint64_t rows, std::uint64_t text_bytes, std::uint64_t largest);
+  // What is allocated from now on comes from this budget.
+  void charge_to(MemoryBudget& budget) { budget_ = &budget; }
+  // Afterwards appending so many rows with so many bytes of keys and documents cannot fail. Errors: kMemoryBudget.
+  Status reserve(std::uint64_t rows, std::uint64_t text_bytes);
   // record.row must be next(); its vector has the shape's dimension and type.
   void append(const PutRecord& record, Lsn born);
   void end(RowId row, Lsn died);
@@ -93,12 +98,11 @@ class Delta {
     Charge charge;
   };
 
-  Delta(const DeltaShape& shape, RowId first, MemoryBudget& budget) : shape_(shape), first_(first), budget_(budget) {}
+  Delta(const DeltaShape& shape, RowId first, MemoryBudget& budget) : shape_(shape), first_(first), budget_(&budget) {}
   Status add_stripe();
-  Status reserve_text(std::uint64_t bytes, std::uint64_t largest);
+  Status reserve_text(std::uint64_t bytes);
   Status reserve_keys(std::uint64_t more);
   void index_key(KeyTable& table, std::uint32_t index);
-  std::size_t hash_of(const Key& key) const;
   bool has_key(const Row& row, const Key& key) const;
   const Row& row_at(std::uint64_t index) const { return stripe_of(index).rows[index % kStripeRows]; }
   Row& row_at(std::uint64_t index) { return stripe_of(index).rows[index % kStripeRows]; }
@@ -109,7 +113,7 @@ class Delta {
 
   const DeltaShape shape_;
   const RowId first_;
-  MemoryBudget& budget_;
+  MemoryBudget* budget_;
   Buffer<StripePlace> stripes_;  // of fixed size, filled from the front
   std::uint64_t stripe_count_ = 0;
   std::vector<std::unique_ptr<Stripe>> owned_;
@@ -129,6 +133,7 @@ class DeltaSearcher {
 
   // Errors: kMemoryBudget.
   static Result<std::unique_ptr<DeltaSearcher>> create(const DeltaShape& shape, MemoryBudget& budget);
+  static std::uint64_t predict_bytes(std::uint32_t dim);
 
   // The `k` nearest of the rows that are live at `snapshot`, sorted, for each of at most kQueriesMax queries
   // [first, first + count) of `queries`: found[i] is replaced. FoundRow::position means nothing.

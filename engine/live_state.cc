@@ -24,23 +24,32 @@ void LiveState::publish() {
 
 Status LiveState::make_delta(std::uint32_t dim) {
   shape_.dim = dim;
-  VECSTORE_ASSIGN(owned_delta_, Delta::create(shape_, RowId{base_rows_}, budget_));
+  VECSTORE_ASSIGN(owned_delta_, Delta::create(shape_, RowId{base_rows_}, *budget_));
   delta_.store(owned_delta_.get(), std::memory_order_release);
   return Status::ok();
+}
+
+void LiveState::charge_to(MemoryBudget& budget, MemoryBudget& for_erasing) {
+  budget_ = &budget;
+  erasing_budget_ = &for_erasing;
+  if (owned_delta_ != nullptr) owned_delta_->charge_to(budget);
 }
 
 Status LiveState::reserve(const Needs& needs) {
   if (needs.rows != 0) {
     if (owned_delta_ == nullptr) VECSTORE_TRY(make_delta(needs.dim));
-    VECSTORE_TRY(owned_delta_->reserve(needs.rows, needs.text_bytes, needs.largest_text));
+    VECSTORE_TRY(owned_delta_->reserve(needs.rows, needs.text_bytes));
   }
-  return needs.base_rows_ended == 0 ? Status::ok() : tombstones_.reserve(needs.base_rows_ended);
+  if (needs.base_rows_ended == 0) return Status::ok();
+  const Status reserved = tombstones_.reserve(needs.base_rows_ended, *budget_);
+  const bool only_erases = needs.rows == 0;
+  return reserved.is_ok() || !only_erases ? reserved : tombstones_.reserve(needs.base_rows_ended, *erasing_budget_);
 }
 
 Status LiveState::end_row(RowId row, Lsn lsn) {
   if (row.value < base_rows_) {
     if (tombstones_.gone(row, {~std::uint64_t{0}})) return contradiction(lsn);
-    VECSTORE_TRY(tombstones_.reserve(1));
+    VECSTORE_TRY(tombstones_.reserve(1, *budget_));
     tombstones_.add(row, lsn);
   } else {
     if (owned_delta_ == nullptr || !owned_delta_->is_live(row, lsn)) return contradiction(lsn);
@@ -65,7 +74,7 @@ Status LiveState::apply(Lsn lsn, const LogRecord& record) {
   const bool fits = dim * bytes_each == put->vector.size() && dim != 0 && dim <= kDimMax;
   if (!fits || (shape_.dim != 0 && dim != shape_.dim)) return contradiction(lsn);
   const std::uint64_t text_bytes = put->key.bytes().size() + put->document.size();
-  VECSTORE_TRY(reserve({static_cast<std::uint32_t>(dim), 1, text_bytes, text_bytes, 0}));
+  VECSTORE_TRY(reserve({static_cast<std::uint32_t>(dim), 1, text_bytes, 0}));
   if (put->replaced != kNoRow) VECSTORE_TRY(end_row(put->replaced, lsn));
   owned_delta_->append(*put, lsn);
   rows_.fetch_add(1, std::memory_order_relaxed);

@@ -24,23 +24,25 @@ namespace vecstore {
 class LiveState {
  public:
   // shape.dim may be 0: then the first row tells. base_rows: RowIds below it are the graph's; `applied`: what the graph
-  // holds of the log.
+  // holds of the log. `budget`: of what is replayed.
   LiveState(const DeltaShape& shape, std::uint64_t base_rows, Lsn applied, MemoryBudget& budget)
       : shape_(shape),
         base_rows_(base_rows),
-        budget_(budget),
-        tombstones_(budget),
+        budget_(&budget),
+        erasing_budget_(&budget),
         applied_(applied.value),
         safe_(applied.value),
         published_(applied.value),
         rows_(base_rows) {}
 
+  // What is put from now on is charged to `budget`; to `for_erasing`, what erasing takes beyond it.
+  void charge_to(MemoryBudget& budget, MemoryBudget& for_erasing);
+
   // Room for what a batch brings, so that applying it cannot fail. Errors: kMemoryBudget.
   struct Needs {
     std::uint32_t dim = 0;
     std::uint64_t rows = 0;
-    std::uint64_t text_bytes = 0;    // of keys and documents
-    std::uint64_t largest_text = 0;  // of one row
+    std::uint64_t text_bytes = 0;  // of keys and documents
     std::uint64_t base_rows_ended = 0;
   };
   Status reserve(const Needs& needs);
@@ -80,7 +82,8 @@ class LiveState {
 
   DeltaShape shape_;
   const std::uint64_t base_rows_;
-  MemoryBudget& budget_;
+  MemoryBudget* budget_;
+  MemoryBudget* erasing_budget_;
   Tombstones tombstones_;
   std::unique_ptr<Delta> owned_delta_;
   std::atomic<const Delta*> delta_{nullptr};

@@ -13,10 +13,10 @@ namespace {
 
 constexpr std::uint32_t kLanesDefault = 8;
 constexpr std::uint64_t kLogBytesMin = 4u << 20;
-constexpr std::uint64_t kWriterBytes =
-    8u << 20;  // buffers of the log and of a batch, and what a search of the delta takes
+constexpr std::uint64_t kDeltaBytesMin = 1u << 20;
 constexpr std::uint64_t kReaderBytes = 2u << 20;  // the window of the replay
-constexpr std::uint64_t kFillBytes = 128 * 1024;  // the reader that fills the cache, beside the ranking
+constexpr std::uint64_t kFindingBytes = 5u << 20;
+constexpr std::uint64_t kFillBytes = 128u << 10;  // the reader that fills the cache, beside the ranking
 
 IoBackend io_backend(Backend backend) {
   switch (backend) {
@@ -102,10 +102,12 @@ Result<Store> StoreFactory::open(const std::string& path, const OpenOptions& opt
     return Status(Code::kInvalidArgument, "too many queries in progress for one searcher; the most is 32");
   if (options.searchers == 0 || options.searchers > kClientsMax)
     return Status(Code::kInvalidArgument, "the number of searchers must be between 1 and 1024");
-  if (options.access == Access::kReadWrite && (options.log_bytes < kLogBytesMin || options.interval_ms == 0))
-    return Status(Code::kInvalidArgument, "a log needs at least 4 MiB, and an interval at least a millisecond");
+  const bool writes = options.access == Access::kReadWrite;
+  if (writes && (options.log_bytes < kLogBytesMin || options.delta_bytes < kDeltaBytesMin || options.interval_ms == 0))
+    return Status(Code::kInvalidArgument,
+                  "a log needs at least 4 MiB, a delta 1 MiB, and an interval must be a millisecond or longer");
   auto impl = std::make_unique<Store::Impl>(options, environment);
-  VECSTORE_TRY(impl->open(path, options));
+  VECSTORE_TRY(impl->open(path));
   return Store(std::move(impl));
 }
 
@@ -113,10 +115,10 @@ Store::Impl::~Impl() {
   if (log) static_cast<void>(log->close());
 }
 
-Status Store::Impl::open(const std::string& path, const OpenOptions& options) {
+Status Store::Impl::open(const std::string& path) {
   // A writer may publish twice between reading the manifest and opening its files; then those files are gone.
   constexpr int kAttempts = 3;
-  const LockMode mode = options.access == Access::kReadWrite ? LockMode::kExclusive : LockMode::kShared;
+  const LockMode mode = opened.access == Access::kReadWrite ? LockMode::kExclusive : LockMode::kShared;
   process = ::getpid();
   Status outcome;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -124,21 +126,21 @@ Status Store::Impl::open(const std::string& path, const OpenOptions& options) {
     auto found = StoreDirectory::open(path, mode, *environment.file_system);
     if (!found) return found.error();
     directory.emplace(std::move(*found));
-    outcome = open_content(options);
-    if (outcome.code() == Code::kMemoryBudget && options.ram_bytes != 0) return name_least(options);
+    outcome = open_content();
+    if (outcome.code() == Code::kMemoryBudget && opened.ram_bytes != 0) return name_least(outcome);
     if (outcome.code() != Code::kNotFound) return outcome;
   }
   return Status(Code::kCorrupt, "a file that the manifest names is missing; restore or rebuild")
       .about(outcome.subject());
 }
 
-Status Store::Impl::open_content(const OpenOptions& options) {
+Status Store::Impl::open_content() {
   auto decoded = decode_properties(manifest().properties);
   if (!decoded) return name_file(decoded.error(), directory->path());
   properties = std::move(*decoded);
   VECSTORE_TRY(open_graph());
   VECSTORE_TRY(open_log());
-  return make_searchers(options);
+  return make_searchers();
 }
 
 Status Store::Impl::open_graph() {
@@ -170,20 +172,22 @@ Status Store::Impl::open_graph() {
   return Status::ok();
 }
 
-Status Store::Impl::make_searchers(const OpenOptions& options) {
-  if (generation) VECSTORE_TRY(fill_cache(options));
+bool Store::Impl::may_hold_delta() const { return log || live->delta() != nullptr || properties.has_log; }
+
+Status Store::Impl::make_searchers() {
+  if (generation) VECSTORE_TRY(fill_cache());
   backend = "none";  // nothing is read
   const std::uint64_t used_before = budget.used_bytes();
-  for (std::uint32_t i = 0; i < options.searchers; ++i) {
+  for (std::uint32_t i = 0; i < opened.searchers; ++i) {
     auto searcher = std::make_unique<StoreSearcher>();
     if (generation) {
       VECSTORE_ASSIGN(searcher->graph,
-                      GraphSearcher::create(generation->search_index(), io_backend(options.backend), lanes, budget));
+                      GraphSearcher::create(generation->search_index(), io_backend(opened.backend), lanes, budget));
       backend = name_of(searcher->graph->reader().backend());
       backend_fallback = searcher->graph->reader().fallback_reason();
     }
     // Where rows may come, what scanning them takes is part of what opening takes.
-    if (dim() != 0 && (log || live->delta() != nullptr)) {
+    if (dim() != 0 && may_hold_delta()) {
       VECSTORE_ASSIGN(searcher->delta,
                       DeltaSearcher::create({dim(), properties.dtype, properties.metric, properties.keys}, budget));
     }
@@ -195,18 +199,18 @@ Status Store::Impl::make_searchers(const OpenOptions& options) {
 
 // Integers lie on their page as they were put; of anything else rows/ must keep the originals of every row.
 bool Store::Impl::rows_fit() const {
-  const bool integers = properties.dtype == DType::kU8 || properties.dtype == DType::kI8;
+  const bool integers = is_integer(properties.dtype);
   if (!rows) return integers || properties.rows == 0;
   const std::size_t vector_bytes = integers ? 0 : properties.dim * element_bytes(properties.dtype);
   return rows->first().value == 0 && rows->rows() == properties.rows && rows->layout().vector_bytes == vector_bytes;
 }
 
 // Fewer pages than asked for is an error, not a surprise; nullopt: what the budget leaves.
-std::optional<std::uint64_t> Store::Impl::pages_asked_for(const PageFile& file, const OpenOptions& options) {
-  if (options.cache_fraction)
-    return static_cast<std::uint64_t>(*options.cache_fraction * static_cast<double>(file.page_count()));
-  if (options.cache_bytes) return PageCache::pages_within(file, *options.cache_bytes);
-  if (options.ram_bytes == 0) return 0;
+std::optional<std::uint64_t> Store::Impl::pages_asked_for(const PageFile& file) const {
+  if (opened.cache_fraction)
+    return static_cast<std::uint64_t>(*opened.cache_fraction * static_cast<double>(file.page_count()));
+  if (opened.cache_bytes) return PageCache::pages_within(file, *opened.cache_bytes);
+  if (opened.ram_bytes == 0) return 0;
   return std::nullopt;
 }
 
@@ -216,19 +220,29 @@ std::uint64_t Store::Impl::caching_bytes(const PageFile& file, std::uint64_t pag
   return PageCache::bytes_for(file, pages) + kFillBytes + pages * sizeof(std::uint32_t);
 }
 
+// Of what is left, what a reader may come to need: for looking up keys, and for what a refresh brings.
+std::uint64_t Store::Impl::growing_bytes(std::uint64_t left) const {
+  if (opened.access != Access::kRead || opened.ram_bytes == 0) return 0;
+  const bool has_catalog = properties.keys == KeyKind::kBytes;
+  const std::uint64_t finding = has_catalog ? std::min(kFindingBytes, left / 16) : 0;
+  return finding + (properties.has_log ? std::max(kReaderBytes, left / 8) : 0);
+}
+
 // Fills the cache with what was asked for, or with what the searchers to come leave of the budget. Decides
 // how many queries each of them has in progress.
-Status Store::Impl::fill_cache(const OpenOptions& options) {
+Status Store::Impl::fill_cache() {
   const PageFile& graph = generation->graph();
-  const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
+  std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
+  if (may_hold_delta()) left -= std::min(left, opened.searchers * DeltaSearcher::predict_bytes(dim()));
+  left -= std::min(left, growing_bytes(left));
   const auto needed_by = [&](std::uint32_t lanes_each) {
-    return options.searchers *
+    return opened.searchers *
            GraphSearcher::predict_bytes(generation->layout(), generation->codes().model.code_bytes, lanes_each);
   };
-  std::optional<std::uint64_t> pages = pages_asked_for(graph, options);
+  std::optional<std::uint64_t> pages = pages_asked_for(graph);
   if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(0) <= left) pages = graph.page_count();
-  lanes = options.lanes == 0 ? kLanesDefault : options.lanes;
-  if (options.lanes == 0) {
+  lanes = opened.lanes == 0 ? kLanesDefault : opened.lanes;
+  if (opened.lanes == 0) {
     // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get half of
     // what the cache would get, and nothing of a cache whose size was asked for.
     const std::uint64_t cached = caching_bytes(graph, pages.value_or(0));
@@ -242,30 +256,32 @@ Status Store::Impl::fill_cache(const OpenOptions& options) {
     // All of them would be searched in another way, for which there is no room.
     if (*pages == graph.page_count() && *pages != 0) --*pages;
   }
-  const CachePolicy policy = options.fixed_cache ? CachePolicy::kFixed : CachePolicy::kAdaptive;
+  const CachePolicy policy = opened.fixed_cache ? CachePolicy::kFixed : CachePolicy::kAdaptive;
   return generation->fill_cache(*pages, policy, budget);
 }
 
-Status Store::Impl::name_least(const OpenOptions& options) const {
-  std::uint64_t least = options.access == Access::kReadWrite ? options.delta_bytes + kWriterBytes : 0;
+Status Store::Impl::name_least(const Status& refused) const {
+  std::uint64_t least = opened.access == Access::kReadWrite ? opened.delta_bytes + writer_bytes() : 0;
+  if (properties.has_log || opened.access == Access::kReadWrite)
+    least += opened.searchers * DeltaSearcher::predict_bytes(properties.dim);
   if (!manifest().files.empty()) {
     const std::uint32_t number = manifest().generation;
     const auto path = [&](FileKind kind) { return directory->file_path(file_name(kind, number)); };
     const Generation::Paths paths{path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)};
     VECSTORE_ASSIGN(const Generation::Needs needs, Generation::predict_open(paths, manifest().store, number));
     VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {manifest().store, FileKind::kGraph, number}));
-    const std::uint64_t pages = pages_asked_for(graph, options).value_or(0);
+    const std::uint64_t pages = pages_asked_for(graph).value_or(0);
     const std::uint64_t caching =
         pages == 0 ? 0 : PageCache::bytes_for(graph, pages) + pages * sizeof(std::uint32_t) + needs.loading_bytes;
     const bool whole = pages != 0 && pages == graph.page_count();
-    const std::uint64_t searching = options.searchers * (whole ? needs.memory_searcher_bytes : needs.searcher_bytes);
+    const std::uint64_t searching = opened.searchers * (whole ? needs.memory_searcher_bytes : needs.searcher_bytes);
     least += needs.resident_bytes + std::max(needs.loading_bytes, searching + caching);
   }
   // What the log holds beyond the graph must fit too, and how much that takes is only known when it has been replayed.
-  if (properties.has_log && options.access == Access::kRead) least += kReaderBytes + log_bytes_on_disk();
+  if (properties.has_log && opened.access == Access::kRead) least += kReaderBytes + log_bytes_on_disk();
   return Status(Code::kMemoryBudget, "the memory budget is too small to open this store; --ram needs at least")
       .about(directory->path())
-      .at(Detail::kBytes, least);
+      .at(Detail::kBytes, std::max(least, refused.number()));
 }
 
 // Of all segments; 0 where it cannot be told.

@@ -31,33 +31,30 @@ Status Store::export_to(const std::string& vectors_path, const std::string& keys
         .about(vectors_path);
   if (s.dim() == 0)
     return Status(Code::kNotFound, "the store has no rows, and no dimension yet").about(s.directory->path());
-  // One moment for both passes: what is written meanwhile is not in it.
-  std::vector<RowId> rows;
+  // Both passes see one moment: what is written meanwhile is not in it.
+  const Lsn snapshot = s.live->snapshot();
+  std::uint64_t rows = 0;
   VECSTORE_ASSIGN(OutputFile keys, OutputFile::create(keys_path, overwrite));
-  Status outcome;
-  VECSTORE_TRY(for_each_key([&](const Key& key, RowId row) {
-    const std::string text = key.to_string();
-    if (text.find('\n') != std::string::npos) {
-      outcome = Status(Code::kInvalidInput, "a key has a newline, which a file of one key a line cannot hold")
-                    .at(Detail::kRow, row.value);
-    } else {
-      outcome = keys.write(text.data(), text.size());
-      if (outcome.is_ok()) outcome = keys.write("\n", 1);
-    }
-    rows.push_back(row);
-    return outcome.is_ok();
-  }));
-  VECSTORE_TRY(outcome);
+  const auto write_key = [&](const Key& key, RowId row) -> Status {
+    const std::string text = key.to_string() + '\n';
+    if (text.find('\n') + 1 != text.size())
+      return Status(Code::kInvalidInput, "a key has a newline, which a file of one key a line cannot hold")
+          .at(Detail::kRow, row.value);
+    ++rows;
+    return keys.write(text.data(), text.size());
+  };
+  VECSTORE_TRY(s.for_each_row(snapshot, write_key));
   VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(vectors_path, overwrite));
-  const std::string header = make_header(kind.family, element, rows.size(), s.dim());
+  const std::string header = make_header(kind.family, element, rows, s.dim());
   VECSTORE_TRY(vectors.write(header.data(), header.size()));
   std::vector<std::byte> vector(s.dim() * element_bytes(s.properties.dtype));
   const auto dim = static_cast<std::int32_t>(s.dim());
-  for (const RowId row : rows) {
+  const auto write_vector = [&](const Key&, RowId row) -> Status {
     VECSTORE_TRY(s.read_vector(row, vector.data()));
     if (kind.family == FileFamily::kVecs) VECSTORE_TRY(vectors.write(&dim, sizeof dim));
-    VECSTORE_TRY(vectors.write(vector.data(), vector.size()));
-  }
+    return vectors.write(vector.data(), vector.size());
+  };
+  VECSTORE_TRY(s.for_each_row(snapshot, write_vector));
   VECSTORE_TRY(vectors.commit());
   return keys.commit();
 }

@@ -3,6 +3,8 @@
 // What an open store consists of. Members are declared so that whatever is charged to the budget goes before it.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +22,10 @@
 #include "wal/log.h"
 
 namespace vecstore {
+
+// Under a budget: buffers of the log and of a batch; what keys are looked up in, and built from, where they are bytes.
+inline constexpr std::uint64_t kWriterBytes = 12u << 20;
+inline constexpr std::uint64_t kWriterCatalogBytes = 12u << 20;
 
 // Where a store lives and how its log goes about: the operating system's files and a thread of its own, or what a test
 // brings.
@@ -43,18 +49,22 @@ struct Store::Impl {
         budget(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited) {}
   ~Impl();
 
-  Status open(const std::string& path, const OpenOptions& options);
-  Status open_content(const OpenOptions& options);
+  Status open(const std::string& path);
+  Status open_content();
   Status open_graph();
   Status open_log();
-  Status make_searchers(const OpenOptions& options);
+  Status make_searchers();
   void describe_graph(StoreInfo& info) const;
   bool rows_fit() const;
-  Status fill_cache(const OpenOptions& options);
-  static std::optional<std::uint64_t> pages_asked_for(const PageFile& file, const OpenOptions& options);
+  std::uint64_t growing_bytes(std::uint64_t left) const;
+  Status fill_cache();
+  std::optional<std::uint64_t> pages_asked_for(const PageFile& file) const;
   static std::uint64_t caching_bytes(const PageFile& file, std::uint64_t pages);
-  // kMemoryBudget with the least that these options could be opened with.
-  Status name_least(const OpenOptions& options) const;
+  // kMemoryBudget with the least that these options could be opened with; `refused`: what was found to be too little.
+  Status name_least(const Status& refused) const;
+  bool may_hold_delta() const;  // now or after a refresh()
+  std::uint64_t writer_bytes() const;
+  MemoryBudget& catalog_budget() const { return writer ? writer->buffers : budget; }
   std::uint64_t log_bytes_on_disk() const;
 
   Status check_queries(const VectorView& queries, const SearchOptions& options) const;
@@ -66,6 +76,8 @@ struct Store::Impl {
   Result<StoredRow> stored_row(RowId row) const;        // of the graph
   Status read_vector(RowId row, std::byte* out) const;  // of graph or delta, live or not
   Result<std::string> read_document(RowId row) const;
+  // The live rows of a moment, in order, until visit() returns an error, which is then returned.
+  Status for_each_row(Lsn snapshot, const std::function<Status(const Key&, RowId)>& visit) const;
   Status check_row(RowId row) const;  // kNotFound where it is not live
   Result<std::optional<RowId>> row_of(const Key& key, Lsn snapshot) const;
   Result<std::optional<RowId>> graph_row_of(const Key& key) const;
@@ -75,12 +87,14 @@ struct Store::Impl {
   Status check_batch(std::span<const Key> keys, const VectorView& vectors,
                      std::span<const std::string_view> documents) const;
   Status check_room(std::uint64_t bytes);
+  std::uint64_t delta_bytes() const;
   Result<WriteReceipt> put(std::span<const Key> keys, const VectorView& vectors,
                            std::span<const std::string_view> documents);
   Result<WriteReceipt> erase(std::span<const Key> keys);
   Result<Lsn> log_and_apply(std::span<const LogRecord> records, const LiveState::Needs& needs);
   Result<WriteReceipt> acknowledge(Lsn lsn, std::uint64_t rows);
   Result<LogTail> replay(Lsn after);
+  Status set_writer_memory_aside();
   Status begin_log(const LogTail& tail);
   Status publish_log();
 
@@ -92,9 +106,17 @@ struct Store::Impl {
   const OpenOptions opened;
   const StoreEnvironment environment;
   mutable MemoryBudget budget;
-  // A writer's delta has memory of its own, set aside at open.
-  std::optional<MemoryBudget> delta_budget;
-  Charge delta_charge;
+  // A writer has memory of its own, set aside at open beyond what replay took, so that the cache cannot take it.
+  struct WriterMemory {
+    WriterMemory(std::uint64_t row_bytes, std::uint64_t erasing_bytes, std::uint64_t buffer_bytes, Charge with)
+        : charge(std::move(with)), rows(row_bytes), erasing(erasing_bytes), buffers(buffer_bytes) {}
+    Charge charge;
+    MemoryBudget rows;     // of the delta
+    MemoryBudget erasing;  // when those of the rows are used up
+    MemoryBudget buffers;  // of the log, of the batch at hand, and of the catalog
+  };
+  std::unique_ptr<WriterMemory> writer;
+  std::atomic<std::uint64_t> replayed_bytes = 0;  // of memory
   std::optional<StoreDirectory> directory;
   StoreProperties properties;
   std::unique_ptr<Generation> generation;
@@ -111,7 +133,7 @@ struct Store::Impl {
   std::mutex write_lock;  // guards what follows, and writing to `live`
   std::unique_ptr<Log> log;
   Lsn replayed_through;                                 // of a reader; what it can see may end before
-  std::uint64_t log_bytes = 0;                          // of a reader: as replayed
+  std::atomic<std::uint64_t> replayed_log_bytes = 0;    // of a reader
   Buffer<std::byte> encoded;                            // payloads of the batch at hand
   std::uint64_t bytes_since_check = ~std::uint64_t{0};  // logged since the room on the disk was looked at
   int process = 0;                                      // that opened the store

@@ -7,11 +7,6 @@
 #include "engine/store_impl.h"
 
 namespace vecstore {
-namespace {
-
-bool is_integer(DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8; }
-
-}  // namespace
 
 std::uint32_t Store::Impl::dim() const {
   if (properties.dim != 0) return properties.dim;
@@ -93,7 +88,7 @@ Result<std::optional<RowId>> Store::Impl::graph_row_of(const Key& key) const {
   const std::string path = directory->file_path("catalog");
   const auto look_up = [&]() -> Result<std::optional<RowId>> {
     if (!catalog) {
-      VECSTORE_ASSIGN(Catalog found, Catalog::open(path, manifest().store, budget));
+      VECSTORE_ASSIGN(Catalog found, Catalog::open(path, manifest().store, catalog_budget()));
       catalog.emplace(std::move(found));
     }
     return catalog->find(key.bytes());
@@ -101,7 +96,7 @@ Result<std::optional<RowId>> Store::Impl::graph_row_of(const Key& key) const {
   auto found = look_up();
   if (!found && (found.error().code() == Code::kCorrupt || found.error().code() == Code::kNotFound)) {
     catalog.reset();
-    VECSTORE_TRY(Catalog::build(path, manifest().store, manifest().applied_lsn, keys_of({&*rows}), budget));
+    VECSTORE_TRY(Catalog::build(path, manifest().store, manifest().applied_lsn, keys_of({&*rows}), catalog_budget()));
     found = look_up();
   }
   return found;
@@ -149,27 +144,34 @@ Result<bool> Store::contains(const Key& key) const {
 
 std::uint64_t Store::size() const { return impl_->live->live_rows(); }
 
-Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) const {
-  const Impl& s = *impl_;
-  const Lsn snapshot = s.live->snapshot();
+Status Store::Impl::for_each_row(Lsn snapshot, const std::function<Status(const Key&, RowId)>& visit) const {
   std::vector<std::string> keys;
-  for (std::uint64_t row = 0; row < s.properties.rows;) {
-    if (s.properties.keys == KeyKind::kNumber) {
-      if (!s.live->tombstones().gone(RowId{row}, snapshot) && !visit(Key(row), RowId{row})) return Status::ok();
-      ++row;
+  for (RowId row{0}; row.value < properties.rows;) {
+    if (properties.keys == KeyKind::kNumber) {
+      if (!live->tombstones().gone(row, snapshot)) VECSTORE_TRY(visit(Key(row.value), row));
+      ++row.value;
       continue;
     }
     keys.clear();
-    VECSTORE_TRY(s.rows->read_keys(RowId{row}, keys));
+    VECSTORE_TRY(rows->read_keys(row, keys));
     for (const std::string& key : keys) {
-      if (!s.live->tombstones().gone(RowId{row}, snapshot) && !visit(Key(key), RowId{row})) return Status::ok();
-      ++row;
+      if (!live->tombstones().gone(row, snapshot)) VECSTORE_TRY(visit(Key(key), row));
+      ++row.value;
     }
   }
-  const Delta* delta = s.live->delta();
-  for (RowId row{s.properties.rows}; delta != nullptr && delta->has(row); ++row.value)
-    if (delta->is_live(row, snapshot) && !visit(delta->key(row), row)) break;
+  const Delta* delta = live->delta();
+  for (RowId row{properties.rows}; delta != nullptr && delta->has(row); ++row.value)
+    if (delta->is_live(row, snapshot)) VECSTORE_TRY(visit(delta->key(row), row));
   return Status::ok();
+}
+
+Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) const {
+  bool ended = false;
+  const Status outcome = impl_->for_each_row(impl_->live->snapshot(), [&](const Key& key, RowId row) {
+    ended = !visit(key, row);
+    return ended ? Status(Code::kInvalidArgument, "the visitor has seen enough") : Status::ok();
+  });
+  return ended ? Status::ok() : outcome;
 }
 
 }  // namespace vecstore

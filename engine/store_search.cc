@@ -14,8 +14,6 @@ namespace {
 
 constexpr std::uint32_t kRerankSpare = 16;  // candidates beyond k that full precision may bring forward
 
-bool is_integer(DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8; }
-
 // From the distance that a search computes with to the one that users see.
 float user_distance(Metric metric, float distance) { return metric == Metric::kL2 ? distance : 0.5f * distance; }
 
@@ -40,6 +38,20 @@ float exact_distance(Metric metric, const float* query, const float* row, std::u
   if (metric == Metric::kInnerProduct) return static_cast<float>(-2.0 * dot);
   return static_cast<float>(2.0 - 2.0 * dot / std::sqrt(query2 * row2));
 }
+
+// Those of the graph that are live at a moment.
+class LiveRows final : public RowFilter {
+ public:
+  LiveRows(const Tombstones& tombstones, std::uint64_t rows, Lsn snapshot)
+      : tombstones_(tombstones), rows_(rows - tombstones.size()), snapshot_(snapshot) {}
+  bool admits(RowId row) const override { return !tombstones_.gone(row, snapshot_); }
+  std::uint64_t rows() const override { return rows_; }
+
+ private:
+  const Tombstones& tombstones_;
+  const std::uint64_t rows_;
+  const Lsn snapshot_;
+};
 
 }  // namespace
 
@@ -97,7 +109,8 @@ class Store::BatchSearch {
         snapshot_(snapshot),
         results_(results),
         delta_(store.live->delta()),
-        gone_(store.live->tombstones().size()) {
+        live_rows_(store.live->tombstones(), store.properties.rows, snapshot),
+        all_live_(store.live->tombstones().size() == 0) {
     if (store.reranks(options)) spare_ = std::max(options.k, kRerankSpare);
   }
 
@@ -111,11 +124,11 @@ class Store::BatchSearch {
       while (const auto query = next(queue)) VECSTORE_TRY(take({*query, {}, {}, {}}));
       return Status::ok();
     }
-    params_ = params_for(std::min<std::uint64_t>(gone_, std::max(wanted(), kRerankSpare)));
-    VECSTORE_TRY(searcher.graph->search_all(
-        queries_, params_, [&] { return next(queue); },
-        [&](const GraphSearcher::Answer& answer) { return take(answer); }));
-    return search_again();
+    const SearchParams params{wanted(), options_.search_list, options_.blocks, options_.bound,
+                              all_live_ ? nullptr : &live_rows_};
+    return searcher.graph->search_all(
+        queries_, params, [&] { return next(queue); },
+        [&](const GraphSearcher::Answer& answer) { return take(answer); });
   }
 
  private:
@@ -127,18 +140,6 @@ class Store::BatchSearch {
   };
 
   std::uint32_t wanted() const { return std::min(kResultsMax, options_.k + spare_); }
-
-  // Rows that are gone take places in the answer and in L; `extra` more of them are asked for.
-  SearchParams params_for(std::uint64_t extra) const {
-    SearchParams params{wanted(), options_.search_list, options_.blocks, options_.bound};
-    params.k = static_cast<std::uint32_t>(std::min<std::uint64_t>(kResultsMax, wanted() + extra));
-    const std::uint64_t rows = store_.properties.rows;
-    if (gone_ != 0 && gone_ < rows) {
-      const std::uint64_t list = (params.search_list * rows + rows - gone_ - 1) / (rows - gone_);
-      params.search_list = static_cast<std::uint32_t>(std::min<std::uint64_t>(kSearchListMax, list));
-    }
-    return params;
-  }
 
   std::optional<std::uint64_t> next(QueryQueue& queue) {
     if (group_at_ == group_.size()) {
@@ -180,55 +181,20 @@ class Store::BatchSearch {
     return *place;
   }
 
-  Status take(const GraphSearcher::Answer& answer) {
-    VECSTORE_TRY(keep_live(answer.found));
-    // Cut short by rows that are gone, though the graph has more.
-    if (live_.size() < wanted() && answer.found.size() == params_.k && params_.k < kResultsMax) {
-      again_.push_back(answer.query);
-      return Status::ok();
-    }
-    return finish(answer);
-  }
-
-  Status keep_live(std::span<const FoundRow> found) {
-    live_.clear();
-    for (const FoundRow& row : found) {
-      if (row.row.value >= store_.properties.rows)
-        return Status(Code::kCorrupt, "a page names a row that the graph does not have; restore or rebuild")
-            .about(store_.generation->graph().path())
-            .at(Detail::kRow, row.row.value);
-      if (gone_ == 0 || !store_.live->tombstones().gone(row.row, snapshot_)) live_.push_back(row);
-    }
-    return Status::ok();
-  }
-
   // Rows of the graph have their numbers for keys, where keys are numbers.
   std::uint64_t key_of(RowId row) const {
     const bool named = store_.properties.keys == KeyKind::kNumber && row.value >= store_.properties.rows;
     return named ? delta_->key(row).number() : row.value;
   }
 
-  Status search_again() {
-    for (const std::uint64_t query : again_) {
-      for (std::uint64_t extra = 2ull * params_.k;; extra *= 2) {
-        SearchParams params = params_for(extra);
-        params.search_list = std::max(params.search_list, params.k);
-        GraphSearcher::Answer answer;
-        answer.query = query;
-        const auto started = std::chrono::steady_clock::now();
-        VECSTORE_ASSIGN(answer.found, searcher_->graph->search(queries_, query, params, answer.stats));
-        answer.latency = std::chrono::steady_clock::now() - started;
-        VECSTORE_TRY(keep_live(answer.found));
-        if (live_.size() < wanted() && answer.found.size() == params.k && params.k < kResultsMax) continue;
-        VECSTORE_TRY(finish(answer));
-        break;
-      }
-    }
-    return Status::ok();
-  }
-
-  // `live_` holds what the graph has for this query.
-  Status finish(const GraphSearcher::Answer& answer) {
+  // Puts what the graph has for a query and what the delta has in order.
+  Status take(const GraphSearcher::Answer& answer) {
+    for (const FoundRow& row : answer.found)
+      if (row.row.value >= store_.properties.rows)
+        return Status(Code::kCorrupt, "a page names a row that the graph does not have; restore or rebuild")
+            .about(store_.generation->graph().path())
+            .at(Detail::kRow, row.row.value);
+    found_.assign(answer.found.begin(), answer.found.end());
     QueryStats& stats = results_.stats_[answer.query];
     stats.reads = answer.stats.reads;
     stats.rounds = answer.stats.rounds;
@@ -241,19 +207,19 @@ class Store::BatchSearch {
     if (delta_ != nullptr) {
       Waiting& place = place_of(answer.query);
       latency += place.scan;
-      live_.insert(live_.end(), place.found.begin(), place.found.end());
-      std::sort(live_.begin(), live_.end());
+      found_.insert(found_.end(), place.found.begin(), place.found.end());
+      std::sort(found_.begin(), found_.end());
       stats.exact_distances += static_cast<std::uint32_t>(delta_->rows());
       place.query = ~std::uint64_t{0};
     }
     if (store_.reranks(options_)) {
-      live_.resize(std::min<std::size_t>(live_.size(), wanted()));
-      VECSTORE_TRY(store_.rerank(queries_, answer.query, live_, stats));
+      found_.resize(std::min<std::size_t>(found_.size(), wanted()));
+      VECSTORE_TRY(store_.rerank(queries_, answer.query, found_, stats));
     }
-    const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, live_.size()));
+    const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
     Hit* hits = &results_.hits_[answer.query * options_.k];
     for (std::uint32_t i = 0; i < count; ++i)
-      hits[i] = make_hit(store_.properties.metric, live_[i], key_of(live_[i].row));
+      hits[i] = make_hit(store_.properties.metric, found_[i], key_of(found_[i].row));
     results_.counts_[answer.query] = count;
     latency += std::chrono::steady_clock::now() - started;
     stats.latency_us =
@@ -267,17 +233,16 @@ class Store::BatchSearch {
   const Lsn snapshot_;
   SearchResults& results_;
   const Delta* delta_;
-  const std::uint64_t gone_;  // rows of the graph, at most these at the snapshot
+  const LiveRows live_rows_;
+  const bool all_live_;
   std::uint32_t spare_ = 0;
-  SearchParams params_;
   StoreSearcher* searcher_ = nullptr;
   std::size_t group_max_ = 1;
   std::vector<std::uint64_t> group_;
   std::size_t group_at_ = 0;
   std::array<std::vector<FoundRow>, DeltaSearcher::kQueriesMax> scanned_;
   std::array<Waiting, kLanesMax + DeltaSearcher::kQueriesMax> waiting_;
-  std::vector<FoundRow> live_;
-  std::vector<std::uint64_t> again_;
+  std::vector<FoundRow> found_;
 };
 
 Result<SearchResults> Store::search(const VectorView& queries, const SearchOptions& options,

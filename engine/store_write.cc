@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <random>
 #include <unordered_map>
 
 #include "engine/log_records.h"
@@ -19,13 +18,11 @@ namespace {
 
 constexpr std::uint64_t kRoomCheckBytes = 1u << 20;  // logged between two looks at the disk
 constexpr std::uint32_t kGraphsOwed = 2;             // times the delta that merging it may take on disk
+constexpr std::uint64_t kSpareShare = 16;            // of the log, kept for erasing
+constexpr std::uint64_t kBuffersOfWriter = 6;        // as large as the largest batch: one of ours, three of the log's
 
 Uuid new_uuid(std::uint64_t seed) {
-  Random random(seed);
-  if (seed == 0) {
-    std::random_device device;
-    random = Random((std::uint64_t{device()} << 32 | device()), device());
-  }
+  Random random = seed != 0 ? Random(seed) : Random::of_system();
   Uuid uuid;
   for (std::uint8_t& byte : uuid) byte = static_cast<std::uint8_t>(random.next());
   return uuid;
@@ -37,18 +34,24 @@ class BatchKeys {
   explicit BatchKeys(bool needed) : needed_(needed) {}
   std::optional<RowId> find(const Key& key) const {
     if (!needed_) return std::nullopt;
-    const auto found = rows_.find(name_of(key));
+    const auto found = rows_.find(key);
     return found == rows_.end() ? std::nullopt : std::optional(found->second);
   }
   void set(const Key& key, RowId row) {
-    if (needed_) rows_[name_of(key)] = row;
+    if (needed_) rows_.insert_or_assign(key, row);
   }
 
  private:
-  static std::string name_of(const Key& key) { return key.to_string(); }
   bool needed_;
-  std::unordered_map<std::string, RowId> rows_;
+  std::unordered_map<Key, RowId, KeyHash> rows_;  // of the caller's keys
 };
+
+// Of memory that a batch takes for each of its rows while it is written, beside their bytes.
+constexpr std::uint64_t kBatchRowBytes = sizeof(PutRecord) + sizeof(LogRecord) + sizeof(std::pair<Key, RowId>) + 24;
+
+Status too_many_rows() {
+  return Status(Code::kMemoryBudget, "the batch has too many rows for the memory that a writer sets aside; divide it");
+}
 
 }  // namespace
 
@@ -78,6 +81,7 @@ Result<LogTail> Store::Impl::replay(Lsn after) {
   LogTail tail;
   tail.last_lsn = after;
   if (!properties.has_log) return tail;
+  const std::uint64_t used_before = budget.used_bytes();
   const std::string path = directory->file_path(kLogName);
   auto replayed = replay_log(*environment.file_system, path, {manifest().store, after}, budget,
                              [this](Lsn lsn, const LogRecord& record) -> Status {
@@ -88,25 +92,45 @@ Result<LogTail> Store::Impl::replay(Lsn after) {
   const bool missing = replayed ? replayed->number_max == 0 : replayed.error().code() == Code::kNotFound;
   if (missing) return Status(Code::kCorrupt, "the log is missing; restore it").about(path);
   if (!replayed) return replayed.error();
+  replayed_bytes += budget.used_bytes() - std::min(budget.used_bytes(), used_before);
   live->applied(replayed->last_lsn);
   live->safe(replayed->last_lsn);
-  log_bytes = replayed->bytes;
+  replayed_log_bytes = replayed->bytes;
   return replayed;
 }
 
 Status Store::Impl::open_log() {
   const bool writes = opened.access == Access::kReadWrite;
+  log.reset();
   live.reset();
-  if (writes && !delta_budget) {
-    VECSTORE_ASSIGN(delta_charge, Charge::take(budget, opened.delta_bytes));
-    delta_budget.emplace(opened.delta_bytes);
-  }
-  const DeltaShape shape{properties.dim, properties.dtype, properties.metric, properties.keys};
-  live =
-      std::make_unique<LiveState>(shape, properties.rows, Lsn{manifest().applied_lsn}, writes ? *delta_budget : budget);
+  writer.reset();
+  replayed_bytes = 0;
   replayed_through = {manifest().applied_lsn};
+  const DeltaShape shape{properties.dim, properties.dtype, properties.metric, properties.keys};
+  live = std::make_unique<LiveState>(shape, properties.rows, replayed_through, budget);
   VECSTORE_ASSIGN(const LogTail tail, replay(replayed_through));
-  return writes ? begin_log(tail) : Status::ok();
+  if (!writes) return Status::ok();
+  VECSTORE_TRY(set_writer_memory_aside());
+  return begin_log(tail);
+}
+
+std::uint64_t Store::Impl::writer_bytes() const {
+  const bool has_catalog = properties.keys == KeyKind::kBytes && properties.rows != 0;
+  return kWriterBytes + (has_catalog ? kWriterCatalogBytes : 0);
+}
+
+// An eighth of the delta's memory is kept for erasing, which goes on when nothing more can be put.
+Status Store::Impl::set_writer_memory_aside() {
+  constexpr std::uint64_t kErasingShare = 8;
+  const std::uint64_t erasing = opened.delta_bytes / kErasingShare;
+  const std::uint64_t taken = replayed_bytes + erasing;
+  const std::uint64_t rows_left = opened.delta_bytes - std::min(opened.delta_bytes, taken);
+  const bool limited = opened.ram_bytes != 0;
+  VECSTORE_ASSIGN(Charge charge, Charge::take(budget, rows_left + erasing + (limited ? writer_bytes() : 0)));
+  writer = std::make_unique<WriterMemory>(rows_left, erasing, limited ? writer_bytes() : MemoryBudget::kUnlimited,
+                                          std::move(charge));
+  live->charge_to(writer->rows, writer->erasing);
+  return Status::ok();
 }
 
 Status Store::Impl::begin_log(const LogTail& tail) {
@@ -123,11 +147,14 @@ Status Store::Impl::begin_log(const LogTail& tail) {
   options.sync = opened.sync;
   options.interval_ms = opened.interval_ms;
   options.bytes_max = opened.log_bytes;
+  options.spare_bytes = opened.log_bytes / kSpareShare;
+  if (opened.ram_bytes != 0) options.group_body_bytes_max = kWriterBytes / kBuffersOfWriter;
   options.segment_bytes_first = environment.segment_bytes_first;
   options.segment_bytes_max = std::min(environment.segment_bytes_max, opened.log_bytes / 4);
   options.salt_seed = environment.seed;
   options.background = environment.log_background;
-  VECSTORE_ASSIGN(log, Log::open(files, path, tail, options, budget, [this](Lsn through) { live->safe(through); }));
+  VECSTORE_ASSIGN(log, Log::open(files, path, tail, options, writer->buffers,
+                            [this](Lsn through) { live->safe(through); }));
   return publish_log();
 }
 
@@ -191,11 +218,15 @@ Status Store::Impl::check_batch(std::span<const Key> keys, const VectorView& vec
   return check_vectors(vectors, properties.metric, "vectors", 0);
 }
 
+std::uint64_t Store::Impl::delta_bytes() const {
+  return replayed_bytes + (writer ? writer->rows.used_bytes() + writer->erasing.used_bytes() : 0);
+}
+
 // Merging must have room when its time comes: refused now, nothing is lost then.
 Status Store::Impl::check_room(std::uint64_t bytes) {
   bytes_since_check = bytes_since_check > kRoomCheckBytes ? bytes_since_check : bytes_since_check + bytes;
   if (bytes_since_check <= kRoomCheckBytes) return Status::ok();
-  std::uint64_t needed = kGraphsOwed * delta_budget->used_bytes();
+  std::uint64_t needed = kGraphsOwed * delta_bytes();
   for (const ManifestFile& file : manifest().files) needed += file.bytes;
   VECSTORE_ASSIGN(const std::uint64_t free, directory->free_bytes());
   if (free < needed + bytes)
@@ -208,8 +239,14 @@ Status Store::Impl::check_room(std::uint64_t bytes) {
 
 // With write_lock.
 Result<Lsn> Store::Impl::log_and_apply(std::span<const LogRecord> records, const LiveState::Needs& needs) {
-  VECSTORE_TRY(live->reserve(needs));
-  VECSTORE_ASSIGN(const Lsn last, log->enqueue(records));
+  const Status reserved = live->reserve(needs);
+  if (reserved.code() == Code::kMemoryBudget)
+    return Status(Code::kMemoryBudget,
+                  "the memory of what waits to be merged is used up; open the store with more of it, delta_bytes")
+        .about(directory->path())
+        .at(Detail::kBytes, opened.delta_bytes);
+  VECSTORE_TRY(reserved);
+  VECSTORE_ASSIGN(const Lsn last, log->enqueue(records, needs.rows == 0 ? Urgency::kUrgent : Urgency::kNormal));
   Lsn lsn{last.value - records.size()};
   for (const LogRecord& record : records) {
     ++lsn.value;
@@ -228,6 +265,8 @@ Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorVie
                                       std::span<const std::string_view> documents) {
   VECSTORE_TRY(check_writable());
   VECSTORE_TRY(check_batch(keys, vectors, documents));
+  const auto rows_charge = Charge::take(writer->buffers, keys.size() * kBatchRowBytes);
+  if (!rows_charge) return too_many_rows();
   std::unique_lock guard(write_lock);
   if (dim() != 0 && vectors.dim != dim())  // another's first row may have told meanwhile
     return Status(Code::kInvalidInput, "the vectors have another dimension than the store");
@@ -249,14 +288,13 @@ Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorVie
     }
     record.replaced = replaced.value_or(kNoRow);
     own.set(keys[i], record.row);
-    const std::uint64_t text_bytes = record.key.bytes().size() + record.document.size();
-    needs.text_bytes += text_bytes;
-    needs.largest_text = std::max(needs.largest_text, text_bytes);
+    needs.text_bytes += record.key.bytes().size() + record.document.size();
     bytes += encoded_bytes(record);
   }
   VECSTORE_TRY(check_room(bytes));
   if (encoded.size() < bytes) {
-    VECSTORE_ASSIGN(encoded, Buffer<std::byte>::allocate(budget, std::max(bytes, 2 * encoded.size())));
+    encoded.reset();
+    VECSTORE_ASSIGN(encoded, Buffer<std::byte>::allocate(writer->buffers, bytes));
   }
   std::vector<LogRecord> records(puts.size());
   std::byte* at = encoded.data();
@@ -274,6 +312,8 @@ Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorVie
 Result<WriteReceipt> Store::Impl::erase(std::span<const Key> keys) {
   VECSTORE_TRY(check_writable());
   for (const Key& key : keys) VECSTORE_TRY(check_key(key));
+  const auto rows_charge = Charge::take(writer->buffers, keys.size() * kBatchRowBytes);
+  if (!rows_charge) return too_many_rows();
   std::unique_lock guard(write_lock);
   LiveState::Needs needs;
   std::vector<std::array<std::byte, kEraseRecordBytes>> payloads;
@@ -344,8 +384,8 @@ StoreStats Store::stats() const {
   stats.rows = s.live->live_rows();
   stats.delta_rows = s.live->live_delta_rows();
   stats.deleted_rows = s.live->tombstones().size();
-  stats.delta_bytes = s.delta_budget ? s.delta_budget->used_bytes() : 0;
-  stats.wal_bytes = s.log ? s.log->bytes() : s.log_bytes;
+  stats.delta_bytes = s.delta_bytes();
+  stats.wal_bytes = s.log ? s.log->bytes() : s.replayed_log_bytes.load();
   stats.last_lsn = s.live->newest().value;
   stats.durable_lsn = s.log ? s.log->synced_lsn().value : s.live->newest().value;
   stats.syncs = s.log ? s.log->syncs() : 0;

@@ -19,11 +19,11 @@ void Tombstones::Table::put(std::uint64_t row, std::uint64_t died) {
   slots[slot].row.store(row, std::memory_order_release);
 }
 
-Status Tombstones::reserve(std::uint64_t more) {
+Status Tombstones::reserve(std::uint64_t more, MemoryBudget& budget) {
   const std::uint64_t wanted = std::bit_ceil(std::max(kSlotsMin, 2 * (size() + more)));
   if (!tables_.empty() && tables_.back()->mask + 1 >= wanted) return Status::ok();
   auto table = std::make_unique<Table>();
-  VECSTORE_ASSIGN(table->charge, Charge::take(budget_, wanted * sizeof(Slot)));
+  VECSTORE_ASSIGN(table->charge, Charge::take(budget, wanted * sizeof(Slot)));
   table->slots = std::make_unique<Slot[]>(wanted);
   table->mask = wanted - 1;
   if (!tables_.empty()) {

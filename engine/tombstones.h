@@ -19,10 +19,8 @@ namespace vecstore {
 // in them, which at most doubles the memory.
 class Tombstones {
  public:
-  explicit Tombstones(MemoryBudget& budget) : budget_(budget) {}
-
-  // Afterwards `more` additions cannot fail. Errors: kMemoryBudget.
-  Status reserve(std::uint64_t more);
+  // Afterwards `more` additions cannot fail; what that takes is charged to `budget`. Errors: kMemoryBudget.
+  Status reserve(std::uint64_t more, MemoryBudget& budget);
   // Not of a row that is there already.
   void add(RowId row, Lsn died);
 
@@ -53,7 +51,6 @@ class Tombstones {
     void put(std::uint64_t row, std::uint64_t died);
   };
 
-  MemoryBudget& budget_;
   std::vector<std::unique_ptr<Table>> tables_;  // the last is in use
   std::atomic<const Table*> current_{nullptr};
   std::atomic<std::uint64_t> size_{0};

@@ -41,8 +41,7 @@ RowFacts facts_of_row(const VectorView& vectors, std::uint64_t row) {
 }  // namespace
 
 Status check_vectors(const VectorView& vectors, Metric metric, std::string_view subject, std::uint64_t first_row) {
-  const bool integers = vectors.dtype == DType::kU8 || vectors.dtype == DType::kI8;
-  if (integers && metric != Metric::kCosine) return {};
+  if (is_integer(vectors.dtype) && metric != Metric::kCosine) return {};
   for (std::uint64_t row = 0; row < vectors.rows; ++row) {
     const RowFacts facts = facts_of_row(vectors, row);
     if (!facts.finite)

@@ -128,8 +128,10 @@ struct OpenOptions {
   // Of a writer.
   SyncMode sync = SyncMode::kAlways;
   std::uint32_t interval_ms = 100;          // of SyncMode::kInterval
-  std::uint64_t delta_bytes = 64ull << 20;  // memory of what was put and is not merged yet; taken from ram_bytes
-  std::uint64_t log_bytes = 256ull << 20;   // bound of the log's files, at least 4 MiB
+  // Memory of what was put and is not merged yet, at least 1 MiB; taken from ram_bytes. An eighth is kept for erasing.
+  std::uint64_t delta_bytes = 64ull << 20;
+  // Bound of the log's files, at least 4 MiB; to open a full log takes 1 MiB more. A sixteenth is kept for erasing.
+  std::uint64_t log_bytes = 256ull << 20;
 };
 
 // --------------------------------------------------------------------------------------------------------- searching
@@ -206,7 +208,7 @@ struct StoreStats {
   std::uint64_t delta_bytes = 0;   // memory of what was put
   std::uint64_t wal_bytes = 0;
   std::uint64_t last_lsn = 0;
-  std::uint64_t durable_lsn = 0;
+  std::uint64_t durable_lsn = 0;  // of a reader: as far as it has read
   std::uint64_t syncs = 0;  // of the log since it was opened
 };
 
@@ -288,10 +290,12 @@ class Store {
   // kIo: a write failed, the store takes no more until it is opened again, and only then it is known whether this one
   // came through.
   Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
-  // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none.
+  // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. A batch takes at
+  // most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond.
   Result<WriteReceipt> put_batch(std::span<const Key> keys, const VectorView& vectors,
                                  std::span<const std::string_view> documents = {});
-  // Receipt.rows is 0 when there was no such key. Errors: as of put().
+  // Receipt.rows is 0 when there was no such key. Goes on when delta and log take no more puts, until what is kept for
+  // it is used up too. Errors: as of put().
   Result<WriteReceipt> erase(const Key& key);
   Result<WriteReceipt> erase_batch(std::span<const Key> keys);
   // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.

@@ -90,6 +90,10 @@ class CandidatePool {
     }
   }
 
+  void remove(std::size_t i) {
+    std::copy(entries_.data() + i + 1, entries_.data() + size_, entries_.data() + i);
+    --size_;
+  }
   // Removes the entries that `goes` is true of, keeping the order.
   template <typename Predicate>
   void remove_if(const Predicate& goes) {

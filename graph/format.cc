@@ -32,8 +32,7 @@ Status GraphLayout::check() const {
     return damaged("the graph header puts more rows on a page than fit");
   if (metric > Metric::kCosine || dtype > DType::kI8)
     return damaged("the graph header names an unknown metric or type");
-  const bool integers = metric == Metric::kL2 && (dtype == DType::kU8 || dtype == DType::kI8);
-  if (rows != 0 && row_params == integers)
+  if (rows != 0 && row_params != needs_row_params(dtype, metric))
     return damaged("the graph header has row parameters that contradict its metric and type");
   return Status::ok();
 }

@@ -25,6 +25,8 @@ struct RowParams {
   float norm2 = 0.0f;
 };
 static_assert(sizeof(RowParams) == 12);
+// Integers under squared L2 stand for themselves.
+constexpr bool needs_row_params(DType dtype, Metric metric) { return !is_integer(dtype) || metric != Metric::kL2; }
 
 // Fixed for a generation.
 struct GraphLayout {

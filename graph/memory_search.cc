@@ -52,22 +52,51 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
                                                        const SearchParams& params, SearchStats& stats) {
   VECSTORE_CHECK(params.k >= 1 && params.k <= kResultsMax && params.search_list <= kSearchListMax);
   stats_ = {};
-  pool_.clear(std::max(params.search_list, params.k));
-  forget_visits();
+  pool_.clear(1);
   if (layout_.rows != 0) {
     query_.prepare(queries, query);
-    seed_from_nearest_block();
-    VECSTORE_TRY(expand_all());
-    // Every row can be reached from the entry, though perhaps not from that block.
-    const bool complete = pool_.size() >= std::min<std::uint64_t>(params.k, layout_.rows);
-    if (!complete && first_visit(index_.summary->entry)) {
-      add_waiting(index_.summary->entry);
-      score_waiting();
-      VECSTORE_TRY(expand_all());
+    const std::uint64_t rows = params.filter == nullptr ? layout_.rows : params.filter->rows();
+    const std::uint64_t due = std::min<std::uint64_t>(params.k, rows);
+    std::size_t list = std::max(params.search_list, params.k);
+    VECSTORE_TRY(walk(list, params.filter));
+    // Where many are not admitted, the admitted ones may lie beyond; at last whatever there is gets its distance.
+    while (params.filter != nullptr && pool_.size() < due && list < kSearchListMax) {
+      list = std::min<std::size_t>(kSearchListMax, 2 * list);
+      VECSTORE_TRY(walk(list, params.filter));
     }
+    if (params.filter != nullptr && pool_.size() < due) scan_all(*params.filter);
   }
   stats = stats_;
   return answer(params.k);
+}
+
+// From the nearest block on; what is left in the pool is admitted.
+Status MemorySearch::walk(std::size_t list, const RowFilter* filter) {
+  // Rows that are not admitted leave the pool when they are expanded, and push nothing out until then.
+  pool_.clear(filter == nullptr ? list : 2 * list);
+  forget_visits();
+  seed_from_nearest_block();
+  VECSTORE_TRY(expand_all(list, filter));
+  // Every row can be reached from the entry, though perhaps not from that block.
+  if (pool_.size() < std::min<std::uint64_t>(list, layout_.rows) && first_visit(index_.summary->entry)) {
+    add_waiting(index_.summary->entry);
+    score_waiting();
+    VECSTORE_TRY(expand_all(list, filter));
+  }
+  if (filter != nullptr)
+    pool_.remove_if([](const PoolEntry& entry) { return entry.state != CandidateState::kExpanded; });
+  return Status::ok();
+}
+
+// Exact distances of all rows.
+void MemorySearch::scan_all(const RowFilter& filter) {
+  pool_.clear(pool_.capacity());
+  for (std::uint64_t position = 0; position < layout_.rows; ++position) {
+    if (!admits(&filter, static_cast<Pos>(position))) continue;
+    waiting_[waiting_count_++] = static_cast<Pos>(position);
+    if (waiting_count_ == waiting_.size()) score_waiting();
+  }
+  score_waiting();
 }
 
 // The quotient is exact for positions of 32 bits and takes a multiplication instead of a division.
@@ -122,17 +151,23 @@ void MemorySearch::ask_for_list(Pos position) const {
     __builtin_prefetch(list.data() + offset);
 }
 
-// Expands the best that is not expanded yet until the whole pool is.
-Status MemorySearch::expand_all() {
-  for (std::size_t next = 0; next < pool_.size();) {
+// Expands the best that is not expanded yet until the first `list` of the pool are, and admitted.
+Status MemorySearch::expand_all(std::size_t list, const RowFilter* filter) {
+  for (std::size_t next = 0; next < std::min(list, pool_.size());) {
     if (pool_[next].state == CandidateState::kExpanded) {
       ++next;
       continue;
     }
-    pool_.set_state(next, CandidateState::kExpanded);
+    const Pos position = pool_[next].position;
+    const bool stays = admits(filter, position);
     if (next + 1 < pool_.size()) ask_for_list(pool_[next + 1].position);  // most likely the one after this
-    VECSTORE_TRY(gather_neighbours(pool_[next].position));
-    next = std::min(next + 1, score_waiting());
+    if (stays) {
+      pool_.set_state(next, CandidateState::kExpanded);
+    } else {
+      pool_.remove(next);
+    }
+    VECSTORE_TRY(gather_neighbours(position));
+    next = std::min(next + (stays ? 1 : 0), score_waiting());
   }
   return Status::ok();
 }
@@ -187,7 +222,7 @@ std::span<const FoundRow> MemorySearch::answer(std::uint32_t k) {
   const std::size_t count = std::min<std::size_t>(k, pool_.size());
   for (std::size_t i = 0; i < count; ++i) {
     const Place place = place_of(pool_[i].position);
-    results_[i] = {pool_[i].distance, pool_[i].position, PageView(layout_, page_at(place.page)).row_id(place.slot)};
+    results_[i] = {pool_[i].distance, pool_[i].position, row_at(place)};
   }
   std::sort(results_.begin(), results_.begin() + count);
   return {results_.data(), count};

@@ -22,7 +22,7 @@ class MemorySearch {
   static Result<MemorySearch> create(const SearchIndex& index, MemoryBudget& budget);
   static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
 
-  // As QueryRun's; of `params`, k and search_list count. The answer is sorted and valid until the next search. Errors:
+  // As QueryRun's; of `params`, k, search_list and filter count. The answer is sorted and valid until the next search. Errors:
   // kCorrupt naming the page.
   Result<std::span<const FoundRow>> search(const VectorView& queries, std::uint64_t query, const SearchParams& params,
                                            SearchStats& stats);
@@ -39,7 +39,9 @@ class MemorySearch {
   bool first_visit(Pos position);
   void forget_visits();
   void seed_from_nearest_block();
-  Status expand_all();
+  Status walk(std::size_t list, const RowFilter* filter);
+  Status expand_all(std::size_t list, const RowFilter* filter);
+  void scan_all(const RowFilter& filter);
   Status gather_neighbours(Pos position);
   void add_waiting(Pos position);
   void ask_for_list(Pos position) const;
@@ -47,6 +49,10 @@ class MemorySearch {
   std::size_t score_within_reach(std::size_t first);
   const std::byte* codes_of(const Place& place) const {
     return page_at(place.page) + codes_at_ + std::size_t{place.slot} * layout_.dim;
+  }
+  RowId row_at(const Place& place) const { return PageView(layout_, page_at(place.page)).row_id(place.slot); }
+  bool admits(const RowFilter* filter, Pos position) const {
+    return filter == nullptr || filter->admits(row_at(place_of(position)));
   }
   std::span<const FoundRow> answer(std::uint32_t k);
 

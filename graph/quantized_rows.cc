@@ -12,9 +12,6 @@
 namespace vecstore {
 namespace {
 
-bool is_integer(DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8; }
-bool needs_params(DType dtype, Metric metric) { return !is_integer(dtype) || metric != Metric::kL2; }
-
 // i8 is kept as u8, shifted by 128: differences are unchanged.
 void copy_integers(const VectorView& vectors, std::uint64_t row, std::uint8_t* codes) {
   const auto* from = reinterpret_cast<const std::uint8_t*>(vectors.row(row));
@@ -43,7 +40,7 @@ CodeSums sums_of(const std::uint8_t* codes, std::uint32_t dim) {
 
 std::uint64_t QuantizedRows::predict_bytes(std::uint64_t rows, std::uint32_t dim, DType dtype, Metric metric) {
   std::uint64_t per_row = dim;
-  if (needs_params(dtype, metric)) per_row += sizeof(RowParams) + sizeof(float) + sizeof(std::uint32_t);
+  if (needs_row_params(dtype, metric)) per_row += sizeof(RowParams) + sizeof(float) + sizeof(std::uint32_t);
   if (metric == Metric::kInnerProduct) per_row += sizeof(float);
   return rows * per_row;
 }
@@ -57,7 +54,7 @@ Result<QuantizedRows> QuantizedRows::create(std::uint64_t rows, std::uint32_t di
   quantized.metric_ = metric;
   quantized.kernels_ = &kernels();
   VECSTORE_ASSIGN(quantized.codes_, Buffer<std::uint8_t>::allocate(budget, rows * dim));
-  if (needs_params(dtype, metric)) {
+  if (needs_row_params(dtype, metric)) {
     VECSTORE_ASSIGN(quantized.params_, Buffer<RowParams>::allocate(budget, rows));
     VECSTORE_ASSIGN(quantized.own_norm2_, Buffer<float>::allocate(budget, rows));
     VECSTORE_ASSIGN(quantized.code_sum_, Buffer<std::uint32_t>::allocate(budget, rows));

@@ -116,7 +116,8 @@ std::span<const FoundRow> QueryRun::answer() {
 
 // Goes on until a page must be read or nothing is left to do.
 Status QueryRun::advance(QueryScratch& scratch) {
-  const std::uint64_t due = std::min<std::uint64_t>(params_.k, layout_.rows);
+  const std::uint64_t rows = params_.filter == nullptr ? layout_.rows : params_.filter->rows();
+  const std::uint64_t due = std::min<std::uint64_t>(params_.k, rows);
   while (true) {
     while (find_cached(scratch)) {
       const Status taken = take_pages(scratch.cached_, scratch);
@@ -124,10 +125,13 @@ Status QueryRun::advance(QueryScratch& scratch) {
       VECSTORE_TRY(taken);
     }
     choose_reads();
-    // k rows must come back while there are as many. What was found stays; the search goes on wider.
-    if (!wanted_.empty() || results_size_ >= due || !widen()) return Status::ok();
+    // k rows must come back while there are as many. What was found stays; the search goes on wider, and at last
+    // through all that it has not seen, the best first.
+    if (!wanted_.empty() || results_size_ >= due) return Status::ok();
+    const bool wider = widen();
     begin_scan(scratch);
     scan_blocks(scratch.scan_.blocks, scratch);
+    if (!wider && (pool_.size() == 0 || seen_pages_.full())) return Status::ok();
   }
 }
 
@@ -253,15 +257,20 @@ Status QueryRun::expand_present(std::span<const PresentPage> pages, QueryScratch
       continue;
     }
     const Pos position = pool_[next].position;
-    pool_.set_state(next, CandidateState::kExpanded);
     const std::uint64_t page = layout_.page_of(position);
     const auto present =
         std::find_if(pages.begin(), pages.end(), [page](const PresentPage& p) { return p.page == page; });
     VECSTORE_CHECK(present != pages.end());  // a record enters the pool with its page and is expanded before it leaves
+    const bool stays = admits(PageView(layout_, present->bytes).row_id(layout_.slot_of(position)));
+    if (stays) {
+      pool_.set_state(next, CandidateState::kExpanded);
+    } else {
+      pool_.remove(next);
+    }
     VECSTORE_TRY(expand(position, present->bytes, scratch));
     // New candidates are estimates and wait for their pages; exact ones only shifted, so the walk goes on from the
     // start of what may have moved.
-    ++next;
+    if (stays) ++next;
   }
   return Status::ok();
 }
@@ -315,14 +324,11 @@ float QueryRun::standard_error(const PoolEntry& entry) const {
 
 void QueryRun::offer_result(const FoundRow& found) {
   FoundRow* low = results_.data();
-  if (results_size_ < params_.k) {
-    low[results_size_++] = found;
-    std::push_heap(low, low + results_size_);
-  } else if (found < low[0]) {
-    std::pop_heap(low, low + results_size_);
-    low[results_size_ - 1] = found;
-    std::push_heap(low, low + results_size_);
-  }
+  const bool full = results_size_ == params_.k;
+  if ((full && !(found < low[0])) || !admits(found.row)) return;
+  if (full) std::pop_heap(low, low + results_size_--);
+  low[results_size_++] = found;
+  std::push_heap(low, low + results_size_);
 }
 
 }  // namespace vecstore

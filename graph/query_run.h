@@ -39,11 +39,21 @@ struct SearchIndex {
   const PageCache* cache = nullptr;
 };
 
+// Which rows an answer may hold; asked once for every row whose vector has been seen.
+class RowFilter {
+ public:
+  virtual ~RowFilter() = default;
+  virtual bool admits(RowId row) const = 0;
+  virtual std::uint64_t rows() const = 0;  // at least so many are admitted
+};
+
 struct SearchParams {
   std::uint32_t k = 10;
   std::uint32_t search_list = 32;  // L: a read is paid only for candidates that rank within it
   std::uint32_t blocks = 40;       // blocks scanned
   float bound = 2.5f;  // no read for a candidate whose estimate less so many standard errors exceeds the k-th
+  // Rows that it does not admit lead the way, and take no place in L. nullptr: all are admitted.
+  const RowFilter* filter = nullptr;
 };
 
 struct SearchStats {
@@ -122,7 +132,7 @@ class QueryRun {
 
   // The pages to read, at most kReadsPerRound, best candidate first. None, after look_on(): the query is done.
   std::span<const std::uint64_t> wanted() const { return wanted_; }
-  // Sorted; fewer than k when there are fewer rows. Valid until the next start().
+  // Sorted; fewer than k when there are fewer rows that may be in it. Valid until the next start().
   std::span<const FoundRow> answer();
   const SearchStats& stats() const { return stats_; }
 
@@ -141,6 +151,7 @@ class QueryRun {
   void take_records(const PresentPage& page, QueryScratch& scratch);
   Status expand_present(std::span<const PresentPage> pages, QueryScratch& scratch);
   Status expand(Pos position, const std::byte* page, QueryScratch& scratch);
+  bool admits(RowId row) const { return params_.filter == nullptr || params_.filter->admits(row); }
   void choose_reads();
   void want_pages(std::size_t begin, std::size_t end, std::size_t pages_max);
   float kth_distance() const;

@@ -139,9 +139,9 @@ struct StoreDirectory::Impl {
   // Of a writer: what it found is there for good before it builds on it. Whoever wrote it may have been killed before
   // the sync, and then one torn write more would leave neither slot whole.
   Status load_for_good() {
+    VECSTORE_ASSIGN(superblock_file, lock_superblock(file_system, path));
     VECSTORE_TRY(load());
-    VECSTORE_ASSIGN(const auto file, file_system.open(path + "/" + kSuperblockName, {OpenMode::kReadWrite, true}));
-    return file->sync();
+    return superblock_file->sync();
   }
   // Garbage that cannot be removed now is removed after the next publish.
   void collect() {
@@ -151,11 +151,12 @@ struct StoreDirectory::Impl {
   Status check_files(const Manifest& manifest) const;
   Status sync_directories(const Manifest& manifest) const;
   Status write_manifest(const std::string& name, std::span<const std::byte> bytes) const;
-  Status commit(const Slot& slot, std::uint32_t index) const;
+  Status commit(const Slot& slot, std::uint32_t index);
 
   FileSystem& file_system;
   const std::string path;
-  std::unique_ptr<File> lock;            // of a writer
+  std::unique_ptr<File> lock;             // of a writer
+  std::unique_ptr<File> superblock_file;  // of a writer, locked too, once there is one
   std::optional<Superblock> superblock;  // none: nothing was ever published
   std::optional<Manifest> current;
   Status failure;  // of a commit or of a directory's sync: what is on the disk is not known any more
@@ -240,7 +241,10 @@ std::string StoreDirectory::file_path(const std::string& name) const { return im
 std::string StoreDirectory::temporary_path(const std::string& name) const {
   return impl_->path + "/" + kTemporaryName + "/" + name;
 }
-void StoreDirectory::unlock() { impl_->lock.reset(); }
+void StoreDirectory::unlock() {
+  impl_->superblock_file.reset();
+  impl_->lock.reset();
+}
 Result<std::uint64_t> StoreDirectory::free_bytes() const { return impl_->file_system.free_bytes(impl_->path); }
 
 Status StoreDirectory::Impl::check_files(const Manifest& manifest) const {
@@ -276,22 +280,20 @@ Status StoreDirectory::Impl::write_manifest(const std::string& name, std::span<c
 
 // Overwrites one slot in place; the first one ever comes with its file, by rename, so that no superblock is ever seen
 // without an intact slot.
-Status StoreDirectory::Impl::commit(const Slot& slot, std::uint32_t index) const {
+Status StoreDirectory::Impl::commit(const Slot& slot, std::uint32_t index) {
   const std::string target = path + "/" + kSuperblockName;
   SlotBytes bytes;
   encode_slot(slot, index, bytes);
   if (superblock) {
-    VECSTORE_ASSIGN(auto file, file_system.open(target, {OpenMode::kReadWrite, true}));
-    VECSTORE_TRY(file->write_at(bytes.bytes, index * kSlotBytes));
-    return file->sync();
+    VECSTORE_TRY(superblock_file->write_at(bytes.bytes, index * kSlotBytes));
+    return superblock_file->sync();
   }
   const std::string temporary = path + "/" + kTemporaryName + "/" + kSuperblockName;
-  {
-    VECSTORE_ASSIGN(auto file, file_system.open(temporary, {OpenMode::kCreateNew, true}));
-    VECSTORE_TRY(file->write_at(bytes.bytes, index * kSlotBytes));
-    VECSTORE_TRY(file->write_at(SlotBytes{}.bytes, (1 - index) * kSlotBytes));
-    VECSTORE_TRY(file->sync());
-  }
+  VECSTORE_ASSIGN(superblock_file, file_system.open(temporary, {OpenMode::kCreateNew, true}));
+  static_cast<void>(superblock_file->try_lock());  // nobody else has it
+  VECSTORE_TRY(superblock_file->write_at(bytes.bytes, index * kSlotBytes));
+  VECSTORE_TRY(superblock_file->write_at(SlotBytes{}.bytes, (1 - index) * kSlotBytes));
+  VECSTORE_TRY(superblock_file->sync());
   VECSTORE_TRY(file_system.rename(temporary, target));
   return file_system.sync_directory(path);
 }

@@ -34,20 +34,35 @@ void sign(File& file) {
   static_cast<void>(file.write_at(std::as_bytes(std::span(pid.data(), pid.size())), 0));
 }
 
+Result<bool> wait_for_lock(File& file) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    VECSTORE_ASSIGN(const bool locked, file.try_lock());
+    if (locked) return true;
+    std::this_thread::sleep_for(kPause);
+  }
+  return false;
+}
+
+Status busy(const std::string& path, const std::string& holder) {
+  return Status(Code::kBusy, "the store is being written; wait for that to end, or end it")
+      .about(path + " (held by " + holder + ")");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<File>> lock_store(FileSystem& file_system, const std::string& path) {
   VECSTORE_ASSIGN(auto file, file_system.open(path + "/" + kLockName, {OpenMode::kReadWriteCreate, false}));
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    VECSTORE_ASSIGN(const bool locked, file->try_lock());
-    if (locked) {
-      sign(*file);
-      return file;
-    }
-    std::this_thread::sleep_for(kPause);
-  }
-  return Status(Code::kBusy, "the store is being written; wait for that to end, or end it")
-      .about(path + " (held by " + holder_of(*file) + ")");
+  VECSTORE_ASSIGN(const bool locked, wait_for_lock(*file));
+  if (!locked) return busy(path, holder_of(*file));
+  sign(*file);
+  return file;
+}
+
+Result<std::unique_ptr<File>> lock_superblock(FileSystem& file_system, const std::string& path) {
+  VECSTORE_ASSIGN(auto file, file_system.open(path + "/" + kSuperblockName, {OpenMode::kReadWrite, true}));
+  VECSTORE_ASSIGN(const bool locked, wait_for_lock(*file));
+  if (!locked) return busy(path, "a process whose LOCK was removed");
+  return file;
 }
 
 }  // namespace vecstore

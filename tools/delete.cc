@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <fstream>
-
+#include "engine/text_lines.h"
 #include "tools/commands.h"
 #include "tools/output.h"
 
@@ -20,9 +19,14 @@ constexpr std::size_t kBatch = 1000;
 
 Status run_delete(DeleteOptions& options) {
   if (!options.keys_path.empty()) {
-    std::ifstream in(options.keys_path, std::ios::binary);
-    if (!in) return Status(Code::kNotFound, "cannot read this file").about(options.keys_path);
-    for (std::string line; std::getline(in, line);) options.keys.push_back(line);
+    MemoryBudget budget;
+    VECSTORE_ASSIGN(TextLines lines, TextLines::open(options.keys_path, budget));
+    std::string_view line;
+    while (true) {
+      VECSTORE_ASSIGN(const bool more, lines.next(line));
+      if (!more) break;
+      options.keys.emplace_back(line);
+    }
   }
   if (options.keys.empty()) return Status(Code::kInvalidArgument, "name the keys, or the file that holds them");
   VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));

@@ -26,7 +26,7 @@ Status run_get(const GetOptions& options) {
     print_json(json);
     return {};
   }
-  for (std::size_t i = 0; i < numbers.size(); ++i) fmt::print("{}{:g}", i == 0 ? "" : " ", numbers[i]);
+  for (std::size_t i = 0; i < numbers.size(); ++i) fmt::print("{}{}", i == 0 ? "" : " ", numbers[i]);
   fmt::print("\n");
   if (!item.document.empty()) fmt::print("{}\n", item.document);
   return {};

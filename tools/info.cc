@@ -79,11 +79,8 @@ void print_info(const std::string& path, const StoreInfo& info) {
   const std::string bits = info.code_bits == 0 ? "" : fmt::format(" ({}-bit)", info.code_bits);
   table.add("codes", fmt::format("{}{}, {} bytes a row, mean squared error {:.6g}", info.codec, bits, info.code_bytes,
                                  info.code_error));
-  table.add(
-      "memory",
-      fmt::format("{:.1f} bytes a row = {}, and {} fixed", info.ram_bytes_per_row,
-                  format_size(static_cast<std::uint64_t>(info.ram_bytes_per_row * static_cast<double>(info.rows))),
-                  format_size(info.fixed_ram_bytes)));
+  table.add("memory", fmt::format("{:.1f} bytes a row = {}, and {} fixed", info.ram_bytes_per_row,
+                                  format_size(info.codes_bytes), format_size(info.fixed_ram_bytes)));
   table.add("beside the vectors",
             fmt::format("keys {}, documents {}, original vectors {}", info.has_keys ? "yes" : "no",
                         info.has_documents ? "yes" : "no", info.has_originals ? "yes" : "no"));

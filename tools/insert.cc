@@ -3,8 +3,8 @@
 
 #include <cstdio>
 #include <deque>
-#include <fstream>
 
+#include "engine/text_lines.h"
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "tools/progress.h"
@@ -47,30 +47,15 @@ class Acknowledger {
   std::deque<Batch> waiting_;
 };
 
-// Lines of a file, one for each row.
-class Lines {
- public:
-  static Result<Lines> open(const std::string& path, std::uint64_t skip) {
-    Lines lines;
-    lines.path_ = path;
-    if (path.empty()) return lines;
-    lines.in_ = std::make_unique<std::ifstream>(path, std::ios::binary);
-    if (!*lines.in_) return Status(Code::kNotFound, "cannot read this file").about(path);
-    for (std::uint64_t i = 0; i < skip; ++i) VECSTORE_TRY(lines.next().is_ok() ? Status() : lines.short_file());
-    return lines;
-  }
-  bool given() const { return in_ != nullptr; }
-  Status next() { return std::getline(*in_, line_) ? Status() : short_file(); }
-  const std::string& line() const { return line_; }
-
- private:
-  Status short_file() const {
-    return Status(Code::kInvalidInput, "the file has fewer lines than there are vectors").about(path_);
-  }
-  std::string path_;
-  std::unique_ptr<std::ifstream> in_;
-  std::string line_;
-};
+// The lines of a file that has one for each of `rows`, behind the first `skip`; none when no file is named.
+Result<std::optional<TextLines>> open_lines(const std::string& path, std::uint64_t skip, std::uint64_t rows,
+                                            MemoryBudget& budget) {
+  if (path.empty()) return std::optional<TextLines>();
+  VECSTORE_ASSIGN(TextLines lines, TextLines::open(path, budget));
+  std::string_view line;
+  for (std::uint64_t i = 0; i < skip; ++i) VECSTORE_TRY(lines.expect_line(rows, line));
+  return std::optional(std::move(lines));
+}
 
 Status run_insert(InsertOptions& options) {
   if (options.batch == 0) return Status(Code::kInvalidArgument, "a batch has at least one vector").about("--batch 0");
@@ -80,9 +65,10 @@ Status run_insert(InsertOptions& options) {
         .about(options.input + " (" + std::to_string(source->rows()) + " rows)");
   VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));
   const KeyKind kind = store.info().keys;
-  VECSTORE_ASSIGN(Lines keys, Lines::open(options.keys, options.skip));
-  VECSTORE_ASSIGN(Lines documents, Lines::open(options.documents, options.skip));
-  if (kind == KeyKind::kBytes && !keys.given())
+  MemoryBudget budget;
+  VECSTORE_ASSIGN(auto keys, open_lines(options.keys, options.skip, source->rows(), budget));
+  VECSTORE_ASSIGN(auto documents, open_lines(options.documents, options.skip, source->rows(), budget));
+  if (kind == KeyKind::kBytes && !keys)
     return Status(Code::kInvalidArgument, "the keys of this store are byte strings; name their file").about("--keys");
 
   const std::uint64_t end =
@@ -90,8 +76,9 @@ Status run_insert(InsertOptions& options) {
   const std::uint64_t first_key = options.first_key.value_or(options.skip);
   const std::size_t row_bytes = source->dim() * element_bytes(source->dtype());
   std::vector<std::byte> vectors(options.batch * row_bytes);
-  std::vector<std::string> key_texts(keys.given() ? options.batch : 0);
-  std::vector<std::string> document_texts(documents.given() ? options.batch : 0);
+  std::vector<std::string> key_texts(keys ? options.batch : 0);
+  std::vector<std::string> document_texts(documents ? options.batch : 0);
+  std::string_view line;
   Acknowledger acknowledger(options.ack);
   ProgressPrinter progress(options.quiet || options.ack);
   std::uint64_t inserted = 0;
@@ -101,17 +88,17 @@ Status run_insert(InsertOptions& options) {
     std::vector<Key> batch_keys;
     std::vector<std::string_view> batch_documents;
     for (std::uint64_t i = 0; i < count; ++i) {
-      if (keys.given()) {
-        VECSTORE_TRY(keys.next());
-        key_texts[i] = keys.line();
+      if (keys) {
+        VECSTORE_TRY(keys->expect_line(source->rows(), line));
+        key_texts[i] = line;
         VECSTORE_ASSIGN(const Key key, parse_key(key_texts[i], kind));
         batch_keys.push_back(key);
       } else {
         batch_keys.emplace_back(first_key + (row - options.skip) + i);
       }
-      if (documents.given()) {
-        VECSTORE_TRY(documents.next());
-        document_texts[i] = documents.line();
+      if (documents) {
+        VECSTORE_TRY(documents->expect_line(source->rows(), line));
+        document_texts[i] = line;
         batch_documents.emplace_back(document_texts[i]);
       }
     }

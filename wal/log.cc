@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
-#include <random>
 
 #include "engine/base/check.h"
 
@@ -15,13 +14,12 @@ namespace {
 constexpr std::size_t kZeroBytes = 1u << 20;
 constexpr std::uint64_t kBatchBytesFirst = 256u << 10;
 constexpr const char* kPreparingName = "preparing";
+constexpr const char* kTornPrefix = "torn-";
 
 Lsn before(Lsn lsn) { return {lsn.value - 1}; }
 
-std::uint64_t seed_of(const LogOptions& options) {
-  if (options.salt_seed != 0) return options.salt_seed;
-  std::random_device device;
-  return std::uint64_t{device()} << 32 | device();
+Status full(const std::string& directory) {
+  return Status(Code::kNoSpace, "the log is full; wait until its records have been merged").about(directory);
 }
 
 }  // namespace
@@ -33,7 +31,7 @@ Log::Log(FileSystem& file_system, std::string directory, const LogOptions& optio
       options_(options),
       budget_(budget),
       committed_(std::move(committed)),
-      salts_(seed_of(options)) {}
+      salts_(options.salt_seed != 0 ? Random(options.salt_seed) : Random::of_system()) {}
 
 Result<std::unique_ptr<Log>> Log::open(FileSystem& file_system, const std::string& directory, const LogTail& tail,
                                        const LogOptions& options, MemoryBudget& budget, Committed committed) {
@@ -51,6 +49,7 @@ Log::~Log() { static_cast<void>(close()); }
 // The first segment of this writer: durable, and pinning what came before, before anything is taken.
 Status Log::begin(const LogTail& tail) {
   VECSTORE_TRY(keep_torn_tail(tail));
+  VECSTORE_TRY(remove_leftovers(tail));
   // The new segment tells where the one before it ends, so all of that must be there for good: what was replayed may
   // not have been on the disk yet when its writer was killed.
   if (!tail.segments.empty()) {
@@ -77,7 +76,7 @@ Status Log::begin(const LogTail& tail) {
 // For people: what a crash left behind is not evidence that anything is missing, but it is not thrown away either.
 Status Log::keep_torn_tail(const LogTail& tail) {
   if (tail.torn_bytes == 0) return Status::ok();
-  const std::string copy_path = directory_ + "/torn-" + std::to_string(tail.torn_segment);
+  const std::string copy_path = directory_ + "/" + kTornPrefix + std::to_string(tail.torn_segment);
   VECSTORE_ASSIGN(const auto from, file_system_.open(path_of(tail.torn_segment), {OpenMode::kRead, false}));
   VECSTORE_ASSIGN(const auto to, file_system_.open(copy_path, {OpenMode::kReadWriteCreate, false}));
   VECSTORE_ASSIGN(auto buffer,
@@ -90,10 +89,25 @@ Status Log::keep_torn_tail(const LogTail& tail) {
   return to->sync();
 }
 
+// A segment that was being made, and copies of torn tails before this one.
+Status Log::remove_leftovers(const LogTail& tail) {
+  const std::string newest = kTornPrefix + std::to_string(tail.torn_segment);
+  VECSTORE_ASSIGN(const auto entries, file_system_.list(directory_));
+  for (const DirectoryEntry& entry : entries) {
+    const bool old_copy = tail.torn_bytes != 0 && entry.name.starts_with(kTornPrefix) && entry.name != newest;
+    if (old_copy || entry.name == kPreparingName) VECSTORE_TRY(file_system_.unlink(directory_ + "/" + entry.name));
+  }
+  return Status::ok();
+}
+
 // ------------------------------------------------------------------------------------------------------------ segments
 
-std::uint64_t Log::next_bytes() const {
-  return std::clamp(current_.bytes * 2, options_.segment_bytes_first, options_.segment_bytes_max);
+// Of the next segment where the others have so many; 0: there is no room for another.
+std::uint64_t Log::next_bytes(std::uint64_t others) const {
+  if (others + options_.segment_bytes_first > options_.bytes_max) return 0;
+  const std::uint64_t wanted =
+      std::clamp(current_.bytes * 2, options_.segment_bytes_first, options_.segment_bytes_max);
+  return std::min(wanted, options_.bytes_max - others);
 }
 
 // A file of zeros that is whole on the disk under its name.
@@ -118,14 +132,14 @@ Result<Log::Segment> Log::make_segment(std::uint64_t number, std::uint64_t bytes
 // is made at a time.
 Status Log::prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock) {
   if (next_.file != nullptr && next_.bytes >= bytes_least) return Status::ok();
-  const std::uint64_t bytes = std::max(next_bytes(), bytes_least);
-  if (bytes_ - next_.bytes + bytes > options_.bytes_max)
-    return Status(Code::kNoSpace, "the log is full; wait until its records have been merged").about(directory_);
+  const std::uint64_t others = bytes_ - next_.bytes;
+  const std::uint64_t bytes = std::max(next_bytes(others), bytes_least);
+  if (others + bytes > options_.bytes_max) return full(directory_);
   const Segment too_small = std::move(next_);
   next_ = {};
-  bytes_ += bytes - too_small.bytes;
+  bytes_ = others + bytes;
   const std::uint64_t number = ++numbers_;
-  preparing_ = true;
+  preparing_bytes_ = bytes;
   lock.unlock();
   Status made = too_small.file == nullptr ? Status::ok() : file_system_.unlink(path_of(too_small.number));
   std::optional<Segment> segment;
@@ -138,11 +152,13 @@ Status Log::prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>
     }
   }
   lock.lock();
-  preparing_ = false;
+  preparing_bytes_ = 0;
+  prepared_in_vain_ = !segment;
   if (segment) {
     next_ = std::move(*segment);
   } else {
     bytes_ -= bytes;
+    if (made.code() == Code::kIo) fail(made);
   }
   changed_.notify_all();
   return made;
@@ -191,29 +207,42 @@ Status Log::release(Lsn through) {
 Status Log::reserve(Batch& batch, std::uint64_t body_bytes) {
   const std::uint64_t needed = group_bytes(body_bytes);
   if (batch.bytes.size() >= needed) return Status::ok();
-  VECSTORE_ASSIGN(auto larger,
-                  Buffer<std::byte>::allocate(
-                      budget_, std::max({needed, 2 * std::uint64_t{batch.bytes.size()}, kBatchBytesFirst})));
-  std::copy_n(batch.bytes.data(), batch.body_bytes == 0 ? 0 : kGroupHeaderBytes + batch.body_bytes, larger.data());
+  const std::uint64_t ample = std::max(2 * std::uint64_t{batch.bytes.size()}, kBatchBytesFirst);
+  const std::uint64_t bytes = std::max(needed, std::min(ample, group_bytes(options_.group_body_bytes_max)));
+  if (batch.body_bytes == 0) batch.bytes.reset();
+  VECSTORE_ASSIGN(auto larger, Buffer<std::byte>::allocate(budget_, bytes));
+  if (batch.body_bytes != 0) std::copy_n(batch.bytes.data(), kGroupHeaderBytes + batch.body_bytes, larger.data());
   batch.bytes = std::move(larger);
   return Status::ok();
 }
 
+std::uint64_t Log::in_flight_bytes() const { return leading_ ? group_bytes(writing_.body_bytes) : 0; }
+
 // Whether a group with so much body is sure to find room, in this segment or in the prepared one.
 bool Log::fits(std::uint64_t body_bytes) const {
-  const std::uint64_t in_flight = leading_ ? group_bytes(writing_.body_bytes) : 0;
-  const std::uint64_t needed = group_bytes(body_bytes) + in_flight;
+  const std::uint64_t needed = group_bytes(body_bytes) + in_flight_bytes();
   return needed <= current_.bytes - offset_ || (next_.file != nullptr && needed + kLogBlockBytes <= next_.bytes);
 }
 
+// What is left for other groups behind one of so many bytes.
+std::uint64_t Log::room_behind(std::uint64_t group) const {
+  const std::uint64_t needed = group + in_flight_bytes();
+  const std::uint64_t here = current_.bytes - offset_;
+  const std::uint64_t prepared = next_.file != nullptr ? next_.bytes : preparing_bytes_;
+  const std::uint64_t ahead = prepared + (next_bytes(bytes_) == 0 ? 0 : options_.bytes_max - bytes_);
+  if (needed <= here) return here - needed + ahead;
+  return ahead - std::min(ahead, needed + kLogBlockBytes);
+}
+
 // Waits for the leader where the group under way cannot take more, and prepares a segment where there is none.
-Status Log::make_room(std::uint64_t body_bytes, std::unique_lock<std::mutex>& lock) {
+Status Log::make_room(std::uint64_t body_bytes, std::uint64_t spare, std::unique_lock<std::mutex>& lock) {
   while (true) {
     if (!failure_.is_ok()) return failure_;
     if (closed_) return Status(Code::kInvalidArgument, "the log is closed").about(directory_);
     const std::uint64_t whole = pending_.body_bytes + body_bytes;
-    if (whole <= kGroupBodyBytesMax && fits(whole)) return Status::ok();
-    if (leading_ || preparing_) {
+    if (room_behind(group_bytes(whole)) < spare) return full(directory_);
+    if (whole <= options_.group_body_bytes_max && fits(whole)) return Status::ok();
+    if (leading_ || preparing_bytes_ != 0) {
       changed_.wait(lock);
     } else if (pending_.records != 0) {
       lead(lock, options_.sync == SyncMode::kAlways);  // what waits goes first; then this batch has a group of its own
@@ -223,7 +252,7 @@ Status Log::make_room(std::uint64_t body_bytes, std::unique_lock<std::mutex>& lo
   }
 }
 
-Result<Lsn> Log::enqueue(std::span<const LogRecord> batch) {
+Result<Lsn> Log::enqueue(std::span<const LogRecord> batch, Urgency urgency) {
   std::uint64_t body_bytes = 0;
   for (const LogRecord& record : batch) {
     if (record.payload.size() > kRecordBytesMax)
@@ -231,11 +260,11 @@ Result<Lsn> Log::enqueue(std::span<const LogRecord> batch) {
           .at(Detail::kBytes, kRecordBytesMax);
     body_bytes += record_bytes(record.payload.size());
   }
-  if (batch.empty() || body_bytes > kGroupBodyBytesMax)
+  if (batch.empty() || body_bytes > options_.group_body_bytes_max)
     return Status(Code::kInvalidArgument, "a batch must have records, and is too large for the log beyond")
-        .at(Detail::kBytes, kGroupBodyBytesMax);
+        .at(Detail::kBytes, options_.group_body_bytes_max);
   std::unique_lock lock(mutex_);
-  VECSTORE_TRY(make_room(body_bytes, lock));
+  VECSTORE_TRY(make_room(body_bytes, urgency == Urgency::kUrgent ? 0 : options_.spare_bytes, lock));
   VECSTORE_TRY(reserve(pending_, pending_.body_bytes + body_bytes));
   if (pending_.records == 0) pending_.first_lsn = {last_.value + 1};
   std::byte* at = pending_.bytes.data() + kGroupHeaderBytes + pending_.body_bytes;
@@ -376,7 +405,8 @@ void Log::run_background(const std::stop_token& stop) {
       due = Clock::now() + interval;
     }
     // A full disk or log is for enqueue() to report, when it has no room.
-    if (next_.file == nullptr && !preparing_ && offset_ > current_.bytes / 2) static_cast<void>(prepare_next(0, lock));
+    const bool wanted = next_.file == nullptr && preparing_bytes_ == 0 && offset_ > current_.bytes / 2;
+    if (wanted && !prepared_in_vain_ && next_bytes(bytes_) != 0) static_cast<void>(prepare_next(0, lock));
     if (!stop.stop_requested()) changed_.wait_until(lock, std::max(due, Clock::now() + std::chrono::milliseconds(1)));
   }
 }

@@ -37,8 +37,15 @@ struct LogOptions {
   std::uint64_t bytes_max = 256ull << 20;                // of all segment files
   std::uint64_t segment_bytes_first = kSegmentBytesMin;  // each is twice the one before, up to …
   std::uint64_t segment_bytes_max = kSegmentBytesMax;
+  std::uint64_t spare_bytes = 0;                         // left free for batches that are kUrgent
+  std::uint64_t group_body_bytes_max = kGroupBodyBytesMax;  // the log takes three times as much memory, and 1 MiB
   std::uint64_t salt_seed = 0;  // 0: drawn from the operating system
   bool background = true;       // a thread prepares segments and syncs by the interval; without, the callers do
+};
+
+enum class Urgency : std::uint8_t {
+  kNormal,
+  kUrgent,  // may have the space that is kept free
 };
 
 class Log {
@@ -47,7 +54,7 @@ class Log {
   using Committed = std::function<void(Lsn through)>;
 
   // Begins a new segment behind `tail`, as replay_log() returned it; a torn tail is copied aside first, as
-  // "torn-<segment>", and segments without records are removed. directory: exists. Errors: kIo, kNoSpace, kPermission,
+  // "torn-<segment>" in the place of such a copy before it, and segments without records are removed. directory: exists. Errors: kIo, kNoSpace, kPermission,
   // kMemoryBudget.
   static Result<std::unique_ptr<Log>> open(FileSystem& file_system, const std::string& directory, const LogTail& tail,
                                            const LogOptions& options, MemoryBudget& budget, Committed committed = {});
@@ -56,9 +63,9 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   // Numbers the records and queues them, all of them into the same group. Returns the number of the last. Errors:
-  // kNoSpace (the disk or bytes_max is full; nothing was queued, the log goes on), kInvalidArgument (a record or the
-  // batch is too large, or empty), kMemoryBudget, and the failure that ended the log.
-  Result<Lsn> enqueue(std::span<const LogRecord> batch);
+  // kNoSpace (the disk or bytes_max is full, but for spare_bytes; nothing was queued, the log goes on),
+  // kInvalidArgument (a record or the batch is too large, or empty), kMemoryBudget, and the failure that ended the log.
+  Result<Lsn> enqueue(std::span<const LogRecord> batch, Urgency urgency = Urgency::kNormal);
   // Waits until the records up to `through` are as safe as the sync mode says. Errors: the failure that ended the log.
   Status commit(Lsn through);
   // Everything that was enqueued before is on the disk afterwards.
@@ -94,12 +101,15 @@ class Log {
       Committed committed);
   Status begin(const LogTail& tail);
   Status keep_torn_tail(const LogTail& tail);
+  Status remove_leftovers(const LogTail& tail);
   Result<Segment> make_segment(std::uint64_t number, std::uint64_t bytes);
   Status prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock);
-  Status make_room(std::uint64_t body_bytes, std::unique_lock<std::mutex>& lock);
+  Status make_room(std::uint64_t body_bytes, std::uint64_t spare, std::unique_lock<std::mutex>& lock);
   Status reserve(Batch& batch, std::uint64_t body_bytes);
   bool fits(std::uint64_t body_bytes) const;
-  std::uint64_t next_bytes() const;
+  std::uint64_t in_flight_bytes() const;
+  std::uint64_t room_behind(std::uint64_t group) const;
+  std::uint64_t next_bytes(std::uint64_t others) const;
   void lead(std::unique_lock<std::mutex>& lock, bool must_sync);
   Result<std::uint64_t> write_group(Batch& batch, GroupType type, Lsn synced);
   Status switch_segment();
@@ -119,7 +129,8 @@ class Log {
   Status failure_;
   bool closed_ = false;
   bool leading_ = false;    // somebody writes a group
-  bool preparing_ = false;  // somebody makes the next segment
+  std::uint64_t preparing_bytes_ = 0;  // of the next segment, while somebody makes it
+  bool prepared_in_vain_ = false;      // the last attempt at it found no room; only a batch that needs it tries again
   Batch pending_;
   Lsn last_;
   Lsn written_;

@@ -10,6 +10,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kWindowBytes = 1u << 20;
+constexpr const char* kNewerLog = "the log was written by a newer VecStore; upgrade to read it";
 constexpr const char* kHeaderDamaged = "the header of a log segment is damaged; restore it, or salvage what is left";
 
 bool is_zero(std::span<const std::byte> bytes) {
@@ -32,8 +33,7 @@ class SegmentReader {
     bool newer = false;
     const auto header = decode_segment_header(block, &newer);
     if (newer)
-      return Status(Code::kNewerFormat, "the log was written by a newer VecStore; upgrade to read it")
-          .about(reader.path_);
+      return Status(Code::kNewerFormat, kNewerLog).about(reader.path_);
     reader.never_begun_ = block.size() < kLogBlockBytes || is_zero(block);
     if (header) {
       reader.header_ = header->header;
@@ -59,7 +59,9 @@ class SegmentReader {
   Result<std::optional<Group>> group_at(std::uint64_t offset) {
     if (offset + kGroupHeaderBytes > bytes_) return std::optional<Group>();
     VECSTORE_ASSIGN(auto bytes, read(offset, kLogBlockBytes));
-    const auto header = decode_group_header(bytes);
+    bool newer = false;
+    const auto header = decode_group_header(bytes, &newer);
+    if (newer) return Status(Code::kNewerFormat, kNewerLog).about(path_);
     if (!header) return std::optional<Group>();
     const std::uint64_t whole = kGroupHeaderBytes + header->header.body_bytes;
     if (whole > bytes_ - offset) return std::optional<Group>();

@@ -14,6 +14,9 @@ class Random {
     next();
   }
 
+  // Seeded by the operating system: another sequence every time.
+  static Random of_system();
+
   std::uint64_t next() {
     std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ull);
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;

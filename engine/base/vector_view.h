@@ -17,6 +17,7 @@ enum class Metric : std::uint8_t {
   kCosine = 2,        // distance = 1 − cos(q,x),       score = cos(q,x)
 };
 
+constexpr bool is_integer(DType dtype) { return dtype == DType::kU8 || dtype == DType::kI8; }
 constexpr std::size_t element_bytes(DType dtype) { return dtype == DType::kF32 ? 4 : dtype == DType::kF16 ? 2 : 1; }
 
 // [rows × dim] row-major; `stride` is the distance between rows in bytes (0: rows are contiguous).

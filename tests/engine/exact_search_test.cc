@@ -43,7 +43,7 @@ std::vector<std::pair<long double, std::uint32_t>> slow_order(const VectorView& 
 void agrees_with_the_slow_order(const VectorView& base, const VectorView& queries, Metric metric, std::uint32_t k) {
   const auto found = exact_search(*view_source(base), *view_source(queries), k, metric, 2);
   REQUIRE_OK(found);
-  const bool integers = base.dtype == DType::kU8 || base.dtype == DType::kI8;
+  const bool integers = is_integer(base.dtype);
   for (std::uint64_t query = 0; query < queries.rows; ++query) {
     const auto order = slow_order(base, queries, query, metric);
     for (std::uint32_t i = 0; i < k; ++i) {

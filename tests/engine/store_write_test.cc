@@ -308,7 +308,7 @@ BOOST_AUTO_TEST_CASE(a_full_delta_and_a_full_log_refuse_and_the_rest_goes_on) {
   REQUIRE_OK(Store::create(path, {.dim = 64}));
   OpenOptions options = writing();
   options.delta_bytes = 2u << 20;
-  options.ram_bytes = 16u << 20;
+  options.ram_bytes = 24u << 20;
   Random random(1);
   Store store = open_for_writing(path, options);
   std::uint64_t taken = 0;
@@ -345,6 +345,131 @@ BOOST_AUTO_TEST_CASE(a_full_delta_and_a_full_log_refuse_and_the_rest_goes_on) {
   BOOST_CHECK(outcome.code() == Code::kNoSpace);
   BOOST_TEST(again.stats().wal_bytes <= options.log_bytes);
   REQUIRE_OK(again.search(one(random_vector(random, 64))));
+}
+
+// What a writer needs is set aside before the cache takes the rest of the memory.
+BOOST_AUTO_TEST_CASE(a_writer_within_a_budget_has_room_to_write) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("idx");
+  const test::Matrix base = test::csift(20000);
+  std::string keys;
+  for (int i = 0; i < 20000; ++i) keys += "row " + std::to_string(i) + "\n";
+  test::write_file(directory.path("keys"), {keys.begin(), keys.end()});
+  BuildOptions how = test::build_options(Metric::kL2);
+  how.keys_path = directory.path("keys");
+  REQUIRE_OK(Store::build(path, *view_source(base.view()), how));
+  OpenOptions options = writing();
+  options.delta_bytes = 8u << 20;
+  options.ram_bytes = 1u << 20;
+  const auto least = Store::open(path, options);
+  BOOST_REQUIRE(code_of(least) == Code::kMemoryBudget);
+  options.ram_bytes = least.error().number() + (1u << 20);
+  Store store = open_for_writing(path, options);
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    REQUIRE_OK(store.put("row " + std::to_string(i * 7), {base.view().row(i), DType::kU8, 1, 128}));
+    REQUIRE_OK(store.put("new " + std::to_string(i), {base.view().row(i), DType::kU8, 1, 128}));
+  }
+  REQUIRE_OK(store.erase("row 5"));
+  REQUIRE_OK(store.get("row 6"));
+  REQUIRE_OK(store.search({base.view().row(3), DType::kU8, 1, 128}));
+  BOOST_TEST(store.size() == 20299u);
+  BOOST_TEST(store.info().ram_peak_bytes <= options.ram_bytes);
+  // More than such a writer may hold at once is refused by name, and nothing of it is taken.
+  std::vector<Key> many;
+  std::vector<std::string> names;
+  for (std::uint64_t i = 0; i < 20000; ++i) names.push_back("batch " + std::to_string(i));
+  for (const std::string& name : names) many.emplace_back(name);
+  BOOST_CHECK(code_of(store.put_batch(many, base.view())) == Code::kInvalidArgument);
+  BOOST_TEST(store.size() == 20299u);
+}
+
+// Where nothing more can be put, for want of memory or of room in the log, rows can still be erased: of the graph, of
+// memory, and after the store was opened again.
+BOOST_AUTO_TEST_CASE(erasing_goes_on_where_putting_has_ended) {
+  for (const bool small_log : {false, true}) {
+    const Built built(2000);
+    OpenOptions options = writing();
+    options.delta_bytes = small_log ? 64u << 20 : 2u << 20;
+    options.log_bytes = small_log ? 4u << 20 : 64u << 20;
+    const Code expected = small_log ? Code::kNoSpace : Code::kMemoryBudget;
+    std::uint64_t put = 0;
+    for (int session = 0; session < 2; ++session) {
+      Store store = open_for_writing(built.path(), options);
+      Status outcome;
+      while (outcome.is_ok()) {
+        const auto receipt = store.put(1000000 + put, built.row(put % 2000));
+        if (receipt) ++put;
+        if (!receipt) outcome = receipt.error();
+      }
+      BOOST_TEST((outcome.code() == expected), outcome.message());
+      const std::uint64_t before = store.size();
+      for (std::uint64_t i = 0; i < 25; ++i) {
+        for (const std::uint64_t key : {session * 25 + i, 1000000 + session * 25 + i}) {
+          const auto erased = store.erase(key);
+          REQUIRE_OK(erased);
+          BOOST_TEST(erased->rows == 1u);
+        }
+      }
+      BOOST_TEST(store.size() == before - 50);
+      REQUIRE_OK(store.close());
+      BOOST_TEST(store.stats().wal_bytes <= options.log_bytes + (1u << 20));
+    }
+    BOOST_TEST(put > 200u);
+  }
+}
+
+// However many rows around a query are gone, k come back while there are as many.
+BOOST_AUTO_TEST_CASE(k_rows_come_back_behind_thousands_of_erased_ones) {
+  for (const double cached : {0.0, 1.0}) {
+    const Built built(6000);
+    OpenOptions options = writing();
+    options.cache_fraction = cached;
+    Store store = open_for_writing(built.path(), options);
+    const VectorView query = built.row(17);
+    std::uint64_t left = 6000;
+    while (left > 11) {  // the nearest go first, as the search itself finds them
+      const auto nearest = store.search(query, {.k = 1000});
+      REQUIRE_OK(nearest);
+      BOOST_REQUIRE((*nearest)[0].size() == std::min<std::uint64_t>(1000, left));
+      std::vector<Key> keys;
+      for (const Hit& hit : (*nearest)[0])
+        if (left - keys.size() > 11) keys.emplace_back(hit.key);
+      const auto erased = store.erase_batch(keys);
+      REQUIRE_OK(erased);
+      BOOST_REQUIRE(erased->rows == keys.size());
+      left -= keys.size();
+      const auto found = store.search(query, {.k = 10});
+      REQUIRE_OK(found);
+      BOOST_TEST((*found)[0].size() == 10u);
+      for (const Hit& hit : (*found)[0]) BOOST_TEST(store.contains(hit.key).value());
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_reader_is_told_what_memory_would_do) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("s");
+  REQUIRE_OK(Store::create(path, {.dim = 64}));
+  {
+    Store store = open_for_writing(path);
+    Random random(5);
+    std::vector<float> vectors;
+    std::vector<Key> keys;
+    for (std::uint64_t key = 0; key < 6000; ++key) {
+      const std::vector<float> vector = random_vector(random, 64);
+      vectors.insert(vectors.end(), vector.begin(), vector.end());
+      keys.emplace_back(key);
+    }
+    REQUIRE_OK(store.put_batch(keys, {vectors.data(), DType::kF32, 6000, 64}));
+  }
+  OpenOptions options;
+  options.ram_bytes = 1u << 20;
+  const auto refused = Store::open(path, options);
+  BOOST_REQUIRE(code_of(refused) == Code::kMemoryBudget);
+  options.ram_bytes = refused.error().number();
+  const auto store = Store::open(path, options);
+  REQUIRE_OK(store);
+  BOOST_TEST(store->size() == 6000u);
 }
 
 BOOST_AUTO_TEST_CASE(a_reader_moves_on_when_it_is_told_to) {

@@ -88,7 +88,7 @@ inline Matrix shifted(Matrix from) {
 
 // `rows` vectors of `dim` real values of that element type, none of them zero: descriptors or embeddings, cut anew.
 inline Matrix recut(DType dtype, std::uint32_t dim, std::uint64_t rows) {
-  const bool integers = dtype == DType::kU8 || dtype == DType::kI8;
+  const bool integers = is_integer(dtype);
   const std::uint32_t source_dim = integers ? 128 : 384;
   const std::uint64_t needed = (rows * dim + source_dim - 1) / source_dim;
   Matrix matrix = integers ? csift(needed) : win384(needed);

@@ -100,6 +100,24 @@ BOOST_AUTO_TEST_CASE(writer_excludes_writers_but_no_readers_and_is_named) {
   REQUIRE_OK(generation_at(path));
 }
 
+// Somebody tidied up, and took the lock away under its holder.
+BOOST_AUTO_TEST_CASE(writer_whose_lock_was_removed_still_excludes_writers) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("s");
+  auto writer = StoreDirectory::create(path);
+  REQUIRE_OK(writer);
+  REQUIRE_OK(publish_generation(*writer, 1));
+  for (int i = 0; i < 2; ++i) {
+    std::filesystem::remove(path + "/LOCK");
+    BOOST_TEST((code_of(StoreDirectory::open(path, LockMode::kExclusive)) == Code::kBusy));
+    BOOST_TEST((code_of(StoreDirectory::create(path)) == Code::kBusy));
+    writer->unlock();
+    writer = StoreDirectory::open(path, LockMode::kExclusive);
+    REQUIRE_OK(writer);
+  }
+  REQUIRE_OK(publish_generation(*writer, 2));
+}
+
 BOOST_AUTO_TEST_CASE(read_only_directory_is_read_by_someone_without_rights) {
   const TemporaryDirectory directory;
   make_store(directory.path("s"), 2);

@@ -105,13 +105,11 @@ inline Model content_of(const Store& store) {
 
 // Every row of the model, and nothing else, is found by searching; the nearest to each is itself.
 inline void check_search(const Store& store, const Model& model) {
-  for (const auto& [key, item] : model) {
-    const auto results = store.search({item.vector.data(), DType::kU8, 1, kSimDim}, {.k = 100});
-    REQUIRE_OK(results);
-    BOOST_REQUIRE((*results)[0].size() == model.size());
-    BOOST_REQUIRE((*results)[0].front().distance == 0.0f);
-    break;  // one search returns them all
-  }
+  if (model.empty()) return;
+  const auto results = store.search({model.begin()->second.vector.data(), DType::kU8, 1, kSimDim}, {.k = 100});
+  REQUIRE_OK(results);
+  BOOST_REQUIRE((*results)[0].size() == model.size());
+  BOOST_REQUIRE((*results)[0].front().distance == 0.0f);
 }
 
 }  // namespace vecstore::test

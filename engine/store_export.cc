@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <optional>
+
 #include "engine/output_file.h"
 #include "engine/store_impl.h"
 #include "engine/vector_file.h"
@@ -20,31 +22,56 @@ Element element_of(DType dtype) {
   return Element::kI8;
 }
 
+// A file of one text a line.
+class LineFile {
+ public:
+  static Result<LineFile> create(const std::string& path, bool overwrite) {
+    VECSTORE_ASSIGN(OutputFile file, OutputFile::create(path, overwrite));
+    return LineFile(std::move(file));
+  }
+  Status write(std::string text, RowId row) {
+    if (text.find('\n') != std::string::npos)
+      return Status(Code::kInvalidInput, "a key or document has a newline, which a file of one a line cannot hold")
+          .at(Detail::kRow, row.value);
+    text.push_back('\n');
+    return file_.write(text.data(), text.size());
+  }
+  Status commit() { return file_.commit(); }
+
+ private:
+  explicit LineFile(OutputFile file) : file_(std::move(file)) {}
+  OutputFile file_;
+};
+
 }  // namespace
 
-Status Store::export_to(const std::string& vectors_path, const std::string& keys_path, bool overwrite) const {
+Status Store::export_to(const ExportFiles& files, bool overwrite) const {
   const Impl& s = *impl_;
   const Element element = element_of(s.properties.dtype);
-  VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(vectors_path));
+  VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(files.vectors));
   if (kind.element && *kind.element != element)
     return Status(Code::kUnsupported, "this ending is of another element type than the store's; choose another, or npy")
-        .about(vectors_path);
+        .about(files.vectors);
   if (s.dim() == 0)
     return Status(Code::kNotFound, "the store has no rows, and no dimension yet").about(s.directory->path());
   // Both passes see one moment: what is written meanwhile is not in it.
   const Lsn snapshot = s.live->snapshot();
   std::uint64_t rows = 0;
-  VECSTORE_ASSIGN(OutputFile keys, OutputFile::create(keys_path, overwrite));
-  const auto write_key = [&](const Key& key, RowId row) -> Status {
-    const std::string text = key.to_string() + '\n';
-    if (text.find('\n') + 1 != text.size())
-      return Status(Code::kInvalidInput, "a key has a newline, which a file of one key a line cannot hold")
-          .at(Detail::kRow, row.value);
+  VECSTORE_ASSIGN(LineFile keys, LineFile::create(files.keys, overwrite));
+  std::optional<LineFile> documents;
+  if (!files.documents.empty()) {
+    VECSTORE_ASSIGN(LineFile made, LineFile::create(files.documents, overwrite));
+    documents.emplace(std::move(made));
+  }
+  const auto write_texts = [&](const Key& key, RowId row) -> Status {
     ++rows;
-    return keys.write(text.data(), text.size());
+    VECSTORE_TRY(keys.write(key.to_string(), row));
+    if (!documents) return Status::ok();
+    VECSTORE_ASSIGN(std::string document, s.read_document(row));
+    return documents->write(std::move(document), row);
   };
-  VECSTORE_TRY(s.for_each_row(snapshot, write_key));
-  VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(vectors_path, overwrite));
+  VECSTORE_TRY(s.for_each_row(snapshot, write_texts));
+  VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(files.vectors, overwrite));
   const std::string header = make_header(kind.family, element, rows, s.dim());
   VECSTORE_TRY(vectors.write(header.data(), header.size()));
   std::vector<std::byte> vector(s.dim() * element_bytes(s.properties.dtype));
@@ -56,6 +83,7 @@ Status Store::export_to(const std::string& vectors_path, const std::string& keys
   };
   VECSTORE_TRY(s.for_each_row(snapshot, write_vector));
   VECSTORE_TRY(vectors.commit());
+  if (documents) VECSTORE_TRY(documents->commit());
   return keys.commit();
 }
 

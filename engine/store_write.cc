@@ -153,8 +153,8 @@ Status Store::Impl::begin_log(const LogTail& tail) {
   options.segment_bytes_max = std::min(environment.segment_bytes_max, opened.log_bytes / 4);
   options.salt_seed = environment.seed;
   options.background = environment.log_background;
-  VECSTORE_ASSIGN(log, Log::open(files, path, tail, options, writer->buffers,
-                            [this](Lsn through) { live->safe(through); }));
+  VECSTORE_ASSIGN(log,
+                  Log::open(files, path, tail, options, writer->buffers, [this](Lsn through) { live->safe(through); }));
   return publish_log();
 }
 

@@ -127,7 +127,7 @@ struct OpenOptions {
 
   // Of a writer.
   SyncMode sync = SyncMode::kAlways;
-  std::uint32_t interval_ms = 100;          // of SyncMode::kInterval
+  std::uint32_t interval_ms = 100;  // of SyncMode::kInterval
   // Memory of what was put and is not merged yet, at least 1 MiB; taken from ram_bytes. An eighth is kept for erasing.
   std::uint64_t delta_bytes = 64ull << 20;
   // Bound of the log's files, at least 4 MiB; to open a full log takes 1 MiB more. A sixteenth is kept for erasing.
@@ -209,7 +209,7 @@ struct StoreStats {
   std::uint64_t wal_bytes = 0;
   std::uint64_t last_lsn = 0;
   std::uint64_t durable_lsn = 0;  // of a reader: as far as it has read
-  std::uint64_t syncs = 0;  // of the log since it was opened
+  std::uint64_t syncs = 0;        // of the log since it was opened
 };
 
 struct StoreInfo {
@@ -245,6 +245,12 @@ struct StoreInfo {
   std::uint64_t pages_replaced = 0;  // in the cache, since it was opened
   std::string backend;               // in use
   std::string backend_fallback;      // why, when it is not the one asked for
+};
+
+struct ExportFiles {
+  std::string vectors;
+  std::string keys;
+  std::string documents;  // empty: not wanted
 };
 
 struct VerifyOptions {
@@ -315,11 +321,11 @@ class Store {
   // kCorrupt.
   Status for_each_key(const std::function<bool(const Key&, RowId)>& visit) const;
   StoreStats stats() const;
-  // Writes the vectors as they were put, in a layout that VectorSource reads, and their keys, one a line in the same
-  // order; each file appears whole or not at all. Errors: kExists (no overwrite), kUnsupported (the ending fits another
-  // element type), kInvalidInput (a key with a newline), kNotFound (the store has no rows and knows no dimension),
-  // kNoSpace, kPermission, kIo, kCorrupt.
-  Status export_to(const std::string& vectors_path, const std::string& keys_path, bool overwrite = false) const;
+  // Writes the vectors as they were put, in a layout that VectorSource reads, and their keys and documents, one a line
+  // in the same order, all of one moment; each file appears whole or not at all. Errors: kExists (no overwrite),
+  // kUnsupported (the ending fits another element type), kInvalidInput (a key or document with a newline), kNotFound
+  // (the store has no rows and knows no dimension), kNoSpace, kPermission, kIo, kCorrupt.
+  Status export_to(const ExportFiles& files, bool overwrite = false) const;
 
   // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1
   // divides the batch, among at most OpenOptions::searchers. Errors: kInvalidArgument (k = 0 or too large, dtype),

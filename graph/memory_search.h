@@ -22,8 +22,8 @@ class MemorySearch {
   static Result<MemorySearch> create(const SearchIndex& index, MemoryBudget& budget);
   static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
 
-  // As QueryRun's; of `params`, k, search_list and filter count. The answer is sorted and valid until the next search. Errors:
-  // kCorrupt naming the page.
+  // As QueryRun's; of `params`, k, search_list and filter count. The answer is sorted and valid until the next search.
+  // Errors: kCorrupt naming the page.
   Result<std::span<const FoundRow>> search(const VectorView& queries, std::uint64_t query, const SearchParams& params,
                                            SearchStats& stats);
 

@@ -157,7 +157,7 @@ struct StoreDirectory::Impl {
   const std::string path;
   std::unique_ptr<File> lock;             // of a writer
   std::unique_ptr<File> superblock_file;  // of a writer, locked too, once there is one
-  std::optional<Superblock> superblock;  // none: nothing was ever published
+  std::optional<Superblock> superblock;   // none: nothing was ever published
   std::optional<Manifest> current;
   Status failure;  // of a commit or of a directory's sync: what is on the disk is not known any more
 };

@@ -11,8 +11,8 @@
 
 namespace vecstore {
 
-// Both lock for as long as the File lives, and retry for a second: reads and writes that a killed process left in flight
-// keep its files busy for some tens of milliseconds. Errors: kBusy naming the holder's pid, kPermission, kIo.
+// Both lock for as long as the File lives, and retry for a second: reads and writes that a killed process left in
+// flight keep its files busy for some tens of milliseconds. Errors: kBusy naming the holder's pid, kPermission, kIo.
 
 // path/LOCK.
 Result<std::unique_ptr<File>> lock_store(FileSystem& file_system, const std::string& path);

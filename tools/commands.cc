@@ -36,6 +36,16 @@ CLI::Option* add_metric(CLI::App& app, Metric& metric) {
       ->type_name("l2|ip|cosine");
 }
 
+CLI::Option* add_key_type(CLI::App& app, KeyKind& keys) {
+  const auto parse = [&keys](const std::string& text) {
+    if (text != "number" && text != "bytes")
+      throw CLI::ValidationError("--key-type", "'" + text + "' is none of number, bytes");
+    keys = text == "bytes" ? KeyKind::kBytes : KeyKind::kNumber;
+  };
+  return app.add_option_function<std::string>("--key-type", parse, "what names a vector (default number)")
+      ->type_name("number|bytes");
+}
+
 void add_json(CLI::App& app, bool& json) { app.add_flag("--json", json, "print one JSON object"); }
 void add_quiet(CLI::App& app, bool& quiet) { app.add_flag("-q,--quiet", quiet, "no progress on stderr"); }
 
@@ -64,8 +74,14 @@ void add_open_options(CLI::App& app, OpenOptions& options) {
       ->type_name("io_uring|pread");
 }
 
-void add_write_options(CLI::App& app, OpenOptions& options) {
+void add_writer_memory(CLI::App& app, OpenOptions& options) {
   options.access = Access::kReadWrite;
+  add_size(app, "--ram", options.ram_bytes, "bound of all memory (default: none)");
+  add_size(app, "--delta", options.delta_bytes, "memory of what is not merged yet (default 64 MiB)");
+  add_size(app, "--log", options.log_bytes, "bound of the log's files (default 256 MiB)");
+}
+
+void add_write_options(CLI::App& app, OpenOptions& options) {
   const auto parse_sync = [&options](const std::string& text) {
     if (text == "always") {
       options.sync = SyncMode::kAlways;
@@ -81,8 +97,7 @@ void add_write_options(CLI::App& app, OpenOptions& options) {
       ->type_name("always|interval|none");
   app.add_option("--sync-interval", options.interval_ms, "milliseconds, of --sync interval (default 100)")
       ->check(CLI::PositiveNumber);
-  add_size(app, "--delta", options.delta_bytes, "memory of what is not merged yet (default 64 MiB)");
-  add_size(app, "--log", options.log_bytes, "bound of the log's files (default 256 MiB)");
+  add_writer_memory(app, options);
 }
 
 Result<Key> parse_key(const std::string& text, KeyKind kind) {

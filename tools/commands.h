@@ -24,6 +24,7 @@ Command add_build(CLI::App& app);
 Command add_create(CLI::App& app);
 Command add_insert(CLI::App& app);
 Command add_delete(CLI::App& app);
+Command add_import(CLI::App& app);
 Command add_get(CLI::App& app);
 Command add_export(CLI::App& app);
 Command add_stats(CLI::App& app);
@@ -37,12 +38,14 @@ Command add_convert(CLI::App& app);
 // Options of one meaning everywhere. Each throws what CLI11 turns into a usage error.
 CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& bytes, const std::string& help);
 CLI::Option* add_metric(CLI::App& app, Metric& metric);
+CLI::Option* add_key_type(CLI::App& app, KeyKind& keys);
 void add_json(CLI::App& app, bool& json);
 void add_quiet(CLI::App& app, bool& quiet);
 
 // Options of an open store: --ram --cache --backend.
 void add_open_options(CLI::App& app, OpenOptions& options);
-// Options of a writer, which it is made: --sync --sync-interval --delta --log.
+// Options of a writer, which it is made: --ram --delta --log; and --sync --sync-interval.
+void add_writer_memory(CLI::App& app, OpenOptions& options);
 void add_write_options(CLI::App& app, OpenOptions& options);
 
 // The key that `text` names in a store of such keys; borrows the text. Errors: kInvalidArgument.

@@ -25,13 +25,7 @@ Command add_create(CLI::App& app) {
   command->add_option_function<std::string>("--dtype", parse_dtype, "type of an element (default f32)")
       ->type_name("f32|f16|u8|i8");
   add_metric(*command, options->create.metric);
-  const auto parse_keys = [options](const std::string& text) {
-    if (text != "number" && text != "bytes")
-      throw CLI::ValidationError("--key-type", "'" + text + "' is none of number, bytes");
-    options->create.keys = text == "bytes" ? KeyKind::kBytes : KeyKind::kNumber;
-  };
-  command->add_option_function<std::string>("--key-type", parse_keys, "what names a vector (default number)")
-      ->type_name("number|bytes");
+  add_key_type(*command, options->create.keys);
   return {command, [options] { return Store::create(options->path, options->create); }};
 }
 

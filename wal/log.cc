@@ -105,8 +105,7 @@ Status Log::remove_leftovers(const LogTail& tail) {
 // Of the next segment where the others have so many; 0: there is no room for another.
 std::uint64_t Log::next_bytes(std::uint64_t others) const {
   if (others + options_.segment_bytes_first > options_.bytes_max) return 0;
-  const std::uint64_t wanted =
-      std::clamp(current_.bytes * 2, options_.segment_bytes_first, options_.segment_bytes_max);
+  const std::uint64_t wanted = std::clamp(current_.bytes * 2, options_.segment_bytes_first, options_.segment_bytes_max);
   return std::min(wanted, options_.bytes_max - others);
 }
 

@@ -37,10 +37,10 @@ struct LogOptions {
   std::uint64_t bytes_max = 256ull << 20;                // of all segment files
   std::uint64_t segment_bytes_first = kSegmentBytesMin;  // each is twice the one before, up to …
   std::uint64_t segment_bytes_max = kSegmentBytesMax;
-  std::uint64_t spare_bytes = 0;                         // left free for batches that are kUrgent
+  std::uint64_t spare_bytes = 0;                            // left free for batches that are kUrgent
   std::uint64_t group_body_bytes_max = kGroupBodyBytesMax;  // the log takes three times as much memory, and 1 MiB
-  std::uint64_t salt_seed = 0;  // 0: drawn from the operating system
-  bool background = true;       // a thread prepares segments and syncs by the interval; without, the callers do
+  std::uint64_t salt_seed = 0;                              // 0: drawn from the operating system
+  bool background = true;  // a thread prepares segments and syncs by the interval; without, the callers do
 };
 
 enum class Urgency : std::uint8_t {
@@ -54,8 +54,8 @@ class Log {
   using Committed = std::function<void(Lsn through)>;
 
   // Begins a new segment behind `tail`, as replay_log() returned it; a torn tail is copied aside first, as
-  // "torn-<segment>" in the place of such a copy before it, and segments without records are removed. directory: exists. Errors: kIo, kNoSpace, kPermission,
-  // kMemoryBudget.
+  // "torn-<segment>" in the place of such a copy before it, and segments without records are removed. directory:
+  // exists. Errors: kIo, kNoSpace, kPermission, kMemoryBudget.
   static Result<std::unique_ptr<Log>> open(FileSystem& file_system, const std::string& directory, const LogTail& tail,
                                            const LogOptions& options, MemoryBudget& budget, Committed committed = {});
   ~Log();  // as close(), but nobody learns of an error
@@ -128,7 +128,7 @@ class Log {
   std::condition_variable changed_;
   Status failure_;
   bool closed_ = false;
-  bool leading_ = false;    // somebody writes a group
+  bool leading_ = false;               // somebody writes a group
   std::uint64_t preparing_bytes_ = 0;  // of the next segment, while somebody makes it
   bool prepared_in_vain_ = false;      // the last attempt at it found no room; only a batch that needs it tries again
   Batch pending_;

@@ -32,9 +32,8 @@ class SegmentReader {
     VECSTORE_ASSIGN(const auto block, reader.read(0, kLogBlockBytes));
     bool newer = false;
     const auto header = decode_segment_header(block, &newer);
-    if (newer)
-      return Status(Code::kNewerFormat, kNewerLog).about(reader.path_);
-    reader.never_begun_ = block.size() < kLogBlockBytes || is_zero(block);
+    if (newer) return Status(Code::kNewerFormat, kNewerLog).about(reader.path_);
+    reader.never_begun_ = is_zero(block);
     if (header) {
       reader.header_ = header->header;
       reader.has_header_ = header->header.number == number;
@@ -45,7 +44,7 @@ class SegmentReader {
 
   const std::string& path() const { return path_; }
   std::uint64_t bytes() const { return bytes_; }
-  bool never_begun() const { return never_begun_; }  // prepared ahead, or created and lost: all zero
+  bool never_begun() const { return never_begun_; }  // prepared ahead: all zero
   bool has_header() const { return has_header_; }
   const SegmentHeader& header() const { return header_; }
   std::uint64_t header_hash() const { return header_hash_; }
@@ -157,6 +156,10 @@ class Replay {
       if (!opened) return opened.error();
       SegmentReader& reader = *opened;
       tail_.bytes += reader.bytes();
+      // A segment had its size before it had its name.
+      if (reader.bytes() < (reader.has_header() ? reader.header().bytes : kLogBlockBytes))
+        return corrupt("a log segment is shorter than it was made; restore it, or salvage what is left", reader.path(),
+                       reader.bytes());
       if (!reader.has_header()) {
         tail_.unbegun.push_back(number);
         if (!reader.never_begun()) torn_header_ = number;

@@ -223,12 +223,16 @@ BOOST_AUTO_TEST_CASE(byte_strings_name_rows_of_graph_and_memory) {
   BOOST_TEST(seen.size() == 51u);
   BOOST_TEST(seen.contains("new"));
   BOOST_TEST(!seen.contains("row 4"));
-  REQUIRE_OK(store.export_to(directory.path("out.u8bin"), directory.path("out.keys")));
+  REQUIRE_OK(
+      store.export_to({directory.path("out.u8bin"), directory.path("out.keys"), directory.path("out.documents")}));
   const auto out = open_vector_file(directory.path("out.u8bin"));
   REQUIRE_OK(out);
   BOOST_TEST((*out)->rows() == 51u);
-  BOOST_CHECK(store.export_to(directory.path("out.fbin"), directory.path("other")).code() == Code::kUnsupported);
-  BOOST_CHECK(store.export_to(directory.path("out.u8bin"), directory.path("other")).code() == Code::kExists);
+  const std::vector<char> documents = test::read_file(directory.path("out.documents"));
+  BOOST_TEST(std::ranges::count(documents, '\n') == 51);
+  BOOST_TEST(std::string_view(documents.data(), documents.size()).find("\nreplaced\n") != std::string_view::npos);
+  BOOST_CHECK(store.export_to({directory.path("out.fbin"), directory.path("other"), {}}).code() == Code::kUnsupported);
+  BOOST_CHECK(store.export_to({directory.path("out.u8bin"), directory.path("other"), {}}).code() == Code::kExists);
 }
 
 BOOST_AUTO_TEST_CASE(a_batch_is_taken_in_order_and_wholly) {

@@ -30,6 +30,7 @@ class SimFile final : public File {
   Status write_at(std::span<const std::byte> bytes, std::uint64_t offset) override {
     const std::lock_guard guard(disk_.mutex_);
     check_alignment(bytes.data(), bytes.size(), offset);
+    if (disk_.fault_ == Fault::kLate && disk_.strikes_next()) inode_->fails_late = true;
     const Status struck = disk_.strike(path_, true);
     if (!struck.is_ok()) {
       // The disk was at it when the power went, or had begun when it failed.
@@ -60,7 +61,9 @@ class SimFile final : public File {
 
   Status sync() override {
     const std::lock_guard guard(disk_.mutex_);
-    const Status struck = disk_.strike(path_, false);
+    Status struck = disk_.strike(path_, false);
+    if (std::exchange(inode_->fails_late, false) && struck.is_ok())
+      struck = errno_status(EIO, "injected: a write before could not be completed", path_);
     if (!struck.is_ok()) {
       // As Linux does it: what could not be written is forgotten, and the next sync succeeds.
       if (!disk_.off_) {
@@ -126,9 +129,9 @@ std::string SimDisk::name_of(const std::string& path) {
 
 // Counts the call; an error when it is to fail.
 Status SimDisk::strike(const std::string& path, bool writes) {
-  const std::uint64_t call = calls_++;
+  const bool strikes = strikes_next();
+  ++calls_;
   if (off_) return errno_status(EIO, "the simulated machine is off", path);
-  const bool strikes = sticky_ ? call >= fault_at_ : call == fault_at_;
   if (!strikes) return Status::ok();
   switch (fault_) {
     case Fault::kPowerCut:
@@ -138,6 +141,8 @@ Status SimDisk::strike(const std::string& path, bool writes) {
       return writes ? errno_status(ENOSPC, "injected", path) : Status::ok();
     case Fault::kShort:
       return writes ? errno_status(EIO, "injected", path) : Status::ok();
+    case Fault::kLate:
+      return Status::ok();
     case Fault::kIo:
       break;
   }

@@ -26,6 +26,7 @@ enum class Fault : std::uint8_t {
   kIo,        // the call fails and does nothing, or half of it; what a failed sync should have synced is lost
   kNoSpace,   // a write, truncate, open or rename fails
   kShort,     // a write leaves half of itself and fails
+  kLate,      // a write succeeds, and the next sync of its file fails and has lost what it should have synced
   kPowerCut,  // the machine is gone
 };
 
@@ -78,6 +79,7 @@ class SimDisk final : public FileSystem {
     std::vector<std::byte> durable;
     std::set<std::uint64_t> dirty;  // sectors that differ, or may
     bool size_dirty = false;
+    bool fails_late = false;
     std::uint64_t locked_by = 0;  // a handle
   };
   enum class Change : std::uint8_t { kLink, kUnlink, kRename };
@@ -95,6 +97,7 @@ class SimDisk final : public FileSystem {
 
   static std::string directory_of(const std::string& path);
   static std::string name_of(const std::string& path);
+  bool strikes_next() const { return sticky_ ? calls_ >= fault_at_ : calls_ == fault_at_; }
   Status strike(const std::string& path, bool writes);
   std::shared_ptr<Inode> find(const std::string& path) const;
   static void apply(std::map<std::string, std::shared_ptr<Inode>>& entries, const DirectoryChange& change);

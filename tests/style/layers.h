@@ -18,10 +18,9 @@ struct Layer {
 
 // The longest folder that fits a path is its layer.
 inline const std::vector<Layer>& layers() {
-  static const std::vector<std::string_view> public_api = {"engine/vecstore.hpp", "engine/vector_source.h",
-                                                           "engine/convert.h",    "engine/text_lines.h",
-                                                           "engine/base/",
-                                                           "pagestore/format.h",  "wal/format.h"};
+  static const std::vector<std::string_view> public_api = {
+      "engine/vecstore.hpp", "engine/vector_source.h", "engine/convert.h", "engine/text_lines.h",
+      "engine/base/",        "pagestore/format.h",     "wal/format.h"};
   static const std::vector<Layer> table = {
       {"engine/base/", false, {}},
       {"compress/", false, {"engine/base/"}},

@@ -158,6 +158,30 @@ BOOST_AUTO_TEST_CASE(integers_are_built_and_searched_within_their_budgets) {
                    shipped_data("csift55k.query.u8bin"));
 }
 
+// Beside the graph, and until there is no room for more; then a reader has it all in memory too.
+BOOST_AUTO_TEST_CASE(rows_are_put_and_searched_within_their_budgets) {
+  if (!can_limit_memory()) return;
+  const TemporaryDirectory directory;
+  const std::string index = directory.path("index");
+  const std::string base = shipped_data("csift55k.base.u8bin");
+  run("convert " + base + " " + directory.path("half.u8bin") + " --count 30000", 0);
+  run("build --input " + directory.path("half.u8bin") + " --output " + index +
+          " --metric l2 --max-degree 24 --build-list 40 --no-calibration",
+      0);
+  constexpr std::uint64_t kBudget = 48 * kMiB;
+  const std::string bounded = " --ram " + std::to_string(kBudget) + " ";
+  const auto put_rows =
+      run("insert " + index + " --input " + base + " --skip 30000 --batch 1000 --delta 16MiB" + bounded,
+          kBudget + kAllowance);
+  check_figures(put_rows, kBudget);
+  BOOST_TEST(put_rows.at("rows") == 55000);
+  const auto searched = run("search " + index + " --queries " + shipped_data("csift55k.query.u8bin") +
+                                " --groundtruth " + shipped_data("csift55k.gt.ibin") + " --L 40" + bounded,
+                            kBudget + kAllowance);
+  check_figures(searched, kBudget);
+  BOOST_TEST(searched.at("recall").get<double>() > 0.95);
+}
+
 BOOST_AUTO_TEST_CASE(vectors_with_texts_are_built_and_searched_within_their_budgets) {
   if (!can_limit_memory()) return;
   build_and_search(shipped_data("win384-8k.base.f16bin"),

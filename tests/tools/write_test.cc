@@ -75,6 +75,42 @@ BOOST_AUTO_TEST_CASE(a_store_is_made_filled_searched_and_emptied) {
   BOOST_TEST(nlohmann::json::parse(json_of("info " + store))["n"] == 509);
 }
 
+BOOST_AUTO_TEST_CASE(what_was_exported_is_imported) {
+  const TemporaryDirectory directory;
+  const std::string first = directory.path("first");
+  const auto files = [&](const std::string& name) {
+    return " --keys " + directory.path(name + ".keys") + " --documents " + directory.path(name + ".documents");
+  };
+  std::string keys;
+  std::string documents;
+  for (int i = 0; i < 2500; ++i) {
+    keys += "row " + std::to_string(i) + "\n";
+    documents += i % 3 == 0 ? "\n" : "{\"n\": " + std::to_string(i) + "}\n";
+  }
+  write_file(directory.path("in.keys"), {keys.begin(), keys.end()});
+  write_file(directory.path("in.documents"), {documents.begin(), documents.end()});
+  const std::string in = directory.path("in.u8bin");
+  BOOST_TEST(run("convert " + kBase + " " + in + " --count 2500").exit_code == 0);
+  const Ran built = run("build --input " + in + files("in") + " --output " + first + " --quiet");
+  BOOST_TEST(built.exit_code == 0, built.err);
+  BOOST_TEST(run("delete " + first + " 'row 7' 'row 2499'").exit_code == 0);
+  const std::string out = directory.path("out.u8bin");
+  BOOST_TEST(run("export " + first + " --output " + out + files("out")).exit_code == 0);
+
+  const std::string second = directory.path("second");
+  const std::string import = "import " + second + " --input " + out + files("out");
+  BOOST_TEST(mentions(refused(import, 2), "numbers"));
+  BOOST_TEST(!std::filesystem::exists(second));
+  BOOST_TEST(mentions(run(import + " --key-type bytes").out, "2498 imported, 2498 rows"));
+  BOOST_TEST(mentions(run(import).out, "2498 imported, 2498 rows"));  // again, in the place of themselves
+  const std::string back = directory.path("back.u8bin");
+  BOOST_TEST(run("export " + second + " --output " + back + files("back")).exit_code == 0);
+  BOOST_TEST((read_file(back) == read_file(out)));
+  for (const char* ending : {".keys", ".documents"})
+    BOOST_TEST((read_file(directory.path(std::string("back") + ending)) ==
+                read_file(directory.path(std::string("out") + ending))));
+}
+
 BOOST_AUTO_TEST_CASE(wrong_use_is_told) {
   const TemporaryDirectory directory;
   const std::string store = directory.path("s");

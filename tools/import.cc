@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "engine/text_lines.h"
+#include "tools/commands.h"
+#include "tools/insert_rows.h"
+#include "tools/output.h"
+
+namespace vecstore::tools {
+namespace {
+
+constexpr std::uint64_t kBatchRows = 1000;
+
+struct ImportOptions {
+  std::string path;
+  RowFiles files;
+  CreateOptions create;
+  OpenOptions open;
+  bool json = false;
+};
+
+// Before a store is made that they do not fit.
+Status check_keys(const std::string& path, KeyKind kind) {
+  MemoryBudget budget;
+  VECSTORE_ASSIGN(TextLines lines, TextLines::open(path, budget));
+  while (true) {
+    std::string_view line;
+    VECSTORE_ASSIGN(const bool more, lines.next(line));
+    if (!more) return {};
+    const std::string text(line);
+    const auto key = parse_key(text, kind);
+    if (!key) return key.error();
+  }
+}
+
+Status run_import(ImportOptions& options) {
+  VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
+  options.create.dim = source->dim();
+  options.create.dtype = source->dtype();
+  auto found = Store::open(options.path, options.open);
+  if (!found && found.error().code() == Code::kNotFound) {
+    VECSTORE_TRY(check_keys(options.files.keys, options.create.keys));
+    VECSTORE_TRY(Store::create(options.path, options.create));
+    found = Store::open(options.path, options.open);
+  }
+  if (!found) return found.error();
+  Store& store = *found;
+  options.files.batch = kBatchRows;
+  VECSTORE_ASSIGN(const std::uint64_t imported, insert_rows(store, *source, options.files));
+  VECSTORE_TRY(store.close());
+  const StoreStats stats = store.stats();
+  if (options.json) {
+    print_json({{"imported", imported}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
+  } else {
+    fmt::print("{}: {} imported, {} rows\n", options.path, imported, stats.rows);
+  }
+  return {};
+}
+
+}  // namespace
+
+Command add_import(CLI::App& app) {
+  const auto options = std::make_shared<ImportOptions>();
+  CLI::App* command = app.add_subcommand("import", "put what was exported into a store, which is made if need be");
+  command->add_option("store", options->path, "directory of the store")->required();
+  command->add_option("--input", options->files.vectors, "file of vectors")->required();
+  command->add_option("--keys", options->files.keys, "file of one key a line")->required();
+  command->add_option("--documents", options->files.documents, "file of one document a line");
+  add_metric(*command, options->create.metric);
+  add_key_type(*command, options->create.keys);
+  options->open.sync = SyncMode::kNone;  // one sync at the end
+  add_writer_memory(*command, options->open);
+  add_quiet(*command, options->files.quiet);
+  add_json(*command, options->json);
+  return {command, [options] { return run_import(*options); }};
+}
+
+}  // namespace vecstore::tools

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rows of files on their way into a store.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "engine/vecstore.hpp"
+
+namespace vecstore::tools {
+
+struct RowFiles {
+  std::string vectors, keys, documents;    // keys, documents: one a line for all rows of `vectors`; empty: none
+  std::uint64_t skip = 0;                  // rows left out at the beginning
+  std::optional<std::uint64_t> count;      // rows put; none: all that follow
+  std::optional<std::uint64_t> first_key;  // without a file of keys; none: the number of the row in the file
+  std::uint64_t batch = 100;               // rows that go in together
+  bool quiet = false;                      // no progress
+};
+
+// After each batch, with the rows put so far.
+using AfterBatch = std::function<Status(std::uint64_t rows, const WriteReceipt& receipt)>;
+
+// Puts the rows of `source`, which is files.vectors, and flushes. Returns how many. Errors: those of the files and of
+// put_batch().
+Result<std::uint64_t> insert_rows(Store& store, const VectorSource& source, const RowFiles& files,
+                                  const AfterBatch& after_batch = {});
+
+}  // namespace vecstore::tools

@@ -253,6 +253,14 @@ struct ExportFiles {
   std::string documents;  // empty: not wanted
 };
 
+// What became of a damaged store.
+struct SalvageReport {
+  std::uint64_t rows = 0;            // live in what was made
+  std::uint64_t records = 0;         // of the log that were whole and took effect
+  std::uint64_t records_lost = 0;    // that were whole, but changed what is lost
+  std::uint64_t log_bytes_lost = 0;  // that hold no whole record
+};
+
 struct VerifyOptions {
   bool deep = false;  // also reachability of every row, file hashes, rows/ and catalog
 };
@@ -265,7 +273,7 @@ struct VerifyReport {
   std::uint64_t damage_total = 0;
 };
 
-// A vector store on disk. Movable. Everything but close() may be called from any number of threads; at most
+// A vector store on disk. Movable. Everything may be called from any number of threads; at most
 // OpenOptions::searchers searches run at once, others wait, and writers share syncs.
 //
 // Every call sees the store as of one moment: a batch wholly or not at all, and never a row whose erasure was
@@ -280,6 +288,12 @@ class Store {
   // fails or is killed. Errors: kExists (no overwrite), kInvalidInput (NaN, infinity, zero vector under cosine, with
   // its row), kMemoryBudget (before starting: the prediction exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
   static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options);
+
+  // Makes a store in `to` of all that can still be read of the one in `path`, whose log is damaged: the graph as it is,
+  // and every write that is whole, in order. Erasures of rows whose put is lost are lost with it. Errors: kExists,
+  // kCorrupt (neither slot of the superblock is intact, or a file of the graph is missing), kNewerFormat, kNoSpace,
+  // kPermission, kBusy, kIo.
+  static Result<SalvageReport> salvage(const std::string& path, const std::string& to);
 
   // Replays what the log holds beyond the graph. Errors: kNotFound, kInvalidInput (not an index), kCorrupt,
   // kNewerFormat, kMemoryBudget with the least that would do, kBusy naming the process that writes, kPermission.
@@ -306,8 +320,9 @@ class Store {
   Result<WriteReceipt> erase_batch(std::span<const Key> keys);
   // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.
   Status flush();
-  // Flushes, takes no more writes and lets another writer in; reading goes on. Done by the destructor too, which cannot
-  // tell of an error.
+  // Takes no more writes (kInvalidArgument), flushes and lets another writer in; reading goes on, and writes under way
+  // in other threads are done, or refused, each as its own outcome says. Done by the destructor too, which cannot tell
+  // of an error.
   Status close();
   // A reader moves on to what has been written meanwhile. Errors: as of open(); kUnsupported when the store was built
   // anew: open it again.

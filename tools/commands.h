@@ -32,6 +32,7 @@ Command add_info(CLI::App& app);
 Command add_search(CLI::App& app);
 Command add_query(CLI::App& app);
 Command add_verify(CLI::App& app);
+Command add_salvage(CLI::App& app);
 Command add_groundtruth(CLI::App& app);
 Command add_convert(CLI::App& app);
 

@@ -24,10 +24,10 @@ int run(int argc, char** argv) {
   app.set_help_all_flag("--help-all", "the options of every command");
   app.require_subcommand(1);
   app.footer("Exit codes: 0 done, 1 failure, 2 usage, 3 damaged index, 4 busy, 5 newer format.");
-  const std::array<Command, 14> commands = {add_build(app),       add_create(app), add_insert(app), add_delete(app),
-                                            add_get(app),         add_info(app),   add_stats(app),  add_search(app),
-                                            add_query(app),       add_export(app), add_import(app), add_verify(app),
-                                            add_groundtruth(app), add_convert(app)};
+  const std::array<Command, 15> commands = {add_build(app),   add_create(app),      add_insert(app), add_delete(app),
+                                            add_get(app),     add_info(app),        add_stats(app),  add_search(app),
+                                            add_query(app),   add_export(app),      add_import(app), add_verify(app),
+                                            add_salvage(app), add_groundtruth(app), add_convert(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

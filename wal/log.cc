@@ -364,23 +364,27 @@ void Log::fail(const Status& status) {
   if (failure_.is_ok()) failure_ = status;
 }
 
+// Callers may be at work: what they have queued goes out, and what they bring from now on is refused.
 Status Log::close() {
-  if (background_.joinable()) {
-    {
-      const std::lock_guard lock(mutex_);
-      background_.request_stop();
-    }
-    changed_.notify_all();
-    background_.join();
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_) return failure_;
-  }
-  const Status synced = sync();
   std::unique_lock lock(mutex_);
+  if (closed_) return failure_;
   closed_ = true;
-  if (!synced.is_ok()) return synced;
+  background_.request_stop();
+  changed_.notify_all();
+  while (failure_.is_ok() && (synced_ < last_ || leading_)) {
+    if (leading_) {
+      changed_.wait(lock);
+    } else {
+      lead(lock, true);
+    }
+  }
+  changed_.wait(lock, [this] { return !leading_ && preparing_bytes_ == 0; });
+  if (background_.joinable()) {
+    lock.unlock();
+    background_.join();
+    lock.lock();
+  }
+  if (!failure_.is_ok()) return failure_;
   // A last group without records tells that all before it was acknowledged. There is room for it but rarely not; then
   // the header of the next segment will tell.
   if (offset_ + group_bytes(0) > current_.bytes || current_.file == nullptr) return Status::ok();

@@ -7,7 +7,7 @@
 // blocks that a file system has yet to allocate makes a sync some thirty times as slow.
 //
 // After a write or a sync that failed nothing is accepted any more, and nothing is tried again: what the disk holds is
-// known only to the next open. Thread safety: all from any thread, close() last.
+// known only to the next open. Thread safety: all from any thread.
 #pragma once
 
 #include <condition_variable>
@@ -70,7 +70,7 @@ class Log {
   Status commit(Lsn through);
   // Everything that was enqueued before is on the disk afterwards.
   Status sync();
-  // Syncs, says so in the log, and takes no more. Errors: the failure that ended the log.
+  // Takes no more, syncs what was enqueued, and says so in the log. Errors: the failure that ended the log.
   Status close();
 
   // Removes the segments that hold no record after `through`; never the one in use. Errors: kIo.

@@ -73,6 +73,12 @@ class SegmentReader {
     return std::optional(Group{header->header, header->hash, body});
   }
 
+  // Whether the block there holds nothing.
+  Result<bool> is_empty_at(std::uint64_t offset) {
+    VECSTORE_ASSIGN(const auto bytes, read(offset, kLogBlockBytes));
+    return is_zero(bytes);
+  }
+
   // Whether a group behind `offset` tells that the log had been synced up to `lsn` when it was written. `torn_end`:
   // behind the last block from `offset` on that is not zero.
   Result<bool> was_synced(std::uint64_t offset, Lsn lsn, std::uint64_t& torn_end) {
@@ -123,6 +129,16 @@ class SegmentReader {
   MemoryBudget* budget_;
 };
 
+// Of the segment files in a directory, rising.
+Result<std::vector<std::uint64_t>> numbers_of_segments(FileSystem& file_system, const std::string& directory) {
+  VECSTORE_ASSIGN(const auto entries, file_system.list(directory));
+  std::vector<std::uint64_t> numbers;
+  for (const DirectoryEntry& entry : entries)
+    if (const auto number = segment_number(entry.name); number && !entry.is_directory) numbers.push_back(*number);
+  std::ranges::sort(numbers);
+  return numbers;
+}
+
 class Replay {
  public:
   Replay(FileSystem& file_system, const std::string& directory, const ReplayOptions& options, MemoryBudget& budget,
@@ -143,11 +159,7 @@ class Replay {
  private:
   // The segments that were begun, by number. One whose header is no header may only be the last.
   Status find_segments() {
-    VECSTORE_ASSIGN(const auto entries, file_system_.list(directory_));
-    std::vector<std::uint64_t> numbers;
-    for (const DirectoryEntry& entry : entries)
-      if (const auto number = segment_number(entry.name); number && !entry.is_directory) numbers.push_back(*number);
-    std::ranges::sort(numbers);
+    VECSTORE_ASSIGN(const auto numbers, numbers_of_segments(file_system_, directory_));
     for (const std::uint64_t number : numbers) {
       tail_.number_max = number;
       auto opened = open(number);
@@ -314,6 +326,37 @@ class Replay {
 Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
                            MemoryBudget& budget, const TakeRecord& take) {
   return Replay(file_system, directory, options, budget, take).run();
+}
+
+Result<SalvagedLog> salvage_log(FileSystem& file_system, const std::string& directory, Lsn after, MemoryBudget& budget,
+                                const TakeRecord& take) {
+  SalvagedLog salvaged;
+  Buffer<std::byte> window;
+  VECSTORE_ASSIGN(const auto numbers, numbers_of_segments(file_system, directory));
+  for (const std::uint64_t number : numbers) {
+    VECSTORE_ASSIGN(SegmentReader reader, SegmentReader::open(file_system, directory, number, window, budget));
+    std::uint64_t offset = kLogBlockBytes;
+    while (offset < reader.bytes()) {
+      VECSTORE_ASSIGN(const auto group, reader.group_at(offset));
+      if (!group) {
+        VECSTORE_ASSIGN(const bool empty, reader.is_empty_at(offset));
+        if (!empty) salvaged.lost_bytes += kLogBlockBytes;
+        offset += kLogBlockBytes;
+        continue;
+      }
+      std::span<const std::byte> body = group->body;
+      Lsn lsn = group->header.first_lsn;
+      LogRecord record;
+      for (std::uint32_t i = 0; i < group->header.records && take_record(body, record); ++i, ++lsn.value) {
+        if (lsn <= after) continue;
+        VECSTORE_TRY(take(lsn, record));
+        after = lsn;
+        ++salvaged.records;
+      }
+      offset += group_bytes(group->header.body_bytes);
+    }
+  }
+  return salvaged;
 }
 
 }  // namespace vecstore

@@ -54,4 +54,14 @@ using TakeRecord = std::function<Status(Lsn, const LogRecord&)>;
 Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
                            MemoryBudget& budget, const TakeRecord& take);
 
+struct SalvagedLog {
+  std::uint64_t records = 0;     // taken
+  std::uint64_t lost_bytes = 0;  // of blocks that hold something, but no whole group
+};
+
+// Takes every record after `after` that is still whole, in the order of their numbers, whatever is missing between
+// them. Errors: kIo, kNewerFormat, kMemoryBudget, those of `take`.
+Result<SalvagedLog> salvage_log(FileSystem& file_system, const std::string& directory, Lsn after, MemoryBudget& budget,
+                                const TakeRecord& take);
+
 }  // namespace vecstore

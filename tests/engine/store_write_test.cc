@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <limits>
@@ -422,6 +423,50 @@ BOOST_AUTO_TEST_CASE(erasing_goes_on_where_putting_has_ended) {
   }
 }
 
+// One group of the log is damaged: the store does not open, and what is salvaged lacks what that group did.
+BOOST_AUTO_TEST_CASE(what_a_damaged_log_still_holds_can_be_salvaged) {
+  const Built built(300);
+  {
+    Store store = open_for_writing(built.path());
+    REQUIRE_OK(store.put(1000, built.row(1), "first"));
+    REQUIRE_OK(store.put(5, built.row(2), "in the place of a row of the graph"));
+    REQUIRE_OK(store.put(1001, built.row(3)));  // will be lost
+    REQUIRE_OK(store.erase(7));
+    REQUIRE_OK(store.erase(1000));
+    REQUIRE_OK(store.erase(1001));  // of a row that is lost
+    REQUIRE_OK(store.put(1002, built.row(4)));
+    REQUIRE_OK(store.close());
+  }
+  const std::string segment = built.path() + "/wal/log-1";
+  std::vector<char> bytes = test::read_file(segment);
+  bytes[3 * kLogBlockBytes + 100] = static_cast<char>(bytes[3 * kLogBlockBytes + 100] ^ 1);
+  test::write_file(segment, bytes);
+  const auto refused = Store::open(built.path());
+  BOOST_REQUIRE(code_of(refused) == Code::kCorrupt);
+  BOOST_TEST(test::message_of(refused).find("salvage") != std::string::npos);
+
+  const std::string to = built.directory.path("salvaged");
+  const auto report = Store::salvage(built.path(), to);
+  REQUIRE_OK(report);
+  BOOST_TEST(report->rows == 300u);
+  BOOST_TEST(report->records == 5u);
+  BOOST_TEST(report->records_lost == 1u);
+  BOOST_TEST(report->log_bytes_lost == kLogBlockBytes);
+  BOOST_CHECK(code_of(Store::salvage(built.path(), to)) == Code::kExists);
+  const auto store = Store::open(to);
+  REQUIRE_OK(store);
+  BOOST_TEST(store->size() == 300u);
+  for (const std::uint64_t gone : {7u, 1000u, 1001u}) BOOST_TEST(!store->contains(gone).value());
+  BOOST_TEST(store->contains(1002).value());
+  BOOST_TEST(store->get(5)->document == "in the place of a row of the graph");
+  const auto verified = store->verify({.deep = true});
+  REQUIRE_OK(verified);
+  BOOST_TEST(verified->damage_total == 0u);
+  const auto found = store->search(built.row(4), {.k = 1});
+  REQUIRE_OK(found);
+  BOOST_TEST((*found)[0][0].distance == 0.0f);
+}
+
 // However many rows around a query are gone, k come back while there are as many.
 BOOST_AUTO_TEST_CASE(k_rows_come_back_behind_thousands_of_erased_ones) {
   for (const double cached : {0.0, 1.0}) {
@@ -592,6 +637,51 @@ BOOST_AUTO_TEST_CASE(full_precision_ranks_rows_of_memory_too) {
 
 // Writers put pairs of equal vectors in batches, and replace them; readers must always find both halves of a pair, and
 // what was erased never.
+// What was acknowledged is there afterwards, what was refused is not.
+BOOST_AUTO_TEST_CASE(a_store_can_be_closed_while_others_write_and_search) {
+  constexpr std::uint64_t kWriters = 3;
+  for (const SyncMode sync : {SyncMode::kAlways, SyncMode::kInterval}) {
+    const Built built(300);
+    OpenOptions options = writing();
+    options.sync = sync;
+    std::array<std::set<std::uint64_t>, kWriters> taken;
+    std::array<Status, kWriters> outcomes;
+    {
+      Store store = open_for_writing(built.path(), options);
+      std::atomic<std::uint64_t> puts = 0;
+      std::atomic<bool> closed = false;
+      std::vector<std::jthread> threads;
+      threads.reserve(kWriters + 1);
+      for (std::uint64_t writer = 0; writer < kWriters; ++writer)
+        threads.emplace_back([&, writer] {
+          for (std::uint64_t key = 1000 * (writer + 1); outcomes[writer].is_ok(); ++key) {
+            const auto receipt = store.put(key, built.row(key % 300));
+            if (receipt) taken[writer].insert(key);
+            if (!receipt) outcomes[writer] = receipt.error();
+            ++puts;
+          }
+        });
+      threads.emplace_back([&] {
+        while (!closed)
+          if (!store.search(built.row(1))) std::abort();
+      });
+      while (puts < 50) std::this_thread::yield();
+      REQUIRE_OK(store.close());
+      REQUIRE_OK(store.close());
+      closed = true;
+    }
+    for (const Status& outcome : outcomes) BOOST_TEST((outcome.code() == Code::kInvalidArgument), outcome.message());
+    const auto store = Store::open(built.path());
+    REQUIRE_OK(store);
+    std::uint64_t rows = 300;
+    for (const auto& keys : taken) {
+      rows += keys.size();
+      for (const std::uint64_t key : keys) BOOST_TEST(store->contains(key).value());
+    }
+    BOOST_TEST(store->size() == rows);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(readers_see_batches_wholly_while_writers_work) {
   const test::TemporaryDirectory directory;
   const std::string path = directory.path("s");

@@ -111,6 +111,23 @@ BOOST_AUTO_TEST_CASE(what_was_exported_is_imported) {
                 read_file(directory.path(std::string("out") + ending))));
 }
 
+BOOST_AUTO_TEST_CASE(a_damaged_log_is_told_and_salvaged) {
+  const TemporaryDirectory directory;
+  const std::string store = directory.path("s");
+  BOOST_TEST(run("create " + store + " --dtype u8").exit_code == 0);
+  BOOST_TEST(run("insert " + store + " --input " + kBase + " --count 30 --batch 10").exit_code == 0);
+  const std::string segment = store + "/wal/log-1";
+  auto bytes = read_file(segment);
+  bytes[4096 + 100] = static_cast<char>(bytes[4096 + 100] ^ 1);  // in the first batch
+  write_file(segment, bytes);
+  BOOST_TEST(mentions(refused("stats " + store, 3), "salvage"));
+  const Ran salvaged = run("salvage " + store + " --output " + directory.path("t"));
+  BOOST_TEST(mentions(salvaged.out, "20 rows; 20 records of the log took effect, 0 did not"),
+             salvaged.out << salvaged.err);
+  BOOST_TEST(mentions(refused("salvage " + store + " --output " + directory.path("t"), 1), "already"));
+  BOOST_TEST(mentions(run("stats " + directory.path("t")).out, "rows                  20"));
+}
+
 BOOST_AUTO_TEST_CASE(wrong_use_is_told) {
   const TemporaryDirectory directory;
   const std::string store = directory.path("s");

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "tools/commands.h"
+#include "tools/output.h"
+#include "tools/size_text.h"
+
+namespace vecstore::tools {
+
+Command add_salvage(CLI::App& app) {
+  struct Options {
+    std::string path, output;
+    bool json = false;
+  };
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("salvage", "make a store of what can be read of one whose log is damaged");
+  command->add_option("store", options->path, "directory of the damaged store")->required();
+  command->add_option("--output", options->output, "directory of the store to make")->required();
+  add_json(*command, options->json);
+  return {command, [options]() -> Status {
+            VECSTORE_ASSIGN(const SalvageReport report, Store::salvage(options->path, options->output));
+            if (options->json) {
+              print_json({{"rows", report.rows},
+                          {"records", report.records},
+                          {"records_lost", report.records_lost},
+                          {"log_bytes_lost", report.log_bytes_lost}});
+              return {};
+            }
+            fmt::print("{}: {} rows; {} records of the log took effect, {} did not, {} of it could not be read\n",
+                       options->output, report.rows, report.records, report.records_lost,
+                       format_size(report.log_bytes_lost));
+            return {};
+          }};
+}
+
+}  // namespace vecstore::tools

@@ -44,6 +44,10 @@ class SearcherPool {
     give_back(std::move(searcher));
   }
   std::size_t size() const { return size_; }
+  std::size_t lent() const {
+    const std::lock_guard guard(lock_);
+    return size_ - free_.size();
+  }
 
   // Waits until one is free.
   Loan borrow() {
@@ -63,7 +67,7 @@ class SearcherPool {
     free_again_.notify_one();
   }
 
-  std::mutex lock_;  // guards free_
+  mutable std::mutex lock_;  // guards free_
   std::condition_variable free_again_;
   std::vector<std::unique_ptr<StoreSearcher>> free_;
   std::size_t size_ = 0;

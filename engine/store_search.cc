@@ -13,6 +13,8 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kRerankSpare = 16;  // candidates beyond k that full precision may bring forward
+// In all, where lanes were not asked for: more only wait in the device's queue (README).
+constexpr std::size_t kQueriesUnderWay = 32;
 
 // From the distance that a search computes with to the one that users see.
 float user_distance(Metric metric, float distance) { return metric == Metric::kL2 ? distance : 0.5f * distance; }
@@ -114,7 +116,9 @@ class Store::BatchSearch {
     if (store.reranks(options)) spare_ = std::max(options.k, kRerankSpare);
   }
 
-  Status run(StoreSearcher& searcher, QueryQueue& queue, std::size_t group) {
+  // `workers`: threads that search now.
+  Status run(StoreSearcher& searcher, QueryQueue& queue, std::size_t workers) {
+    const std::size_t group = queries_.rows / std::max<std::size_t>(workers, 1);
     group_max_ = std::clamp<std::size_t>(group, 1, DeltaSearcher::kQueriesMax);
     searcher_ = &searcher;
     if (delta_ != nullptr && searcher.delta == nullptr) {
@@ -124,6 +128,8 @@ class Store::BatchSearch {
       while (const auto query = next(queue)) VECSTORE_TRY(take({*query, {}, {}, {}}));
       return Status::ok();
     }
+    if (store_.opened.lanes == 0)
+      searcher.graph->use_lanes(kQueriesUnderWay / std::max(workers, store_.searchers.lent()));
     const SearchParams params{wanted(), options_.search_list, options_.blocks, options_.bound,
                               all_live_ ? nullptr : &live_rows_};
     return searcher.graph->search_all(
@@ -265,7 +271,7 @@ Result<SearchResults> Store::search(const VectorView& queries, const SearchOptio
   const auto body = [&](std::size_t worker, std::size_t, unsigned) {
     const SearcherPool::Loan searcher = s.searchers.borrow();
     BatchSearch search(s, queries, resolved, snapshot, results);
-    failures[worker] = search.run(*searcher, queue, queries.rows / std::max(workers, 1u));
+    failures[worker] = search.run(*searcher, queue, workers);
   };
   if (workers <= 1) {
     body(0, 1, 0);

@@ -10,6 +10,7 @@ namespace vecstore {
 namespace {
 
 constexpr Pos kSeedStride = 4;
+constexpr std::size_t kLeftDivisor = 3;  // the list grows by one for so many rows that left it
 constexpr std::size_t kTouchedMax = 16384;
 constexpr std::size_t kPrefetchBytesMax = 512;  // of a vector; the processor follows longer ones by itself
 constexpr std::size_t kWaitingMax = std::max<std::size_t>(kBlockRows, kDegreeMax);
@@ -73,7 +74,7 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
 // From the nearest block on; what is left in the pool is admitted.
 Status MemorySearch::walk(std::size_t list, const RowFilter* filter) {
   // Rows that are not admitted leave the pool when they are expanded, and push nothing out until then.
-  pool_.clear(filter == nullptr ? list : 2 * list);
+  pool_.clear(filter == nullptr ? list : list + list / 2 + (layout_.rows - filter->rows()));
   forget_visits();
   seed_from_nearest_block();
   VECSTORE_TRY(expand_all(list, filter));
@@ -153,7 +154,8 @@ void MemorySearch::ask_for_list(Pos position) const {
 
 // Expands the best that is not expanded yet until the first `list` of the pool are, and admitted.
 Status MemorySearch::expand_all(std::size_t list, const RowFilter* filter) {
-  for (std::size_t next = 0; next < std::min(list, pool_.size());) {
+  std::size_t left = 0;
+  for (std::size_t next = 0; next < std::min(list + left / kLeftDivisor, pool_.size());) {
     if (pool_[next].state == CandidateState::kExpanded) {
       ++next;
       continue;
@@ -164,6 +166,7 @@ Status MemorySearch::expand_all(std::size_t list, const RowFilter* filter) {
     if (stays) {
       pool_.set_state(next, CandidateState::kExpanded);
     } else {
+      ++left;
       pool_.remove(next);
     }
     VECSTORE_TRY(gather_neighbours(position));

@@ -14,7 +14,9 @@ namespace {
 // How far beyond L a round reaches: a fifth of L, or two.
 constexpr std::size_t kReachDivisor = 5;
 constexpr std::size_t kReachMin = 2;
-constexpr std::size_t kPoolMin = 100;  // the wide pool: candidates beyond L cost nothing until their page is here
+constexpr std::size_t kLeftDivisor = 3;    // L grows by one for so many rows that left its first places
+constexpr std::size_t kRefillDivisor = 4;  // the pool is filled anew when so great a part of it has left
+constexpr std::size_t kPoolMin = 100;      // the wide pool: candidates beyond L cost nothing until their page is here
 // The first reads are chosen early (README: a fifth off the latency of a lone query): after the nearest blocks / 4,
 // those of at most so many pages on which one of the best L / 2 lies. Later candidates hardly push these out of the
 // first L.
@@ -79,6 +81,8 @@ void QueryRun::start(const VectorView& queries, std::uint64_t query, const Searc
   params_ = params;
   stats_ = {};
   results_size_ = 0;
+  left_within_ = 0;
+  left_since_scan_ = 0;
   wanted_.clear();
   seen_pages_.clear();
   pool_.clear(pool_size(params_));
@@ -123,6 +127,11 @@ Status QueryRun::advance(QueryScratch& scratch) {
       const Status taken = take_pages(scratch.cached_, scratch);
       for (const PresentPage& page : scratch.cached_) index_.cache->unpin(page.bytes);
       VECSTORE_TRY(taken);
+      if (left_since_scan_ > pool_.capacity() / kRefillDivisor) refill(scratch);
+    }
+    if (left_since_scan_ > pool_.capacity() / kRefillDivisor) {
+      refill(scratch);
+      continue;
     }
     choose_reads();
     // k rows must come back while there are as many. What was found stays; the search goes on wider, and at last
@@ -152,6 +161,23 @@ void QueryRun::begin_scan(QueryScratch& scratch) {
 
 // Goes on with the scan up to the `end`-th nearest block, and fills the pool anew with the best.
 void QueryRun::scan_blocks(std::size_t end, QueryScratch& scratch) {
+  collect_blocks(end, scratch);
+  auto& scan = scratch.scan_;
+  pool_.clear(pool_size(params_));
+  scan.collected = pool_.keep_best(scratch.scanned_.span().first(scan.collected));
+  pool_.fill(scratch.scanned_.span().first(scan.collected));
+}
+
+// Scans anew, and offers the pool what lies on pages that have not been taken: rows that left it had pushed others out.
+void QueryRun::refill(QueryScratch& scratch) {
+  begin_scan(scratch);
+  collect_blocks(scratch.scan_.blocks, scratch);
+  const std::size_t kept = pool_.keep_best(scratch.scanned_.span().first(scratch.scan_.collected));
+  for (std::size_t i = 0; i < kept; ++i) pool_.insert(scratch.scanned_[i]);
+  left_since_scan_ = 0;
+}
+
+void QueryRun::collect_blocks(std::size_t end, QueryScratch& scratch) {
   auto& scan = scratch.scan_;
   const auto first_of = [&](std::size_t i) { return Pos{scratch.ranked_blocks_[i].block * kBlockRows}; };
   const auto count_of = [&](std::size_t i) { return std::min<std::size_t>(kBlockRows, layout_.rows - first_of(i)); };
@@ -162,9 +188,6 @@ void QueryRun::scan_blocks(std::size_t end, QueryScratch& scratch) {
     stats_.codes_scored += static_cast<std::uint32_t>(count_of(i));
     collect_block(first_of(i), count_of(i), scratch);
   }
-  pool_.clear(pool_size(params_));
-  scan.collected = pool_.keep_best(scratch.scanned_.span().first(scan.collected));
-  pool_.fill(scratch.scanned_.span().first(scan.collected));
 }
 
 // Adds those rows of a block to what was collected that are no farther than the worst; cuts back when there is no room
@@ -265,6 +288,8 @@ Status QueryRun::expand_present(std::span<const PresentPage> pages, QueryScratch
     if (stays) {
       pool_.set_state(next, CandidateState::kExpanded);
     } else {
+      if (next < within()) ++left_within_;
+      ++left_since_scan_;
       pool_.remove(next);
     }
     VECSTORE_TRY(expand(position, present->bytes, scratch));
@@ -293,7 +318,7 @@ Status QueryRun::expand(Pos position, const std::byte* page, QueryScratch& scrat
 // place brings along what ranks a little further, which mostly would have been the next round's (README: a fifth fewer
 // rounds for the same reads).
 void QueryRun::choose_reads() {
-  const std::size_t within = params_.search_list;
+  const std::size_t within = this->within();
   want_pages(0, within, kReadsPerRound);
   const std::size_t reach = std::max(within / kReachDivisor, std::min<std::size_t>(within / 3, kReachMin));
   if (!wanted_.empty()) want_pages(within, within + reach, kReadsPerRound);
@@ -310,6 +335,10 @@ void QueryRun::want_pages(std::size_t begin, std::size_t end, std::size_t pages_
     const std::uint64_t page = layout_.page_of(entry.position);
     if (seen_pages_.insert(page)) wanted_.push_back(page);
   }
+}
+
+std::size_t QueryRun::within() const {
+  return std::min<std::size_t>(kSearchListMax, params_.search_list + left_within_ / kLeftDivisor);
 }
 
 float QueryRun::kth_distance() const {

@@ -152,6 +152,11 @@ class QueryRun {
   Status expand_present(std::span<const PresentPage> pages, QueryScratch& scratch);
   Status expand(Pos position, const std::byte* page, QueryScratch& scratch);
   bool admits(RowId row) const { return params_.filter == nullptr || params_.filter->admits(row); }
+  // How far candidates may cost a read. The rows behind those that may not be in the answer lie closer together and are
+  // harder to tell apart by their codes.
+  std::size_t within() const;
+  void refill(QueryScratch& scratch);
+  void collect_blocks(std::size_t end, QueryScratch& scratch);
   void choose_reads();
   void want_pages(std::size_t begin, std::size_t end, std::size_t pages_max);
   float kth_distance() const;
@@ -167,6 +172,9 @@ class QueryRun {
   SearchParams params_;
   SearchStats stats_;
 
+  // Rows that left the pool because the filter does not admit them: from within L, and since the last scan.
+  std::size_t left_within_ = 0;
+  std::size_t left_since_scan_ = 0;
   Buffer<FoundRow> results_;  // a max-heap of at most k
   std::size_t results_size_ = 0;
   std::vector<std::uint64_t> wanted_;

@@ -95,7 +95,7 @@ Status GraphSearcher::search_in_memory(const VectorView& queries, const SearchPa
 // Starts queries until every lane waits for pages. A query that needs none is done at once.
 Status GraphSearcher::fill_lanes(const VectorView& queries, const SearchParams& params, const NextQuery& next,
                                  const TakeAnswer& take) {
-  for (Lane& lane : lanes_) {
+  for (Lane& lane : std::span(lanes_).first(std::clamp<std::size_t>(lanes_used_, 1, lanes_.size()))) {
     while (more_ && !lane.busy) {
       const std::optional<std::uint64_t> query = next();
       more_ = query.has_value();

@@ -67,6 +67,9 @@ class GraphSearcher {
   Status search_all(const VectorView& queries, const SearchParams& params, const NextQuery& next,
                     const TakeAnswer& take);
 
+  // From the next search on so many lanes, at least one, have a query at once; of no meaning when every page is cached.
+  void use_lanes(std::size_t lanes) { lanes_used_ = lanes; }
+
   const PageReader& reader() const { return *reader_; }
 
  private:
@@ -96,6 +99,7 @@ class GraphSearcher {
   std::optional<MemorySearch> memory_;   // or else
   std::optional<QueryScratch> scratch_;  // and
   std::vector<Lane> lanes_;
+  std::size_t lanes_used_ = kLanesMax;
   std::vector<PresentPage> round_;  // the pages of a round in the order they were wanted
   bool more_ = false;               // `next` may name another query
 };

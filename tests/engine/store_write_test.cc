@@ -467,6 +467,40 @@ BOOST_AUTO_TEST_CASE(what_a_damaged_log_still_holds_can_be_salvaged) {
   BOOST_TEST((*found)[0][0].distance == 0.0f);
 }
 
+// What lies behind the rows that were erased around a query is found as well as anything.
+BOOST_AUTO_TEST_CASE(recall_holds_among_erased_rows) {
+  constexpr std::uint32_t kSeen = 200;
+  const Built built(20000);
+  const test::Matrix queries = test::csift_queries(60);
+  const auto truth = exact_search(*view_source(built.base.view()), *view_source(queries.view()), kSeen, Metric::kL2);
+  REQUIRE_OK(truth);
+  for (const std::uint32_t near : {10u, 40u, 120u}) {
+    std::set<std::uint32_t> gone;
+    for (std::uint64_t query = 0; query < queries.rows(); ++query)
+      gone.insert(&truth->rows[query * kSeen], &truth->rows[query * kSeen + near]);
+    const std::vector<Key> keys(gone.begin(), gone.end());
+    for (const double cached : {0.0, 1.0}) {
+      OpenOptions options = writing();
+      options.cache_fraction = cached;
+      Store store = open_for_writing(built.path(), options);
+      REQUIRE_OK(store.erase_batch(keys));
+      const auto found = store.search(queries.view(), {.k = 10, .search_list = 14, .blocks = 40, .bound = 2});
+      REQUIRE_OK(found);
+      std::uint64_t right = 0;
+      for (std::uint64_t query = 0; query < queries.rows(); ++query) {
+        std::vector<std::uint64_t> nearest;
+        for (std::uint32_t i = 0; i < kSeen && nearest.size() < 10; ++i)
+          if (!gone.contains(truth->rows[query * kSeen + i])) nearest.push_back(truth->rows[query * kSeen + i]);
+        BOOST_REQUIRE(nearest.size() == 10u);
+        for (const Hit& hit : (*found)[query]) right += std::ranges::count(nearest, hit.key);
+      }
+      const double recall = static_cast<double>(right) / (10.0 * static_cast<double>(queries.rows()));
+      BOOST_TEST_MESSAGE(near << " erased, " << cached << " cached: recall " << recall);
+      BOOST_TEST(recall >= 0.97);
+    }
+  }
+}
+
 // However many rows around a query are gone, k come back while there are as many.
 BOOST_AUTO_TEST_CASE(k_rows_come_back_behind_thousands_of_erased_ones) {
   for (const double cached : {0.0, 1.0}) {

@@ -254,6 +254,31 @@ BOOST_AUTO_TEST_CASE(queries_in_progress_together_are_answered_as_one_alone) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(as_many_queries_are_under_way_as_lanes_are_used) {
+  const Matrix queries = test::csift_queries(40);
+  const auto searcher = sift_index().searcher(IoBackend::kAutomatic, 5);
+  for (const std::size_t lanes : {1u, 3u, 100u}) {
+    searcher->use_lanes(lanes);
+    QueryQueue queue(queries.rows());
+    std::uint64_t taken = 0;
+    std::uint64_t answered = 0;
+    std::uint64_t most = 0;
+    REQUIRE_OK(searcher->search_all(
+        queries.view(), params_of(10, 25, 8),
+        [&] {
+          const auto query = queue.take();
+          if (query) most = std::max(most, ++taken - answered);
+          return query;
+        },
+        [&](const GraphSearcher::Answer&) {
+          ++answered;
+          return Status::ok();
+        }));
+    BOOST_TEST(answered == queries.rows());
+    BOOST_TEST(most == std::min<std::uint64_t>(lanes, 5));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_searcher_is_usable_after_an_error_among_queries_in_progress) {
   const Matrix queries = test::csift_queries(40);
   const SearchParams params = params_of(10, 25, 8);

@@ -9,12 +9,9 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <sstream>
 #include <thread>
 
-#include "engine/base/random.h"
-#include "engine/vecstore.hpp"
-#include "tests/tools/command.h"
+#include "tests/tools/inserting.h"
 
 namespace vecstore {
 namespace {
@@ -84,14 +81,6 @@ pid_t start_inserting(const std::string& store, std::uint64_t first, const std::
   ::_exit(127);
 }
 
-std::uint64_t acknowledged_in(const std::string& path) {
-  std::uint64_t rows = 0;
-  std::istringstream lines(text_of(path));
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with("acked ") && line.find(' ', 6) != std::string::npos) rows = std::stoull(line.substr(6));
-  return rows;
-}
-
 BOOST_AUTO_TEST_SUITE(power_cut)
 
 BOOST_AUTO_TEST_CASE(what_was_acknowledged_survives_on_a_real_file_system) {
@@ -132,14 +121,7 @@ BOOST_AUTO_TEST_CASE(what_was_acknowledged_survives_on_a_real_file_system) {
     const std::uint64_t there = store->size();
     BOOST_REQUIRE_MESSAGE(there >= least, "cycle " << cycle << ": " << there << " rows, acknowledged " << least);
     BOOST_REQUIRE((there - (least - acknowledged)) % 7 == 0);  // whole batches
-    for (int i = 0; i < 5 && there != 0; ++i) {
-      const std::uint64_t key = random.below(there);
-      const auto item = store->get(key);
-      REQUIRE_OK(item);
-      std::vector<std::byte> expected(item->vector.size());
-      REQUIRE_OK((*base)->read(key, 1, expected.data()));
-      BOOST_REQUIRE(item->vector == expected);
-    }
+    check_some_rows(*store, **base, random);
     least = there;
   }
   BOOST_TEST_MESSAGE(kCycles << " power cuts, " << promised << " rows acknowledged");

@@ -6,12 +6,9 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <thread>
 
-#include "engine/base/random.h"
-#include "engine/vecstore.hpp"
-#include "tests/tools/command.h"
+#include "tests/tools/inserting.h"
 
 namespace vecstore {
 namespace {
@@ -178,24 +175,13 @@ BOOST_AUTO_TEST_CASE(what_was_acknowledged_survives_being_killed) {
     int status = 0;
     BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
     BOOST_REQUIRE(WIFSIGNALED(status));
-    std::uint64_t rows = 0;
-    std::istringstream lines(text_of(out));
-    for (std::string line; std::getline(lines, line);)
-      if (line.starts_with("acked ")) rows = std::stoull(line.substr(6));
-
+    const std::uint64_t rows = acknowledged_in(out);
     const auto store = Store::open(path);
     BOOST_REQUIRE_MESSAGE(store.has_value(), "cycle " << cycle << ": " << message_of(store));
     const std::uint64_t there = store->size();
     BOOST_REQUIRE_MESSAGE(there >= acknowledged + rows && there <= acknowledged + rows + 7,
                           "cycle " << cycle << ": " << there << " rows, acknowledged " << acknowledged + rows);
-    for (int i = 0; i < 3 && there != 0; ++i) {
-      const std::uint64_t key = random.below(there);
-      const auto item = store->get(key);
-      REQUIRE_OK(item);
-      std::vector<std::byte> expected(item->vector.size());
-      REQUIRE_OK((*base)->read(key, 1, expected.data()));
-      BOOST_REQUIRE(item->vector == expected);
-    }
+    check_some_rows(*store, **base, random);
     acknowledged = there;
   }
   BOOST_TEST_MESSAGE(kCycles << " kills, " << acknowledged << " rows");

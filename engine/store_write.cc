@@ -19,7 +19,8 @@ namespace {
 constexpr std::uint64_t kRoomCheckBytes = 1u << 20;  // logged between two looks at the disk
 constexpr std::uint32_t kGraphsOwed = 2;             // times the delta that merging it may take on disk
 constexpr std::uint64_t kSpareShare = 16;            // of the log, kept for erasing
-constexpr std::uint64_t kBuffersOfWriter = 6;        // as large as the largest batch: one of ours, three of the log's
+// A writer's memory is that of so many of the largest batches: one of ours, three of the log's, two for zeros and rows.
+constexpr std::uint64_t kBuffersOfWriter = 6;
 
 Uuid new_uuid(std::uint64_t seed) {
   Random random = seed != 0 ? Random(seed) : Random::of_system();

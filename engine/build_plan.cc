@@ -8,6 +8,7 @@
 #include "compress/codec_model.h"
 #include "compress/rabitq.h"
 #include "engine/base/limits.h"
+#include "engine/base/thrown.h"
 #include "engine/calibrate.h"
 #include "graph/format.h"
 #include "graph/order.h"
@@ -247,9 +248,11 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   return plan;
 }
 
-Result<BuildPrediction> predict_build(const VectorSource& vectors, const BuildOptions& options) {
+Result<BuildPrediction> predict_build(const VectorSource& vectors, const BuildOptions& options) try {
   VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));
   return plan.prediction;
+} catch (...) {
+  return status_of_exception();
 }
 
 }  // namespace vecstore

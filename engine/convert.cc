@@ -8,6 +8,7 @@
 
 #include "engine/base/half.h"
 #include "engine/base/memory.h"
+#include "engine/base/thrown.h"
 #include "engine/output_file.h"
 #include "engine/vector_file.h"
 
@@ -129,7 +130,8 @@ Result<Conversion> plan(const InputFile& file, const std::string& to, const Conv
 
 }  // namespace
 
-Result<ConvertReport> convert_vectors(const std::string& from, const std::string& to, const ConvertOptions& options) {
+Result<ConvertReport> convert_vectors(const std::string& from, const std::string& to,
+                                      const ConvertOptions& options) try {
   VECSTORE_ASSIGN(const InputFile file, InputFile::open(from));
   VECSTORE_ASSIGN(const Conversion conversion, plan(file, to, options));
   const VectorLayout& layout = conversion.to;
@@ -155,6 +157,8 @@ Result<ConvertReport> convert_vectors(const std::string& from, const std::string
   VECSTORE_TRY(output.commit());
   return ConvertReport{layout.rows, layout.dim, std::string(name_of(conversion.from.element)),
                        std::string(name_of(layout.element))};
+} catch (...) {
+  return status_of_exception();
 }
 
 }  // namespace vecstore

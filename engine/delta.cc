@@ -62,8 +62,8 @@ Status Delta::add_stripe() {
     VECSTORE_ASSIGN(stripe->norms2, Buffer<std::uint32_t>::allocate(*budget_, kStripeRows));
   }
   VECSTORE_ASSIGN(stripe->rows, Buffer<Row>::allocate(*budget_, kStripeRows));
-  stripes_[stripe_count_++].stripe = stripe.get();
   owned_.push_back(std::move(stripe));
+  stripes_[stripe_count_++].stripe = owned_.back().get();
   return Status::ok();
 }
 
@@ -92,8 +92,8 @@ Status Delta::reserve_keys(std::uint64_t more) {
       if (index != 0) index_key(*table, index);
     }
   }
-  keys_.store(table.get(), std::memory_order_release);
   key_tables_.push_back(std::move(table));
+  keys_.store(key_tables_.back().get(), std::memory_order_release);
   return Status::ok();
 }
 

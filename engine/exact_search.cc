@@ -14,6 +14,7 @@
 #include "compress/kernels.h"
 #include "engine/base/limits.h"
 #include "engine/base/memory.h"
+#include "engine/base/thrown.h"
 #include "engine/thread_pool.h"
 #include "engine/validate.h"
 #include "engine/vecstore.hpp"
@@ -332,7 +333,7 @@ Status check_arguments(const VectorSource& base, const VectorSource& queries, st
 }  // namespace
 
 Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k,
-                                     Metric metric, std::uint32_t threads) {
+                                     Metric metric, std::uint32_t threads) try {
   VECSTORE_TRY(check_arguments(base, queries, k));
   ExactNeighbours out;
   out.queries = static_cast<std::uint32_t>(queries.rows());
@@ -353,6 +354,8 @@ Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSourc
       break;
   }
   return out;
+} catch (...) {
+  return status_of_exception();
 }
 
 }  // namespace vecstore

@@ -9,13 +9,15 @@
 #include <cerrno>
 #include <utility>
 
+#include "engine/base/open_descriptor.h"
+
 namespace vecstore {
 
 Result<InputFile> InputFile::open(const std::string& path) {
   InputFile file;
   file.path_ = path;
   // O_NONBLOCK: a named pipe must be refused below, not waited for here.
-  file.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  file.fd_ = open_descriptor(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file.fd_ < 0)
     return errno_status(errno, "cannot open the file; check its name and your permission to read it", path);
   struct stat about = {};

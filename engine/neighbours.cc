@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "engine/base/bytes.h"
+#include "engine/base/thrown.h"
 #include "engine/input_file.h"
 #include "engine/output_file.h"
 #include "engine/vecstore.hpp"
@@ -36,7 +37,7 @@ double recall_of_query(std::span<const std::uint32_t> found, std::span<const std
 
 }  // namespace
 
-Status write_neighbours(const std::string& path, const ExactNeighbours& neighbours) {
+Status write_neighbours(const std::string& path, const ExactNeighbours& neighbours) try {
   const std::size_t cells = std::size_t{neighbours.queries} * neighbours.k;
   if (neighbours.rows.size() != cells || neighbours.distances.size() != cells)
     return Status(Code::kInvalidArgument, "rows and distances must both be queries x k long").about(path);
@@ -48,9 +49,11 @@ Status write_neighbours(const std::string& path, const ExactNeighbours& neighbou
   VECSTORE_TRY(file.write(neighbours.rows.data(), cells * sizeof(std::uint32_t)));
   VECSTORE_TRY(file.write(neighbours.distances.data(), cells * sizeof(float)));
   return file.commit();
+} catch (...) {
+  return status_of_exception();
 }
 
-Result<ExactNeighbours> read_neighbours(const std::string& path) {
+Result<ExactNeighbours> read_neighbours(const std::string& path) try {
   VECSTORE_ASSIGN(const InputFile file, InputFile::open(path));
   if (file.size_bytes() < kHeaderBytes)
     return Status(Code::kInvalidInput, "the file ends here, inside the header of 8 bytes (uint32 queries, uint32 k)")
@@ -78,9 +81,11 @@ Result<ExactNeighbours> read_neighbours(const std::string& path) {
   VECSTORE_TRY(file.read_exact(kHeaderBytes, neighbours.rows.data(), cells * sizeof(std::uint32_t)));
   VECSTORE_TRY(file.read_exact(kHeaderBytes + cells * 4, neighbours.distances.data(), cells * sizeof(float)));
   return neighbours;
+} catch (...) {
+  return status_of_exception();
 }
 
-Result<double> recall_at(const ExactNeighbours& found, const ExactNeighbours& truth, std::uint32_t k) {
+Result<double> recall_at(const ExactNeighbours& found, const ExactNeighbours& truth, std::uint32_t k) try {
   if (k == 0 || found.queries == 0)
     return Status(Code::kInvalidArgument, "recall needs k of at least 1 and at least one query");
   if (truth.queries < found.queries || truth.k < k)
@@ -95,9 +100,11 @@ Result<double> recall_at(const ExactNeighbours& found, const ExactNeighbours& tr
                            std::span(truth.rows).subspan(query * truth.k, truth.k),
                            std::span(truth.distances).subspan(query * truth.k, truth.k), k, accepted);
   return sum / static_cast<double>(found.queries);
+} catch (...) {
+  return status_of_exception();
 }
 
-Result<ExactNeighbours> to_neighbours(const SearchResults& results) {
+Result<ExactNeighbours> to_neighbours(const SearchResults& results) try {
   ExactNeighbours out;
   out.queries = static_cast<std::uint32_t>(results.size());
   out.k = results.k();
@@ -114,6 +121,8 @@ Result<ExactNeighbours> to_neighbours(const SearchResults& results) {
     }
   }
   return out;
+} catch (...) {
+  return status_of_exception();
 }
 
 Result<double> recall_at(const SearchResults& results, const ExactNeighbours& truth, std::uint32_t k) {

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "engine/base/open_descriptor.h"
+
 namespace vecstore {
 namespace {
 
@@ -21,7 +23,7 @@ Status exists(const std::string& path) {
 Status sync_directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = open_descriptor(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return errno_status(errno, "cannot open the directory to sync it", directory);
   const int failed = ::fsync(fd) == 0 ? 0 : errno;
   ::close(fd);
@@ -42,7 +44,7 @@ Result<OutputFile> OutputFile::create(const std::string& path, bool overwrite) {
   file.overwrite_ = overwrite;
   file.path_ = path;
   file.partial_path_ = path + ".partial-" + std::to_string(::getpid());
-  file.fd_ = ::open(file.partial_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+  file.fd_ = open_descriptor(file.partial_path_, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
   if (file.fd_ < 0) return errno_status(errno, "cannot create the file; check the directory and your permission", path);
   return file;
 }

@@ -8,15 +8,15 @@
 #include <cerrno>
 #include <utility>
 
+#include "engine/base/open_descriptor.h"
+
 namespace vecstore {
 
 Result<PosixFile> PosixFile::open(const std::string& path, int flags) {
-  constexpr mode_t kMode = 0644;
+  constexpr unsigned kMode = 0644;
   PosixFile file;
   file.path_ = path;
-  do {
-    file.descriptor_ = ::open(path.c_str(), flags | O_CLOEXEC, kMode);
-  } while (file.descriptor_ < 0 && errno == EINTR);
+  file.descriptor_ = open_descriptor(path, flags | O_CLOEXEC, kMode);
   if (file.descriptor_ < 0) return errno_status(errno, "cannot open the file", path);
   return file;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compress/kernels.h"
+#include "engine/base/thrown.h"
 #include "engine/store_builder.h"
 #include "engine/store_impl.h"
 #include "pagestore/store_files.h"
@@ -72,7 +73,7 @@ std::string_view name_of(Codec codec) {
   return "automatic";
 }
 
-Status Store::build(const std::string& path, const VectorSource& vectors, const BuildOptions& options) {
+Status Store::build(const std::string& path, const VectorSource& vectors, const BuildOptions& options) try {
   VECSTORE_TRY(kernels_status());
   VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));
   VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(path));
@@ -85,6 +86,8 @@ Status Store::build(const std::string& path, const VectorSource& vectors, const 
         .about(path)
         .at(Detail::kBytes, plan.prediction.disk_bytes);
   return StoreBuilder(vectors, options, plan).run(directory);
+} catch (...) {
+  return status_of_exception();
 }
 
 Result<Store> Store::open(const std::string& path, const OpenOptions& options) {
@@ -92,7 +95,7 @@ Result<Store> Store::open(const std::string& path, const OpenOptions& options) {
 }
 
 Result<Store> StoreFactory::open(const std::string& path, const OpenOptions& options,
-                                 const StoreEnvironment& environment) {
+                                 const StoreEnvironment& environment) try {
   VECSTORE_TRY(kernels_status());
   if (options.cache_fraction && !(*options.cache_fraction >= 0.0 && *options.cache_fraction <= 1.0))
     return Status(Code::kInvalidArgument, "the share of pages to cache must be between 0 and 1");
@@ -109,6 +112,8 @@ Result<Store> StoreFactory::open(const std::string& path, const OpenOptions& opt
   auto impl = std::make_unique<Store::Impl>(options, environment);
   VECSTORE_TRY(impl->open(path));
   return Store(std::move(impl));
+} catch (...) {
+  return status_of_exception();
 }
 
 Store::Impl::~Impl() {
@@ -241,18 +246,19 @@ Status Store::Impl::fill_cache() {
   };
   std::optional<std::uint64_t> pages = pages_asked_for(graph);
   if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(0) <= left) pages = graph.page_count();
-  lanes = opened.lanes == 0 ? kLanesDefault : opened.lanes;
-  if (opened.lanes == 0) {
-    // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get half of
-    // what the cache would get, and nothing of a cache whose size was asked for.
-    const std::uint64_t cached = caching_bytes(graph, pages.value_or(0));
-    const std::uint64_t spare = left - std::min(left, cached + needed_by(1));
-    const std::uint64_t another = needed_by(2) - needed_by(1);
-    lanes = static_cast<std::uint32_t>(std::min<std::uint64_t>(lanes, 1 + spare / (pages ? 1 : 2) / another));
-  }
+  const auto lanes_within = [&](std::uint64_t bytes) {
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(kLanesDefault, 1 + bytes / (needed_by(2) - needed_by(1))));
+  };
+  // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get half of what
+  // the cache would get, all where that half would hold no page, and nothing of a cache whose size was asked for.
+  const std::uint64_t cached = caching_bytes(graph, pages.value_or(0));
+  const std::uint64_t spare = left - std::min(left, cached + needed_by(1));
+  lanes = opened.lanes == 0 ? lanes_within(pages ? spare : spare / 2) : opened.lanes;
   if (!pages) {
     const std::uint64_t taken = needed_by(lanes) + kFillBytes + graph.page_count() * sizeof(std::uint32_t);
     pages = taken >= left ? 0 : PageCache::pages_within(graph, left - taken);
+    if (*pages == 0 && opened.lanes == 0) lanes = lanes_within(spare);
     // All of them would be searched in another way, for which there is no room.
     if (*pages == graph.page_count() && *pages != 0) --*pages;
   }

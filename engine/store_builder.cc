@@ -11,6 +11,7 @@
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
 #include "engine/base/random.h"
+#include "engine/base/thrown.h"
 #include "engine/text_lines.h"
 #include "engine/thread_pool.h"
 #include "engine/validate.h"
@@ -75,9 +76,11 @@ Status StoreBuilder::publish(StoreDirectory& directory) {
   VECSTORE_TRY(directory.publish(std::move(manifest)));
   finish_step("publish");
   // The store is complete without its report: a disk that has no room left for it does not make the build a failure.
-  const BuildReport::Subject subject{vectors_->name(), hex_of(uuid_), generation_, options_->ram_bytes};
-  static_cast<void>(BuildReport::write(directory.file_path(kBuildReportName),
-                                       directory.temporary_path(kBuildReportName), report_.to_json(subject, plan_)));
+  static_cast<void>(without_throwing([&] {
+    const BuildReport::Subject subject{vectors_->name(), hex_of(uuid_), generation_, options_->ram_bytes};
+    return BuildReport::write(directory.file_path(kBuildReportName), directory.temporary_path(kBuildReportName),
+                              report_.to_json(subject, plan_));
+  }));
   report(BuildPhase::kPublish, 1, 1);
   return Status::ok();
 }

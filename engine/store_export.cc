@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <optional>
 
+#include "engine/base/thrown.h"
 #include "engine/output_file.h"
 #include "engine/store_impl.h"
 #include "engine/vector_file.h"
@@ -45,7 +46,7 @@ class LineFile {
 
 }  // namespace
 
-Status Store::export_to(const ExportFiles& files, bool overwrite) const {
+Status Store::export_to(const ExportFiles& files, bool overwrite) const try {
   const Impl& s = *impl_;
   const Element element = element_of(s.properties.dtype);
   VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(files.vectors));
@@ -85,6 +86,8 @@ Status Store::export_to(const ExportFiles& files, bool overwrite) const {
   VECSTORE_TRY(vectors.commit());
   if (documents) VECSTORE_TRY(documents->commit());
   return keys.commit();
+} catch (...) {
+  return status_of_exception();
 }
 
 }  // namespace vecstore

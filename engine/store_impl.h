@@ -101,7 +101,7 @@ struct Store::Impl {
   Status verify_graph(VerifyReport& report) const;
   Status verify_reachable(VerifyReport& report) const;
   Status verify_files(const Manifest& content, VerifyReport& report) const;
-  void verify_rows(VerifyReport& report) const;
+  Status verify_rows(VerifyReport& report) const;
 
   const OpenOptions opened;
   const StoreEnvironment environment;
@@ -133,6 +133,7 @@ struct Store::Impl {
   std::mutex write_lock;  // guards what follows, and writing to `live`
   std::unique_ptr<Log> log;
   Lsn replayed_through;                                 // of a reader; what it can see may end before
+  LogPlace replayed_to;                                 // of a reader
   std::atomic<std::uint64_t> replayed_log_bytes = 0;    // of a reader
   Buffer<std::byte> encoded;                            // payloads of the batch at hand
   std::uint64_t bytes_since_check = ~std::uint64_t{0};  // logged since the room on the disk was looked at

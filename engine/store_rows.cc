@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "engine/base/thrown.h"
 #include "engine/store_impl.h"
 
 namespace vecstore {
@@ -54,26 +55,32 @@ Result<std::string> Store::Impl::read_document(RowId row) const {
   return std::move(stored.document);
 }
 
-Result<std::string> Store::document(RowId row) const {
+Result<std::string> Store::document(RowId row) const try {
   const Impl& s = *impl_;
   VECSTORE_TRY(s.check_row(row));
   if (row.value < s.properties.rows && (!s.rows || !s.rows->layout().documents))
     return Status(Code::kNotFound, "the store was built without documents").about(s.directory->path());
   return s.read_document(row);
+} catch (...) {
+  return status_of_exception();
 }
 
-Result<std::string> Store::key(RowId row) const {
+Result<std::string> Store::key(RowId row) const try {
   const Impl& s = *impl_;
   VECSTORE_TRY(s.check_row(row));
   if (row.value >= s.properties.rows) return s.live->delta()->key(row).to_string();
   if (s.properties.keys == KeyKind::kNumber) return std::to_string(row.value);
   VECSTORE_ASSIGN(StoredRow stored, s.stored_row(row));
   return std::move(stored.key);
+} catch (...) {
+  return status_of_exception();
 }
 
-Status Store::vector(RowId row, void* out) const {
+Status Store::vector(RowId row, void* out) const try {
   VECSTORE_TRY(impl_->check_row(row));
   return impl_->read_vector(row, static_cast<std::byte*>(out));
+} catch (...) {
+  return status_of_exception();
 }
 
 // ---------------------------------------------------------------------------------------------------------------- keys
@@ -110,7 +117,7 @@ Result<std::optional<RowId>> Store::Impl::row_of(const Key& key, Lsn snapshot) c
   return row && !live->tombstones().gone(*row, snapshot) ? row : std::nullopt;
 }
 
-Result<RowId> Store::find(const Key& key) const {
+Result<RowId> Store::find(const Key& key) const try {
   const Impl& s = *impl_;
   Key wanted = key;
   if (key.kind() == KeyKind::kBytes && s.properties.keys == KeyKind::kNumber) {
@@ -124,9 +131,11 @@ Result<RowId> Store::find(const Key& key) const {
   VECSTORE_ASSIGN(const auto row, s.row_of(wanted, s.live->snapshot()));
   if (!row) return Status(Code::kNotFound, "the store has no such key").about(key.to_string());
   return *row;
+} catch (...) {
+  return status_of_exception();
 }
 
-Result<StoredItem> Store::get(const Key& key) const {
+Result<StoredItem> Store::get(const Key& key) const try {
   const Impl& s = *impl_;
   VECSTORE_ASSIGN(const auto row, s.row_of(key, s.live->snapshot()));
   if (!row) return Status(Code::kNotFound, "the store has no such key").about(key.to_string());
@@ -135,11 +144,15 @@ Result<StoredItem> Store::get(const Key& key) const {
   VECSTORE_TRY(s.read_vector(*row, item.vector.data()));
   VECSTORE_ASSIGN(item.document, s.read_document(*row));
   return item;
+} catch (...) {
+  return status_of_exception();
 }
 
-Result<bool> Store::contains(const Key& key) const {
+Result<bool> Store::contains(const Key& key) const try {
   VECSTORE_ASSIGN(const auto row, impl_->row_of(key, impl_->live->snapshot()));
   return row.has_value();
+} catch (...) {
+  return status_of_exception();
 }
 
 std::uint64_t Store::size() const { return impl_->live->live_rows(); }
@@ -165,13 +178,15 @@ Status Store::Impl::for_each_row(Lsn snapshot, const std::function<Status(const 
   return Status::ok();
 }
 
-Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) const {
+Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) const try {
   bool ended = false;
   const Status outcome = impl_->for_each_row(impl_->live->snapshot(), [&](const Key& key, RowId row) {
     ended = !visit(key, row);
     return ended ? Status(Code::kInvalidArgument, "the visitor has seen enough") : Status::ok();
   });
   return ended ? Status::ok() : outcome;
+} catch (...) {
+  return status_of_exception();
 }
 
 }  // namespace vecstore

@@ -3,6 +3,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "engine/base/thrown.h"
 #include "engine/log_records.h"
 #include "engine/store_impl.h"
 #include "pagestore/store_files.h"
@@ -109,7 +110,7 @@ class Rewriter {
 
 }  // namespace
 
-Result<SalvageReport> Store::salvage(const std::string& path, const std::string& to) {
+Result<SalvageReport> Store::salvage(const std::string& path, const std::string& to) try {
   FileSystem& files = FileSystem::posix();
   VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open(path, LockMode::kShared, files));
   VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(from.manifest()->properties));
@@ -133,6 +134,8 @@ Result<SalvageReport> Store::salvage(const std::string& path, const std::string&
   report.rows = store.size();
   VECSTORE_TRY(store.close());
   return report;
+} catch (...) {
+  return status_of_exception();
 }
 
 }  // namespace vecstore

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/base/check.h"
+#include "engine/base/thrown.h"
 #include "engine/store_impl.h"
 #include "engine/thread_pool.h"
 #include "engine/validate.h"
@@ -117,7 +118,7 @@ class Store::BatchSearch {
   }
 
   // `workers`: threads that search now.
-  Status run(StoreSearcher& searcher, QueryQueue& queue, std::size_t workers) {
+  Status run(StoreSearcher& searcher, QueryQueue& queue, std::size_t workers) try {
     const std::size_t group = queries_.rows / std::max<std::size_t>(workers, 1);
     group_max_ = std::clamp<std::size_t>(group, 1, DeltaSearcher::kQueriesMax);
     searcher_ = &searcher;
@@ -135,6 +136,8 @@ class Store::BatchSearch {
     return searcher.graph->search_all(
         queries_, params, [&] { return next(queue); },
         [&](const GraphSearcher::Answer& answer) { return take(answer); });
+  } catch (...) {
+    return status_of_exception();
   }
 
  private:
@@ -252,7 +255,7 @@ class Store::BatchSearch {
 };
 
 Result<SearchResults> Store::search(const VectorView& queries, const SearchOptions& options,
-                                    std::uint32_t threads) const {
+                                    std::uint32_t threads) const try {
   const Impl& s = *impl_;
   VECSTORE_TRY(s.check_queries(queries, options));
   if (threads == 0 || threads > kThreadsMax)
@@ -280,6 +283,8 @@ Result<SearchResults> Store::search(const VectorView& queries, const SearchOptio
   }
   for (const Status& failure : failures) VECSTORE_TRY(failure);
   return results;
+} catch (...) {
+  return status_of_exception();
 }
 
 }  // namespace vecstore

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "compress/neighbour_list.h"
+#include "engine/base/thrown.h"
 #include "engine/page_stream.h"
 #include "engine/store_impl.h"
 
@@ -14,10 +15,14 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kFindingsMax = 100;
+constexpr const char* kNotTheFile = "the file is not the one that the manifest names; restore or rebuild";
 
-void note(VerifyReport& report, const Status& finding) {
+// Memory that was missing tells nothing of a file: that is returned.
+Status note(VerifyReport& report, const Status& finding) {
+  if (finding.code() == Code::kMemoryBudget) return finding;
   ++report.damage_total;
   if (report.damage.size() < kFindingsMax) report.damage.push_back(finding);
+  return Status::ok();
 }
 
 Status damaged(const PageFile& file, const char* text, std::uint64_t page) {
@@ -53,7 +58,7 @@ Status Store::Impl::verify_graph(VerifyReport& report) const {
     VECSTORE_ASSIGN(PageStreamReader map,
                     PageStreamReader::create(generation->row_map(), layout.rows * sizeof(Pos), budget));
     const Status read = map.read(std::as_writable_bytes(places.span()));
-    if (!read.is_ok()) note(report, read);
+    if (!read.is_ok()) VECSTORE_TRY(note(report, read));
     mapped = read.is_ok();
   }
   VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget, layout.page_bytes));
@@ -61,7 +66,7 @@ Status Store::Impl::verify_graph(VerifyReport& report) const {
     ++report.pages_checked;
     const Status read = file.read_page(page, bytes.span());
     if (!read.is_ok()) {
-      note(report, read);
+      VECSTORE_TRY(note(report, read));
       continue;
     }
     bool placed = true;
@@ -71,8 +76,9 @@ Status Store::Impl::verify_graph(VerifyReport& report) const {
           report.edges_checked += neighbours.size();
           placed = placed && row.value < layout.rows && (!mapped || places[row.value] == self);
         });
-    if (!whole) note(report, damaged(file, "a neighbour list is damaged; restore or rebuild", page));
-    if (!placed) note(report, damaged(file, "a row is not where the row map has it; restore or rebuild", page));
+    if (!whole) VECSTORE_TRY(note(report, damaged(file, "a neighbour list is damaged; restore or rebuild", page)));
+    if (!placed)
+      VECSTORE_TRY(note(report, damaged(file, "a row is not where the row map has it; restore or rebuild", page)));
   }
   return Status::ok();
 }
@@ -102,7 +108,8 @@ Status Store::Impl::verify_reachable(VerifyReport& report) const {
   }
   report.unreachable_rows = static_cast<std::uint64_t>(std::count(state.begin(), state.end(), 0));
   if (report.unreachable_rows != 0)
-    note(report, Status(Code::kCorrupt, "rows have no path from the entry; rebuild").about(generation->graph().path()));
+    return note(report,
+                Status(Code::kCorrupt, "rows have no path from the entry; rebuild").about(generation->graph().path()));
   return Status::ok();
 }
 
@@ -113,18 +120,19 @@ Status Store::Impl::verify_files(const Manifest& content, VerifyReport& report) 
     const std::string path = directory->file_path(entry.name);
     const auto file = PageFile::open(path, identity);
     if (!file) {
-      note(report, file.error());
+      VECSTORE_TRY(note(report, file.error()));
       continue;
     }
     VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget, file->page_bytes()));
     const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
+    if (!state) return Status(Code::kMemoryBudget, "the system has no memory left for a checksum; free some");
     XXH3_128bits_reset(state.get());
     bool intact = true;
     for (std::uint64_t page = 1; page <= file->page_count(); ++page) {
       const Status read = file->read_page(page, bytes.span());
       if (!read.is_ok()) {
         // The pages of the graph that is searched have been reported one by one already.
-        if (identity.kind != FileKind::kGraph || &content != &manifest()) note(report, read);
+        if (identity.kind != FileKind::kGraph || &content != &manifest()) VECSTORE_TRY(note(report, read));
         intact = false;
         continue;
       }
@@ -134,42 +142,43 @@ Status Store::Impl::verify_files(const Manifest& content, VerifyReport& report) 
     XXH3_128bits_update(state.get(), bytes.data(), bytes.size());
     const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
     const bool same = hash.low64 == entry.hash_low && hash.high64 == entry.hash_high;
-    if (intact && !same)
-      note(report,
-           Status(Code::kCorrupt, "the file is not the one that the manifest names; restore or rebuild").about(path));
+    if (intact && !same) VECSTORE_TRY(note(report, Status(Code::kCorrupt, kNotTheFile).about(path)));
   }
   return Status::ok();
 }
 
 // What the pages of rows/ hold; one entry a page at the most, whatever is wrong with it.
-void Store::Impl::verify_rows(VerifyReport& report) const {
-  if (!rows) return;
+Status Store::Impl::verify_rows(VerifyReport& report) const {
+  if (!rows) return Status::ok();
   std::vector<Status> findings;
   const Status first = rows->verify(findings);
   if (!first.is_ok() && findings.empty()) findings.push_back(first);
-  for (const Status& finding : findings) note(report, finding);
+  for (const Status& finding : findings) VECSTORE_TRY(note(report, finding));
+  return Status::ok();
 }
 
-Result<VerifyReport> Store::verify(const VerifyOptions& options) const {
+Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
   const Impl& s = *impl_;
   VerifyReport report;
   if (s.generation) VECSTORE_TRY(s.verify_graph(report));
   if (!options.deep) return report;
   if (s.generation) VECSTORE_TRY(s.verify_reachable(report));
-  for (const Status& finding : s.directory->damage()) note(report, finding);
+  for (const Status& finding : s.directory->damage()) VECSTORE_TRY(note(report, finding));
   VECSTORE_TRY(s.verify_files(s.manifest(), report));
   if (const Manifest* previous = s.directory->previous(); previous != nullptr)
     VECSTORE_TRY(s.verify_files(*previous, report));
-  s.verify_rows(report);
+  VECSTORE_TRY(s.verify_rows(report));
   if (s.rows && s.rows->layout().keys) {
     const auto catalog = Catalog::open(s.directory->file_path("catalog"), s.manifest().store, s.budget);
     Status checked = catalog ? catalog->verify() : catalog.error();
     if (checked.code() == Code::kNotFound)
       checked = Status(Code::kCorrupt, "a file of the catalog is missing; the next look-up of a key rebuilds it")
                     .about(checked.subject());
-    if (!checked.is_ok()) note(report, checked);
+    if (!checked.is_ok()) VECSTORE_TRY(note(report, checked));
   }
   return report;
+} catch (...) {
+  return status_of_exception();
 }
 
 }  // namespace vecstore

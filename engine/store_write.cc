@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "engine/base/thrown.h"
 #include "engine/log_records.h"
 #include "engine/store_impl.h"
 #include "engine/validate.h"
@@ -63,7 +64,7 @@ Status Store::create(const std::string& path, const CreateOptions& options) {
 }
 
 Status StoreFactory::create(const std::string& path, const CreateOptions& options,
-                            const StoreEnvironment& environment) {
+                            const StoreEnvironment& environment) try {
   if (options.dim > kDimMax) return Status(Code::kInvalidArgument, "the dimension is too large; the most is 4096");
   VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(path, *environment.file_system));
   if (directory.manifest()) return Status(Code::kExists, "a store is there already; choose another path").about(path);
@@ -76,6 +77,8 @@ Status StoreFactory::create(const std::string& path, const CreateOptions& option
   manifest.store = new_uuid(environment.seed);
   manifest.properties = encode_properties(properties);
   return directory.publish(std::move(manifest));
+} catch (...) {
+  return status_of_exception();
 }
 
 Result<LogTail> Store::Impl::replay(Lsn after) {
@@ -84,7 +87,7 @@ Result<LogTail> Store::Impl::replay(Lsn after) {
   if (!properties.has_log) return tail;
   const std::uint64_t used_before = budget.used_bytes();
   const std::string path = directory->file_path(kLogName);
-  auto replayed = replay_log(*environment.file_system, path, {manifest().store, after}, budget,
+  auto replayed = replay_log(*environment.file_system, path, {manifest().store, after, replayed_to}, budget,
                              [this](Lsn lsn, const LogRecord& record) -> Status {
                                VECSTORE_TRY(live->apply(lsn, record));
                                replayed_through = lsn;  // where to go on, should the next one find no room
@@ -97,6 +100,7 @@ Result<LogTail> Store::Impl::replay(Lsn after) {
   live->applied(replayed->last_lsn);
   live->safe(replayed->last_lsn);
   replayed_log_bytes = replayed->bytes;
+  replayed_to = replayed->place;
   return replayed;
 }
 
@@ -107,6 +111,7 @@ Status Store::Impl::open_log() {
   writer.reset();
   replayed_bytes = 0;
   replayed_through = {manifest().applied_lsn};
+  replayed_to = {};
   const DeltaShape shape{properties.dim, properties.dtype, properties.metric, properties.keys};
   live = std::make_unique<LiveState>(shape, properties.rows, replayed_through, budget);
   VECSTORE_ASSIGN(const LogTail tail, replay(replayed_through));
@@ -263,7 +268,7 @@ Result<WriteReceipt> Store::Impl::acknowledge(Lsn lsn, std::uint64_t changed) {
 }
 
 Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorView& vectors,
-                                      std::span<const std::string_view> documents) {
+                                      std::span<const std::string_view> documents) try {
   VECSTORE_TRY(check_writable());
   VECSTORE_TRY(check_batch(keys, vectors, documents));
   const auto rows_charge = Charge::take(writer->buffers, keys.size() * kBatchRowBytes);
@@ -308,9 +313,11 @@ Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorVie
   VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, needs));
   guard.unlock();
   return acknowledge(lsn, puts.size());
+} catch (...) {
+  return status_of_exception();
 }
 
-Result<WriteReceipt> Store::Impl::erase(std::span<const Key> keys) {
+Result<WriteReceipt> Store::Impl::erase(std::span<const Key> keys) try {
   VECSTORE_TRY(check_writable());
   for (const Key& key : keys) VECSTORE_TRY(check_key(key));
   const auto rows_charge = Charge::take(writer->buffers, keys.size() * kBatchRowBytes);
@@ -340,6 +347,8 @@ Result<WriteReceipt> Store::Impl::erase(std::span<const Key> keys) {
   VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, needs));
   guard.unlock();
   return acknowledge(lsn, records.size());
+} catch (...) {
+  return status_of_exception();
 }
 
 Result<WriteReceipt> Store::put(const Key& key, const VectorView& vector, std::string_view document) {
@@ -352,19 +361,23 @@ Result<WriteReceipt> Store::put_batch(std::span<const Key> keys, const VectorVie
 Result<WriteReceipt> Store::erase(const Key& key) { return impl_->erase({&key, 1}); }
 Result<WriteReceipt> Store::erase_batch(std::span<const Key> keys) { return impl_->erase(keys); }
 
-Status Store::flush() {
+Status Store::flush() try {
   VECSTORE_TRY(impl_->check_writable());
   return impl_->log->sync();
+} catch (...) {
+  return status_of_exception();
 }
 
-Status Store::close() {
+Status Store::close() try {
   if (!impl_->log) return Status::ok();
   const Status closed = impl_->log->close();
   impl_->directory->unlock();
   return closed;
+} catch (...) {
+  return status_of_exception();
 }
 
-Status Store::refresh() {
+Status Store::refresh() try {
   Impl& s = *impl_;
   if (s.log) return Status::ok();  // a writer is always up to date
   const std::lock_guard guard(s.write_lock);
@@ -377,6 +390,8 @@ Status Store::refresh() {
   s.properties.has_log = stored.has_log;
   const auto replayed = s.replay(s.replayed_through);
   return replayed ? Status::ok() : replayed.error();
+} catch (...) {
+  return status_of_exception();
 }
 
 StoreStats Store::stats() const {

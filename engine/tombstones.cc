@@ -33,8 +33,8 @@ Status Tombstones::reserve(std::uint64_t more, MemoryBudget& budget) {
       if (row != 0) table->put(row, old.slots[slot].died);
     }
   }
-  current_.store(table.get(), std::memory_order_release);
   tables_.push_back(std::move(table));
+  current_.store(tables_.back().get(), std::memory_order_release);
   return Status::ok();
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/base/thrown.h"
 #include "engine/vector_file.h"
 
 namespace vecstore {
@@ -65,7 +66,7 @@ class ViewSource final : public VectorSource {
 
 }  // namespace
 
-Result<std::unique_ptr<VectorSource>> open_vector_file(const std::string& path) {
+Result<std::unique_ptr<VectorSource>> open_vector_file(const std::string& path) try {
   // The file first: a name that is not there is the better news than an ending that is not known.
   VECSTORE_ASSIGN(InputFile file, InputFile::open(path));
   VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(path));
@@ -75,6 +76,8 @@ Result<std::unique_ptr<VectorSource>> open_vector_file(const std::string& path) 
     return Status(Code::kUnsupported, "the file holds 32-bit integers, which are no vectors to index; convert it first")
         .about(path);
   return std::unique_ptr<VectorSource>(std::make_unique<FileSource>(std::move(file), layout, *dtype));
+} catch (...) {
+  return status_of_exception();
 }
 
 std::unique_ptr<VectorSource> view_source(const VectorView& vectors) { return std::make_unique<ViewSource>(vectors); }

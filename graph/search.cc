@@ -61,7 +61,7 @@ Result<std::span<const FoundRow>> GraphSearcher::search(const VectorView& querie
 }
 
 Status GraphSearcher::search_all(const VectorView& queries, const SearchParams& params, const NextQuery& next,
-                                 const TakeAnswer& take) {
+                                 const TakeAnswer& take) try {
   if (memory_) return search_in_memory(queries, params, next, take);
   more_ = true;
   Status outcome = fill_lanes(queries, params, next, take);
@@ -77,6 +77,9 @@ Status GraphSearcher::search_all(const VectorView& queries, const SearchParams& 
   }
   if (!outcome.is_ok()) abandon();
   return outcome;
+} catch (...) {
+  abandon();
+  throw;
 }
 
 Status GraphSearcher::search_in_memory(const VectorView& queries, const SearchParams& params, const NextQuery& next,

@@ -10,19 +10,69 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "engine/base/open_descriptor.h"
 #include "pagestore/io.h"
 
 namespace vecstore {
 namespace {
 
+int flags_of(OpenMode mode) {
+  switch (mode) {
+    case OpenMode::kRead:
+      return O_RDONLY;
+    case OpenMode::kReadWrite:
+      return O_RDWR;
+    case OpenMode::kCreateNew:
+      return O_RDWR | O_CREAT | O_EXCL;
+    case OpenMode::kReadWriteCreate:
+      return O_RDWR | O_CREAT;
+  }
+  return O_RDONLY;
+}
+
+const char* open_error_text(int error) {
+  switch (error) {
+    case ENOENT:
+      return "no such file or directory";
+    case EACCES:
+    case EPERM:
+      return "not allowed to open this; check owner and mode";
+    case EROFS:
+      return "the file system is read-only";
+    case EEXIST:
+      return "the file exists already and is not overwritten";
+    case ENOSPC:
+    case EDQUOT:
+      return "the disk is full; free space on it";
+    case EMFILE:
+    case ENFILE:
+      return "too many files are open; raise the limit (ulimit -n)";
+    default:
+      return "cannot open the file";
+  }
+}
+
 class PosixFile final : public File {
  public:
-  PosixFile(std::string path, int descriptor, bool direct)
-      : path_(std::move(path)), descriptor_(descriptor), direct_(direct) {}
+  explicit PosixFile(std::string path) : path_(std::move(path)) {}
   // Errors of close() are not looked at: whatever matters was synced, and sync() told.
-  ~PosixFile() override { ::close(descriptor_); }
+  ~PosixFile() override {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
+
+  Status open(const FileOptions& options) {
+    const int flags = flags_of(options.mode) | O_CLOEXEC;
+    direct_ = options.direct;
+    descriptor_ = open_descriptor(path_, direct_ ? flags | O_DIRECT : flags);
+    if (descriptor_ < 0 && direct_ && errno == EINVAL) {
+      // Older kernels create the file before they find that its file system has no O_DIRECT.
+      direct_ = false;
+      descriptor_ = open_descriptor(path_, flags & ~O_EXCL);
+    }
+    return descriptor_ < 0 ? errno_status(errno, open_error_text(errno), path_) : Status::ok();
+  }
 
   Result<std::size_t> read_at(std::span<std::byte> into, std::uint64_t offset) const override {
     std::size_t done = 0;
@@ -97,67 +147,16 @@ class PosixFile final : public File {
   }
 
   std::string path_;
-  int descriptor_;
-  bool direct_;
+  int descriptor_ = -1;
+  bool direct_ = false;
 };
-
-int flags_of(OpenMode mode) {
-  switch (mode) {
-    case OpenMode::kRead:
-      return O_RDONLY;
-    case OpenMode::kReadWrite:
-      return O_RDWR;
-    case OpenMode::kCreateNew:
-      return O_RDWR | O_CREAT | O_EXCL;
-    case OpenMode::kReadWriteCreate:
-      return O_RDWR | O_CREAT;
-  }
-  return O_RDONLY;
-}
-
-const char* open_error_text(int error) {
-  switch (error) {
-    case ENOENT:
-      return "no such file or directory";
-    case EACCES:
-    case EPERM:
-      return "not allowed to open this; check owner and mode";
-    case EROFS:
-      return "the file system is read-only";
-    case EEXIST:
-      return "the file exists already and is not overwritten";
-    case ENOSPC:
-    case EDQUOT:
-      return "the disk is full; free space on it";
-    case EMFILE:
-    case ENFILE:
-      return "too many files are open; raise the limit (ulimit -n)";
-    default:
-      return "cannot open the file";
-  }
-}
-
-int open_retrying(const std::string& path, int flags) {
-  int descriptor = -1;
-  do {
-    descriptor = ::open(path.c_str(), flags, 0666);
-  } while (descriptor < 0 && errno == EINTR);
-  return descriptor;
-}
 
 class PosixFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) override {
-    int flags = flags_of(options.mode) | O_CLOEXEC;
-    bool direct = options.direct;
-    int descriptor = open_retrying(path, direct ? flags | O_DIRECT : flags);
-    if (descriptor < 0 && direct && errno == EINVAL) {
-      // Older kernels create the file before they find that its file system has no O_DIRECT.
-      direct = false;
-      descriptor = open_retrying(path, flags & ~O_EXCL);
-    }
-    if (descriptor < 0) return errno_status(errno, open_error_text(errno), path);
-    return std::unique_ptr<File>(std::make_unique<PosixFile>(path, descriptor, direct));
+    auto file = std::make_unique<PosixFile>(path);
+    VECSTORE_TRY(file->open(options));
+    return std::unique_ptr<File>(std::move(file));
   }
 
   Status rename(const std::string& from, const std::string& to) override {
@@ -177,7 +176,7 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Status sync_directory(const std::string& path) override {
-    const int descriptor = open_retrying(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int descriptor = open_descriptor(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) return errno_status(errno, open_error_text(errno), path);
     const int error = ::fsync(descriptor) == 0 ? 0 : errno;
     ::close(descriptor);
@@ -185,22 +184,21 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<std::vector<DirectoryEntry>> list(const std::string& path) override {
-    DIR* directory = ::opendir(path.c_str());
-    if (directory == nullptr) return errno_status(errno, open_error_text(errno), path);
+    const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
+    if (!directory) return errno_status(errno, open_error_text(errno), path);
     std::vector<DirectoryEntry> entries;
     int error = 0;
     while (true) {
       errno = 0;
-      const dirent* entry = ::readdir(directory);
+      const dirent* entry = ::readdir(directory.get());
       error = errno;
       if (entry == nullptr) break;
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
       struct stat info{};
-      const bool known = ::fstatat(::dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+      const bool known = ::fstatat(::dirfd(directory.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0;
       entries.push_back({name, known && S_ISDIR(info.st_mode)});
     }
-    ::closedir(directory);
     if (error != 0) return errno_status(error, "cannot list the directory", path);
     std::sort(entries.begin(), entries.end(),
               [](const DirectoryEntry& a, const DirectoryEntry& b) { return a.name < b.name; });

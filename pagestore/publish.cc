@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "engine/base/check.h"
+#include "engine/base/thrown.h"
 #include "pagestore/store_files.h"
 #include "pagestore/store_lock.h"
 #include "pagestore/superblock.h"
@@ -145,8 +146,9 @@ struct StoreDirectory::Impl {
   }
   // Garbage that cannot be removed now is removed after the next publish.
   void collect() {
-    static_cast<void>(
-        collect_garbage(file_system, path, superblock ? superblock->referenced() : std::set<std::string>{}));
+    static_cast<void>(without_throwing([this] {
+      return collect_garbage(file_system, path, superblock ? superblock->referenced() : std::set<std::string>{});
+    }));
   }
   Status check_files(const Manifest& manifest) const;
   Status sync_directories(const Manifest& manifest) const;
@@ -307,16 +309,19 @@ Status StoreDirectory::publish(Manifest manifest) {
   VECSTORE_TRY(impl_->check_files(manifest));
   const std::string name = manifest_name(manifest.sequence);
   VECSTORE_TRY(impl_->write_manifest(name, bytes));
-  // From here on a failure leaves open what the disk holds, so nothing is cleaned up and nothing is tried again.
-  impl_->failure = impl_->sync_directories(manifest);
-  VECSTORE_TRY(impl_->failure);
-  Slot slot{manifest.sequence, manifest.store, manifest.applied_lsn, 0, 0, name, bytes.size(), hash128(bytes)};
+  // Whatever needs memory comes before the commit, so that what is known here is what is there.
+  const Slot slot{manifest.sequence, manifest.store, manifest.applied_lsn, 0, 0, name, bytes.size(), hash128(bytes)};
   const std::size_t index = impl_->superblock ? 1 - impl_->superblock->current : 0;
-  impl_->failure = impl_->commit(slot, static_cast<std::uint32_t>(index));
+  LoadedSlot loaded{SlotState::kIntact, slot, manifest, Status::ok()};
+  // From here on a failure leaves open what the disk holds, so nothing is cleaned up and nothing is tried again.
+  impl_->failure = without_throwing([&]() -> Status {
+    VECSTORE_TRY(impl_->sync_directories(manifest));
+    return impl_->commit(slot, static_cast<std::uint32_t>(index));
+  });
   VECSTORE_TRY(impl_->failure);
 
   if (!impl_->superblock) impl_->superblock.emplace();
-  impl_->superblock->slots[index] = {SlotState::kIntact, std::move(slot), manifest, Status::ok()};
+  impl_->superblock->slots[index] = std::move(loaded);
   impl_->superblock->current = index;
   impl_->current = std::move(manifest);
   impl_->collect();

@@ -19,11 +19,11 @@ constexpr std::size_t kSegmentHashAt = 80;
 constexpr std::size_t kGroupHashAt = kGroupHeaderBytes - sizeof(std::uint64_t);
 constexpr const char* kSegmentPrefix = "log-";
 
-std::uint64_t seal(const ByteWriter& fields, std::size_t hash_at, std::span<std::byte> into) {
-  VECSTORE_CHECK(fields.size() == hash_at && into.size() >= hash_at + sizeof(std::uint64_t));
-  std::copy(fields.bytes().begin(), fields.bytes().end(), into.begin());
+// Adds the hash of what was written at the start of `into`, which is to be `hash_at` bytes.
+std::uint64_t seal(SpanWriter& out, std::size_t hash_at, std::span<const std::byte> into) {
+  VECSTORE_CHECK(out.size() == hash_at);
   const std::uint64_t hash = XXH3_64bits(into.data(), hash_at);
-  std::memcpy(into.data() + hash_at, &hash, sizeof(hash));
+  out.write(hash);
   return hash;
 }
 
@@ -49,7 +49,8 @@ std::uint64_t hash_of_body(std::span<const std::byte> body) { return XXH3_64bits
 
 std::uint64_t encode_segment_header(const SegmentHeader& header, std::span<std::byte> block) {
   VECSTORE_CHECK(block.size() == kLogBlockBytes);
-  ByteWriter out;
+  std::fill(block.begin(), block.end(), std::byte{0});
+  SpanWriter out(block);
   out.write(kSegmentMagic);
   out.write(kLogVersion);
   out.write(std::uint16_t{0});
@@ -61,7 +62,6 @@ std::uint64_t encode_segment_header(const SegmentHeader& header, std::span<std::
   out.write(header.chain);
   out.write(header.bytes);
   out.write(std::uint64_t{0});  // spare
-  std::fill(block.begin(), block.end(), std::byte{0});
   return seal(out, kSegmentHashAt, block);
 }
 
@@ -86,7 +86,7 @@ std::optional<Decoded<SegmentHeader>> decode_segment_header(std::span<const std:
 }
 
 std::uint64_t encode_group_header(const GroupHeader& header, std::span<std::byte> into) {
-  ByteWriter out;
+  SpanWriter out(into);
   out.write(kGroupMagic);
   out.write(kLogVersion);
   out.write(header.type);

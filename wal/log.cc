@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <optional>
 
 #include "engine/base/check.h"
+#include "engine/base/thrown.h"
 
 namespace vecstore {
 namespace {
@@ -62,6 +62,7 @@ Status Log::begin(const LogTail& tail) {
   last_ = written_ = synced_ = tail.last_lsn;
   numbers_ = tail.number_max;
   old_ = tail.segments;
+  old_.reserve(old_.size() + 1);
   for (const SegmentInfo& segment : old_) bytes_ += segment.bytes;
   if (!old_.empty()) current_.number = old_.back().number;
   chain_ = tail.chain;
@@ -113,6 +114,7 @@ std::uint64_t Log::next_bytes(std::uint64_t others) const {
 Result<Log::Segment> Log::make_segment(std::uint64_t number, std::uint64_t bytes) {
   const std::string preparing = directory_ + "/" + kPreparingName;
   VECSTORE_ASSIGN(auto zeros, Buffer<std::byte>::allocate(budget_, std::min<std::uint64_t>(kZeroBytes, bytes)));
+  VECSTORE_ASSIGN(auto header, Buffer<std::byte>::allocate(budget_, kLogBlockBytes));
   VECSTORE_ASSIGN(auto file, file_system_.open(preparing, {OpenMode::kReadWriteCreate, true}));
   Status made;
   for (std::uint64_t done = 0; done < bytes && made.is_ok(); done += zeros.size())
@@ -124,43 +126,45 @@ Result<Log::Segment> Log::make_segment(std::uint64_t number, std::uint64_t bytes
     static_cast<void>(file_system_.unlink(preparing));
     return made;
   }
-  return Segment{number, bytes, {}, std::move(file)};
+  return Segment{number, bytes, {}, std::move(file), std::move(header)};
+}
+
+// too_small: a prepared one that goes; 0: none.
+Result<Log::Segment> Log::make_segment_for(std::uint64_t too_small, std::uint64_t number, std::uint64_t bytes) try {
+  if (too_small != 0) VECSTORE_TRY(file_system_.unlink(path_of(too_small)));
+  return make_segment(number, bytes);
+} catch (...) {
+  return status_of_exception();
 }
 
 // The mutex is released while zeros are written. The segments come out in the order of their numbers, because only one
 // is made at a time.
-Status Log::prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock) {
+Status Log::prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock) try {
   if (next_.file != nullptr && next_.bytes >= bytes_least) return Status::ok();
   const std::uint64_t others = bytes_ - next_.bytes;
   const std::uint64_t bytes = std::max(next_bytes(others), bytes_least);
   if (others + bytes > options_.bytes_max) return full(directory_);
-  const Segment too_small = std::move(next_);
+  old_.reserve(old_.size() + 1);  // beginning the segment, which comes behind the queueing of records, must not fail
+  const std::uint64_t too_small = next_.file == nullptr ? 0 : next_.number;
   next_ = {};
   bytes_ = others + bytes;
   const std::uint64_t number = ++numbers_;
   preparing_bytes_ = bytes;
   lock.unlock();
-  Status made = too_small.file == nullptr ? Status::ok() : file_system_.unlink(path_of(too_small.number));
-  std::optional<Segment> segment;
-  if (made.is_ok()) {
-    auto result = make_segment(number, bytes);
-    if (result) {
-      segment.emplace(std::move(*result));
-    } else {
-      made = result.error();
-    }
-  }
+  auto made = make_segment_for(too_small, number, bytes);
   lock.lock();
   preparing_bytes_ = 0;
-  prepared_in_vain_ = !segment;
-  if (segment) {
-    next_ = std::move(*segment);
-  } else {
-    bytes_ -= bytes;
-    if (made.code() == Code::kIo) fail(made);
-  }
+  prepared_in_vain_ = !made;
   changed_.notify_all();
-  return made;
+  if (made) {
+    next_ = std::move(*made);
+    return Status::ok();
+  }
+  bytes_ -= bytes;
+  if (made.error().code() == Code::kIo) fail(made.error());
+  return made.error();
+} catch (...) {
+  return status_of_exception();
 }
 
 // The leader's. Everything in the segment before is durable first, so that a successor proves its predecessor whole.
@@ -175,12 +179,12 @@ Status Log::switch_segment() {
   header.previous = current_.number;
   header.chain = chain_;
   header.bytes = next_.bytes;
-  VECSTORE_ASSIGN(auto block, Buffer<std::byte>::allocate(budget_, kLogBlockBytes));
-  const std::uint64_t chain = encode_segment_header(header, block.span());
-  VECSTORE_TRY(next_.file->write_at(block.span(), 0));
+  const std::uint64_t chain = encode_segment_header(header, next_.header.span());
+  VECSTORE_TRY(next_.file->write_at(next_.header.span(), 0));
   if (current_.file != nullptr) old_.push_back({current_.number, current_.bytes, current_.first_lsn});
   current_ = std::move(next_);
   current_.first_lsn = header.first_lsn;
+  current_.header.reset();
   next_ = {};
   salt_ = header.salt;
   chain_ = chain;
@@ -190,14 +194,13 @@ Status Log::switch_segment() {
 
 Status Log::release(Lsn through) {
   const std::lock_guard lock(mutex_);
-  std::size_t gone = 0;
-  for (; gone < old_.size(); ++gone) {
-    const Lsn end = before(gone + 1 < old_.size() ? old_[gone + 1].first_lsn : current_.first_lsn);
+  while (!old_.empty()) {
+    const Lsn end = before(old_.size() > 1 ? old_[1].first_lsn : current_.first_lsn);
     if (end > through) break;
-    VECSTORE_TRY(file_system_.unlink(path_of(old_[gone].number)));
-    bytes_ -= old_[gone].bytes;
+    VECSTORE_TRY(file_system_.unlink(path_of(old_.front().number)));
+    bytes_ -= old_.front().bytes;
+    old_.erase(old_.begin());
   }
-  old_.erase(old_.begin(), old_.begin() + static_cast<std::ptrdiff_t>(gone));
   return Status::ok();
 }
 

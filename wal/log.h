@@ -88,6 +88,7 @@ class Log {
     std::uint64_t bytes = 0;
     Lsn first_lsn;
     std::unique_ptr<File> file;  // of the current and the prepared one
+    Buffer<std::byte> header;    // of the prepared one: a block for it
   };
   // A group being filled.
   struct Batch {
@@ -103,6 +104,7 @@ class Log {
   Status keep_torn_tail(const LogTail& tail);
   Status remove_leftovers(const LogTail& tail);
   Result<Segment> make_segment(std::uint64_t number, std::uint64_t bytes);
+  Result<Segment> make_segment_for(std::uint64_t too_small, std::uint64_t number, std::uint64_t bytes);
   Status prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock);
   Status make_room(std::uint64_t body_bytes, std::uint64_t spare, std::unique_lock<std::mutex>& lock);
   Status reserve(Batch& batch, std::uint64_t body_bytes);

@@ -79,13 +79,14 @@ class SegmentReader {
     return is_zero(bytes);
   }
 
-  // Whether a group behind `offset` tells that the log had been synced up to `lsn` when it was written. `torn_end`:
-  // behind the last block from `offset` on that is not zero.
-  Result<bool> was_synced(std::uint64_t offset, Lsn lsn, std::uint64_t& torn_end) {
+  // Whether a group in the `look_at` bytes from `offset` on tells that the log had been synced up to `lsn` when it was
+  // written. `torn_end`: behind the last block of these that is not zero.
+  Result<bool> was_synced(std::uint64_t offset, std::uint64_t look_at, Lsn lsn, std::uint64_t& torn_end) {
     torn_end = offset;
     bool synced = false;
-    for (std::uint64_t window = offset; window < bytes_; window += kWindowBytes) {
-      std::uint64_t in_window = std::min<std::uint64_t>(kWindowBytes, bytes_ - window);
+    const std::uint64_t end = offset + std::min(look_at, bytes_ - std::min(bytes_, offset));
+    for (std::uint64_t window = offset; window < end; window += kWindowBytes) {
+      std::uint64_t in_window = std::min<std::uint64_t>(kWindowBytes, end - window);
       VECSTORE_ASSIGN(auto bytes, read(window, in_window));
       if (is_zero(bytes)) continue;
       for (std::uint64_t at = 0; at < in_window; at += kLogBlockBytes) {
@@ -209,9 +210,10 @@ class Replay {
     }
     VECSTORE_ASSIGN(SegmentReader reader, reopen(header.number));
     if (!reader.has_header()) return corrupt("a log segment changed while it was read", reader.path(), 0);
-    std::uint64_t offset = kLogBlockBytes;
-    Lsn last{header.first_lsn.value - 1};
-    std::uint64_t chain = reader.header_hash();
+    const bool goes_on = options_.from.segment == header.number;
+    std::uint64_t offset = goes_on ? options_.from.offset : kLogBlockBytes;
+    Lsn last = goes_on ? options_.from.last_lsn : Lsn{header.first_lsn.value - 1};
+    std::uint64_t chain = goes_on ? options_.from.chain : reader.header_hash();
     for (;;) {
       VECSTORE_TRY(take_groups(reader, next, offset, last, chain));
       if (next != nullptr) break;
@@ -226,6 +228,7 @@ class Replay {
     if (next != nullptr && (last.value + 1 != next->first_lsn.value || chain != next->chain))
       return corrupt("acknowledged records of the log are damaged; restore it, or salvage what is left", reader.path(),
                      offset);
+    if (next == nullptr) tail_.place = {header.number, offset, last, chain};
     if (next == nullptr && last.value + 1 == header.first_lsn.value) {
       tail_.abandoned.push_back(header.number);
     } else {
@@ -249,6 +252,9 @@ class Replay {
     return Status::ok();
   }
 
+  // Of what lies behind the last whole group.
+  std::uint64_t look_at() const { return options_.from.segment != 0 ? kFollowBytes : ~std::uint64_t{0}; }
+
   static bool follows(const SegmentReader::Group& group, const SegmentHeader& segment, std::uint64_t chain, Lsn last) {
     return group.header.salt == segment.salt && group.header.chain == chain &&
            group.header.first_lsn.value == last.value + 1;
@@ -257,7 +263,7 @@ class Replay {
   // Whether what lies behind the last whole group tells that more than `last` had been synced.
   Result<bool> was_synced_behind(SegmentReader& reader, std::uint64_t offset, Lsn last) {
     std::uint64_t torn_end = 0;
-    VECSTORE_ASSIGN(const bool synced, reader.was_synced(offset, {last.value + 1}, torn_end));
+    VECSTORE_ASSIGN(const bool synced, reader.was_synced(offset, look_at(), {last.value + 1}, torn_end));
     if (torn_end > offset) {
       tail_.torn_segment = reader.header().number;
       tail_.torn_at = offset;
@@ -271,7 +277,8 @@ class Replay {
     for (const std::uint64_t number : tail_.unbegun) {
       VECSTORE_ASSIGN(SegmentReader reader, reopen(number));
       std::uint64_t torn_end = 0;
-      VECSTORE_ASSIGN(const bool begun, reader.was_synced(kLogBlockBytes, {tail_.last_lsn.value + 1}, torn_end));
+      VECSTORE_ASSIGN(const bool begun,
+                      reader.was_synced(kLogBlockBytes, look_at(), {tail_.last_lsn.value + 1}, torn_end));
       if (begun && !reader.has_header()) return corrupt(kHeaderDamaged, reader.path(), 0);
     }
     return Status::ok();

@@ -26,6 +26,14 @@ struct SegmentInfo {
   Lsn first_lsn;
 };
 
+// Where a replay ended.
+struct LogPlace {
+  std::uint64_t segment = 0;  // its number; 0: nowhere yet
+  std::uint64_t offset = 0;   // behind the last whole group
+  Lsn last_lsn;               // of that group
+  std::uint64_t chain = 0;    // its hash
+};
+
 // Where the log ends, and what a writer needs to go on from there.
 struct LogTail {
   Lsn last_lsn;                  // of the last complete group; what replay() was told to begin after, if there is none
@@ -38,12 +46,19 @@ struct LogTail {
   std::uint64_t torn_segment = 0;        // whose end holds writes that never became whole groups; 0: none
   std::uint64_t torn_at = 0;             // where in it they begin
   std::uint64_t torn_bytes = 0;
+  LogPlace place;  // where a reader that follows the log goes on
 };
 
 struct ReplayOptions {
   Uuid store{};
   Lsn after;  // records up to this one are not wanted, and their segments may be gone
+  // Where an earlier replay of the same log ended: what lies before is not read again, and of what lies behind the last
+  // whole group only so much is looked at as tells whether the log goes on (kFollowBytes).
+  LogPlace from = {};
 };
+// A lost group that reaches farther than this is noticed when the next segment has been begun, or by a replay from the
+// start.
+inline constexpr std::uint64_t kFollowBytes = 1u << 20;
 
 // Called for each record, in order. An error ends the replay with that error.
 using TakeRecord = std::function<Status(Lsn, const LogRecord&)>;

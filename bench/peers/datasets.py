@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -139,8 +140,11 @@ def spot_check(data: DataSet) -> None:
 
 
 def stamp_of(paths: tuple[Path, Path, Path], rows: int) -> str:
-    files = [(path.resolve(), path.stat()) for path in paths]
-    return "\n".join([*(f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in files), f"rows {rows}"])
+    def digest_of(path: Path) -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    return "\n".join([*(f"{path.name} {digest_of(path)}" for path in paths), f"rows {rows}"])
 
 
 def prepare(cli: Path, source: Source, data_folder: Path, work: Path, rows: int) -> DataSet:

@@ -17,6 +17,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "engine/base/check.h"
+
 namespace vecstore {
 
 static_assert(std::endian::native == std::endian::little, "VecStore's files are read in place on little-endian hosts");
@@ -89,6 +91,25 @@ class ByteWriter {
 
  private:
   std::vector<std::byte> bytes_;
+};
+
+// Fills memory that is there, and allocates nothing.
+class SpanWriter {
+ public:
+  explicit SpanWriter(std::span<std::byte> into) : into_(into) {}
+
+  template <typename T>
+  void write(const T& value) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    VECSTORE_CHECK(sizeof(T) <= into_.size() - at_);
+    std::memcpy(into_.data() + at_, &value, sizeof(T));
+    at_ += sizeof(T);
+  }
+  std::size_t size() const { return at_; }  // written
+
+ private:
+  std::span<std::byte> into_;
+  std::size_t at_ = 0;
 };
 
 }  // namespace vecstore

@@ -176,6 +176,14 @@ BOOST_FIXTURE_TEST_CASE(full_disk_is_named_and_leaves_the_old_content, Builds) {
   BOOST_TEST(refused > 2);
 }
 
+OpenOptions writing() {
+  OpenOptions options;
+  options.access = Access::kReadWrite;
+  return options;
+}
+
+Status without_receipt(const Result<WriteReceipt>& receipt) { return receipt ? Status::ok() : receipt.error(); }
+
 // Only root can become someone who may do less.
 bool become_nobody() { return ::setgroups(0, nullptr) == 0 && ::setgid(kNobody) == 0 && ::setuid(kNobody) == 0; }
 
@@ -213,6 +221,13 @@ BOOST_FIXTURE_TEST_CASE(read_only_store_is_searched_without_rights_and_not_built
   const Said made = in_child([&] { return become_nobody() ? build_new(inside) : Status(Code::kUnsupported, "root"); });
   BOOST_TEST((made.code == Code::kPermission));
   BOOST_TEST(made.message.find(inside) != std::string::npos);
+  const Said written = in_child([&]() -> Status {
+    if (!become_nobody()) return {Code::kUnsupported, "root"};
+    VECSTORE_ASSIGN(const Store store, Store::open(old_path, writing()));
+    return Status::ok();
+  });
+  BOOST_TEST((written.code == Code::kPermission));
+  BOOST_TEST(written.message.find(old_path) != std::string::npos);
   std::filesystem::permissions(old_path + "/graph-1", static_cast<std::filesystem::perms>(0000));
   const Said refused = in_child([&] {
     if (!become_nobody()) return Status(Code::kUnsupported, "root");
@@ -221,6 +236,36 @@ BOOST_FIXTURE_TEST_CASE(read_only_store_is_searched_without_rights_and_not_built
   });
   BOOST_TEST((refused.code == Code::kPermission));
   BOOST_TEST(refused.message.find("graph-1") != std::string::npos);
+}
+
+// What was put there before is read all the same, and can be written to again once there are rights.
+BOOST_FIXTURE_TEST_CASE(written_store_is_read_without_rights, Builds) {
+  const std::vector<std::uint8_t> vector(128, 7);
+  const VectorView row{vector.data(), DType::kU8, 1, 128};
+  const auto put = [&](const Key& key) -> Status {
+    VECSTORE_ASSIGN(Store store, Store::open(old_path, writing()));
+    VECSTORE_TRY(without_receipt(store.put(key, row)));
+    return store.close();
+  };
+  REQUIRE_OK(put("put"));
+  if (::geteuid() != 0) {
+    BOOST_TEST_MESSAGE("skipped: only root can give up its rights");
+    return;
+  }
+  open_to_all(old_path, 0555);
+  const Said read = in_child([&]() -> Status {
+    if (!become_nobody()) return {Code::kUnsupported, "root"};
+    VECSTORE_ASSIGN(Store store, Store::open(old_path));
+    VECSTORE_TRY(store.refresh());
+    VECSTORE_ASSIGN(const auto found, store.search(row, {.k = 1}));
+    VECSTORE_ASSIGN(const std::string key, store.key(found[0][0].row));
+    return key == "put" ? Status::ok() : Status(Code::kCorrupt, "something else was found");
+  });
+  BOOST_TEST((read.code == Code::kOk), read.message);
+  const Said refused = in_child([&] { return become_nobody() ? put("another") : Status(Code::kUnsupported, "root"); });
+  BOOST_TEST((refused.code == Code::kPermission), refused.message);
+  open_to_all(old_path, 0755);
+  REQUIRE_OK(put("another"));
 }
 
 BOOST_FIXTURE_TEST_CASE(second_builder_is_told_who_holds_the_store, Builds) {

@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(an_open_store_stays_within_its_budget) {
     BOOST_TEST(info.ram_budget_bytes == ram_bytes);
     BOOST_TEST(info.ram_peak_bytes <= ram_bytes);
     BOOST_TEST(info.ram_used_bytes <= info.ram_peak_bytes);
-    BOOST_TEST(info.pages_cached > 0u);
+    BOOST_TEST((info.pages_cached > 0 || info.lanes > 1));
     if (info.pages_cached < info.pages) BOOST_TEST(info.ram_used_bytes + (320u << 10) > ram_bytes);
   }
 }

@@ -6,18 +6,27 @@
 #include "engine/base/check.h"
 
 namespace vecstore::test {
+namespace {
+
+thread_local int depth = 0;
+
+}  // namespace
+
+SimDisk::Inside::Inside(std::mutex& mutex) : guard_(mutex) { ++depth; }
+SimDisk::Inside::~Inside() { --depth; }
+bool SimDisk::is_inside() { return depth != 0; }
 
 class SimFile final : public File {
  public:
   SimFile(SimDisk& disk, std::shared_ptr<SimDisk::Inode> inode, std::string path, bool direct, std::uint64_t handle)
       : disk_(disk), inode_(std::move(inode)), path_(std::move(path)), direct_(direct), handle_(handle) {}
   ~SimFile() override {
-    const std::lock_guard guard(disk_.mutex_);
+    const SimDisk::Inside inside(disk_.mutex_);
     if (inode_->locked_by == handle_) inode_->locked_by = 0;
   }
 
   Result<std::size_t> read_at(std::span<std::byte> into, std::uint64_t offset) const override {
-    const std::lock_guard guard(disk_.mutex_);
+    const SimDisk::Inside inside(disk_.mutex_);
     VECSTORE_TRY(disk_.strike(path_, false));
     check_alignment(into.data(), into.size(), offset);
     const auto& bytes = inode_->live;
@@ -28,7 +37,7 @@ class SimFile final : public File {
   }
 
   Status write_at(std::span<const std::byte> bytes, std::uint64_t offset) override {
-    const std::lock_guard guard(disk_.mutex_);
+    const SimDisk::Inside inside(disk_.mutex_);
     check_alignment(bytes.data(), bytes.size(), offset);
     if (disk_.fault_ == Fault::kLate && disk_.strikes_next()) inode_->fails_late = true;
     const Status struck = disk_.strike(path_, true);
@@ -52,7 +61,7 @@ class SimFile final : public File {
   }
 
   Status truncate(std::uint64_t bytes) override {
-    const std::lock_guard guard(disk_.mutex_);
+    const SimDisk::Inside inside(disk_.mutex_);
     VECSTORE_TRY(disk_.strike(path_, true));
     inode_->live.resize(bytes);
     inode_->size_dirty = true;
@@ -60,7 +69,7 @@ class SimFile final : public File {
   }
 
   Status sync() override {
-    const std::lock_guard guard(disk_.mutex_);
+    const SimDisk::Inside inside(disk_.mutex_);
     Status struck = disk_.strike(path_, false);
     if (std::exchange(inode_->fails_late, false) && struck.is_ok())
       struck = errno_status(EIO, "injected: a write before could not be completed", path_);
@@ -79,13 +88,13 @@ class SimFile final : public File {
   }
 
   Result<std::uint64_t> size() const override {
-    const std::lock_guard guard(disk_.mutex_);
+    const SimDisk::Inside inside(disk_.mutex_);
     VECSTORE_TRY(disk_.strike(path_, false));
     return std::uint64_t{inode_->live.size()};
   }
 
   Result<bool> try_lock() override {
-    const std::lock_guard guard(disk_.mutex_);
+    const SimDisk::Inside inside(disk_.mutex_);
     VECSTORE_TRY(disk_.strike(path_, false));
     if (inode_->locked_by != 0 && inode_->locked_by != handle_) return false;
     inode_->locked_by = handle_;
@@ -194,7 +203,7 @@ void SimDisk::settle(Inode& inode, Random& random) {
 }
 
 void SimDisk::reboot(Random& random) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   enum class Manner : std::uint8_t { kKeep, kDrop, kPrefix, kAny, kCount };
   for (auto& [path, directory] : directories_) {
     const auto manner = static_cast<Manner>(random.below(static_cast<std::uint64_t>(Manner::kCount)));
@@ -217,7 +226,7 @@ void SimDisk::reboot(Random& random) {
 }
 
 void SimDisk::restart() {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   for (auto& [path, directory] : directories_)
     for (auto& [name, inode] : directory.live) inode->locked_by = 0;
   off_ = false;
@@ -226,7 +235,7 @@ void SimDisk::restart() {
 }
 
 std::unique_ptr<SimDisk> SimDisk::clone() const {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   auto copy = std::make_unique<SimDisk>();
   std::map<Inode*, std::shared_ptr<Inode>> copies;
   const auto copy_of = [&](const std::shared_ptr<Inode>& inode) {
@@ -250,7 +259,7 @@ std::unique_ptr<SimDisk> SimDisk::clone() const {
 }
 
 bool SimDisk::flip_bit(const std::string& path, std::uint64_t byte, unsigned bit) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   const auto inode = find(path);
   if (inode == nullptr || byte >= inode->live.size()) return false;
   inode->live[byte] ^= static_cast<std::byte>(1u << bit);
@@ -259,7 +268,7 @@ bool SimDisk::flip_bit(const std::string& path, std::uint64_t byte, unsigned bit
 }
 
 std::vector<std::string> SimDisk::files() const {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   std::vector<std::string> paths;
   for (const auto& [path, directory] : directories_)
     for (const auto& [name, inode] : directory.live) paths.emplace_back(path).append("/").append(name);
@@ -267,7 +276,7 @@ std::vector<std::string> SimDisk::files() const {
 }
 
 std::uint64_t SimDisk::bytes_of(const std::string& path) const {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   const auto inode = find(path);
   return inode == nullptr ? 0 : inode->live.size();
 }
@@ -280,7 +289,7 @@ std::uint64_t SimDisk::used_bytes() const {
 }
 
 Result<std::unique_ptr<File>> SimDisk::open(const std::string& path, const FileOptions& options) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   const bool creates = options.mode == OpenMode::kCreateNew || options.mode == OpenMode::kReadWriteCreate;
   VECSTORE_TRY(strike(path, creates));
   const auto directory = directories_.find(directory_of(path));
@@ -298,7 +307,7 @@ Result<std::unique_ptr<File>> SimDisk::open(const std::string& path, const FileO
 }
 
 Status SimDisk::rename(const std::string& from, const std::string& to) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   VECSTORE_TRY(strike(to, true));
   const auto inode = find(from);
   if (inode == nullptr) return errno_status(ENOENT, "cannot rename", from);
@@ -319,7 +328,7 @@ Status SimDisk::rename(const std::string& from, const std::string& to) {
 }
 
 Status SimDisk::unlink(const std::string& path) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   VECSTORE_TRY(strike(path, false));
   if (find(path) == nullptr) return errno_status(ENOENT, "cannot remove", path);
   Directory& directory = directories_[directory_of(path)];
@@ -330,7 +339,7 @@ Status SimDisk::unlink(const std::string& path) {
 }
 
 Status SimDisk::remove_directory(const std::string& path) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   VECSTORE_TRY(strike(path, false));
   const auto directory = directories_.find(path);
   if (directory == directories_.end()) return errno_status(ENOENT, "cannot remove", path);
@@ -341,7 +350,7 @@ Status SimDisk::remove_directory(const std::string& path) {
 
 // Directories themselves are made for good at once: a store makes each of them before anything depends on it.
 Status SimDisk::make_directory(const std::string& path) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   VECSTORE_TRY(strike(path, true));
   if (directories_.contains(path)) return Status(Code::kExists, "something is there already").about(path);
   directories_[path];
@@ -349,7 +358,7 @@ Status SimDisk::make_directory(const std::string& path) {
 }
 
 Status SimDisk::sync_directory(const std::string& path) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   const Status struck = strike(path, false);
   if (!struck.is_ok()) return struck;
   const auto directory = directories_.find(path);
@@ -360,7 +369,7 @@ Status SimDisk::sync_directory(const std::string& path) {
 }
 
 Result<std::vector<DirectoryEntry>> SimDisk::list(const std::string& path) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   VECSTORE_TRY(strike(path, false));
   const auto directory = directories_.find(path);
   if (directory == directories_.end()) return errno_status(ENOENT, "cannot list", path);
@@ -375,7 +384,7 @@ Result<std::vector<DirectoryEntry>> SimDisk::list(const std::string& path) {
 }
 
 Result<std::uint64_t> SimDisk::free_bytes(const std::string& path) {
-  const std::lock_guard guard(mutex_);
+  const Inside inside(mutex_);
   VECSTORE_TRY(strike(path, false));
   const std::uint64_t used = used_bytes();
   return used < capacity_ ? capacity_ - used : 0;

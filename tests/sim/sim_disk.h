@@ -36,7 +36,7 @@ class SimDisk final : public FileSystem {
 
   // The call of this number, counted from the last set_fault() on, fails; `sticky`: and all later ones.
   void set_fault(Fault fault, std::uint64_t call, bool sticky = false) {
-    const std::lock_guard guard(mutex_);
+    const Inside inside(mutex_);
     fault_ = fault;
     fault_at_ = call;
     sticky_ = sticky;
@@ -62,6 +62,9 @@ class SimDisk final : public FileSystem {
   std::uint64_t bytes_of(const std::string& path) const;
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
 
+  // Whether this thread is in one of the calls below: what they allocate is the machine's, not the program's.
+  static bool is_inside();
+
   Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) override;
   Status rename(const std::string& from, const std::string& to) override;
   Status unlink(const std::string& path) override;
@@ -74,6 +77,16 @@ class SimDisk final : public FileSystem {
  private:
   friend class SimFile;
 
+  class Inside {
+   public:
+    explicit Inside(std::mutex& mutex);
+    ~Inside();
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+   private:
+    std::lock_guard<std::mutex> guard_;
+  };
   struct Inode {
     std::vector<std::byte> live;
     std::vector<std::byte> durable;

@@ -76,17 +76,27 @@ inline Result<Store> open_sim(SimDisk& disk, std::uint64_t seed, Access access, 
   return StoreFactory::open(kSimPath, options, environment_on(disk, seed));
 }
 
-inline Result<WriteReceipt> write_to(Store& store, const ModelWrite& write) {
-  std::vector<Key> keys(write.keys.begin(), write.keys.end());
-  if (write.items.empty()) return store.erase_batch(keys);
-  std::vector<std::uint8_t> vectors;
-  std::vector<std::string_view> documents;
-  for (const ModelItem& item : write.items) {
-    vectors.insert(vectors.end(), item.vector.begin(), item.vector.end());
-    documents.emplace_back(item.document);
+// A write as the store takes it. Borrows the documents of `write`.
+class StoreWrite {
+ public:
+  explicit StoreWrite(const ModelWrite& write) : keys_(write.keys.begin(), write.keys.end()) {
+    for (const ModelItem& item : write.items) {
+      vectors_.insert(vectors_.end(), item.vector.begin(), item.vector.end());
+      documents_.emplace_back(item.document);
+    }
   }
-  return store.put_batch(keys, {vectors.data(), DType::kU8, write.items.size(), kSimDim}, documents);
-}
+  Result<WriteReceipt> operator()(Store& store) const {
+    if (documents_.empty()) return store.erase_batch(keys_);
+    return store.put_batch(keys_, {vectors_.data(), DType::kU8, documents_.size(), kSimDim}, documents_);
+  }
+
+ private:
+  std::vector<Key> keys_;
+  std::vector<std::uint8_t> vectors_;
+  std::vector<std::string_view> documents_;
+};
+
+inline Result<WriteReceipt> write_to(Store& store, const ModelWrite& write) { return StoreWrite(write)(store); }
 
 // All that the store holds, by its keys.
 inline Model content_of(const Store& store) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "tests/sim/sim_disk.h"
@@ -40,7 +41,8 @@ struct Journal {
   Result<std::vector<std::string>> replay() {
     std::vector<std::string> records;
     VECSTORE_ASSIGN(
-        tail, replay_log(file_system, directory, {kStore, after}, budget, [&records](Lsn, const LogRecord& record) {
+        tail,
+        replay_log(file_system, directory, {kStore, after, from}, budget, [&records](Lsn, const LogRecord& record) {
           records.emplace_back(reinterpret_cast<const char*>(record.payload.data()), record.payload.size());
           return Status::ok();
         }));
@@ -63,6 +65,7 @@ struct Journal {
   std::string directory;
   LogOptions options;
   Lsn after;
+  LogPlace from;
   MemoryBudget budget;
   LogTail tail;
   std::unique_ptr<Log> log;
@@ -300,9 +303,67 @@ BOOST_AUTO_TEST_CASE(after_a_failed_write_or_sync_nothing_is_taken_any_more) {
   }
 }
 
+// Also while segments come and go, and while their writer is replaced by another.
+BOOST_AUTO_TEST_CASE(a_reader_that_follows_gets_what_is_new) {
+  const auto disk = disk_with_log();
+  Journal writer(*disk);
+  Journal reader(*disk);
+  std::uint64_t written = 0;
+  std::set<std::uint64_t> segments;
+  for (int round = 0; round < 60; ++round) {
+    if (round % 9 == 0) {
+      writer.log.reset();
+      writer.after = reader.after;
+      REQUIRE_OK(writer.open());
+    }
+    std::vector<std::string> fresh;
+    for (int i = 0; i < round % 4; ++i) {
+      fresh.push_back(text_of(written++, static_cast<std::size_t>(round) * 300));
+      REQUIRE_OK(writer.write({fresh.back()}));
+    }
+    if (round == 40) REQUIRE_OK(writer.log->release({written - 2}));
+    const auto records = reader.replay();
+    REQUIRE_OK(records);
+    BOOST_TEST(*records == fresh);
+    reader.after = reader.tail.last_lsn;
+    reader.from = reader.tail.place;
+    BOOST_TEST(reader.after.value == written);
+    segments.insert(reader.from.segment);
+  }
+  BOOST_TEST(segments.size() > 6u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(log_damage)
+
+// What it has read it does not read again, so damage there is another's to find; what is new it does look at.
+BOOST_AUTO_TEST_CASE(a_reader_that_follows_finds_damage_of_what_is_new) {
+  const auto disk = disk_with_log();
+  Journal writer(*disk);
+  Journal reader(*disk);
+  REQUIRE_OK(writer.open());
+  for (int i = 0; i < 3; ++i) REQUIRE_OK(writer.write({text_of(i, 100)}));
+  REQUIRE_OK(reader.replay());
+  reader.after = reader.tail.last_lsn;
+  reader.from = reader.tail.place;
+  BOOST_TEST(reader.from.offset == 4 * kLogBlockBytes);
+  for (int i = 3; i < 6; ++i) REQUIRE_OK(writer.write({text_of(i, 100)}));
+  {
+    const auto copy = disk->clone();
+    BOOST_REQUIRE(copy->flip_bit("wal/log-1", kLogBlockBytes + 70, 3));
+    Journal follower(*copy);
+    follower.after = reader.after;
+    follower.from = reader.from;
+    const auto records = follower.replay();
+    REQUIRE_OK(records);
+    BOOST_TEST(records->size() == 3u);
+    follower.from = {};
+    BOOST_CHECK(code_of(follower.replay()) == Code::kCorrupt);
+  }
+  BOOST_REQUIRE(disk->flip_bit("wal/log-1", 4 * kLogBlockBytes + 70, 3));
+  BOOST_CHECK(code_of(reader.replay()) == Code::kCorrupt);
+}
 
 BOOST_AUTO_TEST_CASE(a_damaged_record_that_was_acknowledged_is_reported) {
   for (int lost = 0; lost < 2; ++lost) {

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/base/thrown.h"
+
+#include <new>
+#include <system_error>
+
+namespace vecstore {
+
+Status status_of_exception() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return {Code::kMemoryBudget, "the system has no memory left; lower the budget or free some"};
+  } catch (const std::system_error& error) {
+    return Status(Code::kIo, "the system refused what this takes; raise its limits (ulimit -a)")
+        .with_errno(error.code().value());
+  }
+}
+
+}  // namespace vecstore

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A program whose reads and writes are interrupted, or do half of what they were told, when that is asked for: its own
+// pread, pwrite, open, ftruncate and flock stand before those of the system.
+#pragma once
+
+#include <cstdint>
+
+namespace vecstore::test {
+
+enum class Interruption : std::uint8_t {
+  kSignal,  // EINTR, nothing done
+  kShort,   // part of it done
+  kAgain,   // EAGAIN, nothing done; of writes only
+};
+
+// While it lives, the call of number `first` and each `every`-th after it fares like that; every = 0: only that one.
+// Calls of all threads count. One at a time.
+class InterruptedCalls {
+ public:
+  InterruptedCalls(Interruption interruption, std::uint64_t first, std::uint64_t every);
+  ~InterruptedCalls();
+  InterruptedCalls(const InterruptedCalls&) = delete;
+  InterruptedCalls& operator=(const InterruptedCalls&) = delete;
+
+  static std::uint64_t interrupted();  // so far
+};
+
+}  // namespace vecstore::test

@@ -101,8 +101,9 @@ Status Catalog::Impl::check_data() {
   }
   stamp = *before;
   const Status outcome = check_catalog_data(data_path, sums_path, sums, budget);
-  // A budget that was too small for the moment says nothing about the file.
-  if (outcome.code() != Code::kMemoryBudget) checked = outcome;
+  // That memory or descriptors were short for the moment says nothing about the file.
+  const bool about_the_file = outcome.is_ok() || outcome.code() == Code::kCorrupt || outcome.code() == Code::kNotFound;
+  if (about_the_file) checked = outcome;
   return outcome;
 }
 

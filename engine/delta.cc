@@ -45,6 +45,7 @@ GraphLayout layout_of(const DeltaShape& shape) {
 Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId first, MemoryBudget& budget) {
   std::unique_ptr<Delta> delta(new Delta(shape, first, budget));
   VECSTORE_ASSIGN(delta->stripes_, Buffer<StripePlace>::allocate(budget, kRowsMaxHere / kStripeRows));
+  VECSTORE_ASSIGN(delta->widened_, Buffer<float>::allocate(budget, shape.dim));
   return delta;
 }
 
@@ -109,7 +110,7 @@ void Delta::append(const PutRecord& record, Lsn born) {
   VECSTORE_CHECK(record.row == next() && record.vector.size() == row_bytes() && record.key.kind() == shape_.keys);
   Stripe& stripe = stripe_of(index);
   const std::uint64_t within = index % kStripeRows;
-  stripe.vectors.fill(within, {record.vector.data(), shape_.dtype, 1, shape_.dim, 0});
+  stripe.vectors.fill(within, {record.vector.data(), shape_.dtype, 1, shape_.dim, 0}, widened_.span());
   if (!stripe.originals.empty())
     std::copy(record.vector.begin(), record.vector.end(), stripe.originals.begin() + within * row_bytes());
   if (!stripe.norms2.empty())

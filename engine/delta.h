@@ -114,6 +114,7 @@ class Delta {
   const DeltaShape shape_;
   const RowId first_;
   MemoryBudget* budget_;
+  Buffer<float> widened_;        // [dim] the row that is being appended
   Buffer<StripePlace> stripes_;  // of fixed size, filled from the front
   std::uint64_t stripe_count_ = 0;
   std::vector<std::unique_ptr<Stripe>> owned_;

@@ -22,10 +22,13 @@ void LiveState::publish() {
   }
 }
 
+// One that nobody has seen, because the batch that it was made for was refused, may have another dimension.
 Status LiveState::make_delta(std::uint32_t dim) {
-  shape_.dim = dim;
-  VECSTORE_ASSIGN(owned_delta_, Delta::create(shape_, RowId{base_rows_}, *budget_));
-  delta_.store(owned_delta_.get(), std::memory_order_release);
+  if (owned_delta_ != nullptr && (delta() != nullptr || owned_delta_->shape().dim == dim)) return Status::ok();
+  owned_delta_.reset();
+  DeltaShape shape = shape_;
+  shape.dim = dim;
+  VECSTORE_ASSIGN(owned_delta_, Delta::create(shape, RowId{base_rows_}, *budget_));
   return Status::ok();
 }
 
@@ -37,7 +40,7 @@ void LiveState::charge_to(MemoryBudget& budget, MemoryBudget& for_erasing) {
 
 Status LiveState::reserve(const Needs& needs) {
   if (needs.rows != 0) {
-    if (owned_delta_ == nullptr) VECSTORE_TRY(make_delta(needs.dim));
+    VECSTORE_TRY(make_delta(needs.dim));
     VECSTORE_TRY(owned_delta_->reserve(needs.rows, needs.text_bytes));
   }
   if (needs.base_rows_ended == 0) return Status::ok();
@@ -77,6 +80,8 @@ Status LiveState::apply(Lsn lsn, const LogRecord& record) {
   VECSTORE_TRY(reserve({static_cast<std::uint32_t>(dim), 1, text_bytes, 0}));
   if (put->replaced != kNoRow) VECSTORE_TRY(end_row(put->replaced, lsn));
   owned_delta_->append(*put, lsn);
+  shape_.dim = static_cast<std::uint32_t>(dim);
+  delta_.store(owned_delta_.get(), std::memory_order_release);
   rows_.fetch_add(1, std::memory_order_relaxed);
   delta_rows_.fetch_add(1, std::memory_order_relaxed);
   return Status::ok();

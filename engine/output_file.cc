@@ -19,10 +19,13 @@ Status exists(const std::string& path) {
   return Status(Code::kExists, "the file is there already; choose another name or allow overwriting").about(path);
 }
 
-// Without this the new name itself may be lost with the power.
-Status sync_directory_of(const std::string& path) {
+std::string directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Without this the new name itself may be lost with the power.
+Status sync_with_names(const std::string& directory) {
   const int fd = open_descriptor(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return errno_status(errno, "cannot open the directory to sync it", directory);
   const int failed = ::fsync(fd) == 0 ? 0 : errno;
@@ -43,6 +46,7 @@ Result<OutputFile> OutputFile::create(const std::string& path, bool overwrite) {
   OutputFile file;
   file.overwrite_ = overwrite;
   file.path_ = path;
+  file.directory_ = directory_of(path);
   file.partial_path_ = path + ".partial-" + std::to_string(::getpid());
   file.fd_ = open_descriptor(file.partial_path_, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
   if (file.fd_ < 0) return errno_status(errno, "cannot create the file; check the directory and your permission", path);
@@ -54,6 +58,7 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
       overwrite_(other.overwrite_),
       written_bytes_(other.written_bytes_),
       path_(std::move(other.path_)),
+      directory_(std::move(other.directory_)),
       partial_path_(std::move(other.partial_path_)) {}
 
 OutputFile::~OutputFile() {
@@ -89,7 +94,7 @@ Status OutputFile::commit() {
   if (failed == EEXIST) return exists(path_);
   if (failed != 0) return errno_status(failed, "cannot give the finished file its name", path_);
   ::close(std::exchange(fd_, -1));
-  return sync_directory_of(path_);
+  return sync_with_names(directory_);
 }
 
 }  // namespace vecstore

@@ -34,6 +34,7 @@ class OutputFile {
   bool overwrite_ = false;
   std::uint64_t written_bytes_ = 0;
   std::string path_;
+  std::string directory_;
   std::string partial_path_;
 };
 

@@ -195,7 +195,8 @@ Status RowsExtent::Impl::read_frame(Stream& stream, const Group& group, std::uin
   if (group.frame_bytes[frame] == raw_bytes) return stream.read(at, raw);
   std::vector<std::byte> packed(group.frame_bytes[frame]);
   VECSTORE_TRY(stream.read(at, packed));
-  return decompress_frame(packed, raw).is_ok() ? Status::ok() : damaged_group(file, at);
+  const Status unpacked = decompress_frame(packed, raw);
+  return unpacked.is_ok() || unpacked.code() == Code::kMemoryBudget ? unpacked : damaged_group(file, at);
 }
 
 Status RowsExtent::Impl::read_document(Stream& stream, const Group& group, std::uint32_t slot,

@@ -74,9 +74,9 @@ Status StoreBuilder::publish(StoreDirectory& directory) {
   manifest.files = files_;
   manifest.properties = encode_properties(properties_);
   VECSTORE_TRY(directory.publish(std::move(manifest)));
-  finish_step("publish");
   // The store is complete without its report: a disk that has no room left for it does not make the build a failure.
   static_cast<void>(without_throwing([&] {
+    finish_step("publish");
     const BuildReport::Subject subject{vectors_->name(), hex_of(uuid_), generation_, options_->ram_bytes};
     return BuildReport::write(directory.file_path(kBuildReportName), directory.temporary_path(kBuildReportName),
                               report_.to_json(subject, plan_));
@@ -107,9 +107,10 @@ Status StoreBuilder::read_rows() {
   VECSTORE_ASSIGN(rows_, QuantizedRows::create(plan_.rows, plan_.dim, plan_.dtype, plan_.metric, budget_));
   const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
   VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(budget_, std::min(plan_.chunk_rows, plan_.rows) * row_bytes));
-  XXH3_state_t* state = XXH3_createState();
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> owner(XXH3_createState(), XXH3_freeState);
+  if (!owner) return Status(Code::kMemoryBudget, "the system has no memory left for a checksum; free some");
+  XXH3_state_t* state = owner.get();
   XXH3_128bits_reset_withSeed(state, plan_.graph.seed);
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> owner(state, XXH3_freeState);
   for (std::uint64_t first = 0; first < plan_.rows; first += plan_.chunk_rows) {
     const std::uint64_t count = std::min(plan_.chunk_rows, plan_.rows - first);
     VECSTORE_TRY(vectors_->read(first, count, chunk.data()));

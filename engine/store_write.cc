@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "engine/base/check.h"
 #include "engine/base/thrown.h"
 #include "engine/log_records.h"
 #include "engine/store_impl.h"
@@ -256,7 +257,7 @@ Result<Lsn> Store::Impl::log_and_apply(std::span<const LogRecord> records, const
   Lsn lsn{last.value - records.size()};
   for (const LogRecord& record : records) {
     ++lsn.value;
-    VECSTORE_TRY(live->apply(lsn, record));
+    VECSTORE_CHECK(live->apply(lsn, record).is_ok());  // what is in the log must be here, and room was reserved for it
   }
   live->applied(last);
   return last;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
@@ -74,6 +75,9 @@ Status TextLines::Impl::decode_text() {
     ZSTD_inBuffer in{input.data(), input_end, input_begin};
     ZSTD_outBuffer out{text.data(), text.size(), 0};
     const std::size_t outcome = ::ZSTD_decompressStream(decoder.get(), &out, &in);
+    if (::ZSTD_getErrorCode(outcome) == ZSTD_error_memory_allocation)
+      return Status(Code::kMemoryBudget, "the system has no memory left to decode the file; free some")
+          .about(file.path());
     if (::ZSTD_isError(outcome) != 0)
       return at_line(
           "zstd cannot decode the file: it is damaged, or needs a window over 8 MiB (compress with -19 or less)");

@@ -2,6 +2,9 @@
 #include "engine/thread_pool.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <stdexcept>
+#include <system_error>
 #include <thread>
 
 #include "engine/base/check.h"
@@ -112,6 +115,16 @@ class TbbExecutor final : public Executor {
 
   void parallel_for(std::size_t count, std::size_t grain, const Body& body) override {
     VECSTORE_CHECK(grain != 0);
+    // TBB has an exception of its own for a thread that cannot be started.
+    try {
+      execute(count, grain, body);
+    } catch (const std::runtime_error&) {
+      throw std::system_error(EAGAIN, std::generic_category());
+    }
+  }
+
+ private:
+  void execute(std::size_t count, std::size_t grain, const Body& body) {
     arena_.execute([&] {
       tbb::parallel_for(
           tbb::blocked_range<std::size_t>(0, range_count(count, grain), 1),
@@ -126,7 +139,6 @@ class TbbExecutor final : public Executor {
     });
   }
 
- private:
   const unsigned threads_;
   tbb::task_arena arena_;
 };

@@ -7,7 +7,9 @@
 //   auto hits = store.search(vecstore::VectorView{query, vecstore::DType::kU8, 1, 128}, {.k = 10}).value();
 //   for (const auto& hit : hits[0]) std::printf("%llu %f\n", (unsigned long long)hit.row.value, hit.score);
 //
-// Nothing here throws; every fallible call returns a Status or a Result<T>. Only the standard library is needed.
+// Every fallible call returns a Status or a Result<T>, kMemoryBudget where the system has no memory left. Nothing here
+// throws but what a function of yours throws through it, and info(), which returns texts. Only the standard library is
+// needed.
 // Score and distance of a hit, by metric (larger score is better):
 //   kL2            distance = squared Euclidean     score = −distance
 //   kInnerProduct  distance = −⟨q,x⟩                score = ⟨q,x⟩

@@ -33,7 +33,7 @@ class VectorSource {
 // offset at which it ends. Errors: kNotFound, kPermission, kInvalidInput, kUnsupported (layout, dim > kDimMax).
 Result<std::unique_ptr<VectorSource>> open_vector_file(const std::string& path);
 
-// Borrows the memory of `vectors`.
+// Borrows the memory of `vectors`. Throws std::bad_alloc, it alone of the functions here.
 std::unique_ptr<VectorSource> view_source(const VectorView& vectors);
 
 }  // namespace vecstore

@@ -66,8 +66,13 @@ Result<QuantizedRows> QuantizedRows::create(std::uint64_t rows, std::uint32_t di
 }
 
 void QuantizedRows::fill(std::uint64_t first, const VectorView& vectors) {
+  std::vector<float> scratch(dim_);
+  fill(first, vectors, scratch);
+}
+
+void QuantizedRows::fill(std::uint64_t first, const VectorView& vectors, std::span<float> widened) {
   VECSTORE_CHECK(vectors.dim == dim_ && vectors.dtype == dtype_ && first + vectors.rows <= rows_);
-  std::vector<float> widened(is_integer(dtype_) ? 0 : dim_);
+  VECSTORE_CHECK(widened.size() == dim_);
   for (std::uint64_t i = 0; i < vectors.rows; ++i) {
     const std::uint64_t row = first + i;
     std::uint8_t* codes = codes_.data() + row * dim_;

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "compress/kernels.h"
 #include "engine/base/executor.h"
@@ -31,6 +32,8 @@ class QuantizedRows {
   // Encodes rows [first, first + vectors.rows) of the build. Values are finite, under cosine not all zero: the caller
   // has checked. Different ranges may be filled from different threads.
   void fill(std::uint64_t first, const VectorView& vectors);
+  // The same without allocating. scratch: [dim].
+  void fill(std::uint64_t first, const VectorView& vectors, std::span<float> scratch);
   // After the last fill(): completes what needs all rows (the norms under inner product).
   void finish();
 

@@ -17,6 +17,7 @@ constexpr std::size_t kReachMin = 2;
 constexpr std::size_t kLeftDivisor = 3;    // L grows by one for so many rows that left its first places
 constexpr std::size_t kRefillDivisor = 4;  // the pool is filled anew when so great a part of it has left
 constexpr std::size_t kPoolMin = 100;      // the wide pool: candidates beyond L cost nothing until their page is here
+constexpr std::size_t kCachedReach = 3;    // times L: cached pages cost no read, but time (README)
 // The first reads are chosen early (README: a fifth off the latency of a lone query): after the nearest blocks / 4,
 // those of at most so many pages on which one of the best L / 2 lies. Later candidates hardly push these out of the
 // first L.
@@ -228,11 +229,12 @@ void QueryRun::offer_estimates(const float* estimates, const Pos* positions, std
   }
 }
 
-// Gathers the cached pages on which candidates of the pool lie, pinned. False: there are none.
+// Gathers the cached pages on which candidates that rank within a few L lie, pinned. False: there are none.
 bool QueryRun::find_cached(QueryScratch& scratch) {
   scratch.cached_.clear();
   if (index_.cache->pages() == 0) return false;
-  for (std::size_t i = 0; i < pool_.size(); ++i) {
+  const std::size_t reach = std::min(pool_.size(), kCachedReach * within());
+  for (std::size_t i = 0; i < reach; ++i) {
     if (pool_[i].state != CandidateState::kEstimated) continue;
     const std::uint64_t page = layout_.page_of(pool_[i].position);
     if (seen_pages_.contains(page)) continue;

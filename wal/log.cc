@@ -66,7 +66,8 @@ Status Log::begin(const LogTail& tail) {
   for (const SegmentInfo& segment : old_) bytes_ += segment.bytes;
   if (!old_.empty()) current_.number = old_.back().number;
   chain_ = tail.chain;
-  VECSTORE_ASSIGN(next_, make_segment(++numbers_, options_.segment_bytes_first));
+  ++numbers_;
+  VECSTORE_ASSIGN(next_, make_segment(path_of(numbers_), numbers_, options_.segment_bytes_first));
   bytes_ += next_.bytes;
   VECSTORE_TRY(switch_segment());
   VECSTORE_TRY(current_.file->sync());
@@ -111,7 +112,7 @@ std::uint64_t Log::next_bytes(std::uint64_t others) const {
 }
 
 // A file of zeros that is whole on the disk under its name.
-Result<Log::Segment> Log::make_segment(std::uint64_t number, std::uint64_t bytes) {
+Result<Log::Segment> Log::make_segment(const std::string& path, std::uint64_t number, std::uint64_t bytes) {
   const std::string preparing = directory_ + "/" + kPreparingName;
   VECSTORE_ASSIGN(auto zeros, Buffer<std::byte>::allocate(budget_, std::min<std::uint64_t>(kZeroBytes, bytes)));
   VECSTORE_ASSIGN(auto header, Buffer<std::byte>::allocate(budget_, kLogBlockBytes));
@@ -120,7 +121,7 @@ Result<Log::Segment> Log::make_segment(std::uint64_t number, std::uint64_t bytes
   for (std::uint64_t done = 0; done < bytes && made.is_ok(); done += zeros.size())
     made = file->write_at(zeros.span().first(std::min<std::uint64_t>(zeros.size(), bytes - done)), done);
   if (made.is_ok()) made = file->sync();
-  if (made.is_ok()) made = file_system_.rename(preparing, path_of(number));
+  if (made.is_ok()) made = file_system_.rename(preparing, path);
   if (made.is_ok()) made = file_system_.sync_directory(directory_);
   if (!made.is_ok()) {
     static_cast<void>(file_system_.unlink(preparing));
@@ -129,10 +130,11 @@ Result<Log::Segment> Log::make_segment(std::uint64_t number, std::uint64_t bytes
   return Segment{number, bytes, {}, std::move(file), std::move(header)};
 }
 
-// too_small: a prepared one that goes; 0: none.
-Result<Log::Segment> Log::make_segment_for(std::uint64_t too_small, std::uint64_t number, std::uint64_t bytes) try {
-  if (too_small != 0) VECSTORE_TRY(file_system_.unlink(path_of(too_small)));
-  return make_segment(number, bytes);
+// too_small: a prepared one that goes; empty: none.
+Result<Log::Segment> Log::replace_segment(const std::string& too_small, const std::string& path, std::uint64_t number,
+                                          std::uint64_t bytes) try {
+  if (!too_small.empty()) VECSTORE_TRY(file_system_.unlink(too_small));
+  return make_segment(path, number, bytes);
 } catch (...) {
   return status_of_exception();
 }
@@ -145,13 +147,14 @@ Status Log::prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>
   const std::uint64_t bytes = std::max(next_bytes(others), bytes_least);
   if (others + bytes > options_.bytes_max) return full(directory_);
   old_.reserve(old_.size() + 1);  // beginning the segment, which comes behind the queueing of records, must not fail
-  const std::uint64_t too_small = next_.file == nullptr ? 0 : next_.number;
+  const std::string too_small = next_.file == nullptr ? "" : path_of(next_.number);
+  const std::string path = path_of(numbers_ + 1);
   next_ = {};
   bytes_ = others + bytes;
   const std::uint64_t number = ++numbers_;
   preparing_bytes_ = bytes;
   lock.unlock();
-  auto made = make_segment_for(too_small, number, bytes);
+  auto made = replace_segment(too_small, path, number, bytes);
   lock.lock();
   preparing_bytes_ = 0;
   prepared_in_vain_ = !made;
@@ -391,8 +394,8 @@ Status Log::close() {
   // A last group without records tells that all before it was acknowledged. There is room for it but rarely not; then
   // the header of the next segment will tell.
   if (offset_ + group_bytes(0) > current_.bytes || current_.file == nullptr) return Status::ok();
-  Batch mark;
-  VECSTORE_TRY(reserve(mark, 0));
+  Batch& mark = writing_;  // nobody leads
+  if (!reserve(mark, 0).is_ok()) return Status::ok();
   mark.first_lsn = {last_.value + 1};
   VECSTORE_ASSIGN(chain_, write_group(mark, GroupType::kSynced, synced_));
   offset_ += group_bytes(0);

@@ -103,8 +103,9 @@ class Log {
   Status begin(const LogTail& tail);
   Status keep_torn_tail(const LogTail& tail);
   Status remove_leftovers(const LogTail& tail);
-  Result<Segment> make_segment(std::uint64_t number, std::uint64_t bytes);
-  Result<Segment> make_segment_for(std::uint64_t too_small, std::uint64_t number, std::uint64_t bytes);
+  Result<Segment> make_segment(const std::string& path, std::uint64_t number, std::uint64_t bytes);
+  Result<Segment> replace_segment(const std::string& too_small, const std::string& path, std::uint64_t number,
+                                  std::uint64_t bytes);
   Status prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock);
   Status make_room(std::uint64_t body_bytes, std::uint64_t spare, std::unique_lock<std::mutex>& lock);
   Status reserve(Batch& batch, std::uint64_t body_bytes);

@@ -180,6 +180,9 @@ class Replay {
       }
       if (reader.header().store != options_.store)
         return corrupt("a segment of the log belongs to another store; restore it", reader.path(), 0);
+      if (reader.header().number > options_.from.segment && reader.header().first_lsn <= options_.from.last_lsn)
+        return Status(Code::kUnsupported, "the log ends before what was read of it; open the store again")
+            .about(reader.path());
       // Unless the next one continues an earlier: then nothing was ever kept in it.
       if (reader.header().previous >= torn_header_ && torn_header_ != 0)
         return corrupt(kHeaderDamaged, path_of(torn_header_), 0);

@@ -64,8 +64,8 @@ inline constexpr std::uint64_t kFollowBytes = 1u << 20;
 using TakeRecord = std::function<Status(Lsn, const LogRecord&)>;
 
 // directory: that of the segments; an empty one is an empty log. A writer may append meanwhile: what is whole is taken.
-// Errors: kCorrupt naming file and offset, kIo, kNewerFormat, kBusy (a writer began just then: try again),
-// kMemoryBudget (a group is larger than the budget has room for).
+// Errors: kCorrupt naming file and offset, kIo, kNewerFormat, kBusy (a writer began just then: try again), kUnsupported
+// (a crash took back what `from` says was read), kMemoryBudget (a group is larger than the budget has room for).
 Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
                            MemoryBudget& budget, const TakeRecord& take);
 

@@ -53,10 +53,16 @@ class Partials:
         # Quick or not decides which indexes and settings there are, which are part of every key, not what one gives.
         self.common = f"{options.rows} {dataclasses.replace(effort, quick=False)}"
 
-    def get(self, title: str, data: DataSet, state: str, measure: Callable[[], dict]) -> dict:
+    def path_of(self, title: str, data: DataSet, state: str) -> Path:
         key = hashlib.sha256(f"{title}|{data.stamp}|{state}|{self.common}".encode()).hexdigest()[:16]
         name = re.sub(r"[^a-z0-9]+", "-", f"{data.name} {title}".lower()).strip("-")
-        path = self.folder / f"{name}-{key}.json"
+        return self.folder / f"{name}-{key}.json"
+
+    def has(self, title: str, data: DataSet, state: str) -> bool:
+        return self.path_of(title, data, state).exists()
+
+    def get(self, title: str, data: DataSet, state: str, measure: Callable[[], dict]) -> dict:
+        path = self.path_of(title, data, state)
         if path.exists() and not self.fresh:
             say(f"{data.name}: {title}: measured before, {path.name}")
             return json.loads(path.read_text())
@@ -93,8 +99,7 @@ def instructions_of_wheels() -> dict:
     return {"faiss": faiss.get_compile_options().strip(), **{f"usearch {kind}": isa for kind, isa in kinds.items()}}
 
 
-def measure_peers(data: DataSet, options: argparse.Namespace, partials: Partials, known: dict) -> list[dict]:
-    results = []
+def measure_peers(data: DataSet, options: argparse.Namespace, partials: Partials, known: dict, report: dict) -> None:
     for index in catalog.indexes(data, options.quick):
         if options.libraries and index.engine not in options.libraries:
             continue
@@ -105,25 +110,27 @@ def measure_peers(data: DataSet, options: argparse.Namespace, partials: Partials
         source = HERE / ("hnswlib_driver.cc" if native else "wheels.py")
         state = f"{digest_of(source)}|{known}|{index.build}|{index.ladders}"
         title = " ".join([index.variant, *(f"{name} {value}" for name, value in index.build.items())])
+        if options.known and not partials.has(title, data, state):
+            say(f"NOT MEASURED {data.name}: {title}")
+            report["skipped"].append({"set": data.name, "index": title, "reason": "not measured yet"})
+            continue
         result = partials.get(title, data, state, driver.measure)
-        results.append(
-            {"set": data.name, "library": index.engine, "variant": index.variant, "parameters": index.build, **result}
-        )
-    return results
+        about = {"set": data.name, "library": index.engine, "variant": index.variant, "parameters": index.build}
+        report["results"].append({**about, **result})
 
 
-def measure_vecstore(data: DataSet, options: argparse.Namespace, partials: Partials) -> list[dict]:
+def measure_vecstore(data: DataSet, options: argparse.Namespace, partials: Partials, report: dict) -> None:
     runs = vecstore_runs.Runs(options.cli, data, effort_of(options))
     state = digest_of(options.cli, HERE / "vecstore_runs.py")
-    results = []
     build = partials.get("VecStore build", data, state, runs.build)
     for mode in vecstore_runs.modes(data, options.quick):
         about = {"set": data.name, "library": "VecStore", "variant": mode.variant, "parameters": {}, "build": build}
         if mode.budget_share is not None:
             about |= {"budget_share": mode.budget_share, "ram_budget_bytes": int(mode.arguments[1])}
         title = f"VecStore {mode.variant}"
-        results.append({**about, **partials.get(title, data, f"{state}|{mode}|{options.quick}", lambda mode=mode: runs.measure(mode))})
-    return results
+        of_mode = f"{state}|{mode}|{options.quick}"
+        result = partials.get(title, data, of_mode, lambda mode=mode: runs.measure(mode))
+        report["results"].append({**about, **result})
 
 
 def measure_set(
@@ -138,8 +145,8 @@ def measure_set(
         return
     report["sets"].append(data.description())
     if not options.libraries or "vecstore" in options.libraries:
-        report["results"] += measure_vecstore(data, options, partials)
-    report["results"] += measure_peers(data, options, partials, known)
+        measure_vecstore(data, options, partials, report)
+    measure_peers(data, options, partials, known, report)
 
 
 def effort_of(options: argparse.Namespace) -> Effort:
@@ -162,6 +169,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--variants", nargs="+", help="of the other libraries, by their names in the table; default: all")
     parser.add_argument("--passes", type=int, help="timed passes (default 3, in a trial 1)")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
+    parser.add_argument(
+        "--known", action="store_true", help="no library that was not measured before; the result names those"
+    )
     parser.add_argument(
         "--keep-indexes", action="store_true", help="leave the other libraries' indexes in the work folder"
     )

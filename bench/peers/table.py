@@ -154,7 +154,8 @@ def warnings(report: dict) -> Iterator[str]:
         rows = f"{report['method']['rows']:,}"
         yield f"**A trial with the first {rows} rows of each set; its figures say nothing of the sets.**\n"
     for one in report["skipped"]:
-        yield f"**{one['set']} was skipped: {one['reason']}**\n"
+        what = ", ".join(filter(None, (one["set"], one.get("index"))))
+        yield f"**{what} was skipped: {one['reason']}**\n"
 
 
 def heading(report: dict, path: Path) -> Iterator[str]:

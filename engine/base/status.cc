@@ -75,6 +75,9 @@ Status errno_status(int error_number, const char* text, std::string_view subject
     case EDQUOT:
       code = Code::kNoSpace;
       break;
+    case ENOMEM:
+      code = Code::kMemoryBudget;
+      break;
     case EEXIST:
     case ENOTEMPTY:
       code = Code::kExists;

@@ -71,7 +71,7 @@ class [[nodiscard]] Status {
 };
 
 // Maps errno to the code a caller acts on: ENOENT → kNotFound, EACCES/EPERM/EROFS → kPermission, ENOSPC/EDQUOT →
-// kNoSpace, the rest → kIo.
+// kNoSpace, ENOMEM → kMemoryBudget, the rest → kIo.
 Status errno_status(int error_number, const char* text, std::string_view subject);
 
 // A value or the Status that explains its absence, spelled like std::expected. The Status of an error is never ok.

@@ -114,6 +114,22 @@ BOOST_AUTO_TEST_CASE(an_empty_store_takes_rows_at_once) {
   BOOST_TEST(!store->contains(18).value());
 }
 
+BOOST_AUTO_TEST_CASE(a_first_batch_that_is_refused_leaves_the_dimension_open) {
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path("s");
+  REQUIRE_OK(Store::create(path));
+  OpenOptions options = writing();
+  options.delta_bytes = 1u << 20;
+  Store store = open_for_writing(path, options);
+  const std::vector<float> many(4000 * 128, 1.0f);
+  const std::vector<Key> keys(4000, Key(1));
+  BOOST_CHECK(code_of(store.put_batch(keys, {many.data(), DType::kF32, 4000, 128})) == Code::kMemoryBudget);
+  REQUIRE_OK(store.put(1, one({1, 2, 3})));
+  const auto found = store.search(one({1, 2, 3}));
+  REQUIRE_OK(found);
+  BOOST_TEST((*found)[0].size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(what_was_put_is_searched_exactly_beside_the_graph) {
   const Built built(2000);
   const test::Matrix more = test::csift(3000);

@@ -3,6 +3,8 @@
 // An exact picture of what a store must hold, and a store on a simulated disk that is compared with it.
 #pragma once
 
+#include <array>
+#include <cstring>
 #include <map>
 #include <string>
 #include <vector>
@@ -65,7 +67,7 @@ inline StoreEnvironment environment_on(SimDisk& disk, std::uint64_t seed) {
   return environment;
 }
 
-inline CreateOptions sim_shape() { return {kSimDim, DType::kU8, Metric::kL2, KeyKind::kNumber}; }
+inline CreateOptions sim_shape(DType dtype = DType::kU8) { return {kSimDim, dtype, Metric::kL2, KeyKind::kNumber}; }
 
 inline Result<Store> open_sim(SimDisk& disk, std::uint64_t seed, Access access, SyncMode sync = SyncMode::kAlways) {
   OpenOptions options;
@@ -76,23 +78,41 @@ inline Result<Store> open_sim(SimDisk& disk, std::uint64_t seed, Access access, 
   return StoreFactory::open(kSimPath, options, environment_on(disk, seed));
 }
 
+// The bytes of the model as elements of u8 or f32.
+inline std::vector<std::byte> elements_of(const std::vector<std::uint8_t>& values, DType dtype) {
+  std::vector<std::byte> bytes;
+  for (const std::uint8_t value : values) {
+    const auto as_float = static_cast<float>(value);
+    const auto* from = reinterpret_cast<const std::byte*>(&as_float);
+    if (dtype == DType::kU8) {
+      bytes.push_back(static_cast<std::byte>(value));
+    } else {
+      bytes.insert(bytes.end(), from, from + sizeof(as_float));
+    }
+  }
+  return bytes;
+}
+
 // A write as the store takes it. Borrows the documents of `write`.
 class StoreWrite {
  public:
-  explicit StoreWrite(const ModelWrite& write) : keys_(write.keys.begin(), write.keys.end()) {
+  explicit StoreWrite(const ModelWrite& write, DType dtype = DType::kU8)
+      : keys_(write.keys.begin(), write.keys.end()), dtype_(dtype) {
     for (const ModelItem& item : write.items) {
-      vectors_.insert(vectors_.end(), item.vector.begin(), item.vector.end());
+      const std::vector<std::byte> elements = elements_of(item.vector, dtype);
+      vectors_.insert(vectors_.end(), elements.begin(), elements.end());
       documents_.emplace_back(item.document);
     }
   }
   Result<WriteReceipt> operator()(Store& store) const {
     if (documents_.empty()) return store.erase_batch(keys_);
-    return store.put_batch(keys_, {vectors_.data(), DType::kU8, documents_.size(), kSimDim}, documents_);
+    return store.put_batch(keys_, {vectors_.data(), dtype_, documents_.size(), kSimDim}, documents_);
   }
 
  private:
   std::vector<Key> keys_;
-  std::vector<std::uint8_t> vectors_;
+  DType dtype_;
+  std::vector<std::byte> vectors_;
   std::vector<std::string_view> documents_;
 };
 
@@ -105,7 +125,14 @@ inline Model content_of(const Store& store) {
     const auto item = store.get(key);
     REQUIRE_OK(item);
     ModelItem& to = content[key.number()];
-    for (const std::byte b : item->vector) to.vector.push_back(static_cast<std::uint8_t>(b));
+    if (item->vector.size() == kSimDim) {
+      for (const std::byte b : item->vector) to.vector.push_back(static_cast<std::uint8_t>(b));
+    } else {
+      std::array<float, kSimDim> values{};
+      BOOST_REQUIRE(item->vector.size() == sizeof(values));
+      std::memcpy(values.data(), item->vector.data(), sizeof(values));
+      for (const float value : values) to.vector.push_back(static_cast<std::uint8_t>(value));
+    }
     to.document = item->document;
     return true;
   });

@@ -40,8 +40,9 @@ long refused(int error) {
 std::size_t allowed(std::size_t bytes, bool writes) {
   constexpr std::size_t kAlignment = 4096;  // of direct transfers
   const Interruption how = manner;
-  if (!is_interrupted(how != Interruption::kAgain || writes)) return bytes;
-  if (how == Interruption::kShort) return bytes < 2 * kAlignment ? bytes : bytes / 2 / kAlignment * kAlignment;
+  const bool counts = how == Interruption::kSignal || (how == Interruption::kAgain ? writes : bytes >= 2 * kAlignment);
+  if (!is_interrupted(counts)) return bytes;
+  if (how == Interruption::kShort) return bytes / 2 / kAlignment * kAlignment;
   errno = how == Interruption::kAgain ? EAGAIN : EINTR;
   return 0;
 }
@@ -77,6 +78,11 @@ ssize_t pread(int descriptor, void* into, std::size_t bytes, off_t offset) {
 ssize_t pwrite(int descriptor, const void* from, std::size_t bytes, off_t offset) {
   const std::size_t part = allowed(bytes, true);
   return bytes != 0 && part == 0 ? -1 : ::syscall(SYS_pwrite64, descriptor, from, part, offset);
+}
+
+ssize_t write(int descriptor, const void* from, std::size_t bytes) {
+  const std::size_t part = allowed(bytes, true);
+  return bytes != 0 && part == 0 ? -1 : ::syscall(SYS_write, descriptor, from, part);
 }
 
 int ftruncate(int descriptor, off_t bytes) noexcept {

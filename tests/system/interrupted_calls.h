@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A program whose reads and writes are interrupted, or do half of what they were told, when that is asked for: its own
-// pread, pwrite, open, ftruncate and flock stand before those of the system.
+// pread, pwrite, write, open, ftruncate and flock stand before those of the system.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ namespace vecstore::test {
 
 enum class Interruption : std::uint8_t {
   kSignal,  // EINTR, nothing done
-  kShort,   // part of it done
+  kShort,   // part of it done; of at least 8 KiB, because direct transfers are of whole 4 KiB
   kAgain,   // EAGAIN, nothing done; of writes only
 };
 

@@ -337,6 +337,26 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(log_damage)
 
+// A group that a follower read, and that a crash took back, because its sync had failed.
+BOOST_AUTO_TEST_CASE(a_reader_that_follows_is_told_when_the_log_was_cut_back) {
+  const auto disk = disk_with_log();
+  Journal writer(*disk);
+  Journal reader(*disk);
+  REQUIRE_OK(writer.open());
+  REQUIRE_OK(writer.write({"kept"}));
+  const auto before = disk->clone();
+  REQUIRE_OK(writer.write({"taken back", "taken back"}));
+  REQUIRE_OK(reader.replay());
+  Journal follower(*before);
+  follower.after = reader.tail.last_lsn;
+  follower.from = reader.tail.place;
+  Journal next(*before);
+  before->restart();
+  REQUIRE_OK(next.open());
+  REQUIRE_OK(next.write({"another"}));
+  BOOST_CHECK(code_of(follower.replay()) == Code::kUnsupported);
+}
+
 // What it has read it does not read again, so damage there is another's to find; what is new it does look at.
 BOOST_AUTO_TEST_CASE(a_reader_that_follows_finds_damage_of_what_is_new) {
   const auto disk = disk_with_log();

@@ -270,7 +270,6 @@ BOOST_FIXTURE_TEST_CASE(written_store_is_read_without_rights, Builds) {
 
 BOOST_FIXTURE_TEST_CASE(second_builder_is_told_who_holds_the_store, Builds) {
   // Held by another process, as a builder holds it.
-  const std::string lock = old_path + "/LOCK";
   int ready[2];
   BOOST_REQUIRE(::pipe(ready) == 0);
   const pid_t holder = ::fork();

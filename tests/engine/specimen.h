@@ -60,6 +60,7 @@ class Sample {
     load(shipped_data(queries), kQueries, query_bytes_, queries_);
     write_lines(documents_path_, first_lines(shipped_data("win384-8k.base.text.jsonl.zst"), rows));
     std::vector<std::string> keys;
+    keys.reserve(rows);
     for (std::uint64_t row = 0; row < rows; ++row) keys.push_back(key_of(row));
     write_lines(keys_path_, keys);
   }

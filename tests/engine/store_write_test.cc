@@ -398,6 +398,8 @@ BOOST_AUTO_TEST_CASE(a_writer_within_a_budget_has_room_to_write) {
   // More than such a writer may hold at once is refused by name, and nothing of it is taken.
   std::vector<Key> many;
   std::vector<std::string> names;
+  many.reserve(20000);
+  names.reserve(20000);
   for (std::uint64_t i = 0; i < 20000; ++i) names.push_back("batch " + std::to_string(i));
   for (const std::string& name : names) many.emplace_back(name);
   BOOST_CHECK(code_of(store.put_batch(many, base.view())) == Code::kInvalidArgument);

@@ -40,7 +40,6 @@ FailingMemory::FailingMemory(std::uint64_t at, bool for_good) : at_(at) {
   fails_for_good = for_good;
   requests_seen = 0;
 }
-FailingMemory::~FailingMemory() = default;
 std::uint64_t FailingMemory::requests() { return requests_seen; }
 FailingMemory::Armed::Armed() { is_armed = true; }
 FailingMemory::Armed::~Armed() { is_armed = false; }
@@ -81,6 +80,7 @@ void* mmap(void* address, std::size_t bytes, int protection, int flags, int desc
     errno = ENOMEM;
     return MAP_FAILED;
   }
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the system gives an address as a number
   return reinterpret_cast<void*>(::syscall(SYS_mmap, address, bytes, protection, flags, descriptor, offset));
 }
 

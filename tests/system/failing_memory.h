@@ -13,7 +13,7 @@ class FailingMemory {
  public:
   // The request of this number, from 0, is refused; `for_good`: and all after it.
   FailingMemory(std::uint64_t at, bool for_good);
-  ~FailingMemory();
+  ~FailingMemory() = default;
   FailingMemory(const FailingMemory&) = delete;
   FailingMemory& operator=(const FailingMemory&) = delete;
 

@@ -153,9 +153,14 @@ def warnings(report: dict) -> Iterator[str]:
     if report["method"]["rows"]:
         rows = f"{report['method']['rows']:,}"
         yield f"**A trial with the first {rows} rows of each set; its figures say nothing of the sets.**\n"
+    missing: dict[str, list[str]] = {}
     for one in report["skipped"]:
-        what = ", ".join(filter(None, (one["set"], one.get("index"))))
-        yield f"**{what} was skipped: {one['reason']}**\n"
+        if "index" in one:
+            missing.setdefault(one["set"], []).append(one["index"].replace(" ef_construction 200", ""))
+        else:
+            yield f"**{one['set']} was skipped: {one['reason']}**\n"
+    for name, indexes in missing.items():
+        yield f"**Not measured yet on {name}: {', '.join(indexes)}**\n"
 
 
 def heading(report: dict, path: Path) -> Iterator[str]:

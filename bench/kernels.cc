@@ -99,6 +99,26 @@ void pq(benchmark::State& state, const Kernels* level, std::size_t subspaces, Ac
   });
 }
 
+// A run of rows in tiles for `queries` at once; per_row is the time of one row and query.
+void tiles(benchmark::State& state, const Kernels* level, std::size_t dim, std::size_t queries) {
+  const std::size_t groups = (dim + 3) / 4;
+  const Data data(dim, Access::kRuns);
+  const std::vector<std::uint8_t> codes(groups * 4, 89);
+  const std::vector<const std::uint8_t*> each(queries, codes.data());
+  std::vector<std::vector<std::uint32_t>> out(queries, std::vector<std::uint32_t>(kRunRows));
+  std::vector<std::uint32_t*> to;
+  for (auto& one : out) to.push_back(one.data());
+  measure(state, data, dim, [&](const Rows& rows) {
+    const auto* bytes = static_cast<const std::uint8_t*>(rows.base);
+    level->dot_u8_tiles(each.data(), queries, {bytes, groups, kRunRows / Tiles::kRows}, to.data());
+    benchmark::DoNotOptimize(to.data());
+    benchmark::ClobberMemory();
+  });
+  using benchmark::Counter;
+  state.counters["per_row"] =
+      Counter(static_cast<double>(kRunRows * queries), Counter::kIsIterationInvariantRate | Counter::kInvert);
+}
+
 void widen(benchmark::State& state, const Kernels* level, std::size_t dim) {
   std::vector<std::uint16_t> from(dim, 0x3C01);
   std::vector<float> to(dim);
@@ -151,6 +171,14 @@ void add_all(const std::vector<const Kernels*>& levels) {
       }
     }
     for (const std::size_t dim : {96, 128, 384, 784}) add_distances(levels, dim, access);
+  }
+  for (const std::size_t queries : {1, 8}) {
+    for (const std::size_t dim : {128, 784}) {
+      for (const Kernels* level : levels) {
+        const std::string name = name_of_case("dot_u8_tiles", dim, queries == 1 ? "one" : "eight", level);
+        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { tiles(state, level, dim, queries); });
+      }
+    }
   }
   for (const std::size_t dim : {96, 128, 384, 784}) {
     for (const Kernels* level : levels) {

@@ -55,5 +55,22 @@ constexpr std::size_t kLineBytes = 64;
   return static_cast<std::uint16_t>(sum);
 }
 
+// Kernels::dot_u8_tiles out of one query against one tile.
+template <void (*dot_tile)(const Byte* query, const Byte* tile, std::size_t groups, std::uint32_t* out)>
+void each_tile(const Byte* const* queries, std::size_t query_count, const Tiles& given, std::uint32_t* const* out) {
+  const Tiles tiles = given;  // a copy, because `out` might alias the original for all the compiler knows
+  for (std::size_t t = 0; t < tiles.count; ++t) {
+    const Byte* tile = tiles.data + t * tiles.groups * Tiles::kGroupBytes;
+    for (std::size_t q = 0; q < query_count; ++q) dot_tile(queries[q], tile, tiles.groups, out[q] + t * Tiles::kRows);
+  }
+}
+
+// The four bytes of a query that meet a group of dimensions.
+[[maybe_unused]] std::uint32_t group_of(const Byte* query, std::size_t group) {
+  std::uint32_t bytes;
+  __builtin_memcpy(&bytes, query + 4 * group, sizeof(bytes));
+  return bytes;
+}
+
 }  // namespace
 }  // namespace vecstore::kernel_units

@@ -217,6 +217,26 @@ void batch(const typename Operation::Query* query, const Rows& given, std::size_
   }
 }
 
+// One query against the 16 rows of a tile, which are two vectors.
+void dot_tile(const Byte* query, const Byte* tile, std::size_t groups, std::uint32_t* out) {
+  const __m256i even_bytes = _mm256_set1_epi16(0xFF);
+  __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  for (std::size_t group = 0; group < groups; ++group) {
+    const __m256i bytes = _mm256_set1_epi32(static_cast<int>(group_of(query, group)));
+    const __m256i even = _mm256_and_si256(bytes, even_bytes);
+    const __m256i odd = _mm256_srli_epi16(bytes, 8);
+#pragma GCC unroll 2
+    for (std::size_t half = 0; half < 2; ++half) {
+      const __m256i rows = load(tile + group * Tiles::kGroupBytes + 32 * half);
+      const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(even, _mm256_and_si256(rows, even_bytes)),
+                                                _mm256_madd_epi16(odd, _mm256_srli_epi16(rows, 8)));
+      sums[half] = _mm256_add_epi32(sums[half], products);
+    }
+  }
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), sums[0]);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 8), sums[1]);
+}
+
 void widen_f16(const std::uint16_t* from, float* to, std::size_t count) {
   std::size_t i = 0;
   for (; i + 8 <= count; i += 8) {
@@ -236,6 +256,7 @@ const Kernels kAvx2 = {.level = KernelLevel::kAvx2,
                        .dot_i8 = batch<DotBytes<std::int8_t, std::int32_t>>,
                        .l2_i8 = batch<L2Bytes<std::int8_t>>,
                        .dot_f32_u8 = batch<DotF32U8>,
+                       .dot_u8_tiles = each_tile<dot_tile>,
                        .widen_f16 = widen_f16,
                        .pq_score = pq_score_avx2};
 

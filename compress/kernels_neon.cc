@@ -232,6 +232,23 @@ void pq_score(const std::uint8_t* table, std::size_t subspaces, const Rows& rows
   for (; i < rows.count; ++i) out[i] = pq_row(table, subspaces, row_at(rows, i));
 }
 
+// One query against the 16 rows of a tile: each vector holds four rows, each half of one sums up two of them.
+void dot_tile(const Byte* query, const Byte* tile, std::size_t groups, std::uint32_t* out) {
+  constexpr std::size_t kVectors = Tiles::kGroupBytes / kBytes;
+  uint32x4_t low[kVectors];
+  uint32x4_t high[kVectors];
+  for (std::size_t v = 0; v < kVectors; ++v) low[v] = high[v] = vdupq_n_u32(0);
+  for (std::size_t group = 0; group < groups; ++group) {
+    const uint8x16_t bytes = vreinterpretq_u8_u32(vdupq_n_u32(group_of(query, group)));
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const uint8x16_t rows = vld1q_u8(tile + group * Tiles::kGroupBytes + v * kBytes);
+      low[v] = vpadalq_u16(low[v], vmull_u8(vget_low_u8(bytes), vget_low_u8(rows)));
+      high[v] = vpadalq_u16(high[v], vmull_high_u8(bytes, rows));
+    }
+  }
+  for (std::size_t v = 0; v < kVectors; ++v) vst1q_u32(out + 4 * v, vpaddq_u32(low[v], high[v]));
+}
+
 }  // namespace
 
 const Kernels kNeon = {.level = KernelLevel::kNeon,
@@ -243,6 +260,7 @@ const Kernels kNeon = {.level = KernelLevel::kNeon,
                        .dot_i8 = batch_bytes<DotI8>,
                        .l2_i8 = batch_bytes<L2I8>,
                        .dot_f32_u8 = batch_floats<DotF32U8>,
+                       .dot_u8_tiles = each_tile<dot_tile>,
                        .widen_f16 = widen_f16,
                        .pq_score = pq_score};
 

@@ -46,6 +46,20 @@ void l2(const Query* query, const Rows& given, std::size_t dim, Out* out) {
   }
 }
 
+// The sums of 4096 products fit an int.
+void dot_tile(const Byte* query, const Byte* tile, std::size_t groups, std::uint32_t* out) {
+  int sums[Tiles::kRows] = {};
+  for (std::size_t group = 0; group < groups; ++group) {
+    const Byte* q = query + 4 * group;
+    const Byte* rows = tile + group * Tiles::kGroupBytes;
+    for (std::size_t r = 0; r < Tiles::kRows; ++r) {
+      const Byte* x = rows + 4 * r;
+      sums[r] += q[0] * x[0] + q[1] * x[1] + q[2] * x[2] + q[3] * x[3];
+    }
+  }
+  __builtin_memcpy(out, sums, sizeof(sums));
+}
+
 void widen_f16(const std::uint16_t* from, float* to, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) to[i] = half_to_float(from[i]);
 }
@@ -69,6 +83,7 @@ const Kernels kScalar = {.level = KernelLevel::kScalar,
                          .dot_i8 = dot<std::int8_t, int>,
                          .l2_i8 = l2<std::int8_t, int>,
                          .dot_f32_u8 = dot<std::uint8_t, float>,
+                         .dot_u8_tiles = each_tile<dot_tile>,
                          .widen_f16 = widen_f16,
                          .pq_score = pq_score};
 

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "compress/kernels.h"
 #include "engine/base/ids.h"
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
@@ -61,11 +62,20 @@ class Delta {
   void append(const PutRecord& record, Lsn born);
   void end(RowId row, Lsn died);
 
+  // Of the documents of all rows, those that ended included: as they were put, and as they are kept.
+  std::uint64_t document_bytes() const { return document_bytes_.load(std::memory_order_relaxed); }
+  std::uint64_t kept_document_bytes() const { return kept_document_bytes_.load(std::memory_order_relaxed); }
+
   // The row that had the key at `snapshot`; nullopt: none of these rows.
   std::optional<RowId> find(const Key& key, Lsn snapshot) const;
   bool is_live(RowId row, Lsn snapshot) const;
   Key key(RowId row) const;
-  std::string_view document(RowId row) const;
+  // As it is kept: a frame, where that has fewer bytes than the document.
+  struct KeptDocument {
+    std::string_view kept;
+    std::uint32_t bytes = 0;
+  };
+  KeptDocument document(RowId row) const;
   void copy_vector(RowId row, std::byte* out) const;  // as it was put
 
  private:
@@ -75,17 +85,19 @@ class Delta {
     std::uint64_t born = 0;
     std::uint64_t died = 0;  // written by atomic_ref; kNeverDied
     std::uint64_t number = 0;
-    const char* text = nullptr;  // key, if it is bytes, then document
+    const char* text = nullptr;  // key, if it is bytes, then the document as it is kept
     std::uint32_t document_bytes = 0;
+    std::uint32_t kept_bytes = 0;  // of the document
     std::uint16_t key_bytes = 0;
     std::uint32_t older = 0;  // 1 + the index of the row that had the key before
   };
   struct Stripe {
-    explicit Stripe(QuantizedRows rows_of) : vectors(std::move(rows_of)) {}
-    QuantizedRows vectors;
-    Buffer<std::byte> originals;   // [kStripeRows × dim], where the page form loses something
-    Buffer<std::uint32_t> norms2;  // [kStripeRows] of the codes, where distances are integers
-    Buffer<Row> rows;              // [kStripeRows]
+    // As on pages: in tiles, with the sums of their squares, where distances are integers; elsewhere in rows.
+    Buffer<std::uint8_t> tiles;
+    Buffer<std::uint32_t> norms2;  // [kStripeRows]
+    std::optional<QuantizedRows> vectors;
+    Buffer<std::byte> originals;  // [kStripeRows × dim], where that loses something
+    Buffer<Row> rows;             // [kStripeRows]
   };
   struct StripePlace {
     Stripe* stripe = nullptr;
@@ -100,6 +112,7 @@ class Delta {
 
   Delta(const DeltaShape& shape, RowId first, MemoryBudget& budget) : shape_(shape), first_(first), budget_(&budget) {}
   Status add_stripe();
+  void put_integers(Stripe& stripe, std::uint64_t within, std::span<const std::byte> vector);
   Status reserve_text(std::uint64_t bytes);
   Status reserve_keys(std::uint64_t more);
   void index_key(KeyTable& table, std::uint32_t index);
@@ -109,6 +122,9 @@ class Delta {
   const Stripe& stripe_of(std::uint64_t index) const { return *stripes_[index / kStripeRows].stripe; }
   Stripe& stripe_of(std::uint64_t index) { return *stripes_[index / kStripeRows].stripe; }
   bool is_visible(const Row& row, Lsn snapshot) const;
+  // Of an integer row, in the tiles; its groups of four dimensions are Tiles::kGroupBytes apart.
+  static std::size_t tile_place(std::uint64_t within, std::size_t groups);
+  std::size_t groups() const { return Tiles::groups_of(shape_.dim); }
   std::uint32_t row_bytes() const { return shape_.dim * static_cast<std::uint32_t>(element_bytes(shape_.dtype)); }
 
   const DeltaShape shape_;
@@ -120,6 +136,8 @@ class Delta {
   std::vector<std::unique_ptr<Stripe>> owned_;
   std::vector<Buffer<char>> texts_;
   std::uint64_t text_used_ = 0;  // of the last of texts_
+  std::atomic<std::uint64_t> document_bytes_{0};
+  std::atomic<std::uint64_t> kept_document_bytes_{0};
   std::vector<std::unique_ptr<KeyTable>> key_tables_;
   std::atomic<const KeyTable*> keys_{nullptr};
   std::uint64_t keys_count_ = 0;
@@ -130,7 +148,7 @@ class Delta {
 // thread at a time.
 class DeltaSearcher {
  public:
-  static constexpr std::size_t kQueriesMax = 8;
+  static constexpr std::size_t kQueriesMax = Tiles::kQueriesMax;
 
   // Errors: kMemoryBudget.
   static Result<std::unique_ptr<DeltaSearcher>> create(const DeltaShape& shape, MemoryBudget& budget);
@@ -143,13 +161,17 @@ class DeltaSearcher {
 
  private:
   DeltaSearcher() = default;
-  void score(const PreparedQuery& query, std::uint32_t query_norm2, const Delta::Stripe& stripe, std::size_t count);
+  void score_tiles(const Delta::Stripe& stripe, std::size_t queries, std::size_t rows);
+  void score(std::size_t query, const Delta::Stripe& stripe, std::size_t rows);
 
   const Kernels* kernels_ = nullptr;
   std::vector<PreparedQuery> queries_;
   std::vector<std::uint32_t> norms2_;  // of the queries' codes
+  std::size_t groups_ = 0;             // of four dimensions
+  Buffer<std::uint8_t> codes_;         // [kQueriesMax × 4 · groups] of the queries, where distances are integers
+  Buffer<std::uint8_t> last_tile_;     // the rows that count of a tile that is being filled
   Buffer<float> distances_;            // [kStripeRows]
-  Buffer<std::uint32_t> integers_;     // [kStripeRows]
+  Buffer<std::uint32_t> integers_;     // [kQueriesMax × kStripeRows]
 };
 
 }  // namespace vecstore

@@ -38,7 +38,19 @@ void LiveState::charge_to(MemoryBudget& budget, MemoryBudget& for_erasing) {
   if (owned_delta_ != nullptr) owned_delta_->charge_to(budget);
 }
 
+// As of the delta: one that nobody has seen may be another.
+Status LiveState::prepare_dictionary(std::span<const std::byte> bytes) {
+  if (bytes.empty() || (owned_dictionary_ != nullptr && std::ranges::equal(owned_dictionary_->bytes(), bytes)))
+    return Status::ok();
+  if (dictionary() != nullptr)
+    return Status(Code::kCorrupt, "the log has a second dictionary for the same documents; restore or salvage");
+  owned_dictionary_.reset();
+  VECSTORE_ASSIGN(owned_dictionary_, FrameDictionary::open(bytes, *budget_));
+  return Status::ok();
+}
+
 Status LiveState::reserve(const Needs& needs) {
+  VECSTORE_TRY(prepare_dictionary(needs.dictionary));
   if (needs.rows != 0) {
     VECSTORE_TRY(make_delta(needs.dim));
     VECSTORE_TRY(owned_delta_->reserve(needs.rows, needs.text_bytes));
@@ -63,21 +75,37 @@ Status LiveState::end_row(RowId row, Lsn lsn) {
   return Status::ok();
 }
 
+Status LiveState::take_dictionary(Lsn lsn, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return contradiction(lsn);
+  VECSTORE_TRY(prepare_dictionary(bytes));
+  dictionary_.store(owned_dictionary_.get(), std::memory_order_release);
+  bytes_since_dictionary_ = 0;
+  return Status::ok();
+}
+
 Status LiveState::apply(Lsn lsn, const LogRecord& record) {
-  if (record.type == static_cast<std::uint16_t>(RecordType::kErase)) {
-    const auto erase = decode_erase(record.payload);
-    return erase ? end_row(erase->row, lsn) : contradiction(lsn);
+  bytes_since_dictionary_ += record.payload.size();
+  switch (static_cast<RecordType>(record.type)) {
+    case RecordType::kPut:
+    case RecordType::kPutPacked:
+      break;
+    case RecordType::kErase: {
+      const auto erase = decode_erase(record);
+      return erase ? end_row(erase->row, lsn) : contradiction(lsn);
+    }
+    case RecordType::kDictionary:
+      return take_dictionary(lsn, record.payload);
+    default:
+      return Status(Code::kNewerFormat, "the log holds records that this VecStore does not know; upgrade to read it");
   }
-  if (record.type != static_cast<std::uint16_t>(RecordType::kPut))
-    return Status(Code::kNewerFormat, "the log holds records that this VecStore does not know; upgrade to read it");
-  const auto put = decode_put(record.payload);
+  const auto put = decode_put(record);
   if (!put || put->row != next_row() || put->key.kind() != shape_.keys) return contradiction(lsn);
   const std::size_t bytes_each = element_bytes(shape_.dtype);
   const std::uint64_t dim = put->vector.size() / bytes_each;
   const bool fits = dim * bytes_each == put->vector.size() && dim != 0 && dim <= kDimMax;
   if (!fits || (shape_.dim != 0 && dim != shape_.dim)) return contradiction(lsn);
   const std::uint64_t text_bytes = put->key.bytes().size() + put->document.size();
-  VECSTORE_TRY(reserve({static_cast<std::uint32_t>(dim), 1, text_bytes, 0}));
+  VECSTORE_TRY(reserve({static_cast<std::uint32_t>(dim), 1, text_bytes}));
   if (put->replaced != kNoRow) VECSTORE_TRY(end_row(put->replaced, lsn));
   owned_delta_->append(*put, lsn);
   shape_.dim = static_cast<std::uint32_t>(dim);
@@ -85,6 +113,15 @@ Status LiveState::apply(Lsn lsn, const LogRecord& record) {
   rows_.fetch_add(1, std::memory_order_relaxed);
   delta_rows_.fetch_add(1, std::memory_order_relaxed);
   return Status::ok();
+}
+
+Result<std::string> LiveState::document(RowId row) const {
+  const Delta::KeptDocument document = delta()->document(row);
+  if (document.kept.size() == document.bytes) return std::string(document.kept);
+  std::string text(document.bytes, '\0');
+  VECSTORE_TRY(
+      decompress_frame(std::as_bytes(std::span(document.kept)), std::as_writable_bytes(std::span(text)), dictionary()));
+  return text;
 }
 
 }  // namespace vecstore

@@ -11,7 +11,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 
+#include "compress/frames.h"
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
 #include "engine/delta.h"
@@ -44,6 +47,7 @@ class LiveState {
     std::uint64_t rows = 0;
     std::uint64_t text_bytes = 0;  // of keys and documents
     std::uint64_t base_rows_ended = 0;
+    std::span<const std::byte> dictionary{};  // none: empty
   };
   Status reserve(const Needs& needs);
 
@@ -65,6 +69,11 @@ class LiveState {
   Lsn newest() const { return {applied_.load(std::memory_order_relaxed)}; }  // for writers
 
   const Delta* delta() const { return delta_.load(std::memory_order_acquire); }  // nullptr: no row was put yet
+  const FrameDictionary* dictionary() const { return dictionary_.load(std::memory_order_acquire); }  // or nullptr
+  // Of records that were applied since one brought the dictionary, in bytes; for writers.
+  std::uint64_t bytes_since_dictionary() const { return bytes_since_dictionary_; }
+  // Of a row of the delta. Errors: kCorrupt, kMemoryBudget.
+  Result<std::string> document(RowId row) const;
   const Tombstones& tombstones() const { return tombstones_; }
   std::uint64_t base_rows() const { return base_rows_; }
   RowId next_row() const { return delta() == nullptr ? RowId{base_rows_} : delta()->next(); }
@@ -78,6 +87,8 @@ class LiveState {
  private:
   void publish();
   Status make_delta(std::uint32_t dim);
+  Status prepare_dictionary(std::span<const std::byte> bytes);
+  Status take_dictionary(Lsn lsn, std::span<const std::byte> bytes);
   Status end_row(RowId row, Lsn lsn);
 
   DeltaShape shape_;
@@ -87,6 +98,9 @@ class LiveState {
   Tombstones tombstones_;
   std::unique_ptr<Delta> owned_delta_;
   std::atomic<const Delta*> delta_{nullptr};
+  std::unique_ptr<FrameDictionary> owned_dictionary_;
+  std::atomic<const FrameDictionary*> dictionary_{nullptr};
+  std::uint64_t bytes_since_dictionary_ = 0;
   std::atomic<std::uint64_t> applied_;
   std::atomic<std::uint64_t> safe_;
   std::atomic<std::uint64_t> published_;

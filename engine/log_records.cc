@@ -30,8 +30,11 @@ std::size_t key_bytes(const Key& key) {
 
 }  // namespace
 
+RecordType type_of(const PutRecord& record) { return record.is_packed() ? RecordType::kPutPacked : RecordType::kPut; }
+
 std::size_t encoded_bytes(const PutRecord& record) {
-  return kPutFixedBytes + key_bytes(record.key) + record.vector.size() + record.document.size();
+  const std::size_t packed = record.is_packed() ? sizeof(record.document_bytes) : 0;
+  return kPutFixedBytes + packed + key_bytes(record.key) + record.vector.size() + record.document.size();
 }
 
 void encode(const PutRecord& record, std::byte* out) {
@@ -41,6 +44,7 @@ void encode(const PutRecord& record, std::byte* out) {
   put(out, static_cast<std::uint16_t>(key_bytes(record.key)));
   put(out, static_cast<std::uint32_t>(record.vector.size()));
   put(out, static_cast<std::uint32_t>(record.document.size()));
+  if (record.is_packed()) put(out, record.document_bytes);
   if (record.key.kind() == KeyKind::kNumber) {
     put(out, record.key.number());
   } else {
@@ -52,8 +56,10 @@ void encode(const PutRecord& record, std::byte* out) {
 
 void encode(const EraseRecord& record, std::byte* out) { put(out, record.row.value); }
 
-std::optional<PutRecord> decode_put(std::span<const std::byte> payload) {
-  ByteReader in(payload);
+std::optional<PutRecord> decode_put(const LogRecord& from) {
+  const auto type = static_cast<RecordType>(from.type);
+  if (type != RecordType::kPut && type != RecordType::kPutPacked) return std::nullopt;
+  ByteReader in(from.payload);
   PutRecord record;
   record.row = {in.read<std::uint64_t>()};
   record.replaced = {in.read<std::uint64_t>()};
@@ -61,7 +67,11 @@ std::optional<PutRecord> decode_put(std::span<const std::byte> payload) {
   const auto key_size = in.read<std::uint16_t>();
   const auto vector_size = in.read<std::uint32_t>();
   const auto document_size = in.read<std::uint32_t>();
-  if (kind > static_cast<std::uint16_t>(KeyKind::kBytes) || document_size > kDocumentBytesMax) return std::nullopt;
+  record.document_bytes = type == RecordType::kPutPacked ? in.read<std::uint32_t>() : document_size;
+  const bool is_smaller = document_size < record.document_bytes;
+  if (kind > static_cast<std::uint16_t>(KeyKind::kBytes) || record.document_bytes > kDocumentBytesMax ||
+      is_smaller != (type == RecordType::kPutPacked))
+    return std::nullopt;
   if (static_cast<KeyKind>(kind) == KeyKind::kNumber) {
     if (key_size != sizeof(std::uint64_t)) return std::nullopt;
     record.key = Key(in.read<std::uint64_t>());
@@ -76,8 +86,9 @@ std::optional<PutRecord> decode_put(std::span<const std::byte> payload) {
   return in.done() ? std::optional(record) : std::nullopt;
 }
 
-std::optional<EraseRecord> decode_erase(std::span<const std::byte> payload) {
-  ByteReader in(payload);
+std::optional<EraseRecord> decode_erase(const LogRecord& from) {
+  if (static_cast<RecordType>(from.type) != RecordType::kErase) return std::nullopt;
+  ByteReader in(from.payload);
   const EraseRecord record{{in.read<std::uint64_t>()}};
   return in.done() ? std::optional(record) : std::nullopt;
 }

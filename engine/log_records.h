@@ -16,7 +16,12 @@
 
 namespace vecstore {
 
-enum class RecordType : std::uint16_t { kPut = 1, kErase = 2 };
+enum class RecordType : std::uint16_t {
+  kPut = 1,
+  kErase = 2,
+  kDictionary = 3,  // of the frames that follow; the same one may come again
+  kPutPacked = 4,   // a put whose document is a zstd frame
+};
 
 inline constexpr RowId kNoRow{~std::uint64_t{0}};
 
@@ -26,21 +31,24 @@ struct PutRecord {
   RowId replaced = kNoRow;
   Key key{0};
   std::span<const std::byte> vector;  // as it was put
-  std::string_view document;
+  std::string_view document;          // as it is kept
+  std::uint32_t document_bytes = 0;   // as it was put: where fewer are kept, they are a frame
+  bool is_packed() const { return document.size() != document_bytes; }
 };
 
 struct EraseRecord {
   RowId row;
 };
 
+RecordType type_of(const PutRecord& record);
 std::size_t encoded_bytes(const PutRecord& record);
 inline constexpr std::size_t kEraseRecordBytes = sizeof(std::uint64_t);
 // Each writes exactly that many bytes.
 void encode(const PutRecord& record, std::byte* out);
 void encode(const EraseRecord& record, std::byte* out);
 
-// nullopt: it makes no sense. Borrows from the payload.
-std::optional<PutRecord> decode_put(std::span<const std::byte> payload);
-std::optional<EraseRecord> decode_erase(std::span<const std::byte> payload);
+// nullopt: it is another record, or makes no sense. Each borrows from the payload.
+std::optional<PutRecord> decode_put(const LogRecord& record);
+std::optional<EraseRecord> decode_erase(const LogRecord& record);
 
 }  // namespace vecstore

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,7 @@
 
 #include "engine/base/memory.h"
 #include "engine/catalog.h"
+#include "engine/document_packer.h"
 #include "engine/generation.h"
 #include "engine/live_state.h"
 #include "engine/properties.h"
@@ -23,8 +25,10 @@
 
 namespace vecstore {
 
-// Under a budget: buffers of the log and of a batch; what keys are looked up in, and built from, where they are bytes.
+// Under a budget: buffers of the log and of a batch; what packs documents; what keys are looked up in, and built from,
+// where they are bytes.
 inline constexpr std::uint64_t kWriterBytes = 12u << 20;
+inline constexpr std::uint64_t kWriterDocumentsBytes = 2u << 20;
 inline constexpr std::uint64_t kWriterCatalogBytes = 12u << 20;
 
 // Where a store lives and how its log goes about: the operating system's files and a thread of its own, or what a test
@@ -35,6 +39,7 @@ struct StoreEnvironment {
   std::uint64_t segment_bytes_first = kSegmentBytesMin;
   std::uint64_t segment_bytes_max = kSegmentBytesMax;
   std::uint64_t seed = 0;  // of uuids and salts; 0: drawn from the operating system
+  DictionaryTraining training;
 };
 
 struct StoreFactory {
@@ -90,11 +95,22 @@ struct Store::Impl {
   std::uint64_t delta_bytes() const;
   Result<WriteReceipt> put(std::span<const Key> keys, const VectorView& vectors,
                            std::span<const std::string_view> documents);
+  Status delta_is_full() const;
+  // With write_lock. nullopt: the delta is full.
+  Result<std::optional<Lsn>> put_now(std::span<const Key> keys, const VectorView& vectors,
+                                     std::span<const std::string_view> documents);
+  void log_dictionary(std::span<const std::byte> dictionary);
   Result<WriteReceipt> erase(std::span<const Key> keys);
-  Result<Lsn> log_and_apply(std::span<const LogRecord> records, const LiveState::Needs& needs);
+  Result<Lsn> log_and_apply(std::span<const LogRecord> records, const LiveState::Needs& needs, Urgency urgency);
   Result<WriteReceipt> acknowledge(Lsn lsn, std::uint64_t rows);
   Result<LogTail> replay(Lsn after);
   Status set_writer_memory_aside();
+  Status raise_delta_bytes(std::uint64_t bytes);
+  struct DeltaMemory {
+    std::uint64_t rows = 0;     // that may be put
+    std::uint64_t erasing = 0;  // beyond them
+  };
+  DeltaMemory divide_delta(std::uint64_t bytes) const;
   Status begin_log(const LogTail& tail);
   Status publish_log();
 
@@ -106,16 +122,20 @@ struct Store::Impl {
   const OpenOptions opened;
   const StoreEnvironment environment;
   mutable MemoryBudget budget;
-  // A writer has memory of its own, set aside at open beyond what replay took, so that the cache cannot take it.
+  // A writer has memory of its own, set aside beyond what replay took when the store is opened, so that the cache
+  // cannot take it, and when the delta is given more.
   struct WriterMemory {
     WriterMemory(std::uint64_t row_bytes, std::uint64_t erasing_bytes, std::uint64_t buffer_bytes, Charge with)
-        : charge(std::move(with)), rows(row_bytes), erasing(erasing_bytes), buffers(buffer_bytes) {}
-    Charge charge;
-    MemoryBudget rows;     // of the delta
-    MemoryBudget erasing;  // when those of the rows are used up
-    MemoryBudget buffers;  // of the log, of the batch at hand, and of the catalog
+        : rows(row_bytes), erasing(erasing_bytes), buffers(buffer_bytes) {
+      charges.push_back(std::move(with));
+    }
+    std::vector<Charge> charges;  // one, and one for each time that the delta was given more
+    MemoryBudget rows;            // of the delta
+    MemoryBudget erasing;         // when those of the rows are used up
+    MemoryBudget buffers;         // of the log, of the batch at hand, and of the catalog
   };
   std::unique_ptr<WriterMemory> writer;
+  std::uint64_t delta_bytes_max = 0;              // of a writer; with write_lock
   std::atomic<std::uint64_t> replayed_bytes = 0;  // of memory
   std::optional<StoreDirectory> directory;
   StoreProperties properties;
@@ -130,8 +150,11 @@ struct Store::Impl {
   mutable std::optional<Catalog> catalog;  // opened by the first find()
 
   std::unique_ptr<LiveState> live;
-  std::mutex write_lock;  // guards what follows, and writing to `live`
+  std::mutex write_lock;               // guards what follows, and writing to `live`
+  std::condition_variable delta_grew;  // or the store is being closed
+  bool closing = false;
   std::unique_ptr<Log> log;
+  std::unique_ptr<DocumentPacker> packer;
   Lsn replayed_through;                                 // of a reader; what it can see may end before
   LogPlace replayed_to;                                 // of a reader
   std::atomic<std::uint64_t> replayed_log_bytes = 0;    // of a reader

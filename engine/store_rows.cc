@@ -49,7 +49,7 @@ Status Store::Impl::read_vector(RowId row, std::byte* out) const {
 }
 
 Result<std::string> Store::Impl::read_document(RowId row) const {
-  if (row.value >= properties.rows) return std::string(live->delta()->document(row));
+  if (row.value >= properties.rows) return live->document(row);
   if (!rows || !rows->layout().documents) return std::string();
   VECSTORE_ASSIGN(StoredRow stored, stored_row(row));
   return std::move(stored.document);

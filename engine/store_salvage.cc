@@ -51,25 +51,45 @@ class Rewriter {
   Rewriter(Store& store, const StoreProperties& properties, SalvageReport& report)
       : store_(store), properties_(properties), report_(report) {}
 
+  // Before anything else: the dictionary is needed by what came before the one that is left of it, too.
+  Status look_for_dictionary(const LogRecord& record) {
+    if (dictionary_ != nullptr || static_cast<RecordType>(record.type) != RecordType::kDictionary) return Status::ok();
+    auto dictionary = FrameDictionary::open(record.payload, budget_);
+    if (dictionary) dictionary_ = std::move(*dictionary);
+    return dictionary || dictionary.error().code() == Code::kCorrupt ? Status::ok() : dictionary.error();
+  }
+
   Status take(const LogRecord& record) {
-    const auto type = static_cast<RecordType>(record.type);
-    const auto put = type == RecordType::kPut ? decode_put(record.payload) : std::nullopt;
-    const auto erase = type == RecordType::kErase ? decode_erase(record.payload) : std::nullopt;
-    if (put) return take(*put);
-    if (erase) return take(*erase);
-    ++report_.records_lost;
+    if (const auto put = decode_put(record)) return take(*put);
+    if (const auto erase = decode_erase(record)) return take(*erase);
+    if (static_cast<RecordType>(record.type) != RecordType::kDictionary) ++report_.records_lost;
     return Status::ok();
   }
 
  private:
+  // nullopt: it was packed with a dictionary that is lost.
+  Result<std::optional<std::string>> document_of(const PutRecord& put) const {
+    if (!put.is_packed()) return std::optional(std::string(put.document));
+    std::string document(put.document_bytes, '\0');
+    const Status unpacked = decompress_frame(std::as_bytes(std::span(put.document)),
+                                             std::as_writable_bytes(std::span(document)), dictionary_.get());
+    if (unpacked.code() == Code::kCorrupt) return std::optional<std::string>();
+    VECSTORE_TRY(unpacked);
+    return std::optional(std::move(document));
+  }
+
   Status take(const PutRecord& put) {
+    VECSTORE_ASSIGN(const auto document, document_of(put));
     const auto dim = static_cast<std::uint32_t>(put.vector.size() / element_bytes(properties_.dtype));
-    const auto written = store_.put(put.key, {put.vector.data(), properties_.dtype, 1, dim}, put.document);
+    const auto written =
+        store_.put(put.key, {put.vector.data(), properties_.dtype, 1, dim}, document.value_or(std::string()));
     const bool misfit =
         !written && (written.error().code() == Code::kInvalidArgument || written.error().code() == Code::kInvalidInput);
     if (!written && !misfit) return written.error();
     ++(misfit ? report_.records_lost : report_.records);
-    if (!misfit) names_[put.row.value] = {put.key.number(), std::string(put.key.bytes())};
+    if (misfit) return Status::ok();
+    if (!document) ++report_.documents_lost;
+    names_[put.row.value] = {put.key.number(), std::string(put.key.bytes())};
     return Status::ok();
   }
 
@@ -105,6 +125,8 @@ class Rewriter {
   Store& store_;
   const StoreProperties& properties_;
   SalvageReport& report_;
+  MemoryBudget budget_;
+  std::unique_ptr<FrameDictionary> dictionary_;
   std::unordered_map<std::uint64_t, Name> names_;  // of the rows put, by the numbers that they had
 };
 
@@ -126,8 +148,12 @@ Result<SalvageReport> Store::salvage(const std::string& path, const std::string&
   Rewriter rewriter(store, store.impl_->properties, report);
   if (properties.has_log) {
     MemoryBudget budget;
-    auto log = salvage_log(files, from.file_path(kLogName), Lsn{from.manifest()->applied_lsn}, budget,
-                           [&](Lsn, const LogRecord& record) { return rewriter.take(record); });
+    const auto read_log = [&](const auto& take) {
+      return salvage_log(files, from.file_path(kLogName), Lsn{from.manifest()->applied_lsn}, budget,
+                         [&](Lsn, const LogRecord& record) { return take(record); });
+    };
+    auto log = read_log([&](const LogRecord& record) { return rewriter.look_for_dictionary(record); });
+    if (log) log = read_log([&](const LogRecord& record) { return rewriter.take(record); });
     if (!log && log.error().code() != Code::kNotFound) return log.error();
     if (log) report.log_bytes_lost = log->lost_bytes;
   }

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <unordered_map>
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/base/thrown.h"
@@ -21,6 +23,7 @@ namespace {
 constexpr std::uint64_t kRoomCheckBytes = 1u << 20;  // logged between two looks at the disk
 constexpr std::uint32_t kGraphsOwed = 2;             // times the delta that merging it may take on disk
 constexpr std::uint64_t kSpareShare = 16;            // of the log, kept for erasing
+constexpr std::uint64_t kErasingShare = 8;           // of the delta
 // A writer's memory is that of so many of the largest batches: one of ours, three of the log's, two for zeros and rows.
 constexpr std::uint64_t kBuffersOfWriter = 6;
 
@@ -109,6 +112,7 @@ Status Store::Impl::open_log() {
   const bool writes = opened.access == Access::kReadWrite;
   log.reset();
   live.reset();
+  packer.reset();
   writer.reset();
   replayed_bytes = 0;
   replayed_through = {manifest().applied_lsn};
@@ -123,21 +127,53 @@ Status Store::Impl::open_log() {
 
 std::uint64_t Store::Impl::writer_bytes() const {
   const bool has_catalog = properties.keys == KeyKind::kBytes && properties.rows != 0;
-  return kWriterBytes + (has_catalog ? kWriterCatalogBytes : 0);
+  return kWriterBytes + kWriterDocumentsBytes + (has_catalog ? kWriterCatalogBytes : 0);
 }
 
-// An eighth of the delta's memory is kept for erasing, which goes on when nothing more can be put.
+// Of so much memory for the delta: an eighth is kept for erasing, which goes on when nothing more can be put. What was
+// replayed is charged already.
+Store::Impl::DeltaMemory Store::Impl::divide_delta(std::uint64_t bytes) const {
+  const std::uint64_t erasing = bytes / kErasingShare;
+  return {bytes - std::min(bytes, replayed_bytes + erasing), erasing};
+}
+
 Status Store::Impl::set_writer_memory_aside() {
-  constexpr std::uint64_t kErasingShare = 8;
-  const std::uint64_t erasing = opened.delta_bytes / kErasingShare;
-  const std::uint64_t taken = replayed_bytes + erasing;
-  const std::uint64_t rows_left = opened.delta_bytes - std::min(opened.delta_bytes, taken);
-  const bool limited = opened.ram_bytes != 0;
-  VECSTORE_ASSIGN(Charge charge, Charge::take(budget, rows_left + erasing + (limited ? writer_bytes() : 0)));
-  writer = std::make_unique<WriterMemory>(rows_left, erasing, limited ? writer_bytes() : MemoryBudget::kUnlimited,
+  const DeltaMemory delta = divide_delta(opened.delta_bytes);
+  const std::uint64_t buffers = opened.ram_bytes != 0 ? writer_bytes() : 0;
+  VECSTORE_ASSIGN(Charge charge, Charge::take(budget, delta.rows + delta.erasing + buffers));
+  writer = std::make_unique<WriterMemory>(delta.rows, delta.erasing, buffers != 0 ? buffers : MemoryBudget::kUnlimited,
                                           std::move(charge));
+  delta_bytes_max = opened.delta_bytes;
   live->charge_to(writer->rows, writer->erasing);
+  packer = std::make_unique<DocumentPacker>(environment.training, writer->buffers);
   return Status::ok();
+}
+
+Status Store::Impl::raise_delta_bytes(std::uint64_t bytes) {
+  VECSTORE_TRY(check_writable());
+  const std::lock_guard guard(write_lock);
+  if (bytes < delta_bytes_max)
+    return Status(Code::kInvalidArgument, "the delta may only be given more memory while the store is open")
+        .about(directory->path())
+        .at(Detail::kBytes, delta_bytes_max);
+  const DeltaMemory delta = divide_delta(bytes);
+  const std::uint64_t more_rows = delta.rows - writer->rows.limit_bytes();
+  const std::uint64_t more_erasing = delta.erasing - writer->erasing.limit_bytes();
+  writer->charges.reserve(writer->charges.size() + 1);
+  auto charge = Charge::take(budget, more_rows + more_erasing);
+  if (!charge)
+    return Status(Code::kMemoryBudget, "the memory budget has no room for it; open the store with more")
+        .about(directory->path());
+  writer->charges.push_back(std::move(*charge));
+  writer->rows.raise(more_rows);
+  writer->erasing.raise(more_erasing);
+  delta_bytes_max = bytes;
+  delta_grew.notify_all();
+  return Status::ok();
+}
+
+Status Store::raise_delta_bytes(std::uint64_t bytes) try { return impl_->raise_delta_bytes(bytes); } catch (...) {
+  return status_of_exception();
 }
 
 Status Store::Impl::begin_log(const LogTail& tail) {
@@ -244,16 +280,20 @@ Status Store::Impl::check_room(std::uint64_t bytes) {
   return Status::ok();
 }
 
+Status Store::Impl::delta_is_full() const {
+  return Status(Code::kMemoryBudget,
+                "the memory of what waits to be merged is used up; open the store with more of it, delta_bytes")
+      .about(directory->path())
+      .at(Detail::kBytes, delta_bytes_max);
+}
+
 // With write_lock.
-Result<Lsn> Store::Impl::log_and_apply(std::span<const LogRecord> records, const LiveState::Needs& needs) {
+Result<Lsn> Store::Impl::log_and_apply(std::span<const LogRecord> records, const LiveState::Needs& needs,
+                                       Urgency urgency) {
   const Status reserved = live->reserve(needs);
-  if (reserved.code() == Code::kMemoryBudget)
-    return Status(Code::kMemoryBudget,
-                  "the memory of what waits to be merged is used up; open the store with more of it, delta_bytes")
-        .about(directory->path())
-        .at(Detail::kBytes, opened.delta_bytes);
+  if (reserved.code() == Code::kMemoryBudget) return delta_is_full();
   VECSTORE_TRY(reserved);
-  VECSTORE_ASSIGN(const Lsn last, log->enqueue(records, needs.rows == 0 ? Urgency::kUrgent : Urgency::kNormal));
+  VECSTORE_ASSIGN(const Lsn last, log->enqueue(records, urgency));
   Lsn lsn{last.value - records.size()};
   for (const LogRecord& record : records) {
     ++lsn.value;
@@ -268,19 +308,25 @@ Result<WriteReceipt> Store::Impl::acknowledge(Lsn lsn, std::uint64_t changed) {
   return WriteReceipt{lsn.value, log->synced_lsn().value, changed};
 }
 
-Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorView& vectors,
-                                      std::span<const std::string_view> documents) try {
-  VECSTORE_TRY(check_writable());
-  VECSTORE_TRY(check_batch(keys, vectors, documents));
-  const auto rows_charge = Charge::take(writer->buffers, keys.size() * kBatchRowBytes);
-  if (!rows_charge) return too_many_rows();
-  std::unique_lock guard(write_lock);
+// One that cannot be logged is missed by nobody: documents are packed without.
+void Store::Impl::log_dictionary(std::span<const std::byte> dictionary) {
+  if (dictionary.empty()) return;
+  LiveState::Needs needs;
+  needs.dictionary = dictionary;
+  const LogRecord record{static_cast<std::uint16_t>(RecordType::kDictionary), 0, dictionary};
+  static_cast<void>(log_and_apply({&record, 1}, needs, Urgency::kNormal));
+}
+
+Result<std::optional<Lsn>> Store::Impl::put_now(std::span<const Key> keys, const VectorView& vectors,
+                                                std::span<const std::string_view> documents) {
   if (dim() != 0 && vectors.dim != dim())  // another's first row may have told meanwhile
     return Status(Code::kInvalidInput, "the vectors have another dimension than the store");
+  const auto rows_charge = Charge::take(writer->buffers, keys.size() * kBatchRowBytes);
+  if (!rows_charge) return too_many_rows();
   const std::size_t vector_bytes = vectors.dim * element_bytes(vectors.dtype);
   LiveState::Needs needs{vectors.dim, keys.size()};
   std::vector<PutRecord> puts(keys.size());
-  std::size_t bytes = 0;
+  std::size_t bytes_max = 0;
   BatchKeys own(keys.size() > 1);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     PutRecord& record = puts[i];
@@ -288,6 +334,7 @@ Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorVie
     record.key = keys[i];
     record.vector = {vectors.row(i), vector_bytes};
     if (!documents.empty()) record.document = documents[i];
+    record.document_bytes = static_cast<std::uint32_t>(record.document.size());
     auto replaced = own.find(keys[i]);
     if (!replaced) {
       VECSTORE_ASSIGN(replaced, row_of(keys[i], live->newest()));
@@ -295,25 +342,50 @@ Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorVie
     }
     record.replaced = replaced.value_or(kNoRow);
     own.set(keys[i], record.row);
-    needs.text_bytes += record.key.bytes().size() + record.document.size();
-    bytes += encoded_bytes(record);
+    bytes_max += encoded_bytes(record);
   }
-  VECSTORE_TRY(check_room(bytes));
-  if (encoded.size() < bytes) {
+  VECSTORE_TRY(check_room(bytes_max));
+  if (encoded.size() < bytes_max) {
     encoded.reset();
-    VECSTORE_ASSIGN(encoded, Buffer<std::byte>::allocate(writer->buffers, bytes));
+    VECSTORE_ASSIGN(encoded, Buffer<std::byte>::allocate(writer->buffers, bytes_max));
   }
+  // Without a budget the delta's own bound is no reason to go without a dictionary.
+  log_dictionary(packer->train(*live, opened.ram_bytes == 0 ? writer->buffers : writer->rows));
   std::vector<LogRecord> records(puts.size());
   std::byte* at = encoded.data();
   for (std::size_t i = 0; i < puts.size(); ++i) {
+    puts[i].document = packer->pack(puts[i].document, live->dictionary());
     const std::size_t size = encoded_bytes(puts[i]);
+    VECSTORE_CHECK(size <= static_cast<std::size_t>(encoded.end() - at));
     encode(puts[i], at);
-    records[i] = {static_cast<std::uint16_t>(RecordType::kPut), 0, {at, size}};
+    records[i] = {static_cast<std::uint16_t>(type_of(puts[i])), 0, {at, size}};
+    needs.text_bytes += puts[i].key.bytes().size() + puts[i].document.size();
     at += size;
   }
-  VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, needs));
+  if (live->reserve(needs).code() == Code::kMemoryBudget) return std::optional<Lsn>();
+  if (DocumentPacker::is_due_again(*live)) log_dictionary(live->dictionary()->bytes());
+  VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, needs, Urgency::kNormal));
+  return std::optional(lsn);
+}
+
+Result<WriteReceipt> Store::Impl::put(std::span<const Key> keys, const VectorView& vectors,
+                                      std::span<const std::string_view> documents) try {
+  VECSTORE_TRY(check_writable());
+  VECSTORE_TRY(check_batch(keys, vectors, documents));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(opened.full_wait_ms);
+  std::unique_lock guard(write_lock);
+  std::optional<Lsn> lsn;
+  while (!lsn) {
+    // Others may have written while this one waited, so that every attempt begins from the front.
+    VECSTORE_TRY(check_writable());
+    const std::uint64_t had = delta_bytes_max;
+    VECSTORE_ASSIGN(lsn, put_now(keys, vectors, documents));
+    if (!lsn && !delta_grew.wait_until(guard, until, [&] { return closing || delta_bytes_max > had; }))
+      return delta_is_full();
+    if (!lsn && closing) return Status(Code::kInvalidArgument, "the store was closed").about(directory->path());
+  }
   guard.unlock();
-  return acknowledge(lsn, puts.size());
+  return acknowledge(*lsn, keys.size());
 } catch (...) {
   return status_of_exception();
 }
@@ -345,7 +417,7 @@ Result<WriteReceipt> Store::Impl::erase(std::span<const Key> keys) try {
   std::vector<LogRecord> records;
   records.reserve(payloads.size());
   for (const auto& payload : payloads) records.push_back({static_cast<std::uint16_t>(RecordType::kErase), 0, payload});
-  VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, needs));
+  VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, needs, Urgency::kUrgent));
   guard.unlock();
   return acknowledge(lsn, records.size());
 } catch (...) {
@@ -371,6 +443,11 @@ Status Store::flush() try {
 
 Status Store::close() try {
   if (!impl_->log) return Status::ok();
+  if (::getpid() == impl_->process) {
+    const std::lock_guard guard(impl_->write_lock);
+    impl_->closing = true;
+    impl_->delta_grew.notify_all();
+  }
   const Status closed = impl_->log->close();
   impl_->directory->unlock();
   return closed;
@@ -402,6 +479,11 @@ StoreStats Store::stats() const {
   stats.delta_rows = s.live->live_delta_rows();
   stats.deleted_rows = s.live->tombstones().size();
   stats.delta_bytes = s.delta_bytes();
+  if (const Delta* delta = s.live->delta(); delta != nullptr) {
+    stats.document_bytes = delta->document_bytes();
+    stats.kept_document_bytes = delta->kept_document_bytes();
+  }
+  stats.has_dictionary = s.live->dictionary() != nullptr;
   stats.wal_bytes = s.log ? s.log->bytes() : s.replayed_log_bytes.load();
   stats.last_lsn = s.live->newest().value;
   stats.durable_lsn = s.log ? s.log->synced_lsn().value : s.live->newest().value;

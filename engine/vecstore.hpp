@@ -132,6 +132,8 @@ struct OpenOptions {
   std::uint32_t interval_ms = 100;  // of SyncMode::kInterval
   // Memory of what was put and is not merged yet, at least 1 MiB; taken from ram_bytes. An eighth is kept for erasing.
   std::uint64_t delta_bytes = 64ull << 20;
+  // How long a put waits for room in there, before it is refused. Erasing and searching go on.
+  std::uint32_t full_wait_ms = 1000;
   // Bound of the log's files, at least 4 MiB; to open a full log takes 1 MiB more. A sixteenth is kept for erasing.
   std::uint64_t log_bytes = 256ull << 20;
 };
@@ -204,10 +206,13 @@ struct StoredItem {
 };
 
 struct StoreStats {
-  std::uint64_t rows = 0;          // live
-  std::uint64_t delta_rows = 0;    // live, of these: put since the graph was built
-  std::uint64_t deleted_rows = 0;  // of the graph, still on disk
-  std::uint64_t delta_bytes = 0;   // memory of what was put
+  std::uint64_t rows = 0;                 // live
+  std::uint64_t delta_rows = 0;           // live, of these: put since the graph was built
+  std::uint64_t deleted_rows = 0;         // of the graph, still on disk
+  std::uint64_t delta_bytes = 0;          // memory of what was put
+  std::uint64_t document_bytes = 0;       // of the documents put since the graph was built
+  std::uint64_t kept_document_bytes = 0;  // what they take in there, compressed
+  bool has_dictionary = false;            // with a dictionary made of those before
   std::uint64_t wal_bytes = 0;
   std::uint64_t last_lsn = 0;
   std::uint64_t durable_lsn = 0;  // of a reader: as far as it has read
@@ -260,6 +265,7 @@ struct SalvageReport {
   std::uint64_t rows = 0;            // live in what was made
   std::uint64_t records = 0;         // of the log that were whole and took effect
   std::uint64_t records_lost = 0;    // that were whole, but changed what is lost
+  std::uint64_t documents_lost = 0;  // of rows that are there, without them
   std::uint64_t log_bytes_lost = 0;  // that hold no whole record
 };
 
@@ -292,7 +298,8 @@ class Store {
   static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options);
 
   // Makes a store in `to` of all that can still be read of the one in `path`, whose log is damaged: the graph as it is,
-  // and every write that is whole, in order. Erasures of rows whose put is lost are lost with it. Errors: kExists,
+  // and every write that is whole, in order. Erasures of rows whose put is lost are lost with it, and documents whose
+  // dictionary is. Errors: kExists,
   // kCorrupt (neither slot of the superblock is intact, or a file of the graph is missing), kNewerFormat, kNoSpace,
   // kPermission, kBusy, kIo.
   static Result<SalvageReport> salvage(const std::string& path, const std::string& to);
@@ -308,9 +315,9 @@ class Store {
   // Takes `vector`, one row of the store's dtype and dimension, and `document`, any bytes up to 64 KiB, in the place of
   // what the key named before. Errors: kInvalidArgument (key of the other kind, too long or empty, dtype, document too
   // large), kInvalidInput (dimension; NaN, infinity, zero vector under cosine), kNoSpace (disk or log full: nothing was
-  // written, erasing and searching go on), kMemoryBudget (delta_bytes is used up), kPermission (opened for reading),
-  // kIo: a write failed, the store takes no more until it is opened again, and only then it is known whether this one
-  // came through.
+  // written, erasing and searching go on), kMemoryBudget (delta_bytes is used up, for longer than full_wait_ms),
+  // kPermission (opened for reading), kIo: a write failed, the store takes no more until it is opened again, and only
+  // then it is known whether this one came through.
   Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
   // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. A batch takes at
   // most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond.
@@ -320,6 +327,10 @@ class Store {
   // it is used up too. Errors: as of put().
   Result<WriteReceipt> erase(const Key& key);
   Result<WriteReceipt> erase_batch(std::span<const Key> keys);
+  // What is not merged yet may take `bytes` from now on, where delta_bytes said less; puts that wait for room go on.
+  // Errors: kInvalidArgument (it is less), kMemoryBudget (ram_bytes does not have so much left: the page cache takes
+  // what is not asked for otherwise, unless cache_bytes or cache_fraction bound it), kPermission, kIo.
+  Status raise_delta_bytes(std::uint64_t bytes);
   // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.
   Status flush();
   // Takes no more writes (kInvalidArgument), flushes and lets another writer in; reading goes on, and writes under way

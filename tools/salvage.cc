@@ -23,12 +23,15 @@ Command add_salvage(CLI::App& app) {
               print_json({{"rows", report.rows},
                           {"records", report.records},
                           {"records_lost", report.records_lost},
+                          {"documents_lost", report.documents_lost},
                           {"log_bytes_lost", report.log_bytes_lost}});
               return {};
             }
             fmt::print("{}: {} rows; {} records of the log took effect, {} did not, {} of it could not be read\n",
                        options->output, report.rows, report.records, report.records_lost,
                        format_size(report.log_bytes_lost));
+            if (report.documents_lost != 0)
+              fmt::print("{} rows came without their documents, whose dictionary is lost\n", report.documents_lost);
             return {};
           }};
 }

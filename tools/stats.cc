@@ -23,6 +23,9 @@ Command add_stats(CLI::App& app) {
               print_json({{"rows", stats.rows},
                           {"delta_rows", stats.delta_rows},
                           {"deleted_rows", stats.deleted_rows},
+                          {"document_bytes", stats.document_bytes},
+                          {"kept_document_bytes", stats.kept_document_bytes},
+                          {"has_dictionary", stats.has_dictionary},
                           {"wal_bytes", stats.wal_bytes},
                           {"durable_lsn", stats.durable_lsn}});
               return {};
@@ -31,6 +34,10 @@ Command add_stats(CLI::App& app) {
             table.add("rows", std::to_string(stats.rows));
             table.add("of these in memory", fmt::format("{}, put since the graph was built", stats.delta_rows));
             table.add("deleted of the graph", std::to_string(stats.deleted_rows));
+            if (stats.document_bytes != 0)
+              table.add("documents in memory", fmt::format("{} in {}{}", format_size(stats.document_bytes),
+                                                           format_size(stats.kept_document_bytes),
+                                                           stats.has_dictionary ? ", with a dictionary" : ""));
             table.add("log", fmt::format("{}, {} records", format_size(stats.wal_bytes), stats.durable_lsn));
             table.print();
             return {};

@@ -11,6 +11,7 @@ from datasets import DataSet
 EF_CONSTRUCTION = 200
 EF_LADDER = (10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448)
 NPROBE_LADDER = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+K_FACTORS = (4, 16)  # 2, 8 and 32 as well made a run an hour longer
 # A ladder ends when its recall passes this, or when it no longer rises (codes cap it).
 RECALL_ENOUGH = 0.996
 RECALL_STEP = 0.0005
@@ -61,11 +62,17 @@ def ivf_indexes(data: DataSet, quick: bool) -> list[Index]:
     lists = 2 ** round(math.log2(4 * math.sqrt(data.rows)))
     code_bytes = data.dim // (8 if data.dim > 256 and data.dim % 8 == 0 else 4)
     probes = NPROBE_LADDER[:: 2 if quick else 1]
-    factors = (4, 16) if quick else (2, 4, 8, 16, 32)
-    ladders = tuple(tuple({"nprobe": probe, "k_factor": factor} for probe in probes) for factor in factors)
+    ladders = tuple(tuple({"nprobe": probe, "k_factor": factor} for probe in probes) for factor in K_FACTORS)
     build = {"lists": lists, "code_bytes": code_bytes}
     found = [Index("faiss", "faiss IVFPQ fast scan + refine", "ivfpq_fast_scan", build, ladders)]
     return found if quick else [Index("faiss", "faiss IVFPQ + refine", "ivfpq", build, ladders), *found]
+
+
+def degrees(library: str, quick: bool) -> tuple[int, ...]:
+    """M. usearch takes several times as long to build and search, so it is not asked for every one."""
+    if quick:
+        return (16,)
+    return (16, 32) if library == "usearch" else (16, 24, 32)
 
 
 def indexes(data: DataSet, quick: bool) -> list[Index]:
@@ -73,7 +80,7 @@ def indexes(data: DataSet, quick: bool) -> list[Index]:
     found = [
         Index(library, variant, kind, {"M": m, "ef_construction": EF_CONSTRUCTION}, ladder)
         for library, variant, kind in hnsw_variants(data)
-        for m in ((16,) if quick else (16, 24, 32))
+        for m in degrees(library, quick)
     ]
     return found + ivf_indexes(data, quick)
 

@@ -16,7 +16,8 @@ Status MemoryBudget::charge(std::uint64_t bytes) {
   std::uint64_t used = used_.load(std::memory_order_relaxed);
   std::uint64_t now = 0;
   do {
-    if (bytes > limit_ - used)
+    const std::uint64_t limit = limit_bytes();
+    if (used > limit || bytes > limit - used)
       return Status(Code::kMemoryBudget, "the memory budget is too small; this needs at least")
           .at(Detail::kBytes, used + bytes);
     now = used + bytes;

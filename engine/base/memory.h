@@ -33,12 +33,15 @@ class MemoryBudget {
   Status charge(std::uint64_t bytes);
   void release(std::uint64_t bytes);
 
-  std::uint64_t limit_bytes() const { return limit_; }
+  // Allows so much more.
+  void raise(std::uint64_t bytes) { limit_.fetch_add(bytes, std::memory_order_relaxed); }
+
+  std::uint64_t limit_bytes() const { return limit_.load(std::memory_order_relaxed); }
   std::uint64_t used_bytes() const { return used_.load(std::memory_order_relaxed); }
   std::uint64_t peak_bytes() const { return peak_.load(std::memory_order_relaxed); }
 
  private:
-  const std::uint64_t limit_;
+  std::atomic<std::uint64_t> limit_;
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> peak_{0};
 };

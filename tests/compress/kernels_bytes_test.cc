@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstring>
 
 #include "tests/compress/kernel_cases.h"
@@ -101,6 +102,50 @@ BOOST_AUTO_TEST_CASE(sums_of_extreme_values_at_the_largest_dimension_do_not_over
         RowsCase cases(kLayouts[0], dim, 5, random);
         std::memset(cases.data(), row_byte, 5 * dim);
         compare_all(query, cases, dim);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(tiles_are_exact_for_any_number_of_queries_and_no_byte_outside_is_used) {
+  Random random(4);
+  for (const std::size_t dim : {1u, 3u, 4u, 5u, 64u, 127u, 128u, 784u, 4096u}) {
+    for (const std::size_t count : {0u, 1u, 2u, 3u, 5u, 16u}) {
+      if (dim > 128 && count > 3) continue;
+      const std::size_t groups = (dim + 3) / 4;
+      FencedBytes tiles(count * groups * 64, FencedBytes::Against::kEnd);
+      std::vector<std::vector<std::uint8_t>> rows(count * Tiles::kRows, std::vector<std::uint8_t>(dim));
+      const bool extreme = dim == 4096;
+      for (std::size_t r = 0; r < rows.size(); ++r) {
+        std::uint8_t* tile = tiles.data() + r / 16 * groups * 64;
+        for (std::size_t d = 0; d < dim; ++d) {
+          rows[r][d] = extreme ? 255 : static_cast<std::uint8_t>(random.next());
+          tile[64 * (d / 4) + 4 * (r % 16) + d % 4] = rows[r][d];
+        }
+      }
+      for (std::size_t queries = 0; queries <= Tiles::kQueriesMax; ++queries) {
+        FencedBytes query(std::max<std::size_t>(queries, 1) * groups * 4, FencedBytes::Against::kEnd);
+        std::vector<const std::uint8_t*> each;
+        for (std::size_t q = 0; q < queries; ++q) {
+          std::uint8_t* at = query.data() + q * groups * 4;
+          for (std::size_t d = 0; d < dim; ++d) at[d] = extreme ? 255 : static_cast<std::uint8_t>(random.next());
+          each.push_back(at);
+        }
+        for (const Kernels* level : levels()) {
+          std::vector<std::vector<std::uint32_t>> out(queries, std::vector<std::uint32_t>(rows.size() + 1, 7));
+          std::vector<std::uint32_t*> to;
+          for (auto& one : out) to.push_back(one.data());
+          level->dot_u8_tiles(each.data(), queries, {tiles.data(), groups, count}, to.data());
+          for (std::size_t q = 0; q < queries; ++q) {
+            for (std::size_t r = 0; r < rows.size(); ++r) {
+              const std::int64_t expected = exact_dot(each[q], rows[r].data(), dim);
+              BOOST_REQUIRE_MESSAGE(expected == std::int64_t{out[q][r]}, level->name << " dim " << dim << " row " << r
+                                                                                     << " query " << q << " of "
+                                                                                     << queries << ": " << out[q][r]);
+            }
+            BOOST_REQUIRE(out[q].back() == 7u);
+          }
+        }
       }
     }
   }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,9 +53,27 @@ inline ModelWrite random_write(Random& random) {
     ModelItem item;
     for (std::uint32_t d = 0; d < kSimDim; ++d) item.vector.push_back(static_cast<std::uint8_t>(random.next()));
     if (random.below(3) == 0) item.document.assign(random.below(random.below(8) == 0 ? 9000 : 40), 'd');
+    for (char& c : item.document)
+      if (random.below(16) == 0) c = static_cast<char>(random.next());  // some shrink to little, some by little
     write.items.push_back(std::move(item));
   }
   return write;
+}
+
+// The same whatever the samples, and made once: training takes as long as many a history.
+inline std::vector<std::byte> sim_dictionary(std::span<const std::byte>, std::span<const std::size_t>) {
+  static const std::vector<std::byte> dictionary = [] {
+    std::string samples;
+    std::vector<std::size_t> sizes;
+    for (int i = 0; i < 200; ++i) {
+      const std::string one = "document " + std::to_string(i) + " of the simulation, " + std::string(i % 30u, 'd');
+      samples += one;
+      sizes.push_back(one.size());
+    }
+    return train_dictionary(std::as_bytes(std::span(samples)), sizes);
+  }();
+  BOOST_REQUIRE(!dictionary.empty());
+  return dictionary;
 }
 
 inline StoreEnvironment environment_on(SimDisk& disk, std::uint64_t seed) {
@@ -64,6 +83,7 @@ inline StoreEnvironment environment_on(SimDisk& disk, std::uint64_t seed) {
   environment.segment_bytes_first = 16u << 10;
   environment.segment_bytes_max = 64u << 10;
   environment.seed = seed | 1;
+  environment.training = {200, sim_dictionary};
   return environment;
 }
 

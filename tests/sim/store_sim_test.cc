@@ -74,14 +74,17 @@ std::string label(std::uint64_t seed, std::uint64_t cut, int round) {
   return "seed " + std::to_string(seed) + " cut " + std::to_string(cut) + " round " + std::to_string(round) + ": ";
 }
 
-// Returns how often the store was opened again.
-std::uint64_t survive(std::uint64_t seed, std::uint64_t cut) {
+struct Survived {
+  std::uint64_t recoveries = 0;
+  std::uint64_t with_dictionary = 0;  // in the log
+};
+
+void survive(std::uint64_t seed, std::uint64_t cut, Survived& survived) {
   Random random(seed * 7919 + cut);
   const SyncMode sync = seed % 3 == 0 ? SyncMode::kNone : SyncMode::kAlways;
   SimDisk disk;
   REQUIRE_OK(StoreFactory::create(kSimPath, sim_shape(), environment_on(disk, seed)));
   History history;
-  std::uint64_t recoveries = 0;
   for (int round = 0; round < 4; ++round) {
     disk.set_fault(Fault::kPowerCut, round == 0 ? cut : random.below(120));
     live(disk, history, random, sync);
@@ -93,27 +96,28 @@ std::uint64_t survive(std::uint64_t seed, std::uint64_t cut) {
     }
     const auto reader = open_sim(disk, 1, Access::kRead);
     BOOST_REQUIRE_MESSAGE(reader.has_value(), label(seed, cut, round) << message_of(reader));
-    ++recoveries;
+    ++survived.recoveries;
+    survived.with_dictionary += reader->stats().has_dictionary ? 1 : 0;
     const Model content = content_of(*reader);
     BOOST_REQUIRE_MESSAGE(history.settle(content), label(seed, cut, round)
                                                        << "the store holds what was never the case");
     BOOST_REQUIRE(reader->size() == content.size());
     check_search(*reader, content);
   }
-  return recoveries;
 }
 
 BOOST_AUTO_TEST_SUITE(simulation)
 
 BOOST_AUTO_TEST_CASE(a_power_cut_at_every_call_loses_nothing_that_was_promised) {
-  std::uint64_t recoveries = 0;
+  Survived survived;
   const bool only_one = std::getenv("VECSTORE_SIM_SEED") != nullptr;
   const std::uint64_t first = number_of("VECSTORE_SIM_SEED", 0);
   const std::uint64_t seeds = only_one ? 1 : number_of("VECSTORE_SIM_SEEDS", kInstrumented ? 10 : 210);
   for (std::uint64_t seed = first; seed < first + seeds; ++seed)
-    for (std::uint64_t cut = 0; cut < 120; ++cut) recoveries += survive(seed, cut);
-  BOOST_TEST_MESSAGE("recoveries: " << recoveries);
-  BOOST_TEST(recoveries == seeds * 120 * 4);
+    for (std::uint64_t cut = 0; cut < 120; ++cut) survive(seed, cut, survived);
+  BOOST_TEST_MESSAGE("recoveries: " << survived.recoveries << ", with a dictionary: " << survived.with_dictionary);
+  BOOST_TEST(survived.recoveries == seeds * 120 * 4);
+  BOOST_TEST(survived.with_dictionary > survived.recoveries / 10);
 }
 
 // Making a store either happens or leaves nothing that a second attempt minds.

@@ -275,19 +275,21 @@ Result<std::unique_ptr<DeltaSearcher>> DeltaSearcher::create(const DeltaShape& s
 void DeltaSearcher::score_tiles(const Delta::Stripe& stripe, std::size_t queries, std::size_t rows) {
   const std::size_t full = rows / Tiles::kRows;
   const std::size_t rest = rows % Tiles::kRows;
-  std::array<const std::uint8_t*, kQueriesMax> codes{};
-  std::array<std::uint32_t*, kQueriesMax> out{};
-  for (std::size_t query = 0; query < queries; ++query) {
-    codes[query] = &codes_[query * groups_ * 4];
-    out[query] = &integers_[query * Delta::kStripeRows];
-  }
-  kernels_->dot_u8_tiles(codes.data(), queries, {stripe.tiles.data(), groups_, full}, out.data());
-  if (rest == 0) return;
   const std::uint8_t* last = stripe.tiles.data() + full * groups_ * Tiles::kGroupBytes;
-  for (std::size_t at = 0; at < last_tile_.size(); at += Tiles::kGroupBytes)
+  for (std::size_t at = 0; rest != 0 && at < last_tile_.size(); at += Tiles::kGroupBytes)
     std::memcpy(&last_tile_[at], last + at, rest * 4);
-  for (std::size_t query = 0; query < queries; ++query) out[query] += full * Tiles::kRows;
-  kernels_->dot_u8_tiles(codes.data(), queries, {last_tile_.data(), groups_, 1}, out.data());
+  for (std::size_t first = 0; first < queries; first += Tiles::kQueriesMax) {
+    const std::size_t count = std::min(Tiles::kQueriesMax, queries - first);
+    std::array<const std::uint8_t*, Tiles::kQueriesMax> codes{};
+    std::array<std::uint32_t*, Tiles::kQueriesMax> out{};
+    for (std::size_t i = 0; i < count; ++i) {
+      codes[i] = &codes_[(first + i) * groups_ * 4];
+      out[i] = &integers_[(first + i) * Delta::kStripeRows];
+    }
+    kernels_->dot_u8_tiles(codes.data(), count, {stripe.tiles.data(), groups_, full}, out.data());
+    for (std::size_t i = 0; i < count; ++i) out[i] += full * Tiles::kRows;
+    if (rest != 0) kernels_->dot_u8_tiles(codes.data(), count, {last_tile_.data(), groups_, 1}, out.data());
+  }
 }
 
 // Distances of the first `rows` rows. Integers by |q|² + |x|² − 2⟨q,x⟩, exact, from the products (of 128 dimensions,

@@ -148,7 +148,7 @@ class Delta {
 // thread at a time.
 class DeltaSearcher {
  public:
-  static constexpr std::size_t kQueriesMax = Tiles::kQueriesMax;
+  static constexpr std::size_t kQueriesMax = 16;
 
   // Errors: kMemoryBudget.
   static Result<std::unique_ptr<DeltaSearcher>> create(const DeltaShape& shape, MemoryBudget& budget);

@@ -56,16 +56,14 @@ def hnsw_variants(data: DataSet) -> list[tuple[str, str, str]]:
     ]
 
 
-def ivf_indexes(data: DataSet, quick: bool) -> list[Index]:
-    """Codes of a size that VecStore's default comes near to: a byte for eight dimensions, for four up to 256.
-    Codes of 8 bits take minutes to train and are slower to search than those of 4, so a quick run leaves them out."""
+def ivf_index(data: DataSet, quick: bool) -> Index:
+    """Codes of a size that VecStore's default comes near to: a byte for eight dimensions, for four up to 256."""
     lists = 2 ** round(math.log2(4 * math.sqrt(data.rows)))
     code_bytes = data.dim // (8 if data.dim > 256 and data.dim % 8 == 0 else 4)
     probes = NPROBE_LADDER[:: 2 if quick else 1]
     ladders = tuple(tuple({"nprobe": probe, "k_factor": factor} for probe in probes) for factor in K_FACTORS)
     build = {"lists": lists, "code_bytes": code_bytes}
-    found = [Index("faiss", "faiss IVFPQ fast scan + refine", "ivfpq_fast_scan", build, ladders)]
-    return found if quick else [Index("faiss", "faiss IVFPQ + refine", "ivfpq", build, ladders), *found]
+    return Index("faiss", "faiss IVFPQ fast scan + refine", "ivfpq_fast_scan", build, ladders)
 
 
 def degrees(library: str, quick: bool) -> tuple[int, ...]:
@@ -82,7 +80,7 @@ def indexes(data: DataSet, quick: bool) -> list[Index]:
         for library, variant, kind in hnsw_variants(data)
         for m in degrees(library, quick)
     ]
-    return found + ivf_indexes(data, quick)
+    return [*found, ivf_index(data, quick)]
 
 
 def ladder_ends(recalls: list[float]) -> bool:

@@ -41,9 +41,9 @@ bool DocumentPacker::is_due_again(const LiveState& live) {
 }
 
 std::span<const std::byte> DocumentPacker::train(const LiveState& live, MemoryBudget& budget) {
-  const bool enough = live.delta() != nullptr && live.delta()->document_bytes() >= train_at_;
-  if (live.dictionary() != nullptr || (trained_.empty() && !enough)) return {};
-  if (trained_.empty()) {
+  if (live.dictionary() != nullptr) {
+    trained_ = {};
+  } else if (trained_.empty() && live.delta() != nullptr && live.delta()->document_bytes() >= train_at_) {
     train_at_ = 2 * live.delta()->document_bytes();
     trained_ = train_on(live, budget);
   }

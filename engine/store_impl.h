@@ -29,6 +29,7 @@ namespace vecstore {
 // where they are bytes.
 inline constexpr std::uint64_t kWriterBytes = 12u << 20;
 inline constexpr std::uint64_t kWriterDocumentsBytes = 2u << 20;
+static_assert(DocumentPacker::kMemoryBytes <= kWriterDocumentsBytes);
 inline constexpr std::uint64_t kWriterCatalogBytes = 12u << 20;
 
 // Where a store lives and how its log goes about: the operating system's files and a thread of its own, or what a test

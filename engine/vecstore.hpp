@@ -299,9 +299,8 @@ class Store {
 
   // Makes a store in `to` of all that can still be read of the one in `path`, whose log is damaged: the graph as it is,
   // and every write that is whole, in order. Erasures of rows whose put is lost are lost with it, and documents whose
-  // dictionary is. Errors: kExists,
-  // kCorrupt (neither slot of the superblock is intact, or a file of the graph is missing), kNewerFormat, kNoSpace,
-  // kPermission, kBusy, kIo.
+  // dictionary is. Errors: kExists, kCorrupt (neither slot of the superblock is intact, or a file of the graph is
+  // missing), kNewerFormat, kNoSpace, kPermission, kBusy, kIo.
   static Result<SalvageReport> salvage(const std::string& path, const std::string& to);
 
   // Replays what the log holds beyond the graph. Errors: kNotFound, kInvalidInput (not an index), kCorrupt,

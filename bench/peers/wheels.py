@@ -68,10 +68,7 @@ class FaissLibrary:
     def ivfpq(self, dim: int):
         faiss, build = self.faiss, self.job["build"]
         coarse = faiss.IndexFlat(dim, self.metric)
-        if self.job["kind"] == "ivfpq":
-            lists = faiss.IndexIVFPQ(coarse, dim, build["lists"], build["code_bytes"], 8, self.metric)
-        else:
-            lists = faiss.IndexIVFPQFastScan(coarse, dim, build["lists"], build["code_bytes"] * 2, 4, self.metric)
+        lists = faiss.IndexIVFPQFastScan(coarse, dim, build["lists"], build["code_bytes"] * 2, 4, self.metric)
         # Ranked again by the vectors as they were published: a byte or a half a dimension.
         exact = faiss.ScalarQuantizer.QT_8bit_direct if self.job["dtype"] == "u8" else faiss.ScalarQuantizer.QT_fp16
         index = faiss.IndexRefine(lists, faiss.IndexScalarQuantizer(dim, exact, self.metric))
@@ -80,7 +77,7 @@ class FaissLibrary:
 
     def build(self, base: np.ndarray, threads: int) -> None:
         self.faiss.omp_set_num_threads(threads)
-        self.index = self.ivfpq(base.shape[1]) if self.job["kind"].startswith("ivfpq") else self.hnsw(base.shape[1])
+        self.index = self.ivfpq(base.shape[1]) if self.job["kind"] == "ivfpq_fast_scan" else self.hnsw(base.shape[1])
         self.index.train(base)
         self.index.add(base)
 

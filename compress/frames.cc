@@ -31,25 +31,6 @@ struct FreeDecompressor {
 
 }  // namespace
 
-Status compress_frame(std::span<const std::byte> bytes, int level, std::vector<std::byte>& out) {
-  const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
-  if (context == nullptr) return no_memory();
-  const std::size_t before = out.size();
-  const std::size_t bound = ZSTD_compressBound(bytes.size());
-  if (ZSTD_isError(bound)) return no_memory();
-  try {
-    out.resize(before + bound);
-  } catch (const std::bad_alloc&) {
-    return no_memory();
-  }
-  const int allowed = std::clamp(level, ZSTD_minCLevel(), ZSTD_maxCLevel());
-  const std::size_t size =
-      ZSTD_compressCCtx(context.get(), out.data() + before, bound, bytes.data(), bytes.size(), allowed);
-  // Only memory can be missing: the output has the room that compressBound asks for.
-  out.resize(ZSTD_isError(size) ? before : before + size);
-  return ZSTD_isError(size) ? no_memory() : Status::ok();
-}
-
 // -------------------------------------------------------------------------------------------------------- dictionaries
 
 Result<std::unique_ptr<FrameDictionary>> FrameDictionary::open(std::span<const std::byte> bytes, MemoryBudget& budget) {
@@ -57,13 +38,16 @@ Result<std::unique_ptr<FrameDictionary>> FrameDictionary::open(std::span<const s
       ZDICT_isError(ZDICT_getDictHeaderSize(bytes.data(), bytes.size())) != 0)
     return Status(Code::kCorrupt, "what should be a dictionary is none; restore the file from a backup");
   std::unique_ptr<FrameDictionary> dictionary(new FrameDictionary());
-  VECSTORE_ASSIGN(dictionary->charge_, Charge::take(budget, bytes.size() + kDigestBytes));
+  VECSTORE_ASSIGN(dictionary->charge_, Charge::take(budget, memory_bytes_for(bytes.size()) - bytes.size()));
   VECSTORE_ASSIGN(dictionary->bytes_, Buffer<std::byte>::allocate(budget, bytes.size()));
   std::ranges::copy(bytes, dictionary->bytes_.begin());
   dictionary->digested_ = ZSTD_createDDict(bytes.data(), bytes.size());
   if (dictionary->digested_ == nullptr) return no_memory();
   return dictionary;
 }
+
+// Itself, and zstd's digest with its own copy.
+std::uint64_t FrameDictionary::memory_bytes_for(std::size_t bytes) { return 2 * bytes + kDigestBytes; }
 
 FrameDictionary::~FrameDictionary() { ZSTD_freeDDict(digested_); }
 

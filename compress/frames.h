@@ -18,9 +18,6 @@ struct ZSTD_DDict_s;
 
 namespace vecstore {
 
-// Appends one frame holding `bytes` to `out`. Errors: kMemoryBudget.
-Status compress_frame(std::span<const std::byte> bytes, int level, std::vector<std::byte>& out);
-
 // What texts have in common, for frames too small to learn it by themselves. Immutable, thread-safe.
 class FrameDictionary {
  public:
@@ -33,6 +30,8 @@ class FrameDictionary {
   ~FrameDictionary();
 
   std::span<const std::byte> bytes() const { return bytes_.span(); }
+  std::uint64_t memory_bytes() const { return memory_bytes_for(bytes_.size()); }
+  static std::uint64_t memory_bytes_for(std::size_t bytes);
 
  private:
   friend Status decompress_frame(std::span<const std::byte>, std::span<std::byte>, const FrameDictionary*);
@@ -42,7 +41,7 @@ class FrameDictionary {
   ZSTD_DDict_s* digested_ = nullptr;
 };
 
-// What training takes of memory (11.4 MB were seen), of nobody's budget: the caller charges it.
+// What training takes of memory beside the samples (11.8 MB were seen), of nobody's budget: the caller charges it.
 inline constexpr std::uint64_t kTrainingBytes = 12u << 20;
 // A dictionary of `samples`, which lie end to end: of 256 KiB of them 16 KiB, in 50 ms. Empty: they are too few, or
 // have nothing in common.

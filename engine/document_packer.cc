@@ -4,11 +4,11 @@
 #include <algorithm>
 
 #include "engine/base/limits.h"
+#include "engine/document_sample.h"
 
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kDocumentBytesMin = 16;                    // shorter ones are no larger than their frame
 constexpr std::size_t kPackedMoreBytes = sizeof(std::uint32_t);  // of a record with a frame
 constexpr std::uint64_t kLoggedAgainBytes = 8ull << 20;          // of log
 
@@ -17,7 +17,7 @@ static_assert(kDocumentBytesMax == FramePacker::kBytesMax);
 }  // namespace
 
 std::string_view DocumentPacker::pack(std::string_view document, const FrameDictionary* dictionary) {
-  if (document.size() < kDocumentBytesMin) return document;
+  if (document.size() < DocumentSample::kDocumentBytesMin) return document;
   if (packer_ == nullptr || used_ != dictionary) {
     packer_.reset();
     auto packer = FramePacker::create(dictionary, *budget_);
@@ -53,19 +53,14 @@ std::span<const std::byte> DocumentPacker::train(const LiveState& live, MemoryBu
 std::vector<std::byte> DocumentPacker::train_on(const LiveState& live, MemoryBudget& budget) {
   const Delta& delta = *live.delta();
   const auto charge = Charge::take(budget, kTrainingBytes);
-  auto samples = Buffer<std::byte>::allocate(budget, training_.sample_bytes + kDocumentBytesMax);
-  if (!charge || !samples) return {};
-  std::vector<std::size_t> sizes;
-  std::size_t bytes = 0;
-  for (; sampled_ < delta.rows() && bytes < training_.sample_bytes; ++sampled_) {
+  auto sample = DocumentSample::create(training_.sample_bytes + kDocumentBytesMax, budget);
+  if (!charge || !sample) return {};
+  for (; sampled_ < delta.rows() && sample->bytes().size() < training_.sample_bytes; ++sampled_) {
     const auto document = live.document({delta.first().value + sampled_});
     if (!document) return {};
-    if (document->size() < kDocumentBytesMin) continue;
-    std::ranges::copy(std::as_bytes(std::span(*document)), samples->begin() + bytes);
-    bytes += document->size();
-    sizes.push_back(document->size());
+    sample->offer(*document);
   }
-  return training_.train(samples->span().first(bytes), sizes);
+  return training_.train(sample->bytes(), sample->sizes());
 }
 
 }  // namespace vecstore

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "compress/frames.h"
 #include "engine/base/ids.h"
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
@@ -36,8 +37,9 @@ struct RowPayload {
 // Writes one extent: consecutive RowIds from `first`, front to back. Not thread-safe.
 class RowsWriter {
  public:
+  // `dictionary`, of the documents, is kept in the extent; it may be null and must outlive the writer.
   static Result<RowsWriter> create(const std::string& path, const FileIdentity& identity, RowId first,
-                                   const RowsLayout& layout, MemoryBudget& budget);
+                                   const RowsLayout& layout, const FrameDictionary* dictionary, MemoryBudget& budget);
   RowsWriter(RowsWriter&&) noexcept;
   ~RowsWriter();
   Status append(const RowPayload& row);  // Errors: kInvalidInput (key or document too long), kIo, kNoSpace
@@ -55,15 +57,18 @@ struct StoredRow {
   std::vector<std::byte> vector;
 };
 
-// Reads an extent. Thread-safe. Holds no table that grows with the rows: a lookup reads the pages it needs.
+// Reads an extent. Thread-safe. Holds no table that grows with the rows, only the dictionary of the documents, on
+// `budget`: a lookup reads the pages it needs.
 class RowsExtent {
  public:
-  static Result<RowsExtent> open(const std::string& path, const FileIdentity& identity);
+  static Result<RowsExtent> open(const std::string& path, const FileIdentity& identity, MemoryBudget& budget);
   RowsExtent(RowsExtent&&) noexcept;
   ~RowsExtent();
   RowId first() const;
   std::uint64_t rows() const;
   const RowsLayout& layout() const;
+  bool has_dictionary() const;
+  std::uint64_t memory_bytes() const;  // on the budget
   // `reads`, when given, grows by the pages read. Errors: kNotFound (outside the extent), kIo, kCorrupt.
   Result<StoredRow> read(RowId row, std::uint64_t* reads = nullptr) const;
   // The keys of `row` and of the rows after it that share its group, so that a pass over all keys reads each page once.

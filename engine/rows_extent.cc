@@ -3,7 +3,6 @@
 #include <cstring>
 #include <utility>
 
-#include "compress/frames.h"
 #include "engine/base/bytes.h"
 #include "engine/base/check.h"
 #include "engine/rows_format.h"
@@ -104,7 +103,8 @@ std::span<std::byte> writable(std::string& text) { return std::as_writable_bytes
 }  // namespace
 
 struct RowsExtent::Impl {
-  Impl(PageFile file_in, const rows::Attributes& attributes_in) : file(std::move(file_in)), attributes(attributes_in) {
+  Impl(PageFile file_in, const rows::Attributes& attributes_in, std::uint32_t dictionary_bytes_in)
+      : file(std::move(file_in)), attributes(attributes_in), dictionary_bytes(dictionary_bytes_in) {
     layout.keys = (attributes.flags & rows::kHasKeys) != 0;
     layout.documents = (attributes.flags & rows::kHasDocuments) != 0;
     layout.vector_bytes = attributes.vector_bytes;
@@ -114,7 +114,12 @@ struct RowsExtent::Impl {
     return attributes.rows / attributes.group_rows + (attributes.rows % attributes.group_rows != 0);
   }
   std::uint64_t directory_at() const { return rows::pages_of(attributes.stream_bytes) * rows::kStreamPageBytes; }
+  std::uint64_t directory_pages() const { return rows::pages_of(group_count() * rows::kDirectoryEntryBytes); }
+  std::uint64_t dictionary_at(std::uint64_t copy) const {
+    return directory_at() + (directory_pages() + copy * rows::pages_of(dictionary_bytes)) * rows::kStreamPageBytes;
+  }
   bool attributes_hold() const;
+  Status open_dictionary(MemoryBudget& budget);
   Status find_group(Stream& stream, std::uint64_t index, std::uint64_t& offset) const;
   Status read_group(Stream& stream, std::uint64_t index, std::uint64_t offset, Group& group) const;
   Status read_frame(Stream& stream, const Group& group, std::uint32_t frame, std::vector<std::byte>& raw) const;
@@ -124,7 +129,9 @@ struct RowsExtent::Impl {
 
   PageFile file;
   rows::Attributes attributes;
+  std::uint32_t dictionary_bytes;  // 0: there is none
   RowsLayout layout;
+  std::unique_ptr<FrameDictionary> dictionary;
 };
 
 bool RowsExtent::Impl::attributes_hold() const {
@@ -135,8 +142,29 @@ bool RowsExtent::Impl::attributes_hold() const {
   if (attributes.rows > file.page_count() * rows::kStreamPageBytes * rows::kGroupRowsMax) return false;
   if (attributes.stream_bytes > file.page_count() * rows::kStreamPageBytes) return false;
   if (attributes.first + attributes.rows < attributes.first) return false;
-  return rows::pages_of(attributes.stream_bytes) + rows::pages_of(group_count() * rows::kDirectoryEntryBytes) ==
+  const bool has_dictionary = attributes.version != rows::kVersionWithoutDictionary;
+  if (has_dictionary != (dictionary_bytes != 0) || (has_dictionary && !layout.documents)) return false;
+  if (dictionary_bytes > FrameDictionary::kBytesMax) return false;
+  return rows::pages_of(attributes.stream_bytes) + directory_pages() +
+             rows::kDictionaryCopies * rows::pages_of(dictionary_bytes) ==
          file.page_count();
+}
+
+// The first copy that can be read and is one. Where none can, everything but the documents packed with it is still
+// served.
+Status RowsExtent::Impl::open_dictionary(MemoryBudget& budget) {
+  if (dictionary_bytes == 0) return Status::ok();
+  VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget, dictionary_bytes));
+  for (std::uint64_t copy = 0; copy < rows::kDictionaryCopies && dictionary == nullptr; ++copy) {
+    Stream stream(file, nullptr);
+    if (!stream.read(dictionary_at(copy), bytes.span()).is_ok()) continue;
+    auto opened = FrameDictionary::open(bytes.span(), budget);
+    if (opened)
+      dictionary = std::move(*opened);
+    else if (opened.error().code() == Code::kMemoryBudget)
+      return opened.error();
+  }
+  return Status::ok();
 }
 
 Status RowsExtent::Impl::locate(RowId row, std::uint64_t& index, std::uint32_t& slot) const {
@@ -195,7 +223,7 @@ Status RowsExtent::Impl::read_frame(Stream& stream, const Group& group, std::uin
   if (group.frame_bytes[frame] == raw_bytes) return stream.read(at, raw);
   std::vector<std::byte> packed(group.frame_bytes[frame]);
   VECSTORE_TRY(stream.read(at, packed));
-  const Status unpacked = decompress_frame(packed, raw);
+  const Status unpacked = decompress_frame(packed, raw, dictionary.get());
   return unpacked.is_ok() || unpacked.code() == Code::kMemoryBudget ? unpacked : damaged_group(file, at);
 }
 
@@ -231,25 +259,32 @@ RowsExtent::RowsExtent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RowsExtent::RowsExtent(RowsExtent&&) noexcept = default;
 RowsExtent::~RowsExtent() = default;
 
-Result<RowsExtent> RowsExtent::open(const std::string& path, const FileIdentity& identity) {
+Result<RowsExtent> RowsExtent::open(const std::string& path, const FileIdentity& identity, MemoryBudget& budget) {
   VECSTORE_CHECK(identity.kind == FileKind::kRows);
   VECSTORE_ASSIGN(auto file, PageFile::open(path, identity));
   ByteReader reader(file.attributes());
   const auto attributes = reader.read<rows::Attributes>();
   if (reader.ok() && attributes.version > rows::kVersion)
     return Status(Code::kNewerFormat, "the rows were written by a newer version; upgrade VecStore").about(path);
-  const bool fits = reader.done() && attributes.version == rows::kVersion && file.page_bytes() == rows::kPageBytes;
-  auto impl = std::make_unique<Impl>(std::move(file), attributes);
+  rows::DictionaryAttributes dictionary;
+  if (attributes.version == rows::kVersion) dictionary = reader.read<rows::DictionaryAttributes>();
+  const bool fits = reader.done() && attributes.version != 0 && file.page_bytes() == rows::kPageBytes;
+  auto impl = std::make_unique<Impl>(std::move(file), attributes, dictionary.bytes);
   if (!fits || !impl->attributes_hold())
     return Status(Code::kCorrupt, "the header of the rows does not hold together; restore the store from a backup")
         .about(path)
         .at(Detail::kPage, 0);
+  VECSTORE_TRY(impl->open_dictionary(budget));
   return RowsExtent(std::move(impl));
 }
 
 RowId RowsExtent::first() const { return {impl_->attributes.first}; }
 std::uint64_t RowsExtent::rows() const { return impl_->attributes.rows; }
 const RowsLayout& RowsExtent::layout() const { return impl_->layout; }
+std::uint64_t RowsExtent::memory_bytes() const {
+  return impl_->dictionary == nullptr ? 0 : impl_->dictionary->memory_bytes();
+}
+bool RowsExtent::has_dictionary() const { return impl_->dictionary != nullptr; }
 
 Result<StoredRow> RowsExtent::read(RowId row, std::uint64_t* reads) const {
   const Impl& self = *impl_;

@@ -3,7 +3,8 @@
 // The bytes of an extent of rows/. Byte-exact description and the figures behind the choices: engine/README.md.
 //
 // The payloads of the data pages, one after the other, are a stream. Groups of up to kGroupRowsMax rows follow each
-// other in it, then, from the next page on, the directory: one u64 per group, the group's offset in the stream.
+// other in it, then, from the next page on, the directory: one u64 per group, the group's offset in the stream. Then
+// the dictionary of the documents' frames, twice, where there is one.
 #pragma once
 
 #include <cstddef>
@@ -15,11 +16,14 @@
 
 namespace vecstore::rows {
 
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersionWithoutDictionary = 1;  // what is written where there is none
 inline constexpr std::uint32_t kPageBytes = 4096;
 inline constexpr std::uint64_t kStreamPageBytes = page_payload_bytes(kPageBytes);
 inline constexpr std::uint32_t kGroupRowsMax = 16;
-inline constexpr std::size_t kFrameRawBytesMax = 16384;  // of a frame that holds more than one document
+inline constexpr std::size_t kFrameRawBytesMax = 16384;            // of a frame that holds more than one document
+inline constexpr std::size_t kFrameRawBytesWithDictionary = 4096;  // as written: the dictionary knows what they share
+inline constexpr std::uint64_t kDictionaryCopies = 2;
 inline constexpr std::uint32_t kVectorBytesMax = kDimMax * 4;
 inline constexpr std::uint32_t kGroupVectorBytes = 3072;  // vectors of a group; the rest of its page is for text
 inline constexpr std::uint32_t kHasKeys = 1;
@@ -35,6 +39,13 @@ struct Attributes {
   std::uint64_t stream_bytes = 0;  // end of the last group
 };
 static_assert(sizeof(Attributes) == 40);
+
+// Follows the attributes from version 2 on. Its copies lie behind the directory, each from a page of its own on.
+struct DictionaryAttributes {
+  std::uint32_t bytes = 0;
+  std::uint32_t reserved = 0;
+};
+static_assert(sizeof(DictionaryAttributes) == 8);
 
 // Followed by rows × {u16 key bytes}, rows × {u32 document bytes}, frames × FrameEntry, the keys, the frames and the
 // vectors; the tables of what the layout does not have are absent.

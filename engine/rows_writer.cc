@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <utility>
 
-#include "compress/frames.h"
 #include "engine/base/bytes.h"
 #include "engine/base/check.h"
 #include "engine/posix_file.h"
@@ -12,9 +12,6 @@
 namespace vecstore {
 
 namespace {
-
-// On win384's texts level 9 saves 4 % of the bytes and takes three times as long (engine/README.md).
-constexpr int kCompressionLevel = 3;
 
 static_assert(kKeyBytesMax == 480 && kDocumentBytesMax == 65536, "the texts of the errors below name them");
 
@@ -78,20 +75,23 @@ struct Frame {
 
 struct RowsWriter::Impl {
   Impl(PageFileWriter file_in, DirectorySpill directory_in, Charge charge_in, std::string path_in, RowId first_in,
-       const RowsLayout& layout_in)
+       const RowsLayout& layout_in, const FrameDictionary* dictionary_in)
       : file(std::move(file_in)),
         directory(std::move(directory_in)),
         charge(std::move(charge_in)),
         path(std::move(path_in)),
         first(first_in.value),
         layout(layout_in),
+        dictionary(dictionary_in),
+        frame_raw_bytes(dictionary_in == nullptr ? rows::kFrameRawBytesMax : rows::kFrameRawBytesWithDictionary),
         group_rows(rows::group_rows_for(layout_in.vector_bytes)) {}
 
   Status check(const RowPayload& row) const;
-  Status close_frame();
+  void close_frame();
   Status flush_group();
   Status put(std::span<const std::byte> bytes);
   Status pad_to(std::uint64_t offset);
+  Status put_dictionary();
 
   PageFileWriter file;
   DirectorySpill directory;
@@ -99,6 +99,9 @@ struct RowsWriter::Impl {
   std::string path;
   std::uint64_t first;
   RowsLayout layout;
+  const FrameDictionary* dictionary;
+  std::size_t frame_raw_bytes;          // of a frame that holds more than one document
+  std::unique_ptr<FramePacker> packer;  // where there are documents
   std::uint32_t group_rows;
   std::uint64_t row_count = 0;  // all of them, the pending ones too
   std::uint64_t stream_bytes = 0;
@@ -129,20 +132,19 @@ Status RowsWriter::Impl::check(const RowPayload& row) const {
   return Status::ok();
 }
 
-Status RowsWriter::Impl::close_frame() {
-  if (raw_rows == 0) return Status::ok();
+void RowsWriter::Impl::close_frame() {
+  if (raw_rows == 0) return;
   const std::size_t before = frame_bytes.size();
   if (!raw.empty()) {
-    VECSTORE_TRY(compress_frame(raw, kCompressionLevel, frame_bytes));
-    if (frame_bytes.size() - before >= raw.size()) {
-      frame_bytes.resize(before);
-      frame_bytes.insert(frame_bytes.end(), raw.begin(), raw.end());
-    }
+    frame_bytes.resize(before + raw.size());
+    const std::span<std::byte> into = std::span(frame_bytes).subspan(before);
+    const std::size_t packed = packer->pack(raw, into.first(raw.size() - 1)).size();
+    if (packed == 0) std::ranges::copy(raw, into.begin());
+    frame_bytes.resize(before + (packed == 0 ? raw.size() : packed));
   }
   frames.push_back({static_cast<std::uint32_t>(frame_bytes.size() - before), raw_rows});
   raw.clear();
   raw_rows = 0;
-  return Status::ok();
 }
 
 Status RowsWriter::Impl::put(std::span<const std::byte> bytes) {
@@ -167,7 +169,7 @@ Status RowsWriter::Impl::pad_to(std::uint64_t offset) {
 
 Status RowsWriter::Impl::flush_group() {
   if (pending == 0) return Status::ok();
-  VECSTORE_TRY(close_frame());
+  close_frame();
   ByteWriter head;
   head.write(rows::GroupHeader{});
   for (const std::uint16_t size : key_bytes) head.write(size);
@@ -198,12 +200,23 @@ Status RowsWriter::Impl::flush_group() {
   return Status::ok();
 }
 
+// Behind the directory, which ends with a whole page.
+Status RowsWriter::Impl::put_dictionary() {
+  for (std::uint64_t copy = 0; copy < rows::kDictionaryCopies; ++copy) {
+    stream_bytes = rows::pages_of(stream_bytes) * rows::kStreamPageBytes;
+    VECSTORE_TRY(put(dictionary->bytes()));
+    if (stream_bytes % rows::kStreamPageBytes != 0) VECSTORE_TRY(file.append());
+  }
+  return Status::ok();
+}
+
 RowsWriter::RowsWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RowsWriter::RowsWriter(RowsWriter&&) noexcept = default;
 RowsWriter::~RowsWriter() = default;
 
 Result<RowsWriter> RowsWriter::create(const std::string& path, const FileIdentity& identity, RowId first,
-                                      const RowsLayout& layout, MemoryBudget& budget) {
+                                      const RowsLayout& layout, const FrameDictionary* dictionary,
+                                      MemoryBudget& budget) {
   VECSTORE_CHECK(identity.kind == FileKind::kRows);
   VECSTORE_CHECK(layout.vector_bytes <= rows::kVectorBytesMax);
   // A group at its largest, twice: the vectors that hold it double as they grow.
@@ -212,8 +225,12 @@ Result<RowsWriter> RowsWriter::create(const std::string& path, const FileIdentit
   VECSTORE_ASSIGN(auto charge, Charge::take(budget, 2 * group_bytes));
   VECSTORE_ASSIGN(auto file, PageFileWriter::create(path, {identity, rows::kPageBytes}, budget));
   VECSTORE_ASSIGN(auto directory, DirectorySpill::create(path + ".directory", budget));
-  return RowsWriter(
-      std::make_unique<Impl>(std::move(file), std::move(directory), std::move(charge), path, first, layout));
+  auto impl =
+      std::make_unique<Impl>(std::move(file), std::move(directory), std::move(charge), path, first, layout, dictionary);
+  if (layout.documents) {
+    VECSTORE_ASSIGN(impl->packer, FramePacker::create(dictionary, budget));
+  }
+  return RowsWriter(std::move(impl));
 }
 
 Status RowsWriter::append(const RowPayload& row) {
@@ -225,7 +242,7 @@ Status RowsWriter::append(const RowPayload& row) {
     self.keys.insert(self.keys.end(), key.begin(), key.end());
   }
   if (self.layout.documents) {
-    if (self.raw.size() + row.document.size() > rows::kFrameRawBytesMax) VECSTORE_TRY(self.close_frame());
+    if (self.raw.size() + row.document.size() > self.frame_raw_bytes) self.close_frame();
     self.document_bytes.push_back(static_cast<std::uint32_t>(row.document.size()));
     const auto document = bytes_of(row.document);
     self.raw.insert(self.raw.end(), document.begin(), document.end());
@@ -249,7 +266,14 @@ Result<PageFileWriter::Finished> RowsWriter::finish() {
   attributes.stream_bytes = self.stream_bytes;
   if (self.stream_bytes % rows::kStreamPageBytes != 0) VECSTORE_TRY(self.file.append());
   VECSTORE_TRY(self.directory.copy_to(self.file));
-  return self.file.finish(std::as_bytes(std::span(&attributes, 1)));
+  ByteWriter out;
+  if (self.dictionary == nullptr) attributes.version = rows::kVersionWithoutDictionary;
+  out.write(attributes);
+  if (self.dictionary != nullptr) {
+    VECSTORE_TRY(self.put_dictionary());
+    out.write(rows::DictionaryAttributes{static_cast<std::uint32_t>(self.dictionary->bytes().size()), 0});
+  }
+  return self.file.finish(out.bytes());
 }
 
 }  // namespace vecstore

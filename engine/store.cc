@@ -167,7 +167,7 @@ Status Store::Impl::open_graph() {
         .about(generation->graph().path());
   if (properties.has_rows_file) {
     VECSTORE_ASSIGN(RowsExtent extent,
-                    RowsExtent::open(path(FileKind::kRows), {manifest().store, FileKind::kRows, number}));
+                    RowsExtent::open(path(FileKind::kRows), {manifest().store, FileKind::kRows, number}, budget));
     rows.emplace(std::move(extent));
     properties.keys = rows->layout().keys ? KeyKind::kBytes : KeyKind::kNumber;
   }
@@ -282,6 +282,12 @@ Status Store::Impl::name_least(const Status& refused) const {
     const bool whole = pages != 0 && pages == graph.page_count();
     const std::uint64_t searching = opened.searchers * (whole ? needs.memory_searcher_bytes : needs.searcher_bytes);
     least += needs.resident_bytes + std::max(needs.loading_bytes, searching + caching);
+    if (properties.has_rows_file) {
+      MemoryBudget of_rows;
+      VECSTORE_ASSIGN(const RowsExtent extent,
+                      RowsExtent::open(path(FileKind::kRows), {manifest().store, FileKind::kRows, number}, of_rows));
+      least += of_rows.peak_bytes();
+    }
   }
   // What the log holds beyond the graph must fit too, and how much that takes is only known when it has been replayed.
   if (properties.has_log && opened.access == Access::kRead) least += kReaderBytes + log_bytes_on_disk();
@@ -339,7 +345,7 @@ void Store::Impl::describe_graph(StoreInfo& info) const {
   info.code_bits = codes.model.bits;
   info.code_bytes = codes.model.code_bytes;
   info.code_error = codes.model.mean_square_error;
-  info.fixed_ram_bytes = codes.fixed_bytes();
+  info.fixed_ram_bytes = codes.fixed_bytes() + (rows ? rows->memory_bytes() : 0);
   info.codes_bytes = codes.bytes_per_row_total();
   info.pages_cached = generation->cache().pages();
   info.cache_bytes = generation->cache().bytes();

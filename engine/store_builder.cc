@@ -19,10 +19,13 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kOrderAttempts = 3;           // orders that are computed before the rows per page are settled
-constexpr std::uint32_t kTruthColumns = 100;          // neighbours known of each calibration query
-constexpr std::uint32_t kTruthSpare = 100;            // more are found, because held-out rows drop out of them
-constexpr std::uint64_t kTruthWorkBytes = 24u << 20;  // exact search's own blocks and candidates
+constexpr std::uint32_t kOrderAttempts = 3;             // orders that are computed before the rows per page are settled
+constexpr std::uint32_t kTruthColumns = 100;            // neighbours known of each calibration query
+constexpr std::uint32_t kTruthSpare = 100;              // more are found, because held-out rows drop out of them
+constexpr std::uint64_t kTruthWorkBytes = 24u << 20;    // exact search's own blocks and candidates
+constexpr std::size_t kDocumentSampleBytes = 1u << 20;  // a dictionary is trained on up to these
+// Of fewer the dictionary, kept twice, would take more than what it saves (engine/README.md).
+constexpr std::uint64_t kDocumentBytesForDictionary = 1u << 20;
 constexpr auto kReportInterval = std::chrono::milliseconds(250);
 
 }  // namespace
@@ -88,17 +91,31 @@ Status StoreBuilder::publish(StoreDirectory& directory) {
 // Passes over keys and documents once, so that a file with too few or too many lines is refused before the long work
 // and not after it. Their hash is part of the uuid: a catalog of the same vectors under other keys is not ours.
 Status StoreBuilder::read_texts() {
-  const std::array<const std::string*, 2> paths = {&options_->keys_path, &options_->documents_path};
-  for (std::size_t i = 0; i < paths.size(); ++i) {
-    if (paths[i]->empty()) continue;
-    VECSTORE_ASSIGN(TextLines lines, TextLines::open(*paths[i], budget_, i == 0 ? kKeyBytesMax : kDocumentBytesMax));
-    std::string_view line;
-    for (std::uint64_t row = 0; row < plan_.rows; ++row) {
-      VECSTORE_TRY(lines.expect_line(plan_.rows, line));
-      text_hash_[i] = XXH3_64bits_withSeed(line.data(), line.size(), text_hash_[i] + row);
-    }
-    VECSTORE_TRY(lines.expect_end(plan_.rows));
+  if (!options_->keys_path.empty()) VECSTORE_TRY(read_lines(options_->keys_path, kKeyBytesMax, text_hash_[0], nullptr));
+  if (options_->documents_path.empty()) return Status::ok();
+  VECSTORE_ASSIGN(DocumentSample sample, DocumentSample::create(kDocumentSampleBytes, budget_));
+  VECSTORE_TRY(read_lines(options_->documents_path, kDocumentBytesMax, text_hash_[1], &sample));
+  return train_on(sample);
+}
+
+Status StoreBuilder::read_lines(const std::string& path, std::size_t line_bytes_max, std::uint64_t& hash,
+                                DocumentSample* sample) {
+  VECSTORE_ASSIGN(TextLines lines, TextLines::open(path, budget_, line_bytes_max));
+  std::string_view line;
+  for (std::uint64_t row = 0; row < plan_.rows; ++row) {
+    VECSTORE_TRY(lines.expect_line(plan_.rows, line));
+    hash = XXH3_64bits_withSeed(line.data(), line.size(), hash + row);
+    if (sample != nullptr) sample->offer(line);
   }
+  return lines.expect_end(plan_.rows);
+}
+
+Status StoreBuilder::train_on(const DocumentSample& sample) {
+  if (sample.offered_bytes() < kDocumentBytesForDictionary) return Status::ok();
+  VECSTORE_ASSIGN(const Charge charge, Charge::take(budget_, kTrainingBytes));
+  const std::vector<std::byte> dictionary = train_dictionary(sample.bytes(), sample.sizes());
+  if (dictionary.empty()) return Status::ok();
+  VECSTORE_ASSIGN(dictionary_, FrameDictionary::open(dictionary, budget_));
   return Status::ok();
 }
 

@@ -15,9 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "compress/frames.h"
 #include "engine/build_plan.h"
 #include "engine/build_report.h"
 #include "engine/calibrate.h"
+#include "engine/document_sample.h"
 #include "engine/generation.h"
 #include "engine/properties.h"
 #include "graph/order.h"
@@ -35,6 +37,9 @@ class StoreBuilder {
 
  private:
   Status read_texts();
+  // Hashes as many lines as there are rows into `hash`, and offers them to `sample` unless it is null.
+  Status read_lines(const std::string& path, std::size_t line_bytes_max, std::uint64_t& hash, DocumentSample* sample);
+  Status train_on(const DocumentSample& sample);
   Status read_rows();
   Status hold_out_rows();
   Status find_truth(const VectorSource& queries, bool skip_held_out);
@@ -69,7 +74,8 @@ class StoreBuilder {
   std::unique_ptr<Executor> executor_;
 
   Uuid uuid_{};
-  std::array<std::uint64_t, 2> text_hash_{};  // of keys and documents
+  std::array<std::uint64_t, 2> text_hash_{};     // of keys and documents
+  std::unique_ptr<FrameDictionary> dictionary_;  // of the documents; null: they are too few, or have nothing in common
   std::uint32_t generation_ = 1;
   std::uint32_t rows_per_page_ = 1;
   std::optional<QuantizedRows> rows_;

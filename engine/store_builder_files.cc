@@ -140,7 +140,7 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   const FileIdentity identity{uuid_, FileKind::kRows, generation_};
   const std::string path = directory.file_path(file_name(FileKind::kRows, generation_));
   const RowsLayout layout{keys, documents, plan_.keep_originals ? static_cast<std::uint32_t>(row_bytes) : 0u};
-  VECSTORE_ASSIGN(auto writer, RowsWriter::create(path, identity, RowId{0}, layout, budget_));
+  VECSTORE_ASSIGN(auto writer, RowsWriter::create(path, identity, RowId{0}, layout, dictionary_.get(), budget_));
   VECSTORE_ASSIGN(auto chunk,
                   Buffer<std::byte>::allocate(
                       budget_, plan_.keep_originals ? std::min(plan_.chunk_rows, plan_.rows) * row_bytes : 0));
@@ -163,7 +163,7 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   properties_.has_rows_file = true;
   properties_.keys = keys ? KeyKind::kBytes : KeyKind::kNumber;
   if (!keys) return Status::ok();
-  VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(path, identity));
+  VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(path, identity, budget_));
   return Catalog::build(directory.file_path("catalog"), uuid_, 0, keys_of({&extent}), budget_);
 }
 

@@ -213,12 +213,12 @@ BOOST_AUTO_TEST_CASE(a_damaged_catalog_is_rebuilt_from_rows) {
   std::vector<RowsExtent> extents;
   for (const std::uint64_t first : {0u, 500u}) {
     const std::string path = directory.path("rows-" + std::to_string(first));
-    auto writer = RowsWriter::create(path, identity, RowId{first}, {true, true, 0}, budget);
+    auto writer = RowsWriter::create(path, identity, RowId{first}, {true, true, 0}, nullptr, budget);
     REQUIRE_OK(writer);
     for (std::uint64_t row = first; row < (first == 0 ? 500u : 777u); ++row)
       REQUIRE_OK(writer->append({keys[row], "text", {}}));
     REQUIRE_OK(writer->finish());
-    auto extent = RowsExtent::open(path, identity);
+    auto extent = RowsExtent::open(path, identity, budget);
     REQUIRE_OK(extent);
     extents.push_back(std::move(*extent));
   }

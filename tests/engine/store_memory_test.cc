@@ -2,6 +2,7 @@
 //
 // Memory as promised: budgets of builds and of open stores, and the figures that are given for them.
 #include "tests/engine/stores.h"
+#include "tests/engine/text_input.h"
 
 using namespace vecstore;
 using test::build_options;
@@ -144,6 +145,38 @@ BOOST_AUTO_TEST_CASE(what_is_said_of_the_memory_adds_up) {
     BOOST_TEST((info.lanes == 0) == (share == 1.0));
     BOOST_TEST(static_cast<double>(info.codes_bytes) == info.ram_bytes_per_row * static_cast<double>(info.rows),
                boost::test_tools::tolerance(1e-9));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_dictionary_of_the_documents_counts_as_memory) {
+  constexpr std::uint64_t kRows = 2000;  // more than 1 MiB of texts
+  const test::TemporaryDirectory directory;
+  const auto texts = test::first_lines(test::shipped_data("win384-8k.base.text.jsonl.zst"), kRows);
+  const Matrix base = test::csift(kRows);
+  BuildOptions options = build_options(Metric::kL2);
+  REQUIRE_OK(Store::build(directory.path("bare"), *view_source(base.view()), options));
+  options.documents_path = directory.path("texts");
+  test::write_lines(options.documents_path, texts);
+  check_prediction(base, options);
+  REQUIRE_OK(Store::build(directory.path("idx"), *view_source(base.view()), options));
+
+  OpenOptions opening;
+  opening.cache_fraction = 0.0;
+  const auto bare = Store::open(directory.path("bare"), opening);
+  REQUIRE_OK(bare);
+  opening.ram_bytes = 1;
+  const auto refused = Store::open(directory.path("idx"), opening);
+  BOOST_REQUIRE(code_of(refused) == Code::kMemoryBudget);
+  opening.ram_bytes = refused.error().number();
+  const auto store = Store::open(directory.path("idx"), opening);
+  REQUIRE_OK(store);
+  const StoreInfo info = store->info();
+  BOOST_TEST(info.codes_bytes + info.fixed_ram_bytes + info.searchers_bytes + info.cache_bytes == info.ram_used_bytes);
+  BOOST_TEST(info.fixed_ram_bytes >= bare->info().fixed_ram_bytes + 2 * (16u << 10));
+  for (std::uint64_t row = 0; row < kRows; ++row) {
+    const auto item = store->get(row);
+    REQUIRE_OK(item);
+    BOOST_REQUIRE(item->document == texts[row]);
   }
 }
 

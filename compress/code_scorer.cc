@@ -8,6 +8,7 @@
 #include "compress/rabitq.h"
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
+#include "engine/base/sums.h"
 
 namespace vecstore {
 namespace {
@@ -188,8 +189,7 @@ void CodeScorer::fill_tables(ScorerScratch& scratch) {
 // Keys are computed when they are asked for; those of the query before count no more.
 void CodeScorer::take_query(const float* query) {
   std::copy_n(query, query_.size(), query_.data());
-  query_sum_ = 0;
-  for (const float x : query_) query_sum_ += x;
+  query_sum_ = static_cast<float>(sum_of(query_.span()));
   if (++query_number_ == 0) {
     std::fill(keys_of_.begin(), keys_of_.end(), 0u);
     query_number_ = 1;

@@ -9,7 +9,7 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint16_t kVersion = 3;  // 1 had no memory_list, 2 no keys and no log
+constexpr std::uint16_t kVersion = 4;  // 1 had no memory_list, 2 no keys and no log; 3 took a memory_list below k for k
 constexpr std::uint32_t kPointsMax = 1000;
 
 // Where nothing was calibrated.
@@ -78,6 +78,7 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
     point.recall = in.read<double>();
     point.reads_per_query = in.read<double>();
     if (version >= 2) point.memory_list = in.read<std::uint32_t>();
+    if (version < 4 && point.memory_list != 0) point.memory_list = std::max(point.memory_list, point.k);
     // A bound that is no number would let a search read without end.
     if (point.k == 0 || point.k > kResultsMax || point.search_list == 0 || point.search_list > kSearchListMax ||
         point.blocks == 0 || point.memory_list > kSearchListMax || !(point.bound >= 0.0f))

@@ -82,10 +82,12 @@ class PageView {
   }
   RowParams params(std::uint32_t slot) const {
     RowParams params;
-    std::memcpy(&params,
-                row_ids() + std::size_t{layout_->rows_per_page} * layout_->row_id_bytes + slot * sizeof(RowParams),
-                sizeof(params));
+    std::memcpy(&params, params_at(slot), sizeof(params));
     return params;
+  }
+  // Where they lie, for who will want them soon.
+  const std::byte* params_at(std::uint32_t slot) const {
+    return row_ids() + std::size_t{layout_->rows_per_page} * layout_->row_id_bytes + slot * sizeof(RowParams);
   }
   // [rows_per_page × dim] codes.
   const std::uint8_t* codes() const {

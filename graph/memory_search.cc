@@ -12,8 +12,10 @@ namespace {
 constexpr Pos kSeedStride = 4;
 constexpr std::size_t kLeftDivisor = 3;  // the list grows by one for so many rows that left it
 constexpr std::size_t kTouchedMax = 16384;
-constexpr std::size_t kPrefetchBytesMax = 512;  // of a vector; the processor follows longer ones by itself
 constexpr std::size_t kWaitingMax = std::max<std::size_t>(kBlockRows, kDegreeMax);
+
+// Into the second-level cache: the first has room for too few lines under way (graph/README.md).
+void ask_for(const std::byte* line) { __builtin_prefetch(line, 0, 2); }
 
 }  // namespace
 
@@ -29,7 +31,7 @@ MemorySearch::MemorySearch(const SearchIndex& index, PreparedQuery query, CodeSc
 std::uint64_t MemorySearch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
   return PreparedQuery::predict_bytes(layout.dim) + CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes) +
          (kSearchListMax + 1) * sizeof(PoolEntry) + (layout.rows / 64 + 1) * 8 + kTouchedMax * sizeof(Pos) +
-         kWaitingMax * (sizeof(Pos) + 12ull) + kResultsMax * sizeof(FoundRow);
+         kWaitingMax * (sizeof(Pos) + sizeof(Place) + 12ull) + kResultsMax * sizeof(FoundRow);
 }
 
 Result<MemorySearch> MemorySearch::create(const SearchIndex& index, MemoryBudget& budget) {
@@ -42,6 +44,7 @@ Result<MemorySearch> MemorySearch::create(const SearchIndex& index, MemoryBudget
   VECSTORE_ASSIGN(search.visited_, Buffer<std::uint64_t>::allocate(budget, layout.rows / 64 + 1));
   VECSTORE_ASSIGN(search.touched_, Buffer<Pos>::allocate(budget, kTouchedMax));
   VECSTORE_ASSIGN(search.waiting_, Buffer<Pos>::allocate(budget, kWaitingMax));
+  VECSTORE_ASSIGN(search.places_, Buffer<Place>::allocate(budget, kWaitingMax));
   VECSTORE_ASSIGN(search.offsets_, Buffer<std::uint32_t>::allocate(budget, kWaitingMax));
   VECSTORE_ASSIGN(search.distances_, Buffer<float>::allocate(budget, kWaitingMax));
   VECSTORE_ASSIGN(search.integers_, Buffer<std::uint32_t>::allocate(budget, kWaitingMax));
@@ -58,12 +61,13 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
     query_.prepare(queries, query);
     const std::uint64_t rows = params.filter == nullptr ? layout_.rows : params.filter->rows();
     const std::uint64_t due = std::min<std::uint64_t>(params.k, rows);
-    std::size_t list = std::max(params.search_list, params.k);
-    VECSTORE_TRY(walk(list, params.filter));
+    // Under a filter only what was expanded is known to be admitted.
+    std::size_t list = std::max(params.search_list, params.filter == nullptr ? 1 : params.k);
+    VECSTORE_TRY(walk(list, due, params.filter));
     // Where many are not admitted, the admitted ones may lie beyond; at last whatever there is gets its distance.
     while (params.filter != nullptr && pool_.size() < due && list < kSearchListMax) {
       list = std::min<std::size_t>(kSearchListMax, 2 * list);
-      VECSTORE_TRY(walk(list, params.filter));
+      VECSTORE_TRY(walk(list, due, params.filter));
     }
     if (params.filter != nullptr && pool_.size() < due) scan_all(*params.filter);
   }
@@ -71,18 +75,19 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
   return answer(params.k);
 }
 
-// From the nearest block on; what is left in the pool is admitted.
-Status MemorySearch::walk(std::size_t list, const RowFilter* filter) {
+// From the nearest block on; what is left in the pool is admitted, and `due` rows where so many can be reached.
+Status MemorySearch::walk(std::size_t list, std::size_t due, const RowFilter* filter) {
+  const std::size_t room = std::max(list, due);
   // Rows that are not admitted leave the pool when they are expanded, and push nothing out until then.
-  pool_.clear(filter == nullptr ? list : list + list / 2 + (layout_.rows - filter->rows()));
+  pool_.clear(filter == nullptr ? room : room + room / 2 + (layout_.rows - filter->rows()));
   forget_visits();
   seed_from_nearest_block();
-  VECSTORE_TRY(expand_all(list, filter));
+  VECSTORE_TRY(expand_all(list, due, filter));
   // Every row can be reached from the entry, though perhaps not from that block.
-  if (pool_.size() < std::min<std::uint64_t>(list, layout_.rows) && first_visit(index_.summary->entry)) {
+  if (pool_.size() < std::min<std::uint64_t>(room, layout_.rows) && first_visit(index_.summary->entry)) {
     add_waiting(index_.summary->entry);
     score_waiting();
-    VECSTORE_TRY(expand_all(list, filter));
+    VECSTORE_TRY(expand_all(list, due, filter));
   }
   if (filter != nullptr)
     pool_.remove_if([](const PoolEntry& entry) { return entry.state != CandidateState::kExpanded; });
@@ -94,7 +99,7 @@ void MemorySearch::scan_all(const RowFilter& filter) {
   pool_.clear(pool_.capacity());
   for (std::uint64_t position = 0; position < layout_.rows; ++position) {
     if (!admits(&filter, static_cast<Pos>(position))) continue;
-    waiting_[waiting_count_++] = static_cast<Pos>(position);
+    add_waiting(static_cast<Pos>(position));
     if (waiting_count_ == waiting_.size()) score_waiting();
   }
   score_waiting();
@@ -137,11 +142,13 @@ void MemorySearch::seed_from_nearest_block() {
 
 // The vector will be wanted soon, and lies where nobody but us can foresee.
 void MemorySearch::add_waiting(Pos position) {
-  waiting_[waiting_count_++] = position;
-  const std::byte* codes = codes_of(place_of(position));
-  const std::size_t bytes = std::min<std::size_t>(layout_.dim, kPrefetchBytesMax);
-  for (std::size_t offset = 0; offset < bytes; offset += kCacheLineBytes) __builtin_prefetch(codes + offset);
-  __builtin_prefetch(codes + bytes - 1);
+  const Place place = place_of(position);
+  waiting_[waiting_count_] = position;
+  places_[waiting_count_++] = place;
+  const std::byte* codes = codes_of(place);
+  for (std::size_t offset = 0; offset < layout_.dim; offset += kCacheLineBytes) ask_for(codes + offset);
+  ask_for(codes + layout_.dim - 1);
+  if (layout_.row_params) ask_for(PageView(layout_, page_at(place.page)).params_at(place.slot));
 }
 
 void MemorySearch::ask_for_list(Pos position) const {
@@ -152,10 +159,10 @@ void MemorySearch::ask_for_list(Pos position) const {
     __builtin_prefetch(list.data() + offset);
 }
 
-// Expands the best that is not expanded yet until the first `list` of the pool are, and admitted.
-Status MemorySearch::expand_all(std::size_t list, const RowFilter* filter) {
+// Expands the best that is not expanded yet until the first `list` of the pool are, and admitted, and it holds `due`.
+Status MemorySearch::expand_all(std::size_t list, std::size_t due, const RowFilter* filter) {
   std::size_t left = 0;
-  for (std::size_t next = 0; next < std::min(list + left / kLeftDivisor, pool_.size());) {
+  for (std::size_t next = 0; next < pool_.size() && (next < list + left / kLeftDivisor || pool_.size() < due);) {
     if (pool_[next].state == CandidateState::kExpanded) {
       ++next;
       continue;
@@ -204,17 +211,15 @@ std::size_t MemorySearch::score_waiting() {
 }
 
 std::size_t MemorySearch::score_within_reach(std::size_t first) {
-  const std::byte* base = page_at(place_of(waiting_[first]).page);
+  const std::byte* base = page_at(places_[first].page);
   std::size_t count = 0;
   for (; first + count < waiting_count_; ++count) {
-    const Place place = place_of(waiting_[first + count]);
-    const std::uint64_t offset =
-        static_cast<std::uint64_t>(page_at(place.page) - base) + codes_at_ + std::uint64_t{place.slot} * layout_.dim;
+    const auto offset = static_cast<std::uint64_t>(codes_of(places_[first + count]) - base);
     if (offset > ~std::uint32_t{0}) break;
     offsets_[first + count] = static_cast<std::uint32_t>(offset);
   }
   const auto params_of = [this, first](std::size_t i) {
-    const Place place = place_of(waiting_[first + i]);
+    const Place place = places_[first + i];
     return PageView(layout_, page_at(place.page)).params(place.slot);
   };
   query_.distances({base, 1, offsets_.data() + first, count}, params_of, integers_.data(), distances_.data() + first);

@@ -39,8 +39,8 @@ class MemorySearch {
   bool first_visit(Pos position);
   void forget_visits();
   void seed_from_nearest_block();
-  Status walk(std::size_t list, const RowFilter* filter);
-  Status expand_all(std::size_t list, const RowFilter* filter);
+  Status walk(std::size_t list, std::size_t due, const RowFilter* filter);
+  Status expand_all(std::size_t list, std::size_t due, const RowFilter* filter);
   void scan_all(const RowFilter& filter);
   Status gather_neighbours(Pos position);
   void add_waiting(Pos position);
@@ -68,7 +68,8 @@ class MemorySearch {
   Buffer<std::uint64_t> visited_;  // a bit for every position
   Buffer<Pos> touched_;            // whose bits are set; more than fit are forgotten all at once
   std::size_t touched_count_ = 0;
-  Buffer<Pos> waiting_;  // positions to score, ascending
+  Buffer<Pos> waiting_;   // positions to score, ascending
+  Buffer<Place> places_;  // theirs
   std::size_t waiting_count_ = 0;
   Buffer<std::uint32_t> offsets_;  // of their codes within 4 GiB
   Buffer<float> distances_;

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "engine/base/sums.h"
+
 namespace vecstore {
 
 Result<PreparedQuery> PreparedQuery::create(const GraphLayout& layout, MemoryBudget& budget) {
@@ -18,17 +20,14 @@ Result<PreparedQuery> PreparedQuery::create(const GraphLayout& layout, MemoryBud
 
 void PreparedQuery::prepare(const VectorView& queries, std::uint64_t query) {
   widen_row(queries, query, values_.data());
-  double norm2 = 0;
-  for (const float x : values_) norm2 += double{x} * x;
+  double norm2 = sum_of_squares(values_.span());
   if (metric_ == Metric::kCosine) {
     const auto inverse = static_cast<float>(1.0 / std::sqrt(norm2));
     for (float& x : values_) x *= inverse;
     norm2 = 1.0;
   }
   norm2_ = static_cast<float>(norm2);
-  double sum = 0;
-  for (const float x : values_) sum += x;
-  sum_ = static_cast<float>(sum);
+  sum_ = static_cast<float>(sum_of(values_.span()));
   if (row_params_) return;
   const auto* from = reinterpret_cast<const std::uint8_t*>(queries.row(query));
   const std::uint8_t shift = dtype_ == DType::kI8 ? 0x80u : 0u;

@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(cut_or_longer_bytes_are_refused) {
 
 BOOST_AUTO_TEST_CASE(a_newer_version_is_told_from_damage) {
   auto bytes = encode_properties(some_properties());
-  bytes[0] = std::byte{4};
+  bytes[0] = std::byte{5};
   BOOST_CHECK(code_of(decode_properties(bytes)) == Code::kNewerFormat);
 }
 
@@ -112,6 +112,20 @@ BOOST_AUTO_TEST_CASE(the_first_version_is_read) {
     BOOST_TEST(read->calibration[i].reads_per_query == written.calibration[i].reads_per_query);
     BOOST_TEST(read->calibration[i].memory_list == 0u);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_list_in_memory_of_the_third_version_was_never_below_k) {
+  StoreProperties written = some_properties();
+  for (CalibrationPoint& each : written.calibration) each.memory_list = 0;
+  written.calibration[3].memory_list = 2;
+  written.calibration[4].memory_list = 20;
+  auto bytes = encode_properties(written);
+  bytes[0] = std::byte{3};
+  const auto read = decode_properties(bytes);
+  REQUIRE_OK(read);
+  BOOST_TEST(read->calibration[0].memory_list == 0u);
+  BOOST_TEST(read->calibration[3].memory_list == 10u);
+  BOOST_TEST(read->calibration[4].memory_list == 20u);
 }
 
 BOOST_AUTO_TEST_CASE(a_search_in_memory_takes_the_list_length_of_its_own) {

@@ -95,6 +95,25 @@ BOOST_AUTO_TEST_CASE(k_rows_come_back_however_short_the_list) {
   BOOST_TEST(found->size() == 200u);
 }
 
+BOOST_AUTO_TEST_CASE(a_list_shorter_than_k_computes_less) {
+  TestIndex index(test::csift_rows(3000), Metric::kL2);
+  const auto searcher = in_memory(index);
+  const Matrix queries = test::csift_queries(20);
+  const auto distances = [&](std::uint32_t list) {
+    std::uint64_t sum = 0;
+    for (std::uint64_t q = 0; q < queries.rows(); ++q) {
+      SearchStats stats;
+      const auto found = searcher->search(queries.view(), q, params_of(10, list), stats);
+      REQUIRE_OK(found);
+      BOOST_TEST(found->size() == 10u);
+      sum += stats.exact_distances;
+    }
+    return sum;
+  };
+  BOOST_TEST(distances(3) < distances(6));
+  BOOST_TEST(distances(6) < distances(10));
+}
+
 BOOST_AUTO_TEST_CASE(one_query_leaves_no_trace_in_the_next) {
   TestIndex index(test::csift_rows(3000), Metric::kL2);
   const auto searcher = in_memory(index);

@@ -22,7 +22,7 @@ from catalog import Effort
 from datasets import DataSet, K, leading_queries, repeated_queries
 from targets import TARGETS, at_targets
 
-LADDER = (10, 12, 14, 17, 20, 24, 28, 34, 40, 48, 56, 68, 80, 96, 112, 136, 160, 200, 240, 320)
+LADDER = (5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 24, 28, 34, 40, 48, 56, 68, 80, 96, 112, 136, 160, 200, 240, 320)
 BUDGETS = (0.05, 0.10, 0.15, 0.20, 0.30, 0.40, 0.50, 0.75, 1.00)
 QUICK_BUDGETS = (0.05, 0.10, 0.40, 1.00)
 OWN_BUILD_SLACK_BYTES = 4096

@@ -3,10 +3,10 @@
 
 #include <zdict.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <memory>
-#include <new>
 
 #include "engine/base/check.h"
 
@@ -18,13 +18,7 @@ Status no_memory() {
 }
 
 constexpr int kPackLevel = 3;
-constexpr std::size_t kDictionaryBytes = 16u << 10;
-// What zstd takes for a digested dictionary, beside a copy of it (1.5.4: 27 KiB).
-constexpr std::uint64_t kDigestBytes = 32u << 10;
 
-struct FreeCompressor {
-  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-};
 struct FreeDecompressor {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
 };
@@ -34,8 +28,10 @@ struct FreeDecompressor {
 // -------------------------------------------------------------------------------------------------------- dictionaries
 
 Result<std::unique_ptr<FrameDictionary>> FrameDictionary::open(std::span<const std::byte> bytes, MemoryBudget& budget) {
-  if (bytes.size() > kBytesMax || ZDICT_getDictID(bytes.data(), bytes.size()) == 0 ||
-      ZDICT_isError(ZDICT_getDictHeaderSize(bytes.data(), bytes.size())) != 0)
+  const bool named = bytes.size() <= kBytesMax && ZDICT_getDictID(bytes.data(), bytes.size()) != 0;
+  const std::size_t header = named ? ZDICT_getDictHeaderSize(bytes.data(), bytes.size()) : 0;
+  if (ZSTD_getErrorCode(header) == ZSTD_error_memory_allocation) return no_memory();
+  if (!named || ZDICT_isError(header) != 0)
     return Status(Code::kCorrupt, "what should be a dictionary is none; restore the file from a backup");
   std::unique_ptr<FrameDictionary> dictionary(new FrameDictionary());
   VECSTORE_ASSIGN(dictionary->charge_, Charge::take(budget, memory_bytes_for(bytes.size()) - bytes.size()));
@@ -46,13 +42,10 @@ Result<std::unique_ptr<FrameDictionary>> FrameDictionary::open(std::span<const s
   return dictionary;
 }
 
-// Itself, and zstd's digest with its own copy.
-std::uint64_t FrameDictionary::memory_bytes_for(std::size_t bytes) { return 2 * bytes + kDigestBytes; }
-
 FrameDictionary::~FrameDictionary() { ZSTD_freeDDict(digested_); }
 
 std::vector<std::byte> train_dictionary(std::span<const std::byte> samples, std::span<const std::size_t> sizes) {
-  std::vector<std::byte> dictionary(kDictionaryBytes);
+  std::vector<std::byte> dictionary(kTrainedBytesMax);
   const std::size_t size = ZDICT_trainFromBuffer(dictionary.data(), dictionary.size(), samples.data(), sizes.data(),
                                                  static_cast<unsigned>(sizes.size()));
   dictionary.resize(ZDICT_isError(size) != 0 ? 0 : size);
@@ -76,13 +69,15 @@ FramePacker::~FramePacker() {
   ZSTD_freeCCtx(context_);
 }
 
-std::span<const std::byte> FramePacker::pack(std::span<const std::byte> bytes, std::span<std::byte> into) {
+Result<std::span<const std::byte>> FramePacker::pack(std::span<const std::byte> bytes, std::span<std::byte> into) {
   VECSTORE_CHECK(bytes.size() <= kBytesMax);
   const std::size_t size =
       digested_ == nullptr
           ? ZSTD_compressCCtx(context_, into.data(), into.size(), bytes.data(), bytes.size(), kPackLevel)
           : ZSTD_compress_usingCDict(context_, into.data(), into.size(), bytes.data(), bytes.size(), digested_);
-  return into.first(ZSTD_isError(size) != 0 ? 0 : size);
+  const bool packed = ZSTD_isError(size) == 0;
+  if (!packed && ZSTD_getErrorCode(size) != ZSTD_error_dstSize_tooSmall) return no_memory();
+  return std::span<const std::byte>(into.first(packed ? size : 0));
 }
 
 Status decompress_frame(std::span<const std::byte> frame, std::span<std::byte> into,

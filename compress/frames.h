@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// zstd frames for cold bytes: documents, exports, full-precision rows. Never on the path of a search.
+// zstd frames of documents. Never on the path of a search.
 #pragma once
 
 #include <cstddef>
@@ -31,9 +31,12 @@ class FrameDictionary {
 
   std::span<const std::byte> bytes() const { return bytes_.span(); }
   std::uint64_t memory_bytes() const { return memory_bytes_for(bytes_.size()); }
-  static std::uint64_t memory_bytes_for(std::size_t bytes);
+  static constexpr std::uint64_t memory_bytes_for(std::size_t bytes) { return 2 * bytes + kDigestBytes; }
 
  private:
+  // What zstd takes for a digested dictionary, beside a copy of it (1.5.4: 27 KiB).
+  static constexpr std::uint64_t kDigestBytes = 32u << 10;
+
   friend Status decompress_frame(std::span<const std::byte>, std::span<std::byte>, const FrameDictionary*);
   FrameDictionary() = default;
   Buffer<std::byte> bytes_;
@@ -43,8 +46,9 @@ class FrameDictionary {
 
 // What training takes of memory beside the samples (11.8 MB were seen), of nobody's budget: the caller charges it.
 inline constexpr std::uint64_t kTrainingBytes = 12u << 20;
-// A dictionary of `samples`, which lie end to end: of 256 KiB of them 16 KiB, in 50 ms. Empty: they are too few, or
-// have nothing in common.
+inline constexpr std::size_t kTrainedBytesMax = 16u << 10;
+// A dictionary of `samples`, which lie end to end: of 256 KiB of them in 50 ms. Empty: they are too few, or have
+// nothing in common.
 std::vector<std::byte> train_dictionary(std::span<const std::byte> samples, std::span<const std::size_t> sizes);
 
 // Makes one small frame after the other. For one thread at a time.
@@ -60,7 +64,8 @@ class FramePacker {
   ~FramePacker();
 
   // The frame of `bytes` (at most kBytesMax), which begins `into`; empty where it would not fit there.
-  std::span<const std::byte> pack(std::span<const std::byte> bytes, std::span<std::byte> into);
+  // Errors: kMemoryBudget.
+  Result<std::span<const std::byte>> pack(std::span<const std::byte> bytes, std::span<std::byte> into);
 
  private:
   FramePacker() = default;

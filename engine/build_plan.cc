@@ -27,7 +27,7 @@ constexpr std::uint64_t kHeldOutShare = 10;  // at most one row in ten
 constexpr std::uint64_t kCalibratedRowsMin = 1000;
 constexpr std::uint64_t kChunkBytes = 1u << 20;
 constexpr std::uint64_t kFixedBytes = 4u << 20;   // file buffers, page rankings, small tables
-constexpr std::uint64_t kTextBytes = 24u << 20;   // zstd, groups of documents, sorting of keys
+constexpr std::uint64_t kTextBytes = 24u << 20;   // zstd, training on documents, groups of them, sorting of keys
 constexpr std::uint32_t kSampleRowsMin = 8192;    // the codec's sample shrinks to this to meet a budget
 constexpr std::uint64_t kTruthBytes = 40u << 20;  // exact search for the held-out queries, at most
 constexpr std::uint32_t kBuildListDefault = 80;
@@ -81,7 +81,8 @@ std::uint64_t search_bytes(const BuildPlan& plan, const GraphLayout& layout, Cod
   CodecOptions codec = plan.codec;
   codec.kind = kind;
   codec.code_bytes = code_bytes;
-  return predict_resident_bytes(plan.rows, plan.dim, codec) + GraphSearcher::predict_bytes(layout, code_bytes, 1);
+  return predict_resident_bytes(plan.rows, plan.dim, codec) + GraphSearcher::predict_bytes(layout, code_bytes, 1) +
+         plan.dictionary_bytes;
 }
 
 // A code of the plan's kind that leaves room for correction, factor and centroids in the default bytes a row.
@@ -198,6 +199,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
 Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& options) {
   BuildPlan plan;
   plan.rows = vectors.rows();
+  if (!options.documents_path.empty()) plan.dictionary_bytes = FrameDictionary::memory_bytes_for(kTrainedBytesMax);
   plan.dim = vectors.dim();
   plan.dtype = vectors.dtype();
   plan.metric = options.metric;

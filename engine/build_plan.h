@@ -23,9 +23,10 @@ struct BuildPlan {
   CodecOptions codec;
   bool keep_originals = false;
   bool row_params = false;
-  std::uint64_t held_out = 0;     // rows that serve as queries first
-  std::uint64_t query_bytes = 0;  // of the queries to calibrate on; 0: no calibration
-  std::uint64_t chunk_rows = 1;   // rows read at a time
+  std::uint64_t held_out = 0;          // rows that serve as queries first
+  std::uint64_t query_bytes = 0;       // of the queries to calibrate on; 0: no calibration
+  std::uint64_t chunk_rows = 1;        // rows read at a time
+  std::uint64_t dictionary_bytes = 0;  // that the documents' dictionary may take of an open index
   BuildPrediction prediction;
 };
 

@@ -32,8 +32,8 @@ std::string_view DocumentPacker::pack(std::string_view document, const FrameDict
   }
   const auto frame =
       packer_->pack(std::as_bytes(std::span(document)), frame_.span().first(document.size() - kPackedMoreBytes));
-  if (frame.empty()) return document;
-  return {reinterpret_cast<const char*>(frame.data()), frame.size()};
+  if (!frame || frame->empty()) return document;
+  return {reinterpret_cast<const char*>(frame->data()), frame->size()};
 }
 
 bool DocumentPacker::is_due_again(const LiveState& live) {

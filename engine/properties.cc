@@ -112,7 +112,8 @@ SearchOptions resolve_options(const StoreProperties& properties, const SearchOpt
   const CalibrationPoint* best = calibration_for(properties, options);
   if (resolved.search_list == 0) {
     std::uint64_t list = best == nullptr ? std::max(kSearchListDefault, options.k * 2) : best->search_list;
-    if (in_memory && best != nullptr) list = best->memory_list != 0 ? best->memory_list : list * 3 / 2;
+    if (in_memory && best != nullptr)
+      list = best->memory_list != 0 ? best->memory_list : std::max<std::uint64_t>(list * 3 / 2, best->k);
     if (best != nullptr && options.k > best->k) list = list * options.k / best->k;
     resolved.search_list = static_cast<std::uint32_t>(std::min<std::uint64_t>(list, kSearchListMax));
   }

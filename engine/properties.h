@@ -39,7 +39,8 @@ const CalibrationPoint* calibration_for(const StoreProperties& properties, const
 
 // What a search will use: the options with everything left open filled in from the calibration. A k or target that was
 // not calibrated takes the next greater one, beyond the greatest that one, with L in proportion to k. `in_memory`:
-// every page is cached, which takes an L of its own, or half as much again where it was not calibrated.
+// every page is cached, which takes an L of its own, or, where it was not calibrated, half as much again and at least
+// k.
 SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options, bool in_memory);
 
 }  // namespace vecstore

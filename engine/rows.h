@@ -67,8 +67,7 @@ class RowsExtent {
   RowId first() const;
   std::uint64_t rows() const;
   const RowsLayout& layout() const;
-  bool has_dictionary() const;
-  std::uint64_t memory_bytes() const;  // on the budget
+  std::uint64_t memory_bytes() const;  // on the budget; 0 where there is no dictionary, or none that can be read
   // `reads`, when given, grows by the pages read. Errors: kNotFound (outside the extent), kIo, kCorrupt.
   Result<StoredRow> read(RowId row, std::uint64_t* reads = nullptr) const;
   // The keys of `row` and of the rows after it that share its group, so that a pass over all keys reads each page once.

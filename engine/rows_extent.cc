@@ -120,6 +120,7 @@ struct RowsExtent::Impl {
   }
   bool attributes_hold() const;
   Status open_dictionary(MemoryBudget& budget);
+  Status lost_dictionary() const;
   Status find_group(Stream& stream, std::uint64_t index, std::uint64_t& offset) const;
   Status read_group(Stream& stream, std::uint64_t index, std::uint64_t offset, Group& group) const;
   Status read_frame(Stream& stream, const Group& group, std::uint32_t frame, std::vector<std::byte>& raw) const;
@@ -150,21 +151,32 @@ bool RowsExtent::Impl::attributes_hold() const {
          file.page_count();
 }
 
-// The first copy that can be read and is one. Where none can, everything but the documents packed with it is still
-// served.
+// The first copy that is not damaged. Where both are, everything but the documents packed with it is still served.
 Status RowsExtent::Impl::open_dictionary(MemoryBudget& budget) {
   if (dictionary_bytes == 0) return Status::ok();
   VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget, dictionary_bytes));
-  for (std::uint64_t copy = 0; copy < rows::kDictionaryCopies && dictionary == nullptr; ++copy) {
+  Status failed;
+  for (std::uint64_t copy = 0; copy < rows::kDictionaryCopies; ++copy) {
     Stream stream(file, nullptr);
-    if (!stream.read(dictionary_at(copy), bytes.span()).is_ok()) continue;
-    auto opened = FrameDictionary::open(bytes.span(), budget);
-    if (opened)
-      dictionary = std::move(*opened);
-    else if (opened.error().code() == Code::kMemoryBudget)
-      return opened.error();
+    Status read = stream.read(dictionary_at(copy), bytes.span());
+    if (read.is_ok()) {
+      auto opened = FrameDictionary::open(bytes.span(), budget);
+      if (opened) {
+        dictionary = std::move(*opened);
+        return Status::ok();
+      }
+      read = opened.error();
+    }
+    if (read.code() != Code::kCorrupt) failed = read;
   }
-  return Status::ok();
+  return failed;
+}
+
+Status RowsExtent::Impl::lost_dictionary() const {
+  return Status(Code::kCorrupt,
+                "the dictionary of the documents is damaged, and so is its copy; restore the store from a backup")
+      .about(file.path())
+      .at(Detail::kPage, 1 + dictionary_at(0) / rows::kStreamPageBytes);
 }
 
 Status RowsExtent::Impl::locate(RowId row, std::uint64_t& index, std::uint32_t& slot) const {
@@ -221,6 +233,7 @@ Status RowsExtent::Impl::read_frame(Stream& stream, const Group& group, std::uin
   for (std::uint32_t i = 0; i < group.frame_rows[frame]; ++i) raw_bytes += group.document_bytes[row + i];
   raw.resize(raw_bytes);
   if (group.frame_bytes[frame] == raw_bytes) return stream.read(at, raw);
+  if (dictionary_bytes != 0 && dictionary == nullptr) return lost_dictionary();
   std::vector<std::byte> packed(group.frame_bytes[frame]);
   VECSTORE_TRY(stream.read(at, packed));
   const Status unpacked = decompress_frame(packed, raw, dictionary.get());
@@ -284,7 +297,6 @@ const RowsLayout& RowsExtent::layout() const { return impl_->layout; }
 std::uint64_t RowsExtent::memory_bytes() const {
   return impl_->dictionary == nullptr ? 0 : impl_->dictionary->memory_bytes();
 }
-bool RowsExtent::has_dictionary() const { return impl_->dictionary != nullptr; }
 
 Result<StoredRow> RowsExtent::read(RowId row, std::uint64_t* reads) const {
   const Impl& self = *impl_;

@@ -87,7 +87,7 @@ struct RowsWriter::Impl {
         group_rows(rows::group_rows_for(layout_in.vector_bytes)) {}
 
   Status check(const RowPayload& row) const;
-  void close_frame();
+  Status close_frame();
   Status flush_group();
   Status put(std::span<const std::byte> bytes);
   Status pad_to(std::uint64_t offset);
@@ -132,19 +132,20 @@ Status RowsWriter::Impl::check(const RowPayload& row) const {
   return Status::ok();
 }
 
-void RowsWriter::Impl::close_frame() {
-  if (raw_rows == 0) return;
+Status RowsWriter::Impl::close_frame() {
+  if (raw_rows == 0) return Status::ok();
   const std::size_t before = frame_bytes.size();
   if (!raw.empty()) {
     frame_bytes.resize(before + raw.size());
     const std::span<std::byte> into = std::span(frame_bytes).subspan(before);
-    const std::size_t packed = packer->pack(raw, into.first(raw.size() - 1)).size();
-    if (packed == 0) std::ranges::copy(raw, into.begin());
-    frame_bytes.resize(before + (packed == 0 ? raw.size() : packed));
+    VECSTORE_ASSIGN(const auto frame, packer->pack(raw, into.first(raw.size() - 1)));
+    if (frame.empty()) std::ranges::copy(raw, into.begin());
+    frame_bytes.resize(before + (frame.empty() ? raw.size() : frame.size()));
   }
   frames.push_back({static_cast<std::uint32_t>(frame_bytes.size() - before), raw_rows});
   raw.clear();
   raw_rows = 0;
+  return Status::ok();
 }
 
 Status RowsWriter::Impl::put(std::span<const std::byte> bytes) {
@@ -169,7 +170,7 @@ Status RowsWriter::Impl::pad_to(std::uint64_t offset) {
 
 Status RowsWriter::Impl::flush_group() {
   if (pending == 0) return Status::ok();
-  close_frame();
+  VECSTORE_TRY(close_frame());
   ByteWriter head;
   head.write(rows::GroupHeader{});
   for (const std::uint16_t size : key_bytes) head.write(size);
@@ -219,6 +220,7 @@ Result<RowsWriter> RowsWriter::create(const std::string& path, const FileIdentit
                                       MemoryBudget& budget) {
   VECSTORE_CHECK(identity.kind == FileKind::kRows);
   VECSTORE_CHECK(layout.vector_bytes <= rows::kVectorBytesMax);
+  VECSTORE_CHECK(layout.documents || dictionary == nullptr);
   // A group at its largest, twice: the vectors that hold it double as they grow.
   const std::uint64_t group_bytes = std::uint64_t{rows::group_rows_for(layout.vector_bytes)} *
                                     (kKeyBytesMax + layout.vector_bytes + (layout.documents ? kDocumentBytesMax : 0));
@@ -242,7 +244,7 @@ Status RowsWriter::append(const RowPayload& row) {
     self.keys.insert(self.keys.end(), key.begin(), key.end());
   }
   if (self.layout.documents) {
-    if (self.raw.size() + row.document.size() > self.frame_raw_bytes) self.close_frame();
+    if (self.raw.size() + row.document.size() > self.frame_raw_bytes) VECSTORE_TRY(self.close_frame());
     self.document_bytes.push_back(static_cast<std::uint32_t>(row.document.size()));
     const auto document = bytes_of(row.document);
     self.raw.insert(self.raw.end(), document.begin(), document.end());

@@ -345,7 +345,8 @@ void Store::Impl::describe_graph(StoreInfo& info) const {
   info.code_bits = codes.model.bits;
   info.code_bytes = codes.model.code_bytes;
   info.code_error = codes.model.mean_square_error;
-  info.fixed_ram_bytes = codes.fixed_bytes() + (rows ? rows->memory_bytes() : 0);
+  info.fixed_ram_bytes = codes.fixed_bytes();
+  info.dictionary_bytes = rows ? rows->memory_bytes() : 0;
   info.codes_bytes = codes.bytes_per_row_total();
   info.pages_cached = generation->cache().pages();
   info.cache_bytes = generation->cache().bytes();

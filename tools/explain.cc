@@ -46,6 +46,7 @@ Json budget_of(const StoreInfo& info) {
   return {{"ram_budget_bytes", info.ram_budget_bytes},
           {"codes_bytes", info.codes_bytes},
           {"model_bytes", info.fixed_ram_bytes},
+          {"dictionary_bytes", info.dictionary_bytes},
           {"searchers_bytes", info.searchers_bytes},
           {"cache_bytes", info.cache_bytes},
           {"left_bytes", info.ram_budget_bytes == 0 ? Json() : Json(info.ram_budget_bytes - info.ram_used_bytes)},
@@ -68,6 +69,7 @@ void print_explanation(const Store& store, const OpenOptions& opened, const Sear
                                                         "centroids",
                                                         info.codec, info.code_bytes, info.ram_bytes_per_row)));
   table.add("codec model", line(info.fixed_ram_bytes, "the same for any number of rows"));
+  if (info.dictionary_bytes != 0) table.add("dictionary", line(info.dictionary_bytes, "of the documents"));
   table.add("searchers", line(info.searchers_bytes, why_lanes(info)));
   table.add("page cache", line(info.cache_bytes, why_cached(info, opened)));
   if (info.ram_budget_bytes != 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/document_sample.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "engine/base/limits.h"
@@ -23,7 +24,11 @@ std::vector<std::uint64_t> numbers_in(const DocumentSample& sample) {
   std::size_t at = 0;
   for (const std::size_t size : sample.sizes()) {
     std::uint64_t number = 0;
-    std::memcpy(&number, sample.bytes().data() + at, sizeof(number));
+    BOOST_REQUIRE(sample.bytes().size() - at >= size);
+    const auto document = sample.bytes().subspan(at, size);
+    std::memcpy(&number, document.data(), sizeof(number));
+    BOOST_REQUIRE(std::ranges::count(document.subspan(sizeof(number)), std::byte{'x'}) ==
+                  static_cast<std::ptrdiff_t>(size - sizeof(number)));
     numbers.push_back(number);
     at += size;
   }
@@ -62,8 +67,10 @@ BOOST_AUTO_TEST_CASE(documents_of_any_size_fit_and_those_too_short_to_pack_are_l
   for (std::uint64_t i = 0; i < 500; ++i) {
     const std::size_t size = i % 7 == 0 ? kDocumentBytesMax : 16 + random.below(3000);
     sample->offer(numbered(i, size));
-    static_cast<void>(numbers_in(*sample));
-    BOOST_TEST(!sample->sizes().empty());
+    const std::vector<std::uint64_t> numbers = numbers_in(*sample);
+    BOOST_REQUIRE(!numbers.empty());
+    const std::uint64_t step = numbers.size() < 2 ? 1 : numbers[1];
+    for (std::size_t j = 0; j < numbers.size(); ++j) BOOST_REQUIRE(numbers[j] == j * step);
   }
   // As many as there can be.
   auto full = DocumentSample::create(kDocumentBytesMax, budget);

@@ -133,6 +133,8 @@ BOOST_AUTO_TEST_CASE(a_search_in_memory_takes_the_list_length_of_its_own) {
   for (CalibrationPoint& point : properties.calibration) point.memory_list = 0;
   const std::uint32_t on_disk = resolve_options(properties, wish(10, .95), false).search_list;
   BOOST_TEST(resolve_options(properties, wish(10, .95), true).search_list == on_disk * 3 / 2);
+  properties.calibration[3].search_list = 4;  // k 10, as short as a disk may need
+  BOOST_TEST(resolve_options(properties, wish(10, .8), true).search_list == 10u);
   for (CalibrationPoint& point : properties.calibration) point.memory_list = 7;
   BOOST_TEST(resolve_options(properties, wish(10, .95), true).search_list == 7u);
   BOOST_TEST(resolve_options(properties, wish(10, .95), false).search_list == on_disk);

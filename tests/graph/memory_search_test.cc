@@ -114,6 +114,34 @@ BOOST_AUTO_TEST_CASE(a_list_shorter_than_k_computes_less) {
   BOOST_TEST(distances(6) < distances(10));
 }
 
+class EverySeventh final : public RowFilter {
+ public:
+  explicit EverySeventh(std::uint64_t rows) : rows_(rows) {}
+  bool admits(RowId row) const override { return row.value % 7 == 0; }
+  std::uint64_t rows() const override { return (rows_ + 6) / 7; }
+
+ private:
+  std::uint64_t rows_;
+};
+
+BOOST_AUTO_TEST_CASE(under_a_filter_k_admitted_rows_come_back_however_short_the_list) {
+  TestIndex index(test::csift_rows(2000), Metric::kL2);
+  const auto searcher = in_memory(index);
+  const Matrix queries = test::csift_queries(20);
+  const EverySeventh filter(2000);
+  for (const std::uint32_t list : {1u, 5u, 40u}) {
+    for (std::uint64_t q = 0; q < queries.rows(); ++q) {
+      SearchParams params = params_of(10, list);
+      params.filter = &filter;
+      SearchStats stats;
+      const auto found = searcher->search(queries.view(), q, params, stats);
+      REQUIRE_OK(found);
+      BOOST_TEST(found->size() == 10u);
+      for (const FoundRow& row : *found) BOOST_TEST(filter.admits(row.row));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(one_query_leaves_no_trace_in_the_next) {
   TestIndex index(test::csift_rows(3000), Metric::kL2);
   const auto searcher = in_memory(index);

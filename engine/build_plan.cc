@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "compress/codec_model.h"
+#include "compress/frames.h"
 #include "compress/rabitq.h"
 #include "engine/base/limits.h"
 #include "engine/base/thrown.h"

@@ -2,6 +2,7 @@
 #include "engine/document_sample.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
@@ -37,7 +38,7 @@ void DocumentSample::thin() {
   for (std::size_t i = 0; i < documents_; ++i) {
     const std::size_t size = sizes_[i];
     if (i % 2 == 0) {
-      std::copy_n(held_.begin() + from, size, held_.begin() + to);
+      std::memmove(held_.data() + to, held_.data() + from, size);
       sizes_[kept++] = size;
       to += size;
     }

@@ -90,6 +90,21 @@ bool same(const StoredRow& a, const StoredRow& b) {
   return a.key == b.key && a.document == b.document && a.vector == b.vector;
 }
 
+// How many rows cannot be read, for damage of that page; all others are as they were.
+std::size_t rows_lost(const RowsExtent& opened, const Extent& extent, std::uint64_t damaged_page) {
+  std::size_t lost = 0;
+  for (std::uint64_t i = 0; i < extent.rows.size(); ++i) {
+    const auto row = opened.read(RowId{extent.first + i});
+    if (row) {
+      BOOST_REQUIRE(same(*row, extent.rows[i]));
+    } else {
+      BOOST_REQUIRE((row.error().code() == Code::kCorrupt && row.error().number() == damaged_page));
+      ++lost;
+    }
+  }
+  return lost;
+}
+
 void check_round_trip(const std::string& path, const Extent& extent) {
   REQUIRE_OK(write_extent(path, extent));
   const auto opened = open_extent(path);
@@ -202,14 +217,7 @@ BOOST_AUTO_TEST_CASE(a_flipped_bit_in_any_page_is_reported_with_its_page_and_nev
     BOOST_TEST((opened->verify(damage).code() == Code::kCorrupt));
     BOOST_REQUIRE(damage.size() == 1);
     BOOST_TEST(damage[0].number() == page);
-    std::size_t lost = 0;
-    for (std::uint64_t i = 0; i < extent.rows.size(); ++i) {
-      const auto row = opened->read(RowId{extent.first + i});
-      if (row)
-        BOOST_REQUIRE(same(*row, extent.rows[i]));
-      else
-        BOOST_REQUIRE((row.error().code() == Code::kCorrupt && row.error().number() == page && ++lost != 0));
-    }
+    const std::size_t lost = rows_lost(*opened, extent, page);
     BOOST_TEST((lost != 0u) == (page < dictionary_page));
   }
 }
@@ -234,14 +242,7 @@ BOOST_AUTO_TEST_CASE(one_damaged_copy_of_the_dictionary_costs_nothing_and_both_o
     const auto opened = open_extent(path);
     REQUIRE_OK(opened);
     BOOST_TEST((opened->memory_bytes() != 0) == (damaged_copies != 3));
-    std::size_t lost = 0;
-    for (std::uint64_t i = 0; i < extent.rows.size(); ++i) {
-      const auto row = opened->read(RowId{extent.first + i});
-      if (row)
-        BOOST_REQUIRE(same(*row, extent.rows[i]));
-      else
-        BOOST_REQUIRE((row.error().code() == Code::kCorrupt && row.error().number() == first_page && ++lost != 0));
-    }
+    const std::size_t lost = rows_lost(*opened, extent, first_page);
     BOOST_TEST((lost == 0) == (damaged_copies != 3));
     BOOST_TEST(lost < extent.rows.size());
     std::vector<std::string> keys;

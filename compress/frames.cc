@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compress/frames.h"
 
+#include <malloc.h>
 #include <zdict.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -49,6 +50,11 @@ std::vector<std::byte> train_dictionary(std::span<const std::byte> samples, std:
   const std::size_t size = ZDICT_trainFromBuffer(dictionary.data(), dictionary.size(), samples.data(), sizes.data(),
                                                  static_cast<unsigned>(sizes.size()));
   dictionary.resize(ZDICT_isError(size) != 0 ? 0 : size);
+#ifdef __GLIBC__
+  // Else what the trainer has freed stays resident, of nobody's budget: freeing large blocks once makes glibc keep
+  // them.
+  ::malloc_trim(0);
+#endif
   return dictionary;
 }
 

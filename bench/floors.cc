@@ -183,6 +183,7 @@ Json measure_point(const Subject& subject, const Store& store, SearchSweep& swee
              {"bound", options.bound},
              {"recall", counts.recall},
              {"reads", counts.reads},
+             {"requests", counts.requests},
              {"rounds", counts.rounds},
              {"bytes", counts.bytes},
              {"codes_scored", counts.codes_scored},

@@ -14,11 +14,6 @@
 namespace vecstore::bench {
 namespace {
 
-// What one request of this size costs in requests of 4 KiB, as measured on virtual NVMe.
-double reads_per_page(std::uint32_t page_bytes) {
-  return page_bytes == 4096 ? 1.0 : (9.1 + 0.69 * page_bytes / 1024.0) / 11.9;
-}
-
 Result<std::unique_ptr<Generation>> open_generation(const std::string& index_path, MemoryBudget& budget) {
   VECSTORE_ASSIGN(const StoreDirectory directory, StoreDirectory::open(index_path, LockMode::kShared));
   const Manifest& manifest = *directory.manifest();
@@ -51,12 +46,7 @@ T median(std::vector<T> values) {
 
 SearchSweep::SearchSweep(const Store& store, const VectorView& queries, const ExactNeighbours& truth,
                          const SearchOptions& options, std::uint32_t threads)
-    : store_(&store),
-      queries_(queries),
-      truth_(&truth),
-      options_(options),
-      threads_(threads),
-      reads_per_page_(reads_per_page(store.info().page_bytes)) {}
+    : store_(&store), queries_(queries), truth_(&truth), options_(options), threads_(threads) {}
 
 Result<SearchCounts> SearchSweep::at(std::uint32_t search_list) {
   const auto known = known_.find(search_list);
@@ -68,16 +58,16 @@ Result<SearchCounts> SearchSweep::at(std::uint32_t search_list) {
   VECSTORE_ASSIGN(counts.recall, recall_at(results, *truth_, options.k));
   for (std::size_t query = 0; query < results.size(); ++query) {
     const QueryStats& stats = results.stats(query);
-    counts.reads += stats.reads;
+    counts.requests += stats.reads;
     counts.rounds += stats.rounds;
     counts.bytes += stats.bytes;
     counts.codes_scored += stats.codes_scored;
     counts.exact_distances += stats.exact_distances;
   }
   const auto queries = static_cast<double>(results.size());
-  for (double* sum : {&counts.reads, &counts.rounds, &counts.bytes, &counts.codes_scored, &counts.exact_distances})
+  for (double* sum : {&counts.requests, &counts.rounds, &counts.bytes, &counts.codes_scored, &counts.exact_distances})
     *sum /= queries;
-  counts.reads *= reads_per_page_;
+  counts.reads = reads_of_4k(counts.requests, counts.bytes);
   known_.emplace(search_list, counts);
   return counts;
 }

@@ -15,7 +15,8 @@ namespace vecstore::bench {
 // Means over all queries.
 struct SearchCounts {
   double recall = 0;
-  double reads = 0;  // of 4 KiB; a larger page counts as (9.1 + 0.69 · KiB) / 11.9 reads
+  double requests = 0;
+  double reads = 0;  // what they cost in requests of 4 KiB (reads_of_4k)
   double rounds = 0;
   double bytes = 0;
   double codes_scored = 0;
@@ -40,7 +41,6 @@ class SearchSweep {
   const ExactNeighbours* truth_;
   SearchOptions options_;
   std::uint32_t threads_;
-  double reads_per_page_;
   std::map<std::uint32_t, SearchCounts> known_;
 };
 

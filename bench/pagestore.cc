@@ -85,7 +85,7 @@ void run_reader(const PageFile& file, IoBackend backend, std::uint32_t depth, do
   PageReader& reader = **made;
   Random random(seed, depth);
   std::vector<std::pair<std::uint64_t, Clock::time_point>> started;  // of the pages in flight
-  std::array<std::uint64_t, kReadsInFlightMax> batch;
+  std::array<std::uint64_t, kPagesInFlightMax> batch;
   const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
   while (true) {
     auto now = Clock::now();

@@ -19,7 +19,7 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kSmallRecordBytes = 400;  // up to here 4 KiB pages cost fewest reads for their bytes
+constexpr std::uint32_t kSmallRecordBytes = 640;  // up to here 4 KiB pages cost the least (graph/README.md)
 constexpr std::uint32_t kSmallDim = 200;          // up to here 36 bytes a row in RAM by default
 constexpr std::uint32_t kRabitqDimMin = 64;       // below, a random rotation mixes too little
 constexpr double kRabitqWorth = 0.7;              // a byte of its code in bytes of OPQ's (compress/README.md)

@@ -56,7 +56,7 @@ struct Measured {
 // What one search found.
 struct Outcome {
   double recall = 0;
-  std::uint64_t reads = 0;
+  double reads = 0;
   std::uint64_t rounds = 0;
 };
 
@@ -66,7 +66,7 @@ Measured summary_of(std::span<const Outcome> outcomes) {
   double squares = 0;
   for (const Outcome& outcome : outcomes) {
     sum.recall += outcome.recall;
-    sum.reads += static_cast<double>(outcome.reads);
+    sum.reads += outcome.reads;
     sum.rounds += static_cast<double>(outcome.rounds);
     squares += outcome.recall * outcome.recall;
   }
@@ -152,7 +152,8 @@ class Trials {
       const Status outcome = searchers_[worker]->search_all(
           set_->queries, {k_, search_list, blocks_, bound_}, [&] { return queue.take(); },
           [&](const GraphSearcher::Answer& answer) {
-            outcomes[answer.query] = {recall_of(answer.query, answer.found), answer.stats.reads, answer.stats.rounds};
+            outcomes[answer.query] = {recall_of(answer.query, answer.found),
+                                      reads_of_4k(answer.stats.reads, answer.stats.bytes), answer.stats.rounds};
             return Status::ok();
           });
       if (failures[worker].is_ok()) failures[worker] = outcome;

@@ -56,6 +56,7 @@ class Bisection {
 
   std::vector<float> direction(Range range) const;
   void divide_by_means(Range range, std::uint32_t middle);
+  std::uint32_t turn(Range range, std::uint32_t middle);
   bool swap_pass(Range range);
   std::int32_t gain_of(std::uint32_t row, Range range) const;
 
@@ -185,7 +186,28 @@ std::uint32_t Bisection::split(Range range) {
   }
   std::partition(order_.begin() + range.begin, order_.begin() + range.end,
                  [this](std::uint32_t row) { return side_[row] == 0; });
-  return middle;
+  return turn(range, middle);
+}
+
+// Exchanges the halves when that brings them nearer to what they have edges to in the ranges on either side. Returns
+// where they meet.
+std::uint32_t Bisection::turn(Range range, std::uint32_t middle) {
+  const std::uint32_t width = range.end - range.begin;
+  if (width % options_.rows_per_page != 0) return middle;  // the last page of all is not full and stays the last
+  std::int64_t gain = 0;  // of leaving them: edges of the left half to the left, and of the right one to the right
+  for (std::uint32_t i = range.begin; i < range.end; ++i) {
+    const std::uint32_t row = order_[i];
+    std::int64_t leftward = 0;
+    for (std::uint64_t e = graph_->offsets[row]; e < graph_->offsets[row + 1]; ++e) {
+      const std::uint32_t place = place_[graph_->targets[e]];
+      if (place < range.begin && range.begin - place <= width) ++leftward;
+      if (place >= range.end && place - range.end < width) --leftward;
+    }
+    gain += i < middle ? leftward : -leftward;
+  }
+  if (gain >= 0) return middle;
+  std::rotate(order_.begin() + range.begin, order_.begin() + middle, order_.begin() + range.end);
+  return range.begin + (range.end - middle);
 }
 
 void Bisection::renew_places(std::size_t begin, std::size_t end) {

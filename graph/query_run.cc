@@ -2,6 +2,7 @@
 #include "graph/query_run.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -24,7 +25,19 @@ constexpr std::size_t kCachedReach = 3;    // times L: cached pages cost no read
 constexpr std::size_t kEarlyBlocksDivisor = 4;
 constexpr std::size_t kEarlyRankDivisor = 2;
 constexpr std::size_t kEarlyReads = 4;
+constexpr std::size_t kBesideNumerator = 3;  // 3/2 L: candidates whose page comes along beside one that is wanted
+constexpr std::size_t kBesideDenominator = 2;
 constexpr std::size_t kScannedMax = kSearchListMax + 2 * kBlockRows + 1;
+
+// The requests that bring `pages`.
+std::uint32_t requests_for(std::span<const std::uint64_t> pages) {
+  std::array<std::uint64_t, kPagesPerRound> sorted;
+  std::copy(pages.begin(), pages.end(), sorted.begin());
+  std::sort(sorted.begin(), sorted.begin() + pages.size());
+  std::uint32_t requests = 0;
+  for (std::size_t i = 0; i < pages.size(); ++i) requests += i == 0 || sorted[i] != sorted[i - 1] + 1 ? 1 : 0;
+  return requests;
+}
 
 std::size_t pool_size(const SearchParams& params) { return std::max<std::size_t>(kPoolMin, params.search_list); }
 
@@ -72,7 +85,7 @@ Result<QueryRun> QueryRun::create(const SearchIndex& index, MemoryBudget& budget
   VECSTORE_ASSIGN(run.pool_, CandidatePool::create(kSearchListMax, budget));
   VECSTORE_ASSIGN(run.seen_pages_, PageSet::create(run.layout_.pages(), budget));
   VECSTORE_ASSIGN(run.results_, Buffer<FoundRow>::allocate(budget, kResultsMax));
-  run.wanted_.reserve(kReadsPerRound);
+  run.wanted_.reserve(kPagesPerRound);
   return run;
 }
 
@@ -85,6 +98,7 @@ void QueryRun::start(const VectorView& queries, std::uint64_t query, const Searc
   left_within_ = 0;
   left_since_scan_ = 0;
   wanted_.clear();
+  wanted_early_ = 0;
   seen_pages_.clear();
   pool_.clear(pool_size(params_));
   if (layout_.rows == 0) return;
@@ -95,6 +109,8 @@ void QueryRun::start(const VectorView& queries, std::uint64_t query, const Searc
   if (index_.cache->pages() != 0) return;
   scan_blocks(scratch.scan_.blocks / kEarlyBlocksDivisor, scratch);
   want_pages(0, params_.search_list / kEarlyRankDivisor, kEarlyReads);
+  want_beside(0);
+  wanted_early_ = wanted_.size();
 }
 
 Status QueryRun::look_on(QueryScratch& scratch) {
@@ -105,10 +121,12 @@ Status QueryRun::look_on(QueryScratch& scratch) {
 
 Status QueryRun::resume(std::span<const PresentPage> pages, QueryScratch& scratch) {
   VECSTORE_CHECK(pages.size() == wanted_.size());
-  stats_.reads += static_cast<std::uint32_t>(pages.size());
+  const std::span<const std::uint64_t> wanted(wanted_);
+  stats_.reads += requests_for(wanted.first(wanted_early_)) + requests_for(wanted.subspan(wanted_early_));
   stats_.bytes += static_cast<std::uint32_t>(pages.size() * layout_.page_bytes);
   ++stats_.rounds;
   wanted_.clear();
+  wanted_early_ = 0;
   VECSTORE_TRY(take_pages(pages, scratch));
   for (const PresentPage& page : pages) index_.cache->offer(page.page, page.bytes);
   return advance(scratch);
@@ -323,7 +341,9 @@ void QueryRun::choose_reads() {
   const std::size_t within = this->within();
   want_pages(0, within, kReadsPerRound);
   const std::size_t reach = std::max(within / kReachDivisor, std::min<std::size_t>(within / 3, kReachMin));
-  if (!wanted_.empty()) want_pages(within, within + reach, kReadsPerRound);
+  if (wanted_.empty()) return;
+  want_pages(within, within + reach, kReadsPerRound);
+  want_beside(wanted_early_);
 }
 
 // Of the candidates that rank from `begin` to before `end`.
@@ -332,11 +352,34 @@ void QueryRun::want_pages(std::size_t begin, std::size_t end, std::size_t pages_
   end = std::min(end, pool_.size());
   for (std::size_t i = begin; i < end && wanted_.size() < pages_max; ++i) {
     const PoolEntry& entry = pool_[i];
-    if (entry.state != CandidateState::kEstimated) continue;
-    if (entry.distance - params_.bound * standard_error(entry) > kth) continue;
+    if (!worth_a_read(entry, kth)) continue;
     const std::uint64_t page = layout_.page_of(entry.position);
     if (seen_pages_.insert(page)) wanted_.push_back(page);
   }
+}
+
+// What comes along with the pages that are wanted from `first` on.
+void QueryRun::want_beside(std::size_t first) {
+  const auto wanted = [&](std::uint64_t page) {
+    return std::find(wanted_.begin() + first, wanted_.end(), page) != wanted_.end();
+  };
+  const auto add = [&](std::uint64_t page) {
+    if (wanted_.size() < kPagesPerRound && seen_pages_.insert(page)) wanted_.push_back(page);
+  };
+  const float kth = kth_distance();
+  const std::size_t reach = std::min(pool_.size(), within() * kBesideNumerator / kBesideDenominator);
+  for (std::size_t i = 0; i < reach; ++i) {
+    if (!worth_a_read(pool_[i], kth)) continue;
+    const std::uint64_t page = layout_.page_of(pool_[i].position);
+    if (wanted(page - 1) || wanted(page + 1)) add(page);
+  }
+  const std::size_t end = wanted_.size();
+  for (std::size_t i = first; i < end; ++i)
+    if (wanted(wanted_[i] + 2)) add(wanted_[i] + 1);
+}
+
+bool QueryRun::worth_a_read(const PoolEntry& entry, float kth) const {
+  return entry.state == CandidateState::kEstimated && entry.distance - params_.bound * standard_error(entry) <= kth;
 }
 
 std::size_t QueryRun::within() const {

@@ -11,6 +11,10 @@
 //
 // So that the disk works during the scan, the first pages are named when the nearest blocks have been scanned.
 //
+// Pages side by side are read with one request, which costs a disk a fifth more for each further page. So a page that
+// lies beside one that is wanted comes along when a candidate of the first 3/2 L lies on it, or when it is the only one
+// between two.
+//
 // Deterministic: the pages of a round are taken together, in the order in which they were wanted.
 #pragma once
 
@@ -57,7 +61,7 @@ struct SearchParams {
 };
 
 struct SearchStats {
-  std::uint32_t reads = 0;
+  std::uint32_t reads = 0;  // requests, each for one page or several side by side; beside other queries a few less
   std::uint32_t rounds = 0;
   std::uint32_t bytes = 0;
   std::uint32_t pages_from_cache = 0;
@@ -130,7 +134,7 @@ class QueryRun {
   // `pages`: those wanted, in that order; needed during the call only. Errors: as of look_on().
   Status resume(std::span<const PresentPage> pages, QueryScratch& scratch);
 
-  // The pages to read, at most kReadsPerRound, best candidate first. None, after look_on(): the query is done.
+  // The pages to read, at most kPagesPerRound. None, after look_on(): the query is done.
   std::span<const std::uint64_t> wanted() const { return wanted_; }
   // Sorted; fewer than k when there are fewer rows that may be in it. Valid until the next start().
   std::span<const FoundRow> answer();
@@ -159,6 +163,8 @@ class QueryRun {
   void collect_blocks(std::size_t end, QueryScratch& scratch);
   void choose_reads();
   void want_pages(std::size_t begin, std::size_t end, std::size_t pages_max);
+  void want_beside(std::size_t first);
+  bool worth_a_read(const PoolEntry& entry, float kth) const;
   float kth_distance() const;
   float standard_error(const PoolEntry& entry) const;
   void offer_result(const FoundRow& found);
@@ -178,6 +184,7 @@ class QueryRun {
   Buffer<FoundRow> results_;  // a max-heap of at most k
   std::size_t results_size_ = 0;
   std::vector<std::uint64_t> wanted_;
+  std::size_t wanted_early_ = 0;  // of these, named by start()
 };
 
 }  // namespace vecstore

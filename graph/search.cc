@@ -14,7 +14,7 @@ constexpr std::uint64_t kRingBytes = 32 * 1024;  // of the reader's own, about
 }  // namespace
 
 std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes) {
-  const std::uint64_t frames = std::uint64_t{kReadsPerRound} * layout.page_bytes;
+  const std::uint64_t frames = std::uint64_t{kPagesPerRound} * layout.page_bytes;
   if (lanes == 0) return kRingBytes + frames + MemorySearch::predict_bytes(layout, code_bytes);
   return kRingBytes + QueryScratch::predict_bytes(layout, code_bytes) +
          lanes * (frames + QueryRun::predict_bytes(layout, code_bytes));
@@ -25,7 +25,7 @@ Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& 
   VECSTORE_CHECK(lanes >= 1 && lanes <= kLanesMax);
   const bool in_memory = index.cache->all_pages() != nullptr;
   std::unique_ptr<GraphSearcher> searcher(new GraphSearcher);
-  const std::uint32_t in_flight = (in_memory ? 1 : lanes) * kReadsPerRound;
+  const std::uint32_t in_flight = (in_memory ? 1 : lanes) * kPagesPerRound;
   VECSTORE_ASSIGN(searcher->reader_, PageReader::create(*index.graph, {backend, in_flight}, budget));
   if (in_memory) {
     VECSTORE_ASSIGN(searcher->memory_, MemorySearch::create(index, budget));
@@ -40,9 +40,9 @@ Status GraphSearcher::make_lanes(const SearchIndex& index, std::uint32_t lanes, 
   lanes_.reserve(lanes);
   for (std::uint32_t i = 0; i < lanes; ++i) {
     VECSTORE_ASSIGN(QueryRun run, QueryRun::create(index, budget));
-    lanes_.emplace_back(std::move(run)).arrived.reserve(kReadsPerRound);
+    lanes_.emplace_back(std::move(run)).arrived.reserve(kPagesPerRound);
   }
-  round_.reserve(kReadsPerRound);
+  round_.reserve(kPagesPerRound);
   return Status::ok();
 }
 
@@ -118,10 +118,13 @@ Status GraphSearcher::fill_lanes(const VectorView& queries, const SearchParams& 
 
 // Hands over what the lane wants and has not asked for yet.
 Status GraphSearcher::submit(Lane& lane) {
-  const std::span<const std::uint64_t> fresh = lane.run.wanted().subspan(lane.missing);
+  const std::span<const std::uint64_t> fresh = lane.run.wanted().subspan(lane.asked);
   if (fresh.empty()) return Status::ok();
-  lane.missing += fresh.size();
-  return reader_->submit(fresh, static_cast<std::uint32_t>(&lane - lanes_.data()));
+  const std::size_t before = reader_->in_flight();
+  VECSTORE_TRY(reader_->submit(fresh, static_cast<std::uint32_t>(&lane - lanes_.data())));
+  lane.asked += fresh.size();
+  lane.missing += reader_->in_flight() - before;
+  return Status::ok();
 }
 
 // Between rounds, or before the first is complete.
@@ -140,7 +143,7 @@ Status GraphSearcher::collect() {
   for (const ArrivedPage& page : arrived) {
     Lane& lane = lanes_[page.tag];
     lane.arrived.push_back(page);
-    --lane.missing;
+    if (page.ends_request) --lane.missing;
   }
   return Status::ok();
 }
@@ -156,6 +159,7 @@ Status GraphSearcher::take_round(Lane& lane) {
   const Status taken = lane.run.resume(round_, *scratch_);
   for (const ArrivedPage& page : lane.arrived) reader_->release(page.frame);
   lane.arrived.clear();
+  lane.asked = 0;
   return taken;
 }
 
@@ -165,6 +169,7 @@ void GraphSearcher::abandon() {
     for (const ArrivedPage& page : lane.arrived) reader_->release(page.frame);
     lane.arrived.clear();
     lane.busy = false;
+    lane.asked = 0;
     lane.missing = 0;
   }
   while (reader_->in_flight() != 0) {

@@ -78,7 +78,8 @@ class GraphSearcher {
     QueryRun run;
     bool busy = false;
     std::uint64_t query = 0;
-    std::size_t missing = 0;  // pages of the round that were asked for and are still to come
+    std::size_t asked = 0;    // pages of the round that were asked for
+    std::size_t missing = 0;  // requests for them that are still to come
     std::chrono::steady_clock::time_point started;
     std::vector<ArrivedPage> arrived;
   };

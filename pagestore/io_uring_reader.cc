@@ -65,10 +65,9 @@ class IoUringReader final : public PageReader {
   }
 
   Status submit(std::span<const std::uint64_t> pages, std::uint32_t tag) override {
-    VECSTORE_CHECK(pages.size() <= frames_.free_count());
     for (const std::uint64_t page : pages) VECSTORE_TRY(file_.check_page(page));
     if (!ring_lives_) return enter(0);
-    for (const std::uint64_t page : pages) prepare(page, tag);
+    frames_.take(pages, tag, [this](std::uint32_t frame) { prepare(frame); });
     Status taken = enter(0);
     if (!taken.is_ok()) drain();
     return taken;
@@ -93,21 +92,21 @@ class IoUringReader final : public PageReader {
   std::size_t in_flight() const override { return frames_.in_flight(); }
   IoBackend backend() const override { return IoBackend::kIoUring; }
   std::string_view fallback_reason() const override { return notice_; }
-  std::uint64_t reads_submitted() const override { return frames_.submitted(); }
+  std::uint64_t requests_submitted() const override { return frames_.submitted(); }
   std::uint64_t bytes_read() const override { return frames_.bytes_read(); }
 
  private:
-  void prepare(std::uint64_t page, std::uint32_t tag) {
-    const std::uint32_t frame = frames_.take(page, tag);
+  void prepare(std::uint32_t frame) {
     const auto into = frames_.bytes(frame);
     const auto size = static_cast<unsigned>(into.size());
+    const std::uint64_t offset = frames_.page_of(frame) * file_.page_bytes();
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);
     VECSTORE_CHECK(entry != nullptr);  // as many entries as frames, and every submit() empties the queue
     const int descriptor = file_registered_ ? 0 : file_.descriptor();
     if (buffers_registered_) {
-      io_uring_prep_read_fixed(entry, descriptor, into.data(), size, page * size, 0);
+      io_uring_prep_read_fixed(entry, descriptor, into.data(), size, offset, 0);
     } else {
-      io_uring_prep_read(entry, descriptor, into.data(), size, page * size);
+      io_uring_prep_read(entry, descriptor, into.data(), size, offset);
     }
     if (file_registered_) io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE);
     io_uring_sqe_set_data64(entry, frame);
@@ -128,7 +127,7 @@ class IoUringReader final : public PageReader {
 
   // Takes every completion that is there; returns how many. The first failure goes to `failure`.
   std::size_t collect(Status& failure) {
-    std::array<io_uring_cqe*, kReadsInFlightMax> entries;
+    std::array<io_uring_cqe*, kPagesInFlightMax> entries;
     const unsigned count = io_uring_peek_batch_cqe(&ring_, entries.data(), static_cast<unsigned>(entries.size()));
     for (unsigned i = 0; i < count; ++i) {
       const auto frame = static_cast<std::uint32_t>(io_uring_cqe_get_data64(entries[i]));
@@ -143,9 +142,11 @@ class IoUringReader final : public PageReader {
   Status judge(std::uint32_t frame, int result) {
     const std::uint64_t page = frames_.page_of(frame);
     const auto bytes = frames_.bytes(frame);
-    if (result == static_cast<int>(bytes.size())) return file_.verify_page(page, bytes);
-    // Interrupted or short: read_page() goes on where that ended, or finds that the file does.
-    if (result >= 0 || result == -EINTR || result == -EAGAIN) return file_.read_page(page, bytes);
+    const std::uint64_t count = bytes.size() / file_.page_bytes();
+    if (result == static_cast<int>(bytes.size())) return file_.verify_pages(page, bytes);
+    // Interrupted or short: read_pages() goes on where that ended, or finds that the file does. Of several pages it
+    // finds the one that cannot be read.
+    if (result >= 0 || result == -EINTR || result == -EAGAIN || count > 1) return file_.read_pages(page, bytes);
     return errno_status(-result, "reading failed; check the disk", file_.path()).at(Detail::kPage, page);
   }
 

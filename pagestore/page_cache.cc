@@ -76,7 +76,7 @@ Result<PageCache> PageCache::fill(const PageFile& file, std::span<const std::uin
 Status PageCache::load(PageReader& reader) {
   std::uint64_t loaded = 0;
   for (std::uint64_t page = 1; loaded < pages_;) {
-    std::array<std::uint64_t, kReadsInFlightMax> batch;
+    std::array<std::uint64_t, kPagesInFlightMax> batch;
     std::size_t size = 0;
     for (; page < frame_of_.size() && size < reader.free_frames(); ++page)
       if (frame_of_[page] != 0) batch[size++] = page;

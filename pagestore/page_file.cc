@@ -78,6 +78,18 @@ Status PageFile::read_page(std::uint64_t page, std::span<std::byte> into) const 
   return verify_page(page, whole);
 }
 
+Status PageFile::read_pages(std::uint64_t page, std::span<std::byte> into) const {
+  const std::uint64_t count = into.size() / page_bytes_;
+  VECSTORE_CHECK(count >= 1 && into.size() == count * page_bytes_);
+  if (count > 1) {
+    const auto got = file_->read_at(into, page * page_bytes_);
+    if (got && *got == into.size()) return verify_pages(page, into);
+  }
+  for (std::uint64_t i = 0; i < count; ++i)
+    VECSTORE_TRY(read_page(page + i, into.subspan(i * page_bytes_, page_bytes_)));
+  return Status::ok();
+}
+
 Status PageFile::check_page(std::uint64_t page) const {
   if (page >= 1 && page <= page_count_) return Status::ok();
   return Status(Code::kCorrupt, "a page was asked for that the file does not have; restore or rebuild the index")
@@ -90,6 +102,12 @@ Status PageFile::verify_page(std::uint64_t page, std::span<const std::byte> whol
   return Status(Code::kCorrupt, "the page's checksum does not hold; restore or rebuild the index")
       .about(path_)
       .at(Detail::kPage, page);
+}
+
+Status PageFile::verify_pages(std::uint64_t first, std::span<const std::byte> whole_pages) const {
+  for (; !whole_pages.empty(); whole_pages = whole_pages.subspan(page_bytes_), ++first)
+    VECSTORE_TRY(verify_page(first, whole_pages.first(page_bytes_)));
+  return Status::ok();
 }
 
 }  // namespace vecstore

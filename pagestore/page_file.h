@@ -77,6 +77,10 @@ class PageFile {
   // Errors: kIo, kCorrupt naming file and page.
   Status read_page(std::uint64_t page, std::span<std::byte> into) const;
 
+  // As many pages from `page` on as `into` has room for, with one request; one by one where that fails, so that the
+  // error names its page.
+  Status read_pages(std::uint64_t page, std::span<std::byte> into) const;
+
   // Page 0 as it is on disk, for hashing the whole file; open() has verified it. Errors: kIo, kCorrupt.
   Status read_header(std::span<std::byte> into) const;
 
@@ -84,6 +88,7 @@ class PageFile {
   // bytes. Errors: kCorrupt naming file and page.
   Status check_page(std::uint64_t page) const;
   Status verify_page(std::uint64_t page, std::span<const std::byte> whole_page) const;
+  Status verify_pages(std::uint64_t first, std::span<const std::byte> whole_pages) const;  // side by side
 
  private:
   PageFile() = default;

@@ -29,8 +29,9 @@ std::string reason_of(const Status& refusal) {
 
 Result<std::unique_ptr<PageReader>> PageReader::create(const PageFile& file, const PageReaderOptions& options,
                                                        MemoryBudget& budget) {
-  if (options.in_flight_max == 0 || options.in_flight_max > kReadsInFlightMax)
-    return Status(Code::kInvalidArgument, "the number of reads in flight must be 1 to 64");
+  static_assert(kPagesInFlightMax == 448, "the message below names it");
+  if (options.in_flight_max == 0 || options.in_flight_max > kPagesInFlightMax)
+    return Status(Code::kInvalidArgument, "the number of pages in flight must be 1 to 448");
   VECSTORE_ASSIGN(const IoBackend backend, wished(options.backend));
   if (backend == IoBackend::kPread) return make_pread_reader(file, options.in_flight_max, budget, "");
   auto reader = make_io_uring_reader(file, options.in_flight_max, budget);

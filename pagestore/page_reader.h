@@ -2,6 +2,8 @@
 //
 // Batches of page reads in flight: submit, then wait for completions. The only asynchronous I/O of VecStore.
 //
+// Pages that lie side by side in the file are read with one request, which costs a device little more than one page.
+//
 // Two backends: io_uring (registered file and buffers, no kernel polling, no busy wait) and pread, chosen where
 // io_uring is refused or by VECSTORE_IO (io_uring | pread). Same answers, same counts. Thread safety: a reader belongs
 // to one thread; make one per worker.
@@ -23,7 +25,7 @@ enum class IoBackend : std::uint8_t { kAutomatic, kIoUring, kPread };
 
 struct PageReaderOptions {
   IoBackend backend = IoBackend::kAutomatic;
-  std::uint32_t in_flight_max = 8;  // buffers; ≤ kReadsInFlightMax
+  std::uint32_t in_flight_max = 8;  // frames, of a page each; ≤ kPagesInFlightMax
 };
 
 // A page that has arrived and passed its checksum. `bytes` (the whole page) stays valid until release(frame).
@@ -32,6 +34,7 @@ struct ArrivedPage {
   std::uint32_t tag = 0;  // as submitted
   std::uint32_t frame = 0;
   const std::byte* bytes = nullptr;
+  bool ends_request = false;  // the last page of its request
 };
 
 class PageReader {
@@ -42,20 +45,22 @@ class PageReader {
                                                     MemoryBudget& budget);
   virtual ~PageReader() = default;
 
-  // Queues one read per data page number; pages.size() ≤ free_frames(). `tag` comes back with each.
+  // Asks for data pages, in any order; pages.size() ≤ free_frames(). Of up to kPagesPerRequest side by side it makes
+  // one request, if there are free frames side by side. `tag` comes back with each.
   virtual Status submit(std::span<const std::uint64_t> pages, std::uint32_t tag = 0) = 0;
-  // Waits until at least `count` (≤ in_flight()) submitted reads have completed and returns all that have, in any
-  // order. Errors: kIo, kCorrupt naming the page; the reader then has drained what was in flight and holds no frame.
+  // Waits until at least `count` (≤ in_flight()) requests have completed and returns the pages of all that have, in any
+  // order, those of a request in that of the file. Errors: kIo, kCorrupt naming the page; the reader then has drained
+  // what was in flight and holds no frame.
   virtual Result<std::span<const ArrivedPage>> wait(std::size_t count) = 0;
   virtual void release(std::uint32_t frame) = 0;
 
   virtual std::size_t free_frames() const = 0;
-  virtual std::size_t in_flight() const = 0;
+  virtual std::size_t in_flight() const = 0;  // requests
   virtual IoBackend backend() const = 0;
   virtual std::string_view fallback_reason() const = 0;  // empty when the wish was met
 
   // Since creation.
-  virtual std::uint64_t reads_submitted() const = 0;
+  virtual std::uint64_t requests_submitted() const = 0;
   virtual std::uint64_t bytes_read() const = 0;
 };
 

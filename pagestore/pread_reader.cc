@@ -6,7 +6,7 @@
 namespace vecstore {
 namespace {
 
-// submit() only notes the pages; wait() reads as many as it was asked for, in the order of submission.
+// submit() only notes the requests; wait() makes as many as it was asked for, in the order of submission.
 class PreadReader final : public PageReader {
  public:
   PreadReader(const PageFile& file, ReaderFrames frames, std::string notice)
@@ -15,9 +15,8 @@ class PreadReader final : public PageReader {
   }
 
   Status submit(std::span<const std::uint64_t> pages, std::uint32_t tag) override {
-    VECSTORE_CHECK(pages.size() <= frames_.free_count());
     for (const std::uint64_t page : pages) VECSTORE_TRY(file_.check_page(page));
-    for (const std::uint64_t page : pages) queue_.push_back(frames_.take(page, tag));
+    frames_.take(pages, tag, [this](std::uint32_t frame) { queue_.push_back(frame); });
     return Status::ok();
   }
 
@@ -25,17 +24,17 @@ class PreadReader final : public PageReader {
     VECSTORE_CHECK(count <= queue_.size());
     frames_.begin_arrivals();
     // A caller that polls with 0 must get on too: nothing completes here unless wait() does it.
-    const std::size_t reads = count == 0 && !queue_.empty() ? 1 : count;
-    for (std::size_t i = 0; i < reads; ++i) {
+    const std::size_t requests = count == 0 && !queue_.empty() ? 1 : count;
+    for (std::size_t i = 0; i < requests; ++i) {
       const std::uint32_t frame = queue_[i];
-      Status outcome = file_.read_page(frames_.page_of(frame), frames_.bytes(frame));
+      Status outcome = file_.read_pages(frames_.page_of(frame), frames_.bytes(frame));
       frames_.complete(frame, outcome.is_ok());
       if (!outcome.is_ok()) {
         drain(i + 1);
         return outcome;
       }
     }
-    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(reads));
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(requests));
     return frames_.arrived();
   }
 
@@ -44,7 +43,7 @@ class PreadReader final : public PageReader {
   std::size_t in_flight() const override { return frames_.in_flight(); }
   IoBackend backend() const override { return IoBackend::kPread; }
   std::string_view fallback_reason() const override { return notice_; }
-  std::uint64_t reads_submitted() const override { return frames_.submitted(); }
+  std::uint64_t requests_submitted() const override { return frames_.submitted(); }
   std::uint64_t bytes_read() const override { return frames_.bytes_read(); }
 
  private:
@@ -56,7 +55,7 @@ class PreadReader final : public PageReader {
 
   const PageFile& file_;
   ReaderFrames frames_;
-  std::vector<std::uint32_t> queue_;
+  std::vector<std::uint32_t> queue_;  // first frames of requests
   std::string notice_;
 };
 

@@ -126,15 +126,18 @@ std::uint32_t latency_percentile(std::vector<QueryStats> stats, double share) {
 Json describe(const SearchCommandOptions& options, const SearchOptions& used, const StoreInfo& info,
               const Outcome& outcome, const std::optional<double>& recall) {
   const auto& stats = outcome.stats;
+  const double requests = mean_of(stats, &QueryStats::reads);
+  const double bytes = mean_of(stats, &QueryStats::bytes);
   return {{"recall", recall ? Json(*recall) : Json()},
           {"qps", outcome.seconds > 0 ? static_cast<double>(stats.size()) / outcome.seconds : 0.0},
           {"latency_us",
            {{"mean", mean_of(stats, &QueryStats::latency_us)},
             {"p50", latency_percentile(stats, 0.5)},
             {"p99", latency_percentile(stats, 0.99)}}},
-          {"reads_per_query", mean_of(stats, &QueryStats::reads)},
+          {"reads_per_query", reads_of_4k(requests, bytes)},
+          {"requests_per_query", requests},
           {"rounds_per_query", mean_of(stats, &QueryStats::rounds)},
-          {"bytes_per_query", mean_of(stats, &QueryStats::bytes)},
+          {"bytes_per_query", bytes},
           {"pages_from_cache_per_query", mean_of(stats, &QueryStats::pages_from_cache)},
           {"codes_scored_per_query", mean_of(stats, &QueryStats::codes_scored)},
           {"exact_distances_per_query", mean_of(stats, &QueryStats::exact_distances)},
@@ -171,9 +174,9 @@ void print_description(const Json& json) {
   const Json& latency = json.at("latency_us");
   table.add("latency", fmt::format("{:.0f} us mean, {} us median, {} us p99", latency.at("mean").get<double>(),
                                    latency.at("p50").dump(), latency.at("p99").dump()));
-  table.add("reads/query",
-            fmt::format("{} in {} rounds, {} KiB", number("reads_per_query", 2), number("rounds_per_query", 2),
-                        fmt::format("{:.1f}", json.at("bytes_per_query").get<double>() / 1024)));
+  table.add("reads/query", fmt::format("{} in {} rounds: {} requests, {:.1f} KiB", number("reads_per_query", 2),
+                                       number("rounds_per_query", 2), number("requests_per_query", 2),
+                                       json.at("bytes_per_query").get<double>() / 1024));
   table.add("from cache/query", fmt::format("{} pages; {} pages cached", number("pages_from_cache_per_query", 2),
                                             json.at("pages_cached").dump()));
   table.add("scored/query", fmt::format("{} codes, {} vectors", number("codes_scored_per_query", 0),

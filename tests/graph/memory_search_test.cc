@@ -45,7 +45,7 @@ double recall_of(TestIndex& index, const Matrix& base, const Matrix& queries, Me
     BOOST_TEST(stats.reads == 0u);
     BOOST_TEST(stats.exact_distances > 0u);
   }
-  BOOST_TEST(searcher->reader().reads_submitted() == 0u);
+  BOOST_TEST(searcher->reader().requests_submitted() == 0u);
   return hits / static_cast<double>(queries.rows() * params.k);
 }
 

@@ -99,6 +99,41 @@ BOOST_AUTO_TEST_CASE(is_a_permutation_with_ascending_pages_and_the_same_for_any_
   }
 }
 
+BOOST_AUTO_TEST_CASE(pages_stand_beside_those_that_they_have_edges_to) {
+  // Points of a line, in no order, each with edges to the three on either side: the pages should follow the line.
+  constexpr std::uint32_t kRows = 256;
+  constexpr std::uint32_t kPageRows = 8;
+  const auto point_of = [](std::uint32_t row) { return row * 77 % kRows; };
+  Matrix matrix{DType::kU8, 2, {}};
+  std::vector<std::uint32_t> row_at(kRows);
+  for (std::uint32_t row = 0; row < kRows; ++row) {
+    row_at[point_of(row)] = row;
+    matrix.bytes.push_back(static_cast<std::uint8_t>(point_of(row)));
+    matrix.bytes.push_back(0);
+  }
+  MemoryBudget budget;
+  SerialExecutor executor;
+  const QuantizedRows rows = test::quantized(matrix, Metric::kL2, budget);
+  AffinityGraph affinity = no_affinity(kRows, budget);
+  auto targets = Buffer<std::uint32_t>::allocate(budget, kRows * 6);
+  REQUIRE_OK(targets);
+  affinity.targets = std::move(targets).value();
+  std::size_t at = 0;
+  for (std::uint32_t row = 0; row < kRows; ++row) {
+    const std::uint32_t point = point_of(row);
+    for (std::uint32_t other = point - std::min(point, 3u); other < std::min(kRows, point + 4); ++other)
+      if (other != point) affinity.targets[at++] = row_at[other];
+    affinity.offsets[row + 1] = at;
+  }
+  const auto order = test::ordered(rows, affinity, kPageRows, executor, budget);
+  std::size_t jumps = 0;  // pages whose neighbour on disk is not their neighbour on the line
+  for (std::size_t i = kPageRows; i < kRows; i += kPageRows) {
+    const auto page_of = [&](std::size_t place) { return static_cast<int>(point_of(order[place]) / kPageRows); };
+    jumps += std::abs(page_of(i) - page_of(i - kPageRows)) > 1 ? 1 : 0;
+  }
+  BOOST_TEST(jumps == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(rows_that_belong_together_share_a_page) {
   // 40 groups of 8 equal rows, dealt round: a page of 8 rows should hold one group.
   constexpr std::uint32_t kGroups = 40;

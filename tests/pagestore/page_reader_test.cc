@@ -6,7 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "tests/pagestore/page_files.h"
 
@@ -67,16 +69,19 @@ BOOST_FIXTURE_TEST_CASE(both_backends_answer_and_count_alike_under_random_use, F
       Random random(17, depth);
       std::multimap<std::uint64_t, int> wanted;
       std::vector<std::uint32_t> held;
-      std::uint64_t submitted = 0;
+      std::uint64_t submitted = 0;  // pages
       while (submitted < 1000 || pages->in_flight() != 0) {
         std::vector<std::uint64_t> batch(submitted < 1000 ? random.below(pages->free_frames() + 1) : 0);
         for (auto& page : batch) wanted.emplace(page = 1 + random.below(kPages), 0);
         REQUIRE_OK(pages->submit(batch));
         submitted += batch.size();
         const auto count = submitted < 1000 ? random.below(pages->in_flight() + 1) : pages->in_flight();
+        const std::size_t requests = pages->in_flight();
         const auto arrived = pages->wait(count);
         REQUIRE_OK(arrived);
-        BOOST_REQUIRE(arrived->size() >= count);
+        const auto ended = std::ranges::count(*arrived, true, &ArrivedPage::ends_request);
+        BOOST_REQUIRE(ended >= static_cast<std::ptrdiff_t>(count));
+        BOOST_REQUIRE(pages->in_flight() + static_cast<std::size_t>(ended) == requests);
         for (const ArrivedPage& page : *arrived) {
           BOOST_REQUIRE(holds(identity_of(1), page.page, {page.bytes, 4096}));
           const auto found = wanted.find(page.page);
@@ -84,16 +89,72 @@ BOOST_FIXTURE_TEST_CASE(both_backends_answer_and_count_alike_under_random_use, F
           wanted.erase(found);
           held.push_back(page.frame);
         }
-        BOOST_REQUIRE(pages->free_frames() + pages->in_flight() + held.size() == depth);
+        BOOST_REQUIRE(pages->free_frames() + wanted.size() + held.size() == depth);
         while (held.size() > random.below(depth)) {
           pages->release(held.back());
           held.pop_back();
         }
       }
       BOOST_TEST(wanted.empty());
-      BOOST_TEST(pages->reads_submitted() == submitted);
+      BOOST_TEST(pages->requests_submitted() <= submitted);
       BOOST_TEST(pages->bytes_read() == submitted * 4096);
     }
+  }
+}
+
+// The pages of each request, in the order in which they came.
+std::vector<std::vector<std::uint64_t>> requests_of(PageReader& reader, const std::vector<std::uint64_t>& pages) {
+  REQUIRE_OK(reader.submit(pages));
+  const auto arrived = reader.wait(reader.in_flight());
+  REQUIRE_OK(arrived);
+  std::vector<std::vector<std::uint64_t>> requests(1);
+  for (const ArrivedPage& page : *arrived) {
+    BOOST_TEST(holds(identity_of(1), page.page, {page.bytes, 4096}));
+    requests.back().push_back(page.page);
+    if (page.ends_request) requests.emplace_back();
+  }
+  BOOST_TEST(requests.back().empty());
+  requests.pop_back();
+  std::ranges::sort(requests);
+  return requests;
+}
+
+BOOST_FIXTURE_TEST_CASE(pages_side_by_side_come_with_one_request, Fixture) {
+  using Requests = std::vector<std::vector<std::uint64_t>>;
+  for (const IoBackend backend : backends()) {
+    auto pages = reader(backend, 40);
+    BOOST_TEST((requests_of(*pages, {5, 9, 3, 20, 4, 10}) == Requests{{3, 4, 5}, {9, 10}, {20}}));
+    BOOST_TEST(pages->requests_submitted() == 3u);
+    BOOST_TEST(pages->bytes_read() == 6u * 4096);
+    for (std::uint32_t frame = 0; frame < 40; ++frame) pages->release(frame);
+    // Asked for twice, a page comes twice.
+    BOOST_TEST((requests_of(*pages, {7, 7, 8}) == Requests{{7}, {7, 8}}));
+    for (std::uint32_t frame = 0; frame < 40; ++frame) pages->release(frame);
+    std::vector<std::uint64_t> many(2 * kPagesPerRequest + 1);
+    std::iota(many.begin(), many.end(), 100u);
+    const Requests parts = requests_of(*pages, many);
+    BOOST_REQUIRE(parts.size() == 3u);
+    BOOST_TEST(parts[0].size() == kPagesPerRequest);
+    BOOST_TEST(parts[2].size() == 1u);
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_request_is_as_long_as_there_are_frames_side_by_side, Fixture) {
+  for (const IoBackend backend : backends()) {
+    auto pages = reader(backend, 8);
+    REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{1, 11, 21, 31, 41, 51, 61, 71}));
+    const auto first = pages->wait(8);
+    REQUIRE_OK(first);
+    const std::vector<ArrivedPage> held(first->begin(), first->end());
+    BOOST_REQUIRE(held.size() == 8u);
+    // Frames 1, 3 and 4 are free: three pages side by side need two requests.
+    for (const std::uint32_t frame : {1u, 3u, 4u}) pages->release(frame);
+    const auto before = pages->requests_submitted();
+    BOOST_TEST(requests_of(*pages, {100, 101, 102}).size() == 2u);
+    BOOST_TEST(pages->requests_submitted() - before == 2u);
+    for (const ArrivedPage& page : held)
+      if (page.frame != 1 && page.frame != 3 && page.frame != 4)
+        BOOST_TEST(holds(identity_of(1), page.page, {page.bytes, 4096}));
   }
 }
 
@@ -118,7 +179,7 @@ BOOST_FIXTURE_TEST_CASE(damaged_page_fails_the_batch_and_leaves_a_usable_reader,
   for (const IoBackend backend : backends()) {
     auto pages = reader(backend);
     REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{18, 19, 20, 21, 22}));
-    const auto arrived = pages->wait(5);
+    const auto arrived = pages->wait(1);
     BOOST_TEST((code_of(arrived) == Code::kCorrupt));
     BOOST_TEST(arrived.error().number() == 20u);
     BOOST_TEST(test::message_of(arrived).find(directory.path("f")) != std::string::npos);
@@ -127,7 +188,7 @@ BOOST_FIXTURE_TEST_CASE(damaged_page_fails_the_batch_and_leaves_a_usable_reader,
     pages->release(0);  // what an owner does that has not heard of the error yet
     BOOST_TEST(pages->free_frames() == 8u);
     REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{18, 19}));
-    const auto again = pages->wait(2);
+    const auto again = pages->wait(1);
     REQUIRE_OK(again);
     BOOST_TEST(again->size() == 2u);
   }
@@ -155,7 +216,7 @@ BOOST_FIXTURE_TEST_CASE(page_outside_the_file_is_refused_before_anything_is_read
     for (const std::uint64_t page : {std::uint64_t{0}, kPages + 1, ~std::uint64_t{0}})
       BOOST_TEST((pages->submit(std::vector<std::uint64_t>{1, page}).code() == Code::kCorrupt));
     BOOST_TEST(pages->in_flight() == 0u);
-    BOOST_TEST(pages->reads_submitted() == 0u);
+    BOOST_TEST(pages->requests_submitted() == 0u);
   }
 }
 
@@ -164,7 +225,7 @@ BOOST_FIXTURE_TEST_CASE(unlinked_file_goes_on_serving, Fixture) {
   for (const IoBackend backend : backends()) {
     auto pages = reader(backend);
     REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{1, 2, 3}));
-    REQUIRE_OK(pages->wait(3));
+    REQUIRE_OK(pages->wait(1));
   }
 }
 
@@ -190,7 +251,7 @@ BOOST_FIXTURE_TEST_CASE(frames_and_ring_are_charged_before_anything_is_made, Fix
   }
   MemoryBudget budget_of_none;
   BOOST_TEST((code_of(PageReader::create(*file, {IoBackend::kPread, 0}, budget_of_none)) == Code::kInvalidArgument));
-  BOOST_TEST((code_of(PageReader::create(*file, {IoBackend::kPread, kReadsInFlightMax + 1}, budget_of_none)) ==
+  BOOST_TEST((code_of(PageReader::create(*file, {IoBackend::kPread, kPagesInFlightMax + 1}, budget_of_none)) ==
               Code::kInvalidArgument));
 }
 

@@ -12,7 +12,11 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kLanesDefault = 8;
+// Lanes of a searcher, where they were not asked for: its share of what is under way in all, between these two
+// (graph/README.md). Their frames are locked in memory, of which a user may have 8 MiB: no more than a quarter of it.
+constexpr std::uint32_t kLanesLeast = 8;
+constexpr std::uint32_t kLanesMost = 16;
+constexpr std::uint32_t kFrameBytesMost = 2u << 20;
 constexpr std::uint64_t kLogBytesMin = 4u << 20;
 constexpr std::uint64_t kDeltaBytesMin = 1u << 20;
 constexpr std::uint64_t kReaderBytes = 2u << 20;  // the window of the replay
@@ -246,9 +250,10 @@ Status Store::Impl::fill_cache() {
   };
   std::optional<std::uint64_t> pages = pages_asked_for(graph);
   if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(0) <= left) pages = graph.page_count();
+  const std::uint32_t lanes_most = std::min(std::clamp(kQueriesUnderWay / opened.searchers, kLanesLeast, kLanesMost),
+                                            kFrameBytesMost / (kPagesPerRound * graph.page_bytes()));
   const auto lanes_within = [&](std::uint64_t bytes) {
-    return static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(kLanesDefault, 1 + bytes / (needed_by(2) - needed_by(1))));
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(lanes_most, 1 + bytes / (needed_by(2) - needed_by(1))));
   };
   // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get half of what
   // the cache would get, all where that half would hold no page, and nothing of a cache whose size was asked for.

@@ -25,6 +25,9 @@
 
 namespace vecstore {
 
+// Of all searchers, where lanes were not asked for: more only wait in the device's queue (graph/README.md).
+inline constexpr std::uint32_t kQueriesUnderWay = 32;
+
 // Under a budget: buffers of the log and of a batch; what packs documents; what keys are looked up in, and built from,
 // where they are bytes.
 inline constexpr std::uint64_t kWriterBytes = 12u << 20;

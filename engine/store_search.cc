@@ -14,8 +14,6 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kRerankSpare = 16;  // candidates beyond k that full precision may bring forward
-// In all, where lanes were not asked for: more only wait in the device's queue (README).
-constexpr std::size_t kQueriesUnderWay = 32;
 
 // From the distance that a search computes with to the one that users see.
 float user_distance(Metric metric, float distance) { return metric == Metric::kL2 ? distance : 0.5f * distance; }

@@ -123,7 +123,7 @@ struct OpenOptions {
   bool fixed_cache = false;
   std::uint32_t searchers = 1;  // searches that may run at once; their scratch is allocated at open
   // Queries of a batch that one searcher has in progress at once, so that the device is busy while it computes; 1 … 32,
-  // 0: 8, or fewer where ram_bytes is short or many searchers are at work. Answers do not depend on it.
+  // 0: 8 to 16, or fewer where ram_bytes is short or many searchers are at work. Answers do not depend on it.
   std::uint32_t lanes = 0;
   Backend backend = Backend::kAutomatic;
 

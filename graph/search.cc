@@ -2,6 +2,7 @@
 #include "graph/search.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -9,15 +10,16 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kRingBytes = 32 * 1024;  // of the reader's own, about
+// Of a reader with so many frames, at most: what its ring maps, two regions of whole pages.
+std::uint64_t ring_bytes(std::uint64_t frames) { return 9 * 1024 + std::bit_ceil(frames) * 100; }
 
 }  // namespace
 
 std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes) {
-  const std::uint64_t frames = std::uint64_t{kPagesPerRound} * layout.page_bytes;
-  if (lanes == 0) return kRingBytes + frames + MemorySearch::predict_bytes(layout, code_bytes);
-  return kRingBytes + QueryScratch::predict_bytes(layout, code_bytes) +
-         lanes * (frames + QueryRun::predict_bytes(layout, code_bytes));
+  const std::uint64_t frames = std::uint64_t{kPagesPerRound} * std::max(lanes, 1u);
+  const std::uint64_t reader = ring_bytes(frames) + frames * layout.page_bytes;
+  if (lanes == 0) return reader + MemorySearch::predict_bytes(layout, code_bytes);
+  return reader + QueryScratch::predict_bytes(layout, code_bytes) + lanes * QueryRun::predict_bytes(layout, code_bytes);
 }
 
 Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& index, IoBackend backend,

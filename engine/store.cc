@@ -13,7 +13,8 @@ namespace vecstore {
 namespace {
 
 // Lanes of a searcher, where they were not asked for: its share of what is under way in all, between these two
-// (graph/README.md). Their frames are locked in memory, of which a user may have 8 MiB: no more than a quarter of it.
+// (graph/README.md). Their frames are locked in memory, of which a user may have 8 MiB in all: a quarter for each at
+// most.
 constexpr std::uint32_t kLanesLeast = 8;
 constexpr std::uint32_t kLanesMost = 16;
 constexpr std::uint32_t kFrameBytesMost = 2u << 20;
@@ -252,8 +253,11 @@ Status Store::Impl::fill_cache() {
   if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(0) <= left) pages = graph.page_count();
   const std::uint32_t lanes_most = std::min(std::clamp(kQueriesUnderWay / opened.searchers, kLanesLeast, kLanesMost),
                                             kFrameBytesMost / (kPagesPerRound * graph.page_bytes()));
+  // The most for which `bytes` beyond those of one lane are enough.
   const auto lanes_within = [&](std::uint64_t bytes) {
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(lanes_most, 1 + bytes / (needed_by(2) - needed_by(1))));
+    std::uint32_t most = lanes_most;
+    while (most > 1 && needed_by(most) > needed_by(1) + bytes) --most;
+    return most;
   };
   // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get half of what
   // the cache would get, all where that half would hold no page, and nothing of a cache whose size was asked for.

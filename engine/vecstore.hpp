@@ -65,8 +65,8 @@ struct BuildOptions {
   Codec codec = Codec::kAutomatic;
   // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.
   std::uint32_t code_bytes = 0;
-  std::uint32_t page_bytes =
-      0;  // 4096 | 8192 | 16384; 0: 4096 for records under ~400 B, else 8192 or what a record needs
+  // 4096 | 8192 | 16384; 0: 4096 for records up to 640 bytes before their links, else 8192 or what a record needs.
+  std::uint32_t page_bytes = 0;
   std::uint32_t max_degree = 0;  // R; 0: by dimension
   std::uint32_t build_list = 0;  // L of the construction; 0: default
   float alpha = 1.2f;            // slack of RobustPrune

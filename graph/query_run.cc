@@ -31,7 +31,9 @@ constexpr std::size_t kScannedMax = kSearchListMax + 2 * kBlockRows + 1;
 
 // The requests that bring `pages`.
 std::uint32_t requests_for(std::span<const std::uint64_t> pages) {
+  static_assert(kPagesPerRound <= kPagesPerRequest, "or neighbours may need two requests");
   std::array<std::uint64_t, kPagesPerRound> sorted;
+  VECSTORE_CHECK(pages.size() <= sorted.size());
   std::copy(pages.begin(), pages.end(), sorted.begin());
   std::sort(sorted.begin(), sorted.begin() + pages.size());
   std::uint32_t requests = 0;
@@ -368,9 +370,9 @@ void QueryRun::want_beside(std::size_t first) {
   };
   const float kth = kth_distance();
   const std::size_t reach = std::min(pool_.size(), within() * kBesideNumerator / kBesideDenominator);
-  for (std::size_t i = 0; i < reach; ++i) {
-    if (!worth_a_read(pool_[i], kth)) continue;
+  for (std::size_t i = 0; i < reach && wanted_.size() < kPagesPerRound; ++i) {
     const std::uint64_t page = layout_.page_of(pool_[i].position);
+    if (seen_pages_.contains(page) || !worth_a_read(pool_[i], kth)) continue;
     if (wanted(page - 1) || wanted(page + 1)) add(page);
   }
   const std::size_t end = wanted_.size();

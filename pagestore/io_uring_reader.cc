@@ -144,8 +144,8 @@ class IoUringReader final : public PageReader {
     const auto bytes = frames_.bytes(frame);
     const std::uint64_t count = bytes.size() / file_.page_bytes();
     if (result == static_cast<int>(bytes.size())) return file_.verify_pages(page, bytes);
-    // Interrupted or short: read_pages() goes on where that ended, or finds that the file does. Of several pages it
-    // finds the one that cannot be read.
+    // Interrupted or short: read_pages() tries again, or finds that the file ends. Of several pages it finds the one
+    // that cannot be read.
     if (result >= 0 || result == -EINTR || result == -EAGAIN || count > 1) return file_.read_pages(page, bytes);
     return errno_status(-result, "reading failed; check the disk", file_.path()).at(Detail::kPage, page);
   }

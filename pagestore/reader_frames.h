@@ -135,8 +135,8 @@ class ReaderFrames {
   std::vector<Slot> slots_;
   std::vector<ArrivedPage> arrived_;
   std::size_t free_count_ = 0;
-  std::size_t in_flight_ = 0;  // requests
-  std::uint64_t submitted_ = 0;
+  std::size_t in_flight_ = 0;    // requests
+  std::uint64_t submitted_ = 0;  // requests
   std::uint64_t bytes_read_ = 0;
 };
 

@@ -114,6 +114,23 @@ BOOST_AUTO_TEST_CASE(the_cache_is_as_large_as_asked) {
   BOOST_TEST(open(options).info().ram_peak_bytes <= options.ram_bytes);
 }
 
+BOOST_AUTO_TEST_CASE(every_budget_from_the_least_on_opens_and_takes_as_many_lanes_as_fit) {
+  OpenOptions options;
+  options.cache_fraction = 0.0;
+  options.searchers = 2;
+  options.ram_bytes = 1 << 10;
+  const auto refused = Store::open(shared_path(), options);
+  BOOST_REQUIRE(code_of(refused) == Code::kMemoryBudget);
+  std::uint32_t lanes = 0;
+  for (options.ram_bytes = refused.error().number(); lanes < 16; options.ram_bytes += 4096) {
+    const auto store = Store::open(shared_path(), options);
+    REQUIRE_OK(store);
+    BOOST_REQUIRE(store->info().lanes >= lanes);
+    BOOST_REQUIRE(store->info().ram_peak_bytes <= options.ram_bytes);
+    lanes = store->info().lanes;
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_cache_adapts_to_what_is_asked_for_unless_it_is_fixed) {
   const Matrix queries = test::csift_queries(2);
   for (const bool fixed : {false, true}) {

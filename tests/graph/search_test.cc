@@ -4,6 +4,7 @@
 // everything.
 #include "graph/search.h"
 
+#include "engine/vecstore.hpp"
 #include "tests/graph/fixture.h"
 
 namespace vecstore {
@@ -64,7 +65,7 @@ Outcome outcome_of(TestIndex& index, const Matrix& base, const Matrix& queries, 
     for (const Candidate& true_row : exact[q])
       for (const auto& [row, distance] : answer)
         if (row == true_row.row) outcome.recall += share / params.k;
-    outcome.reads += share * stats.reads;
+    outcome.reads += share * reads_of_4k(stats.reads, stats.bytes);
     outcome.rounds += share * stats.rounds;
     BOOST_REQUIRE(stats.bytes >= stats.reads * index.file().page_bytes());
     BOOST_REQUIRE(stats.bytes <= stats.rounds * kPagesPerRound * index.file().page_bytes());

@@ -204,6 +204,18 @@ BOOST_FIXTURE_TEST_CASE(file_that_shrank_is_corrupt_at_the_page, Fixture) {
       BOOST_TEST((code_of(arrived) == Code::kCorrupt));
       BOOST_TEST(arrived.error().number() == kPages);
     }
+    // The first pages of a request are there: the error names the first that is not.
+    std::filesystem::remove(directory.path("f"));
+    REQUIRE_OK(write_pages(directory.path("f"), identity_of(1), kPages));
+    file = std::make_unique<PageFile>(std::move(*PageFile::open(directory.path("f"), identity_of(1))));
+    pages = reader(backend);
+    std::filesystem::resize_file(directory.path("f"), (kPages - 1) * 4096 + 512);
+    REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{1, kPages - 1, kPages - 2, kPages - 3, kPages}));
+    BOOST_TEST(pages->in_flight() == 2u);
+    const auto arrived = pages->wait(2);
+    BOOST_TEST((code_of(arrived) == Code::kCorrupt));
+    BOOST_TEST(arrived.error().number() == kPages - 1);
+    BOOST_TEST(pages->free_frames() == 8u);
     std::filesystem::remove(directory.path("f"));
     REQUIRE_OK(write_pages(directory.path("f"), identity_of(1), kPages));
     file = std::make_unique<PageFile>(std::move(*PageFile::open(directory.path("f"), identity_of(1))));

@@ -159,7 +159,9 @@ BOOST_AUTO_TEST_CASE(search_prints_every_figure) {
   BOOST_TEST(number("ram_peak_bytes") <= 8 << 20);
   BOOST_TEST(number("ram_peak_bytes") > 100000);
   BOOST_TEST(number("bytes_per_query") >= number("requests_per_query") * 4096);
-  BOOST_TEST(number("reads_per_query") == reads_of_4k(number("requests_per_query"), number("bytes_per_query")));
+  // A KiB of a request takes the device .69 µs and a request 9.1 µs more; one for 4 KiB is the unit.
+  const double device_us = 9.1 * number("requests_per_query") + .69 * number("bytes_per_query") / 1024;
+  BOOST_TEST(number("reads_per_query") == device_us / 11.86, boost::test_tools::tolerance(1e-9));
   BOOST_TEST(number("n") == 3000);
   BOOST_TEST(number("dim") == 128);
   BOOST_TEST(number("k") == 10);

@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(sift_is_found_with_few_reads) {
   const Outcome outcome =
       outcome_of(sift_index(), sift(), queries, Metric::kL2, params_of(10, 11, 10), "csift 8k u8 l2");
   BOOST_TEST(outcome.recall > 0.96);
-  BOOST_TEST(outcome.reads < 9.5);
+  BOOST_TEST(outcome.reads < 7.5);
   BOOST_TEST(outcome.rounds < 1.8);
   const Outcome more = outcome_of(sift_index(), sift(), queries, Metric::kL2, params_of(10, 40, 10), "csift 8k u8 l2");
   BOOST_TEST(more.recall > 0.99);
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(text_embeddings_are_found_with_few_reads) {
   const Outcome outcome = outcome_of(index, base, test::win384_queries(100), Metric::kCosine, params_of(10, 10, 10),
                                      "win384 5k f16 cosine");
   BOOST_TEST(outcome.recall > 0.95);
-  BOOST_TEST(outcome.reads < 9.0);
+  BOOST_TEST(outcome.reads < 7.0);
   BOOST_TEST(outcome.rounds < 1.7);
 }
 

@@ -61,8 +61,8 @@ struct SearchParams {
 };
 
 struct SearchStats {
-  std::uint32_t reads =
-      0;  // requests, each for one page or several side by side; beside others it may take a few more or less
+  // Requests, each for one page or several side by side; beside other queries it may take a few more or less.
+  std::uint32_t reads = 0;
   std::uint32_t rounds = 0;
   std::uint32_t bytes = 0;
   std::uint32_t pages_from_cache = 0;

@@ -251,8 +251,9 @@ Status Store::Impl::fill_cache() {
   };
   std::optional<std::uint64_t> pages = pages_asked_for(graph);
   if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(0) <= left) pages = graph.page_count();
-  const std::uint32_t lanes_most = std::min(std::clamp(kQueriesUnderWay / opened.searchers, kLanesLeast, kLanesMost),
-                                            kFrameBytesMost / (kPagesPerRound * graph.page_bytes()));
+  const std::uint32_t lanes_most =
+      std::min(std::clamp(InFlightTarget::kMost / opened.searchers, kLanesLeast, kLanesMost),
+               kFrameBytesMost / (kPagesPerRound * graph.page_bytes()));
   // The most for which `bytes` beyond those of one lane are enough.
   const auto lanes_within = [&](std::uint64_t bytes) {
     std::uint32_t most = lanes_most;

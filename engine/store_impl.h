@@ -25,9 +25,6 @@
 
 namespace vecstore {
 
-// Of all searchers, where lanes were not asked for: more only wait in the device's queue (graph/README.md).
-inline constexpr std::uint32_t kQueriesUnderWay = 32;
-
 // Under a budget: buffers of the log and of a batch; what packs documents; what keys are looked up in, and built from,
 // where they are bytes.
 inline constexpr std::uint64_t kWriterBytes = 12u << 20;
@@ -145,6 +142,7 @@ struct Store::Impl {
   StoreProperties properties;
   std::unique_ptr<Generation> generation;
   std::optional<RowsExtent> rows;
+  mutable InFlightTarget in_flight;  // of all searchers, where lanes were not asked for
   mutable SearcherPool searchers;
   std::uint64_t searchers_bytes = 0;
   std::uint32_t lanes = 0;  // of each

@@ -127,8 +127,7 @@ class Store::BatchSearch {
       while (const auto query = next(queue)) VECSTORE_TRY(take({*query, {}, {}, {}}));
       return Status::ok();
     }
-    if (store_.opened.lanes == 0)
-      searcher.graph->use_lanes(kQueriesUnderWay / std::max(workers, store_.searchers.lent()));
+    if (store_.opened.lanes == 0) searcher.graph->follow(store_.in_flight, std::max(workers, store_.searchers.lent()));
     const SearchParams params{wanted(), options_.search_list, options_.blocks, options_.bound,
                               all_live_ ? nullptr : &live_rows_};
     return searcher.graph->search_all(

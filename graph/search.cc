@@ -10,6 +10,8 @@
 namespace vecstore {
 namespace {
 
+constexpr std::size_t kRoundsTold = 16;  // to the target at a time: one lock for some ten queries
+
 // Of a reader with so many frames, at most: what its ring maps, two regions of whole pages.
 std::uint64_t ring_bytes(std::uint64_t frames) { return 9 * 1024 + std::bit_ceil(frames) * 100; }
 
@@ -66,6 +68,8 @@ Status GraphSearcher::search_all(const VectorView& queries, const SearchParams& 
                                  const TakeAnswer& take) try {
   if (memory_) return search_in_memory(queries, params, next, take);
   more_ = true;
+  rounds_ = 0;
+  rounds_time_ = {};
   Status outcome = fill_lanes(queries, params, next, take);
   while (outcome.is_ok() && reader_->in_flight() != 0) {
     outcome = collect();
@@ -97,10 +101,15 @@ Status GraphSearcher::search_in_memory(const VectorView& queries, const SearchPa
   return Status::ok();
 }
 
+std::size_t GraphSearcher::lanes_wanted() const {
+  if (target_ == nullptr) return lanes_.size();
+  return std::clamp<std::size_t>(target_->queries() / at_work_, 1, lanes_.size());
+}
+
 // Starts queries until every lane waits for pages. A query that needs none is done at once.
 Status GraphSearcher::fill_lanes(const VectorView& queries, const SearchParams& params, const NextQuery& next,
                                  const TakeAnswer& take) {
-  for (Lane& lane : std::span(lanes_).first(std::clamp<std::size_t>(lanes_used_, 1, lanes_.size()))) {
+  for (Lane& lane : std::span(lanes_).first(lanes_wanted())) {
     while (more_ && !lane.busy) {
       const std::optional<std::uint64_t> query = next();
       more_ = query.has_value();
@@ -125,6 +134,7 @@ Status GraphSearcher::submit(Lane& lane) {
   const std::size_t before = reader_->in_flight();
   VECSTORE_TRY(reader_->submit(fresh, static_cast<std::uint32_t>(&lane - lanes_.data())));
   lane.asked += fresh.size();
+  lane.asked_at = std::chrono::steady_clock::now();
   lane.missing += reader_->in_flight() - before;
   return Status::ok();
 }
@@ -142,12 +152,22 @@ Status GraphSearcher::collect() {
   for (const Lane& lane : lanes_)
     if (lane.busy) least = std::min(least, lane.missing);
   VECSTORE_ASSIGN(const std::span<const ArrivedPage> arrived, reader_->wait(least));
+  const auto now = std::chrono::steady_clock::now();
   for (const ArrivedPage& page : arrived) {
     Lane& lane = lanes_[page.tag];
     lane.arrived.push_back(page);
-    if (page.ends_request) --lane.missing;
+    if (page.ends_request && --lane.missing == 0) count_round(now - lane.asked_at);
   }
   return Status::ok();
+}
+
+// At the end of a batch queries become fewer by themselves, which says nothing about the device.
+void GraphSearcher::count_round(std::chrono::nanoseconds took) {
+  if (target_ == nullptr || !more_) return;
+  ++rounds_;
+  rounds_time_ += took;
+  if (rounds_ < kRoundsTold) return;
+  target_->add_rounds(std::exchange(rounds_, 0), std::exchange(rounds_time_, {}));
 }
 
 Status GraphSearcher::take_round(Lane& lane) {

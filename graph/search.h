@@ -17,6 +17,7 @@
 
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
+#include "graph/in_flight_target.h"
 #include "graph/memory_search.h"
 #include "graph/query_run.h"
 #include "pagestore/page_reader.h"
@@ -67,8 +68,13 @@ class GraphSearcher {
   Status search_all(const VectorView& queries, const SearchParams& params, const NextQuery& next,
                     const TakeAnswer& take);
 
-  // From the next search on so many lanes, at least one, have a query at once; of no meaning when every page is cached.
-  void use_lanes(std::size_t lanes) { lanes_used_ = lanes; }
+  // From the next search on this searcher has, of the queries that `target` wants under way, its share as one of
+  // `at_work`, at least one and at most as many as it has lanes; and tells `target` how its rounds go. Until then every
+  // lane has a query. Of no meaning when every page is cached.
+  void follow(InFlightTarget& target, std::size_t at_work) {
+    target_ = &target;
+    at_work_ = at_work;
+  }
 
   const PageReader& reader() const { return *reader_; }
 
@@ -81,6 +87,7 @@ class GraphSearcher {
     std::size_t asked = 0;    // pages of the round that were asked for
     std::size_t missing = 0;  // requests for them that are still to come
     std::chrono::steady_clock::time_point started;
+    std::chrono::steady_clock::time_point asked_at;  // the last of these requests
     std::vector<ArrivedPage> arrived;
   };
 
@@ -92,7 +99,9 @@ class GraphSearcher {
                     const TakeAnswer& take);
   Status submit(Lane& lane);
   Status submit_or_finish(Lane& lane, const TakeAnswer& take);
+  std::size_t lanes_wanted() const;
   Status collect();
+  void count_round(std::chrono::nanoseconds took);
   Status take_round(Lane& lane);
   void abandon();
 
@@ -100,9 +109,12 @@ class GraphSearcher {
   std::optional<MemorySearch> memory_;   // or else
   std::optional<QueryScratch> scratch_;  // and
   std::vector<Lane> lanes_;
-  std::size_t lanes_used_ = kLanesMax;
-  std::vector<PresentPage> round_;  // the pages of a round in the order they were wanted
-  bool more_ = false;               // `next` may name another query
+  InFlightTarget* target_ = nullptr;
+  std::size_t at_work_ = 1;
+  std::size_t rounds_ = 0;                  // not told to the target yet
+  std::chrono::nanoseconds rounds_time_{};  // of these
+  std::vector<PresentPage> round_;          // the pages of a round in the order they were wanted
+  bool more_ = false;                       // `next` may name another query
 };
 
 }  // namespace vecstore

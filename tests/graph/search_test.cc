@@ -273,11 +273,12 @@ BOOST_AUTO_TEST_CASE(queries_in_progress_together_are_answered_as_one_alone) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(as_many_queries_are_under_way_as_lanes_are_used) {
+BOOST_AUTO_TEST_CASE(a_searcher_has_its_share_of_the_queries_under_way) {
   const Matrix queries = test::csift_queries(40);
   const auto searcher = sift_index().searcher(IoBackend::kAutomatic, 5);
-  for (const std::size_t lanes : {1u, 3u, 100u}) {
-    searcher->use_lanes(lanes);
+  InFlightTarget target;
+  for (const std::size_t at_work : {100u, 10u, 1u}) {
+    searcher->follow(target, at_work);
     QueryQueue queue(queries.rows());
     std::uint64_t taken = 0;
     std::uint64_t answered = 0;
@@ -294,7 +295,7 @@ BOOST_AUTO_TEST_CASE(as_many_queries_are_under_way_as_lanes_are_used) {
           return Status::ok();
         }));
     BOOST_TEST(answered == queries.rows());
-    BOOST_TEST(most == std::min<std::uint64_t>(lanes, 5));
+    BOOST_TEST(most == std::clamp<std::uint64_t>(InFlightTarget::kMost / at_work, 1, 5));
   }
 }
 

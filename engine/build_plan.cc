@@ -23,6 +23,8 @@ constexpr std::uint32_t kSmallRecordBytes = 640;  // up to here 4 KiB pages cost
 constexpr std::uint32_t kSmallDim = 200;          // up to here 36 bytes a row in RAM by default
 constexpr std::uint32_t kRabitqDimMin = 64;       // below, a random rotation mixes too little
 constexpr double kRabitqWorth = 0.7;              // a byte of its code in bytes of OPQ's (compress/README.md)
+constexpr std::uint32_t kLanesPlanned = 8;        // queries under way that search memory should have room for,
+constexpr std::uint32_t kLanesShare = 10;         // if a tenth of the code's width is enough for that
 constexpr std::uint64_t kHeldOutMax = 1000;
 constexpr std::uint64_t kHeldOutShare = 10;  // at most one row in ten
 constexpr std::uint64_t kCalibratedRowsMin = 1000;
@@ -108,15 +110,33 @@ std::uint32_t widest_code(const BuildPlan& plan, const GraphLayout& layout, Code
   return fitting_code_bytes(plan, kind, low);
 }
 
+// The widest code of the plan's kind, at most the default, that leaves room for queries under way, for which up to a
+// tenth of its width is given up: that costs few reads, and with a single query under way the device is idle while it
+// computes (compress/README.md).
+std::uint32_t widest_beside_lanes(const BuildPlan& plan, const GraphLayout& layout, std::uint64_t ram_bytes) {
+  const CodecKind kind = plan.codec.kind;
+  const std::uint32_t wanted = default_code_bytes(plan, kind);
+  const std::uint64_t enough = search_bytes(plan, layout, kind, wanted);
+  const std::uint64_t lanes =
+      GraphSearcher::predict_bytes(layout, wanted, kLanesPlanned) - GraphSearcher::predict_bytes(layout, wanted, 1);
+  const std::uint32_t widest = widest_code(plan, layout, kind, std::min(enough, ram_bytes));
+  const std::uint32_t beside =
+      widest_code(plan, layout, kind, std::min(enough, ram_bytes - std::min(ram_bytes, lanes)));
+  return std::max(beside, widest - widest / kLanesShare);
+}
+
 // Family and width of the codes for searches within search_ram_bytes, so that these read least (compress/README.md): up
-// to the default width all memory goes into codes, and more of it is worth more as page cache. RaBitQ, which has next
-// to no model, where OPQ's model leaves so little for codes that they would err more.
+// to the default width most memory goes into codes, and more of it is worth more as page cache. RaBitQ, which has next
+// to no model, where OPQ's model leaves so little for codes that they would err more; its few widths lie too far apart
+// to give one up for lanes.
 Status choose_codec(const GraphLayout& layout, const BuildOptions& options, BuildPlan& plan) {
   const bool may_be_rabitq = options.codec == Codec::kAutomatic && plan.dim >= kRabitqDimMin;
   const CodecKind kind = plan.codec.kind;
   const std::uint64_t enough = search_bytes(plan, layout, kind, default_code_bytes(plan, kind));
   const std::uint64_t ram_bytes = std::min(options.search_ram_bytes, enough);
-  const std::uint32_t trained = widest_code(plan, layout, kind, ram_bytes);
+  const bool steps = kind == CodecKind::kRabitq;
+  const std::uint32_t trained =
+      steps ? widest_code(plan, layout, kind, ram_bytes) : widest_beside_lanes(plan, layout, options.search_ram_bytes);
   const std::uint32_t rabitq = may_be_rabitq ? widest_code(plan, layout, CodecKind::kRabitq, ram_bytes) : 0;
   if (trained == 0 && rabitq == 0) {
     std::uint64_t least = search_bytes(plan, layout, kind, fitting_code_bytes(plan, kind, 1));

@@ -15,6 +15,7 @@ namespace {
 // Lanes of a searcher, where they were not asked for: its share of what is under way in all, between these two
 // (graph/README.md). Their frames are locked in memory, of which a user may have 8 MiB in all: a quarter for each at
 // most.
+constexpr std::uint32_t kLanesFirst = 4;  // come before the cache where memory is short
 constexpr std::uint32_t kLanesLeast = 8;
 constexpr std::uint32_t kLanesMost = 16;
 constexpr std::uint32_t kFrameBytesMost = 2u << 20;
@@ -260,11 +261,13 @@ Status Store::Impl::fill_cache() {
     while (most > 1 && needed_by(most) > needed_by(1) + bytes) --most;
     return most;
   };
-  // Reads in flight keep the device busy; cached pages need no device. So where memory is short, lanes get half of what
-  // the cache would get, all where that half would hold no page, and nothing of a cache whose size was asked for.
+  // Reads in flight keep the device busy; cached pages need no device. So where memory is short the first few lanes come
+  // before the cache, further ones get half of what it would get, all where that half would hold no page, and nothing of
+  // a cache whose size was asked for.
   const std::uint64_t cached = caching_bytes(graph, pages.value_or(0));
   const std::uint64_t spare = left - std::min(left, cached + needed_by(1));
-  lanes = opened.lanes == 0 ? lanes_within(pages ? spare : spare / 2) : opened.lanes;
+  const std::uint32_t lanes_first = std::min(kLanesFirst, lanes_within(spare));
+  lanes = opened.lanes == 0 ? std::max(lanes_first, lanes_within(pages ? spare : spare / 2)) : opened.lanes;
   if (!pages) {
     const std::uint64_t taken = needed_by(lanes) + kFillBytes + graph.page_count() * sizeof(std::uint32_t);
     pages = taken >= left ? 0 : PageCache::pages_within(graph, left - taken);

@@ -188,21 +188,36 @@ class Runs:
         return build_index(self.cli, self.data, self.index)
 
     def measure(self, mode: Mode) -> dict:
-        """One mode's points. Where a budget does not hold the index, one with codes for that budget is built, measured
-        and removed; where that is refused too, the refusal is the result."""
+        """One mode's points. Where a budget does not hold the index, or `build` would choose narrower codes for it, one
+        with codes for that budget is built, measured and removed; where that is refused too, the refusal is the result.
+        """
+        budget = int(mode.arguments[1]) if mode.budget_share is not None else 0
+        refused = []
         try:
-            return self.search(self.index, mode)
+            if self.code_bytes(budget) == self.code_bytes(0):
+                return self.search(self.index, mode)
+            Searches(self.cli, self.data, self.index, mode, self.effort).probe(TARGETS[0], LADDER[0])
+            room = budget
         except Refused as refusal:
-            first = refusal
+            refused.append(str(refusal))
+            room = max(1, budget - self.beside_codes_bytes(refusal))
         small = self.data.folder / "vecstore-small"
         try:
-            codes_bytes = int(mode.arguments[1]) - self.beside_codes_bytes(first)
-            build = build_index(self.cli, self.data, small, "--search-ram", str(max(1, codes_bytes)))
+            build = build_index(self.cli, self.data, small, "--search-ram", str(room))
             return {"build": build, "own_build": True, **self.search(small, mode)}
         except Refused as refusal:
-            return {"refused": [str(first), str(refusal)], "points": [], "at": at_targets([])}
+            return {"refused": [*refused, str(refusal)], "points": [], "at": at_targets([])}
         finally:
             shutil.rmtree(small, ignore_errors=True)
+
+    def code_bytes(self, budget: int) -> int | None:
+        """Of a row, as `build` would choose for that memory (0: for any); None where it would refuse."""
+        files = ("--input", self.data.base, "--metric", self.data.metric, "--output", self.data.folder / "unbuilt")
+        try:
+            report, _ = call(self.cli, "build", *files, "--search-ram", str(budget), "--dry-run", "--quiet")
+        except Refused:
+            return None
+        return report["prediction"]["code_bytes"]
 
     def beside_codes_bytes(self, refusal: Refused) -> int:
         """What a search needs beside the codes and their model, which is what `build --search-ram` is about."""

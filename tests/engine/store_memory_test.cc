@@ -131,6 +131,22 @@ BOOST_AUTO_TEST_CASE(every_budget_from_the_least_on_opens_and_takes_as_many_lane
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_few_queries_under_way_come_before_the_cache) {
+  OpenOptions options;
+  options.searchers = 2;
+  options.ram_bytes = 1 << 10;
+  const auto refused = Store::open(shared_path(), options);
+  BOOST_REQUIRE(code_of(refused) == Code::kMemoryBudget);
+  StoreInfo info;
+  constexpr std::uint64_t kLaneEachPages = 80;  // what is too little for another lane may hold as many
+  for (options.ram_bytes = refused.error().number(); info.pages_cached <= kLaneEachPages; options.ram_bytes += 16384) {
+    info = open(options).info();
+    BOOST_REQUIRE(info.ram_peak_bytes <= options.ram_bytes);
+  }
+  BOOST_TEST(info.lanes >= 4u);
+  BOOST_TEST(info.pages_cached < info.pages);
+}
+
 BOOST_AUTO_TEST_CASE(the_cache_adapts_to_what_is_asked_for_unless_it_is_fixed) {
   const Matrix queries = test::csift_queries(2);
   for (const bool fixed : {false, true}) {
@@ -327,8 +343,10 @@ BOOST_AUTO_TEST_CASE(search_memory_chooses_family_and_width_of_the_codes) {
     std::uint32_t least_code, greatest_code;
   };
   const Case cases[] = {
-      {300000, 64 << 20, 128, Codec::kOpq, 33, 33},  // no wider than by default: the rest is page cache
-      {300000, 10 << 20, 128, Codec::kOpq, 25, 31},  // all of it is codes
+      {300000, 64 << 20, 128, Codec::kOpq, 33, 33},    // no wider than by default: the rest is page cache
+      {300000, 10 << 20, 128, Codec::kOpq, 24, 29},    // codes, and room for queries under way
+      {300000, 11'520'000, 128, Codec::kOpq, 29, 31},  // 33 would fit with room for one
+      {60000, 4'704'000, 784, Codec::kOpq, 11, 12},    // 13 would; a tenth of the width is the most that is given up
       {100000, 64 << 20, 384, Codec::kOpq, 52, 52},
       {8000, 64 << 20, 384, Codec::kRabitq, 96, 96},  // the model of OPQ alone would take 123 bytes a row
       {8000, 1100 << 10, 384, Codec::kRabitq, 48, 96},

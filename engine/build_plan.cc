@@ -125,18 +125,17 @@ std::uint32_t widest_beside_lanes(const BuildPlan& plan, const GraphLayout& layo
   return std::max(beside, widest - widest / kLanesShare);
 }
 
-// Family and width of the codes for searches within search_ram_bytes, so that these read least (compress/README.md): up
-// to the default width most memory goes into codes, and more of it is worth more as page cache. RaBitQ, which has next
-// to no model, where OPQ's model leaves so little for codes that they would err more; its few widths lie too far apart
-// to give one up for lanes.
+// Family and width of the codes for searches within search_ram_bytes (compress/README.md): up to the default width most
+// memory goes into codes, and more of it is worth more as page cache. RaBitQ, which has next to no model, where OPQ's
+// model leaves so little for codes that they would err more; its few widths lie too far apart to give one up for lanes.
 Status choose_codec(const GraphLayout& layout, const BuildOptions& options, BuildPlan& plan) {
   const bool may_be_rabitq = options.codec == Codec::kAutomatic && plan.dim >= kRabitqDimMin;
   const CodecKind kind = plan.codec.kind;
   const std::uint64_t enough = search_bytes(plan, layout, kind, default_code_bytes(plan, kind));
   const std::uint64_t ram_bytes = std::min(options.search_ram_bytes, enough);
-  const bool steps = kind == CodecKind::kRabitq;
-  const std::uint32_t trained =
-      steps ? widest_code(plan, layout, kind, ram_bytes) : widest_beside_lanes(plan, layout, options.search_ram_bytes);
+  const std::uint32_t trained = kind == CodecKind::kRabitq
+                                    ? widest_code(plan, layout, kind, ram_bytes)
+                                    : widest_beside_lanes(plan, layout, options.search_ram_bytes);
   const std::uint32_t rabitq = may_be_rabitq ? widest_code(plan, layout, CodecKind::kRabitq, ram_bytes) : 0;
   if (trained == 0 && rabitq == 0) {
     std::uint64_t least = search_bytes(plan, layout, kind, fitting_code_bytes(plan, kind, 1));

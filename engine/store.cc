@@ -15,9 +15,9 @@ namespace {
 // Lanes of a searcher, where they were not asked for: its share of what is under way in all, between these two
 // (graph/README.md). Their frames are locked in memory, of which a user may have 8 MiB in all: a quarter for each at
 // most.
-constexpr std::uint32_t kLanesFirst = 4;  // come before the cache where memory is short
 constexpr std::uint32_t kLanesLeast = 8;
 constexpr std::uint32_t kLanesMost = 16;
+constexpr std::uint32_t kLanesFirst = 4;  // of each, or its share: come before the cache where memory is short
 constexpr std::uint32_t kFrameBytesMost = 2u << 20;
 constexpr std::uint64_t kLogBytesMin = 4u << 20;
 constexpr std::uint64_t kDeltaBytesMin = 1u << 20;
@@ -266,7 +266,8 @@ Status Store::Impl::fill_cache() {
   // nothing of a cache whose size was asked for.
   const std::uint64_t cached = caching_bytes(graph, pages.value_or(0));
   const std::uint64_t spare = left - std::min(left, cached + needed_by(1));
-  const std::uint32_t lanes_first = std::min(kLanesFirst, lanes_within(spare));
+  const std::uint32_t lanes_first =
+      std::min(std::clamp(InFlightTarget::kMost / opened.searchers, 1u, kLanesFirst), lanes_within(spare));
   lanes = opened.lanes == 0 ? std::max(lanes_first, lanes_within(pages ? spare : spare / 2)) : opened.lanes;
   if (!pages) {
     const std::uint64_t taken = needed_by(lanes) + kFillBytes + graph.page_count() * sizeof(std::uint32_t);

@@ -3,7 +3,8 @@
 // How many queries the searchers of a store keep under way together. A fast device wants all it can get; what a slow
 // one cannot read at once only waits in its queue, and behind it every read of a lone caller. So while rounds of reads
 // take long, fewer queries are tried, and kept where as many are answered as before: where rounds get shorter in
-// proportion. Where they do not, the wait is the device's way (it is far) or others' doing (they would take our share).
+// proportion. Where they do not, the device is far away, or others would take our share of it. Now and then more are
+// tried, and kept where more are answered.
 #pragma once
 
 #include <algorithm>
@@ -25,65 +26,90 @@ class InFlightTarget {
 
   std::size_t queries() const { return queries_.load(std::memory_order_relaxed); }
 
-  // `rounds` of reads, each from its request to its last page, took `sum` together; of searches that always had another
-  // query to start.
-  void add_rounds(std::size_t rounds, std::chrono::nanoseconds sum) {
+  // `rounds` of reads took `sum` together, each from its request until the searcher went on with it, while all
+  // searchers had `under_way` queries, for want of lanes maybe fewer than wanted.
+  void add_rounds(std::size_t rounds, std::chrono::nanoseconds sum, std::size_t under_way) {
     const std::lock_guard guard(lock_);
-    if (to_skip_ != 0) {  // asked for before the last change
+    told_ += rounds;
+    if (to_skip_ != 0) {
       to_skip_ -= std::min(to_skip_, rounds);
       return;
     }
     rounds_ += rounds;
     sum_ += sum;
-    if (rounds_ >= kRoundsOfEach * queries()) judge(sum_ / rounds_);
+    under_way_ += rounds * under_way;
+    if (rounds_ >= std::max(kRoundsLeast, kRoundsOfEach * queries())) judge();
+  }
+  // Of which it was told so far.
+  std::uint64_t rounds() const {
+    const std::lock_guard guard(lock_);
+    return told_;
   }
 
  private:
-  static constexpr std::size_t kRoundsOfEach = 4;
-  static constexpr double kKept = 0.95;  // of the answers in a time
+  static constexpr std::size_t kRoundsLeast = 64;
+  static constexpr std::size_t kRoundsOfEach = 8;
+  static constexpr double kSame = 0.97;  // of the answers in a time: no fewer
   static constexpr std::size_t kPauseLeast = 4;
-  static constexpr std::size_t kPauseMost = 256;
+  static constexpr std::size_t kPauseMost = 64;
 
-  void judge(std::chrono::nanoseconds mean) {
-    const double rate = static_cast<double>(queries()) / static_cast<double>(mean.count());  // Little's law
+  void judge() {
+    const std::chrono::nanoseconds mean = sum_ / rounds_;
+    const double under_way = static_cast<double>(under_way_) / static_cast<double>(rounds_);
+    const double rate = under_way / static_cast<double>(mean.count());  // Little's law
     rounds_ = 0;
     sum_ = {};
-    const std::size_t before = std::exchange(before_, 0);
-    if (before != 0 && rate < kKept * best_rate_) {
-      pause_ = next_pause_;
-      next_pause_ = std::min(kPauseMost, 2 * next_pause_);
-      return set(before);
-    }
-    if (before != 0) {
+    under_way_ = 0;
+    if (const std::size_t before = std::exchange(before_, 0); before == 0) {
+      best_rate_ = rate;
+    } else if (fewer_ ? rate >= kSame * best_rate_ : kSame * rate > best_rate_) {
+      best_rate_ = std::max(best_rate_, rate);
       next_pause_ = kPauseLeast;
     } else {
-      best_rate_ = 0;
+      pause_ = next_pause_;
+      next_pause_ = std::min(kPauseMost, 2 * next_pause_);
+      fewer_ = !fewer_;
+      return set(before);
     }
     if (mean < kLongRound / 2) {
-      set(std::min<std::size_t>(kMost, queries() + std::max<std::size_t>(1, queries() / 4)));
+      set(std::min<std::size_t>(kMost, more()));
     } else if (pause_ != 0) {
       --pause_;
-    } else if (mean > kLongRound && queries() > kLeast) {
-      best_rate_ = std::max(best_rate_, rate);
-      before_ = queries();
-      set(std::max<std::size_t>(kLeast, queries() * 3 / 4));
+    } else {
+      attempt(mean > kLongRound, static_cast<std::size_t>(under_way));
     }
   }
 
+  // Tries fewer or more, in turn where both can be.
+  void attempt(bool may_be_fewer, std::size_t under_way) {
+    may_be_fewer = may_be_fewer && queries() > kLeast;
+    const bool may_be_more = queries() < kMost;
+    if (!may_be_fewer && !may_be_more) return;
+    fewer_ = may_be_fewer && (fewer_ || !may_be_more);
+    before_ = queries();
+    const std::size_t fewer = std::min(queries(), under_way) * 3 / 4;
+    set(fewer_ ? std::max<std::size_t>(kLeast, fewer) : std::min<std::size_t>(kMost, more()));
+  }
+
+  std::size_t more() const { return (queries() * 4 + 2) / 3; }
+
+  // Rounds that were asked for before the change say little about it.
   void set(std::size_t queries) {
-    if (queries == this->queries()) return;
+    to_skip_ = queries == this->queries() ? 0 : 2 * std::max(queries, this->queries());
     queries_.store(queries, std::memory_order_relaxed);
-    to_skip_ = 2 * kMost;
   }
 
   std::atomic<std::size_t> queries_{kMost};
-  std::mutex lock_;                 // guards what follows
+  mutable std::mutex lock_;         // guards what follows
+  std::uint64_t told_ = 0;          // rounds
   std::size_t to_skip_ = 0;         // rounds
   std::size_t rounds_ = 0;          // since then, or since the last judgement
   std::chrono::nanoseconds sum_{};  // of these
-  std::size_t before_ = 0;          // while fewer queries are tried: how many there were
-  double best_rate_ = 0;            // on the way down
-  std::size_t pause_ = 0;           // judgements until fewer are tried again
+  std::size_t under_way_ = 0;       // the sum over these
+  std::size_t before_ = 0;          // while another number is tried: what it was
+  bool fewer_ = true;               // what is tried, or will be next
+  double best_rate_ = 0;            // before the try, or on a way of several
+  std::size_t pause_ = 0;           // judgements until the next try
   std::size_t next_pause_ = kPauseLeast;
 };
 

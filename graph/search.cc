@@ -103,7 +103,7 @@ Status GraphSearcher::search_in_memory(const VectorView& queries, const SearchPa
 
 std::size_t GraphSearcher::lanes_wanted() const {
   if (target_ == nullptr) return lanes_.size();
-  return std::clamp<std::size_t>(target_->queries() / at_work_, 1, lanes_.size());
+  return std::min((target_->queries() + at_work_ - 1) / at_work_, lanes_.size());
 }
 
 // Starts queries until every lane waits for pages. A query that needs none is done at once.
@@ -167,7 +167,7 @@ void GraphSearcher::count_round(std::chrono::nanoseconds took) {
   ++rounds_;
   rounds_time_ += took;
   if (rounds_ < kRoundsTold) return;
-  target_->add_rounds(std::exchange(rounds_, 0), std::exchange(rounds_time_, {}));
+  target_->add_rounds(std::exchange(rounds_, 0), std::exchange(rounds_time_, {}), at_work_ * lanes_wanted());
 }
 
 Status GraphSearcher::take_round(Lane& lane) {

@@ -69,8 +69,8 @@ class GraphSearcher {
                     const TakeAnswer& take);
 
   // From the next search on this searcher has, of the queries that `target` wants under way, its share as one of
-  // `at_work`, at least one and at most as many as it has lanes; and tells `target` how its rounds go. Until then every
-  // lane has a query. Of no meaning when every page is cached.
+  // `at_work`, rounded up, and at most as many as it has lanes; and tells `target` how its rounds go. Where it follows
+  // none every lane has a query. Of no meaning when every page is cached.
   void follow(InFlightTarget& target, std::size_t at_work) {
     target_ = &target;
     at_work_ = at_work;

@@ -175,16 +175,17 @@ class Searches:
             found += [(TARGETS[0], length) for length in curve]
         return sorted(set(found))
 
-
-    def missing(self, points: list[dict]) -> list[dict]:
-        """The next of the ladder where a target was reached when it was probed only: an adapting cache may take pages
-        along that a search of the same length does not find cached again."""
+    def longer_where_missed(self, points: list[dict]) -> list[dict]:
+        """Points further up the ladder where a target was reached by the probe's two threads, but not by the one client
+        whose recall a point states: an adapting cache takes other pages along."""
         found = []
         for target in TARGETS:
-            of_target = [point for point in points if point["settings"]["recall_target"] == target]
-            place = max((LADDER.index(point["settings"]["L"]) for point in of_target), default=len(LADDER)) + 1
-            if all(point["recall"] < target for point in of_target) and place < len(LADDER):
-                found.append(self.point(target, LADDER[place]))
+            recalls = {point["settings"]["L"]: point["recall"] for point in points}
+            longer = [length for length in LADDER if length > max(recalls)]
+            reached = max(recalls.values()) >= target
+            while not reached and longer:
+                found.append(self.point(target, longer.pop(0)))
+                reached = found[-1]["recall"] >= target
         return found
 
 
@@ -203,16 +204,19 @@ class Runs:
         """One mode's points. Where a budget does not hold the index, or `build` would choose narrower codes for it, one
         with codes for that budget is built, measured and removed; where that is refused too, the refusal is the result.
         """
-        budget = int(mode.arguments[1]) if mode.budget_share is not None else 0
+        self.build_if_gone()
+        if mode.budget_share is None:
+            return self.search(self.index, mode)
+        budget = int(mode.arguments[1])
         refused = []
         try:
-            if self.code_bytes(budget) == self.code_bytes(0):
+            if self.codes_for(budget) == self.codes_for(0):
                 return self.search(self.index, mode)
             Searches(self.cli, self.data, self.index, mode, self.effort).probe(TARGETS[0], LADDER[0])
             room = budget
         except Refused as refusal:
             refused.append(str(refusal))
-            room = max(1, budget - self.beside_codes_bytes(refusal))
+            room = max(1, budget - self.second_searcher_bytes(refusal))
         small = self.data.folder / "vecstore-small"
         try:
             build = build_index(self.cli, self.data, small, "--search-ram", str(room))
@@ -222,27 +226,30 @@ class Runs:
         finally:
             shutil.rmtree(small, ignore_errors=True)
 
-    def code_bytes(self, budget: int) -> int | None:
-        """Of a row, as `build` would choose for that memory (0: for any); None where it would refuse."""
+    def codes_for(self, budget: int) -> tuple[str, int] | None:
+        """Family and bytes of a row, as `build` would choose for that memory (0: for any); None where it would refuse."""
         files = ("--input", self.data.base, "--metric", self.data.metric, "--output", self.data.folder / "unbuilt")
         try:
             report, _ = call(self.cli, "build", *files, "--search-ram", str(budget), "--dry-run", "--quiet")
         except Refused:
             return None
-        return report["prediction"]["code_bytes"]
+        return report["prediction"]["codec"], report["prediction"]["code_bytes"]
 
-    def beside_codes_bytes(self, refusal: Refused) -> int:
-        """What a search needs beside the codes and their model, which is what `build --search-ram` is about."""
+    def second_searcher_bytes(self, refusal: Refused) -> int:
+        """What two threads need beside what `build --search-ram` is about: codes, their model and one searcher."""
         info, _ = call(self.cli, "info", self.index)
         held = info["ram_bytes_per_row"] * info["n"] + info["fixed_ram_bytes"]
-        return max(0, refusal.least_bytes - int(held)) + OWN_BUILD_SLACK_BYTES
+        return max(0, refusal.least_bytes - int(held)) // 2 + OWN_BUILD_SLACK_BYTES
+
+    def build_if_gone(self) -> None:
+        """What was measured in an earlier run is known, but its index may be gone."""
+        if not (self.index / "build.json").exists():
+            self.build()
 
     def search(self, index: Path, mode: Mode) -> dict:
-        if not (index / "build.json").exists():
-            self.build()  # measured in an earlier run, whose index is gone
         searches = Searches(self.cli, self.data, index, mode, self.effort)
         points = [searches.point(target, length) for target, length in searches.settings()]
-        points += searches.missing(points)
+        points += searches.longer_where_missed(points)
         return {
             "index_rss_bytes": max(0, searches.peak_rss_bytes - self.process_bytes),
             "ram_peak_bytes": searches.peak_ram_bytes,

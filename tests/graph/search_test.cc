@@ -273,30 +273,48 @@ BOOST_AUTO_TEST_CASE(queries_in_progress_together_are_answered_as_one_alone) {
     }
 }
 
+// The most queries that were under way.
+std::size_t most_under_way(GraphSearcher& searcher, const Matrix& queries) {
+  QueryQueue queue(queries.rows());
+  std::size_t taken = 0;
+  std::size_t answered = 0;
+  std::size_t most = 0;
+  REQUIRE_OK(searcher.search_all(
+      queries.view(), params_of(10, 25, 8),
+      [&] {
+        const auto query = queue.take();
+        if (query) most = std::max(most, ++taken - answered);
+        return query;
+      },
+      [&](const GraphSearcher::Answer&) {
+        ++answered;
+        return Status::ok();
+      }));
+  BOOST_TEST(answered == queries.rows());
+  return most;
+}
+
 BOOST_AUTO_TEST_CASE(a_searcher_has_its_share_of_the_queries_under_way) {
   const Matrix queries = test::csift_queries(40);
+  for (const std::size_t at_work : {100u, 15u, 1u}) {
+    InFlightTarget target;
+    const auto searcher = sift_index().searcher(IoBackend::kAutomatic, 5);
+    searcher->follow(target, at_work);
+    const std::size_t share = (InFlightTarget::kMost + at_work - 1) / at_work;
+    BOOST_TEST(most_under_way(*searcher, queries) == std::min<std::size_t>(share, 5));
+    BOOST_TEST(target.rounds() >= 32u);  // of some 60; the last few are not told
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_searcher_follows_a_target_that_falls) {
   const auto searcher = sift_index().searcher(IoBackend::kAutomatic, 5);
   InFlightTarget target;
-  for (const std::size_t at_work : {100u, 10u, 1u}) {
-    searcher->follow(target, at_work);
-    QueryQueue queue(queries.rows());
-    std::uint64_t taken = 0;
-    std::uint64_t answered = 0;
-    std::uint64_t most = 0;
-    REQUIRE_OK(searcher->search_all(
-        queries.view(), params_of(10, 25, 8),
-        [&] {
-          const auto query = queue.take();
-          if (query) most = std::max(most, ++taken - answered);
-          return query;
-        },
-        [&](const GraphSearcher::Answer&) {
-          ++answered;
-          return Status::ok();
-        }));
-    BOOST_TEST(answered == queries.rows());
-    BOOST_TEST(most == std::clamp<std::uint64_t>(InFlightTarget::kMost / at_work, 1, 5));
-  }
+  while (target.queries() != InFlightTarget::kLeast)
+    target.add_rounds(16, 16 * target.queries() * std::chrono::milliseconds(3), target.queries());
+  searcher->follow(target, 1);
+  BOOST_TEST(most_under_way(*searcher, test::csift_queries(10)) == InFlightTarget::kLeast);
+  searcher->follow(target, 2);
+  BOOST_TEST(most_under_way(*searcher, test::csift_queries(10)) == InFlightTarget::kLeast / 2);
 }
 
 BOOST_AUTO_TEST_CASE(a_searcher_is_usable_after_an_error_among_queries_in_progress) {

@@ -59,8 +59,8 @@ std::string_view name_of(Codec codec);  // "pq" "opq" "rabitq" "automatic"
 struct BuildOptions {
   Metric metric = Metric::kL2;
   std::uint64_t ram_bytes = 0;  // bound of the build's memory; 0: unbounded
-  // What one searching thread takes must fit. Chooses the codes, of at most the width that they have when this is 0: 36
-  // B a row in all up to 200 dimensions, dim/8 + 8 above; of what is left a search has more as page cache.
+  // What one searching thread takes must fit. Chooses the codes, at most as wide as when this is 0: 36 B a row in all
+  // up to 200 dimensions, dim/8 + 8 above; up to a tenth less for queries under way. What is left caches pages.
   std::uint64_t search_ram_bytes = 0;
   Codec codec = Codec::kAutomatic;
   // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.
@@ -123,7 +123,7 @@ struct OpenOptions {
   bool fixed_cache = false;
   std::uint32_t searchers = 1;  // searches that may run at once; their scratch is allocated at open
   // Queries of a batch that one searcher has in progress at once, so that the device is busy while it computes; 1 … 32,
-  // 0: 8 to 16, or fewer where ram_bytes is short or many searchers are at work. Answers do not depend on it.
+  // 0: 8 to 16, fewer where ram_bytes is short, many search or the device is slow. Answers do not depend on it.
   std::uint32_t lanes = 0;
   Backend backend = Backend::kAutomatic;
 

@@ -20,7 +20,7 @@ namespace vecstore {
 // Thread-safe.
 class InFlightTarget {
  public:
-  static constexpr std::uint32_t kMost = 32;  // more only wait in the queue of any device (README)
+  static constexpr std::uint32_t kMost = 32;  // more gain a few per cent at best (README)
   static constexpr std::uint32_t kLeast = 4;  // fewer leave even a slow device idle
   static constexpr std::chrono::nanoseconds kLongRound = std::chrono::milliseconds(4);
 
@@ -40,6 +40,7 @@ class InFlightTarget {
     under_way_ += rounds * under_way;
     if (rounds_ >= std::max(kRoundsLeast, kRoundsOfEach * queries())) judge();
   }
+
   // Of which it was told so far.
   std::uint64_t rounds() const {
     const std::lock_guard guard(lock_);

@@ -21,11 +21,10 @@ inline constexpr std::uint32_t kClientsMax = 1024;
 inline constexpr std::uint32_t kPageBytesMin = 4096;
 inline constexpr std::uint32_t kPageBytesMax = 65536;
 inline constexpr std::uint32_t kGraphPageBytesMax = 16384;
-inline constexpr std::uint32_t kBlockRows = 256;  // rows that share one centroid
-inline constexpr std::uint32_t kReadsPerRound =
-    11;  // pages that a round wants; what came along beside early ones counts
-inline constexpr std::uint32_t kPagesPerRound = 14;                             // with all that come along
-inline constexpr std::uint32_t kLanesMax = 32;                                  // queries in progress in one searcher
+inline constexpr std::uint32_t kBlockRows = 256;     // rows that share one centroid
+inline constexpr std::uint32_t kReadsPerRound = 11;  // pages that a round wants, and those that came early
+inline constexpr std::uint32_t kPagesPerRound = 14;  // with all that come along
+inline constexpr std::uint32_t kLanesMax = 32;       // queries in progress in one searcher
 inline constexpr std::uint32_t kPagesInFlightMax = kLanesMax * kPagesPerRound;  // of one reader
 inline constexpr std::uint32_t kPagesPerRequest = 16;                           // pages side by side, read at once
 inline constexpr std::uint32_t kPagesPerQueryMax = 16384;  // a search ends when it has seen as many

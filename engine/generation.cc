@@ -122,7 +122,8 @@ Result<std::unique_ptr<Generation>> Generation::open(const Paths& paths, const U
   return opened;
 }
 
-Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation) {
+Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation,
+                                                   std::uint32_t lanes) {
   VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {store, FileKind::kGraph, generation}));
   VECSTORE_ASSIGN(const PageFile codes, PageFile::open(paths.codes, {store, FileKind::kCodes, generation}));
   VECSTORE_ASSIGN(const GraphSummary summary, decode_summary(graph.attributes()));
@@ -136,7 +137,7 @@ Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uui
   needs.resident_bytes =
       attributes.code_bytes + blocks * sizeof(float) + Centroids::bytes_for(groups_of(blocks), summary.layout.dim);
   needs.loading_bytes = kStreamPageBytes + 2ull * summary.layout.dim * sizeof(float);
-  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, 1);
+  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, lanes);
   needs.memory_searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, 0);
   return needs;
 }

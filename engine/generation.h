@@ -50,10 +50,11 @@ class Generation {
   struct Needs {
     std::uint64_t resident_bytes = 0;         // codes and model
     std::uint64_t loading_bytes = 0;          // beside them, while they or a page ranking are read
-    std::uint64_t searcher_bytes = 0;         // of each searcher, with one lane
+    std::uint64_t searcher_bytes = 0;         // of each searcher, with so many lanes
     std::uint64_t memory_searcher_bytes = 0;  // of each, where every page is cached
   };
-  static Result<Needs> predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation);
+  static Result<Needs> predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation,
+                                    std::uint32_t lanes);
 
   // Fills the cache with `pages` pages, which replaces what was cached. Not while searches run.
   Status fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget);

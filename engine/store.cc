@@ -288,7 +288,8 @@ Status Store::Impl::name_least(const Status& refused) const {
     const std::uint32_t number = manifest().generation;
     const auto path = [&](FileKind kind) { return directory->file_path(file_name(kind, number)); };
     const Generation::Paths paths{path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)};
-    VECSTORE_ASSIGN(const Generation::Needs needs, Generation::predict_open(paths, manifest().store, number));
+    VECSTORE_ASSIGN(const Generation::Needs needs,
+                    Generation::predict_open(paths, manifest().store, number, std::max(opened.lanes, 1u)));
     VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {manifest().store, FileKind::kGraph, number}));
     const std::uint64_t pages = pages_asked_for(graph).value_or(0);
     const std::uint64_t caching =

@@ -59,7 +59,7 @@ std::string_view name_of(Codec codec);  // "pq" "opq" "rabitq" "automatic"
 struct BuildOptions {
   Metric metric = Metric::kL2;
   std::uint64_t ram_bytes = 0;  // bound of the build's memory; 0: unbounded
-  // What one searching thread takes must fit. Chooses the codes, at most as wide as when this is 0: 36 B a row in all
+  // What one searching thread takes must fit. Chooses codes that take no more than when this is 0: 36 B a row in all
   // up to 200 dimensions, dim/8 + 8 above; up to a tenth less for queries under way. What is left caches pages.
   std::uint64_t search_ram_bytes = 0;
   Codec codec = Codec::kAutomatic;

@@ -69,7 +69,6 @@ Result<QueryScratch> QueryScratch::create(const SearchIndex& index, MemoryBudget
   VECSTORE_ASSIGN(scratch.exact_, Buffer<float>::allocate(budget, layout.rows_per_page));
   VECSTORE_ASSIGN(scratch.integers_, Buffer<std::uint32_t>::allocate(budget, layout.rows_per_page));
   VECSTORE_ASSIGN(scratch.neighbours_, Buffer<Pos>::allocate(budget, kDegreeMax));
-  scratch.cached_.reserve(kSearchListMax);
   return scratch;
 }
 
@@ -145,8 +144,9 @@ Status QueryRun::advance(QueryScratch& scratch) {
   const std::uint64_t due = std::min<std::uint64_t>(params_.k, rows);
   while (true) {
     while (find_cached(scratch)) {
-      const Status taken = take_pages(scratch.cached_, scratch);
-      for (const PresentPage& page : scratch.cached_) index_.cache->unpin(page.bytes);
+      const auto cached = std::span<const PresentPage>(scratch.cached_).first(scratch.cached_count_);
+      const Status taken = take_pages(cached, scratch);
+      for (const PresentPage& page : cached) index_.cache->unpin(page.bytes);
       VECSTORE_TRY(taken);
       if (left_since_scan_ > pool_.capacity() / kRefillDivisor) refill(scratch);
     }
@@ -251,10 +251,10 @@ void QueryRun::offer_estimates(const float* estimates, const Pos* positions, std
 
 // Gathers the cached pages on which candidates that rank within a few L lie, pinned. False: there are none.
 bool QueryRun::find_cached(QueryScratch& scratch) {
-  scratch.cached_.clear();
+  scratch.cached_count_ = 0;
   if (index_.cache->pages() == 0) return false;
   const std::size_t reach = std::min(pool_.size(), kCachedReach * within());
-  for (std::size_t i = 0; i < reach; ++i) {
+  for (std::size_t i = 0; i < reach && scratch.cached_count_ < kCachedAtOnce; ++i) {
     if (pool_[i].state != CandidateState::kEstimated) continue;
     const std::uint64_t page = layout_.page_of(pool_[i].position);
     if (seen_pages_.contains(page)) continue;
@@ -264,10 +264,10 @@ bool QueryRun::find_cached(QueryScratch& scratch) {
       index_.cache->unpin(bytes);
       continue;
     }
-    scratch.cached_.push_back({page, bytes});
+    scratch.cached_[scratch.cached_count_++] = {page, bytes};
   }
-  stats_.pages_from_cache += static_cast<std::uint32_t>(scratch.cached_.size());
-  return !scratch.cached_.empty();
+  stats_.pages_from_cache += static_cast<std::uint32_t>(scratch.cached_count_);
+  return scratch.cached_count_ != 0;
 }
 
 // Pages that have arrived: their estimates give way to exact distances, then what is in the pool is expanded.

@@ -6,7 +6,7 @@
 // The scan of the nearest blocks' codes fills a pool of the best candidates by estimated distance. A round reads the
 // pages of the best candidates that rank within L and that the bound still allows. Every record of a page that has
 // arrived gets its exact distance; those that enter the pool have their neighbours scored at once, because that costs
-// no read. Cached pages count as arrived whenever a candidate of the pool lies on them. The query is done when the
+// no read. Cached pages count as arrived when a candidate within three L lies on them. The query is done when the
 // first L of the pool are settled.
 //
 // So that the disk works during the scan, the first pages are named when the nearest blocks have been scanned.
@@ -18,6 +18,7 @@
 // Deterministic: the pages of a round are taken together, in the order in which they were wanted.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -89,6 +90,9 @@ struct PresentPage {
 // The error of a neighbour list that cannot be: kCorrupt naming file and page.
 Status damaged_list(const PageFile& graph, std::uint64_t page);
 
+// Cached pages taken at a time, and pinned meanwhile.
+inline constexpr std::size_t kCachedAtOnce = 128;
+
 // What a step of a query needs and no query keeps; the queries of one thread share it.
 class QueryScratch {
  public:
@@ -116,7 +120,8 @@ class QueryScratch {
   Buffer<float> exact_;             // [rows_per_page]
   Buffer<std::uint32_t> integers_;  // [rows_per_page]
   Buffer<Pos> neighbours_;          // [kDegreeMax]
-  std::vector<PresentPage> cached_;
+  std::array<PresentPage, kCachedAtOnce> cached_;
+  std::size_t cached_count_ = 0;
 };
 
 // start() and look_on(), then resume() with the pages wanted() for as long as there are any; then answer(). After an

@@ -12,14 +12,17 @@ namespace {
 
 constexpr std::size_t kRoundsTold = 16;  // to the target at a time: one lock for some ten queries
 
-// Of a reader with so many frames, at most: what its ring maps, two regions of whole pages.
-std::uint64_t ring_bytes(std::uint64_t frames) { return 9 * 1024 + std::bit_ceil(frames) * 100; }
+// Of a reader, at most: its frames and what it notes about each, and what its ring maps, two regions of whole pages.
+std::uint64_t reader_bytes(std::uint64_t frames, std::uint64_t page_bytes) {
+  constexpr std::uint64_t kNotedBytes = 64;
+  return frames * (page_bytes + kNotedBytes) + 9 * 1024 + std::bit_ceil(frames) * 100;
+}
 
 }  // namespace
 
 std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes) {
   const std::uint64_t frames = std::uint64_t{kPagesPerRound} * std::max(lanes, 1u);
-  const std::uint64_t reader = ring_bytes(frames) + frames * layout.page_bytes;
+  const std::uint64_t reader = reader_bytes(frames, layout.page_bytes);
   if (lanes == 0) return reader + MemorySearch::predict_bytes(layout, code_bytes);
   return reader + QueryScratch::predict_bytes(layout, code_bytes) + lanes * QueryRun::predict_bytes(layout, code_bytes);
 }

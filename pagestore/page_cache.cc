@@ -66,10 +66,11 @@ Result<PageCache> PageCache::fill(const PageFile& file, std::span<const std::uin
   // Frames follow the order of the file, so that the disk is swept once, front to back.
   for (std::uint32_t& frame : cache.frame_of_)
     if (frame != 0) frame = static_cast<std::uint32_t>(++cache.pages_);
-  VECSTORE_ASSIGN(const auto reader, affordable_reader(file, budget));
-  VECSTORE_TRY(reader == nullptr ? cache.load_one_by_one(file) : cache.load(*reader));
   if (policy == CachePolicy::kAdaptive && cache.pages_ != file.page_count())
     VECSTORE_TRY(cache.make_adaptive(file.page_count(), budget));
+  // Last, since it takes what is left.
+  VECSTORE_ASSIGN(const auto reader, affordable_reader(file, budget));
+  VECSTORE_TRY(reader == nullptr ? cache.load_one_by_one(file) : cache.load(*reader));
   return cache;
 }
 

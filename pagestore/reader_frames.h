@@ -11,7 +11,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
@@ -27,8 +26,8 @@ class ReaderFrames {
     ReaderFrames frames;
     VECSTORE_ASSIGN(frames.memory_, Buffer<std::byte>::allocate(budget, std::size_t{count} * file.page_bytes()));
     frames.page_bytes_ = file.page_bytes();
-    frames.arrived_.reserve(count);
-    frames.slots_.resize(count);
+    VECSTORE_ASSIGN(frames.arrived_, Buffer<ArrivedPage>::allocate(budget, count));
+    VECSTORE_ASSIGN(frames.slots_, Buffer<Slot>::allocate(budget, count));
     frames.reset();
     return frames;
   }
@@ -68,7 +67,7 @@ class ReaderFrames {
         continue;
       }
       const Slot& slot = slots_[frame];
-      arrived_.push_back({slot.page, slot.tag, frame, memory_.data() + frame * page_bytes_, frame + 1 == end});
+      arrived_[arrived_count_++] = {slot.page, slot.tag, frame, memory_.data() + frame * page_bytes_, frame + 1 == end};
       bytes_read_ += page_bytes_;
     }
   }
@@ -87,13 +86,13 @@ class ReaderFrames {
   // Every frame is free again. Nothing may be in flight.
   void reset() {
     VECSTORE_CHECK(in_flight_ == 0);
-    arrived_.clear();
+    begin_arrivals();
     for (Slot& slot : slots_) slot.state = State::kFree;
     free_count_ = slots_.size();
   }
 
-  void begin_arrivals() { arrived_.clear(); }
-  std::span<const ArrivedPage> arrived() const { return arrived_; }
+  void begin_arrivals() { arrived_count_ = 0; }
+  std::span<const ArrivedPage> arrived() const { return {arrived_.data(), arrived_count_}; }
   // Of the request whose frames begin at `first`: all its bytes, and its first page.
   std::span<std::byte> bytes(std::uint32_t first) {
     return memory_.span().subspan(first * page_bytes_, slots_[first].pages * page_bytes_);
@@ -132,8 +131,9 @@ class ReaderFrames {
 
   Buffer<std::byte> memory_;
   std::size_t page_bytes_ = 0;
-  std::vector<Slot> slots_;
-  std::vector<ArrivedPage> arrived_;
+  Buffer<Slot> slots_;
+  Buffer<ArrivedPage> arrived_;
+  std::size_t arrived_count_ = 0;
   std::size_t free_count_ = 0;
   std::size_t in_flight_ = 0;    // requests
   std::uint64_t submitted_ = 0;  // requests

@@ -80,7 +80,9 @@ class Partials:
 
 def told(result: dict) -> str:
     rates = [f".{target[2:]}: {one['2']:,.0f}" for target, one in result.get("at", {}).items() if one["2"]]
-    return f", queries/s with 2 threads at {', '.join(rates)}" if rates else result.get("refused", "")
+    if "refused" in result:
+        return f", {result['refused'][-1]}"
+    return f", queries/s with 2 threads at {', '.join(rates)}" if rates else ""
 
 
 def versions(options: argparse.Namespace) -> dict:
@@ -120,8 +122,8 @@ def measure_peers(data: DataSet, options: argparse.Namespace, partials: Partials
 
 
 def measure_vecstore(data: DataSet, options: argparse.Namespace, partials: Partials, report: dict) -> None:
-    runs = vecstore_runs.Runs(options.cli, data, effort_of(options))
     state = digest_of(options.cli, HERE / "vecstore_runs.py")
+    runs = vecstore_runs.Runs(options.cli, data, effort_of(options), state)
     build = partials.get("VecStore build", data, state, runs.build)
     for mode in vecstore_runs.modes(data, options.quick):
         about = {"set": data.name, "library": "VecStore", "variant": mode.variant, "parameters": {}, "build": build}

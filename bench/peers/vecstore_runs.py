@@ -180,9 +180,9 @@ class Searches:
         whose recall a point states: an adapting cache takes other pages along."""
         found = []
         for target in TARGETS:
-            recalls = {point["settings"]["L"]: point["recall"] for point in points}
-            longer = [length for length in LADDER if length > max(recalls)]
-            reached = max(recalls.values()) >= target
+            of_target = [point for point in points if point["settings"]["recall_target"] == target]
+            longer = [length for length in LADDER if length > max(point["settings"]["L"] for point in of_target)]
+            reached = max(point["recall"] for point in of_target) >= target
             while not reached and longer:
                 found.append(self.point(target, longer.pop(0)))
                 reached = found[-1]["recall"] >= target
@@ -192,13 +192,17 @@ class Searches:
 class Runs:
     """Builds and searches of one data set."""
 
-    def __init__(self, cli: Path, data: DataSet, effort: Effort) -> None:
-        self.cli, self.data, self.effort = cli, data, effort
+    def __init__(self, cli: Path, data: DataSet, effort: Effort, state: str) -> None:
+        self.cli, self.data, self.effort, self.state = cli, data, effort, state
         self.index = data.folder / "vecstore"
+        self.built_by = data.folder / "vecstore-built-by"
         self.process_bytes = process_bytes(cli, data.folder)
 
     def build(self) -> dict:
-        return build_index(self.cli, self.data, self.index)
+        self.built_by.unlink(missing_ok=True)
+        built = build_index(self.cli, self.data, self.index)
+        self.built_by.write_text(self.state)
+        return built
 
     def measure(self, mode: Mode) -> dict:
         """One mode's points. Where a budget does not hold the index, or `build` would choose narrower codes for it, one
@@ -222,7 +226,7 @@ class Runs:
             build = build_index(self.cli, self.data, small, "--search-ram", str(room))
             return {"build": build, "own_build": True, **self.search(small, mode)}
         except Refused as refusal:
-            return {"refused": [*refused, str(refusal)], "points": [], "at": at_targets([])}
+            return {"refused": [*refused, f"{refusal} for one thread"], "points": [], "at": at_targets([])}
         finally:
             shutil.rmtree(small, ignore_errors=True)
 
@@ -242,8 +246,8 @@ class Runs:
         return max(0, refusal.least_bytes - int(held)) // 2 + OWN_BUILD_SLACK_BYTES
 
     def build_if_gone(self) -> None:
-        """What was measured in an earlier run is known, but its index may be gone."""
-        if not (self.index / "build.json").exists():
+        """What was measured in an earlier run is known, but its index may be gone, or another program's lie there."""
+        if not self.built_by.exists() or self.built_by.read_text() != self.state:
             self.build()
 
     def search(self, index: Path, mode: Mode) -> dict:

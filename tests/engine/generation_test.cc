@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(a_row_map_that_points_nowhere_is_reported) {
 
 BOOST_AUTO_TEST_CASE(memory_is_predicted_before_anything_is_loaded) {
   Files files(900);
-  const auto needs = Generation::predict_open(files.paths(), files.uuid, 1);
+  const auto needs = Generation::predict_open(files.paths(), files.uuid, 1, 1);
   REQUIRE_OK(needs);
   const auto opened = Generation::open(files.paths(), files.uuid, 1, files.budget);
   REQUIRE_OK(opened);

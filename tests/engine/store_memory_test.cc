@@ -52,11 +52,13 @@ void check_prediction(const Matrix& base, BuildOptions options) {
 BOOST_AUTO_TEST_SUITE(store_memory)
 
 BOOST_AUTO_TEST_CASE(the_least_that_is_named_really_does) {
-  for (const std::uint32_t searchers : {1u, 4u})
+  for (const auto& [searchers, lanes] : {std::pair{1u, 0u}, {4u, 0u}, {1u, 9u}})
     for (const std::uint64_t ram_bytes : {1ull, 65536ull, 200000ull, 300000ull}) {
       OpenOptions options;
       options.ram_bytes = ram_bytes;
       options.searchers = searchers;
+      options.lanes = lanes;
+      if (lanes != 0) options.cache_fraction = 0.0;  // all of so small a graph would take less than nine lanes
       const auto refused = Store::open(shared_path(), options);
       BOOST_REQUIRE(code_of(refused) == Code::kMemoryBudget);
       BOOST_CHECK(refused.error().detail() == Detail::kBytes);

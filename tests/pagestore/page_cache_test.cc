@@ -51,17 +51,19 @@ BOOST_FIXTURE_TEST_CASE(cache_holds_the_first_of_the_ranking_and_no_others, Fixt
 
 // A budget that the cache fills to the last byte leaves no room for a reader: it is then filled page by page.
 BOOST_FIXTURE_TEST_CASE(budget_is_never_exceeded_even_without_room_for_a_reader, Fixture) {
-  for (const std::uint64_t spare : {0u, 8192u, 100000u}) {
-    const std::uint64_t bytes = 100 * 1024;
-    const std::uint64_t pages = PageCache::pages_within(*file, bytes);
-    BOOST_TEST(PageCache::bytes_for(*file, pages) <= bytes);
-    BOOST_TEST(PageCache::bytes_for(*file, pages + 1) > bytes);
-    MemoryBudget budget(bytes + spare);
-    const auto cache = PageCache::fill(*file, ranking, pages, CachePolicy::kFixed, budget);
-    REQUIRE_OK(cache);
-    BOOST_TEST(cache->pages() == pages);
-    BOOST_TEST(budget.peak_bytes() <= budget.limit_bytes());
-  }
+  const std::uint64_t bytes = 100 * 1024;
+  const std::uint64_t pages = PageCache::pages_within(*file, bytes);
+  BOOST_TEST(PageCache::bytes_for(*file, pages) <= bytes);
+  BOOST_TEST(PageCache::bytes_for(*file, pages + 1) > bytes);
+  // In steps smaller than what adapting takes, up to room for the deepest reader and more.
+  for (std::uint64_t spare = 0; spare < 300'000; spare += 1024)
+    for (const CachePolicy policy : {CachePolicy::kFixed, CachePolicy::kAdaptive}) {
+      MemoryBudget budget(bytes + spare);
+      const auto cache = PageCache::fill(*file, ranking, pages, policy, budget);
+      REQUIRE_OK(cache);
+      BOOST_REQUIRE(cache->pages() == pages);
+      BOOST_REQUIRE(budget.peak_bytes() <= budget.limit_bytes());
+    }
   BOOST_TEST(PageCache::pages_within(*file, 100) == 0u);
   BOOST_TEST(PageCache::pages_within(*file, ~std::uint64_t{0}) == kPages);
   MemoryBudget small(5000);

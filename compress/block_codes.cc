@@ -2,20 +2,70 @@
 #include "compress/block_codes.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
 
 #include "compress/block_encoder.h"
 #include "compress/code_error.h"
 #include "compress/codec_model.h"
+#include "compress/far_rows.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
 #include "engine/base/random.h"
+#include "engine/base/sums.h"
 
 namespace vecstore {
 namespace {
 
 std::uint64_t blocks_of(std::uint64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
+
+// The mean of the rows of a block, twice: the second time without those that the first mean leaves far away.
+class BlockMean {
+ public:
+  BlockMean(const FloatRows& rows, std::size_t first, std::size_t count, float* row, double* sums)
+      : rows_(rows), first_(first), squares_(count), row_(row), sums_(sums) {}
+
+  // sums: [dim] becomes the mean.
+  void compute() {
+    average(std::numeric_limits<double>::infinity());
+    for (std::size_t i = 0; i < squares_.size(); ++i) squares_[i] = square_of(i);
+    std::vector<double> scratch;
+    const double limit = far_limit(std::span<const double>(squares_), scratch);
+    if (*std::max_element(squares_.begin(), squares_.end()) > limit) average(limit);
+  }
+
+ private:
+  void average(double limit) {
+    std::fill_n(sums_, rows_.dim(), 0.0);
+    std::size_t counted = 0;
+    for (std::size_t i = 0; i < squares_.size(); ++i) {
+      if (squares_[i] > limit) continue;
+      ++counted;
+      rows_.read(static_cast<Pos>(first_ + i), row_);
+      for (std::size_t k = 0; k < rows_.dim(); ++k) sums_[k] += static_cast<double>(row_[k]);
+    }
+    for (std::size_t k = 0; k < rows_.dim(); ++k) sums_[k] /= static_cast<double>(counted);
+  }
+
+  double square_of(std::size_t i) const {
+    rows_.read(static_cast<Pos>(first_ + i), row_);
+    double square = 0;
+    for (std::size_t k = 0; k < rows_.dim(); ++k) {
+      const double difference = static_cast<double>(row_[k]) - sums_[k];
+      square += difference * difference;
+    }
+    return square;
+  }
+
+  const FloatRows& rows_;
+  std::size_t first_;
+  std::vector<double> squares_;
+  float* row_;
+  double* sums_;
+};
 
 Status compute_centroids(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget) {
   const std::size_t dim = rows.dim();
@@ -24,13 +74,8 @@ Status compute_centroids(const FloatRows& rows, BlockCodes& codes, Executor& exe
   executor.parallel_for(codes.blocks, 1, [&](std::size_t block, std::size_t, unsigned worker) {
     float* row = row_scratch.data() + worker * dim;
     double* sums = sum_scratch.data() + worker * dim;
-    std::fill_n(sums, dim, 0.0);
-    const std::size_t count = rows_of_block(codes, block);
-    for (std::size_t i = 0; i < count; ++i) {
-      rows.read(static_cast<Pos>(block * kBlockRows + i), row);
-      for (std::size_t k = 0; k < dim; ++k) sums[k] += static_cast<double>(row[k]);
-    }
-    for (std::size_t k = 0; k < dim; ++k) row[k] = static_cast<float>(sums[k] / static_cast<double>(count));
+    BlockMean(rows, block * kBlockRows, rows_of_block(codes, block), row, sums).compute();
+    for (std::size_t k = 0; k < dim; ++k) row[k] = static_cast<float>(sums[k]);
     codes.centroids.encode(block, row, dim);
   });
   return Status::ok();
@@ -40,13 +85,32 @@ Status compute_centroids(const FloatRows& rows, BlockCodes& codes, Executor& exe
 Status compute_mean(const BlockCodes& codes, MemoryBudget& budget, CodecModel& model) {
   if (model.metric == Metric::kInnerProduct || codes.rows == 0) return Status::ok();
   const std::size_t dim = model.dim;
+  VECSTORE_ASSIGN(auto centroid, Buffer<float>::allocate(budget, dim));
   VECSTORE_ASSIGN(auto sums, Buffer<double>::allocate(budget, dim));
+  VECSTORE_ASSIGN(auto squares, Buffer<double>::allocate(budget, codes.blocks));
+  const auto average = [&](double limit) {
+    std::fill(sums.begin(), sums.end(), 0.0);
+    double weights = 0;
+    for (std::size_t block = 0; block < codes.blocks; ++block) {
+      if (squares[block] > limit) continue;
+      decode_centroid(codes, block, dim, centroid.data());
+      const auto weight = static_cast<double>(rows_of_block(codes, block));
+      for (std::size_t k = 0; k < dim; ++k) sums[k] += weight * static_cast<double>(centroid[k]);
+      weights += weight;
+    }
+    for (std::size_t k = 0; k < dim; ++k) model.mean[k] = static_cast<float>(sums[k] / weights);
+  };
+  average(std::numeric_limits<double>::infinity());
   for (std::size_t block = 0; block < codes.blocks; ++block) {
-    decode_centroid(codes, block, dim, model.mean.data());
-    const auto weight = static_cast<double>(rows_of_block(codes, block));
-    for (std::size_t k = 0; k < dim; ++k) sums[k] += weight * static_cast<double>(model.mean[k]);
+    decode_centroid(codes, block, dim, centroid.data());
+    for (std::size_t k = 0; k < dim; ++k) {
+      const double difference = static_cast<double>(centroid[k]) - static_cast<double>(model.mean[k]);
+      squares[block] += difference * difference;
+    }
   }
-  for (std::size_t k = 0; k < dim; ++k) model.mean[k] = static_cast<float>(sums[k] / static_cast<double>(codes.rows));
+  std::vector<double> scratch;
+  const double limit = rare_limit(std::span<const double>(squares.span()), scratch, kFarBlocks);
+  if (*std::max_element(squares.begin(), squares.end()) > limit) average(limit);
   return Status::ok();
 }
 
@@ -69,6 +133,37 @@ void draw_sample(const FloatRows& rows, const BlockCodes& codes, const CodecShap
   });
 }
 
+// What lies far away would shape rotation and codebooks; nothing is learned from it.
+void forget_far_rows(const CodecShape& shape, float* sample) {
+  const std::size_t stride = padded(shape.dim);
+  std::vector<double> squares(shape.sample_rows);
+  for (std::size_t i = 0; i < squares.size(); ++i) squares[i] = sum_of_squares({sample + i * stride, shape.dim});
+  std::vector<double> scratch;
+  const double limit = rare_limit(std::span<const double>(squares), scratch);
+  for (std::size_t i = 0; i < squares.size(); ++i)
+    if (squares[i] > limit) std::fill_n(sample + i * stride, shape.dim, 0.0f);
+}
+
+// Where residuals differ in length by far, codewords would be the long ones' and tell nothing of the short: then each
+// is brought to length 1. Returns whether they were.
+bool scale_sample(const CodecShape& shape, float* sample) {
+  constexpr double kMixed = 300;  // times the square of one in ten: that of nine in ten
+  const std::size_t stride = padded(shape.dim);
+  std::vector<double> squares;
+  for (std::size_t i = 0; i < shape.sample_rows; ++i) {
+    const double square = sum_of_squares({sample + i * stride, shape.dim});
+    if (square > 0) squares.push_back(square);
+  }
+  if (squares.empty()) return false;
+  std::sort(squares.begin(), squares.end());
+  if (squares[squares.size() * 9 / 10] <= kMixed * squares[squares.size() / 10]) return false;
+  for (std::size_t i = 0; i < shape.sample_rows; ++i) {
+    const double square = sum_of_squares({sample + i * stride, shape.dim});
+    if (square > 0) scale_row(sample + i * stride, shape.dim, 1 / std::sqrt(square));
+  }
+  return true;
+}
+
 Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options, const BlockCodes& codes,
                               Executor& executor, MemoryBudget& budget) {
   const CodecShape shape = shape_of(rows.rows(), rows.dim(), options);
@@ -76,6 +171,8 @@ Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options
   VECSTORE_TRY(compute_mean(codes, budget, model));
   VECSTORE_ASSIGN(auto sample, Buffer<float>::allocate(budget, shape.sample_rows * padded(shape.dim)));
   draw_sample(rows, codes, shape, options.seed, executor, sample.data());
+  forget_far_rows(shape, sample.data());
+  model.scaled = shape.sample_rows != 0 && scale_sample(shape, sample.data());
   VECSTORE_TRY(train_model(shape, options.seed, sample.data(), executor, budget, model));
   return model;
 }
@@ -83,7 +180,8 @@ Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options
 }  // namespace
 
 std::uint64_t BlockCodes::bytes_per_row_total() const {
-  return codes.size_bytes() + factors.size_bytes() + corrections.size_bytes() + centroids.bytes() + groups.bytes();
+  return codes.size_bytes() + factors.size_bytes() + corrections.size_bytes() + wide_corrections.size_bytes() +
+         centroids.bytes() + groups.bytes();
 }
 
 std::uint64_t BlockCodes::fixed_bytes() const {
@@ -106,6 +204,8 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
   copied.code_bytes = model.code_bytes;
   copied.codewords = model.codewords;
   copied.bits = model.bits;
+  copied.scaled = model.scaled;
+  copied.fine_tables = model.fine_tables;
   copied.correction_scale = model.correction_scale;
   copied.correction_offset = model.correction_offset;
   copied.error_slope = model.error_slope;
@@ -121,6 +221,9 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
   return copied;
 }
 
+// Of the variance of estimates, what the steps of u8 tables may be.
+constexpr double kTableShare = .25;
+
 Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& options, const CodecModel* reuse,
                                  Executor& executor, MemoryBudget& budget) {
   VECSTORE_CHECK(reuse == nullptr || (reuse->dim == rows.dim() && reuse->metric == options.metric));
@@ -133,19 +236,22 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
   VECSTORE_ASSIGN(codes.model,
                   reuse != nullptr ? copy_model(*reuse, budget) : make_model(rows, options, codes, executor, budget));
   VECSTORE_ASSIGN(codes.codes, Buffer<std::uint8_t>::allocate(budget, codes.rows * codes.model.code_bytes));
-  if (codes.model.kind == CodecKind::kRabitq) {
+  if (codes.model.kind == CodecKind::kRabitq || codes.model.scaled) {
     VECSTORE_ASSIGN(codes.factors, Buffer<std::uint16_t>::allocate(budget, codes.rows));
   }
-  VECSTORE_ASSIGN(codes.corrections, Buffer<std::uint16_t>::allocate(budget, codes.rows));
   VECSTORE_ASSIGN(const EncodedRows encoded, encode_rows(rows, codes, executor, budget));
   codes.model.bias_offset = 0;
   codes.model.bias_per_error2 = 0;
-  store_corrections(encoded, codes);
-  VECSTORE_ASSIGN(const CodeError error, measure_error(codes, rows, encoded.errors2.span(), executor, budget));
+  VECSTORE_TRY(store_corrections(encoded, codes, budget));
+  VECSTORE_ASSIGN(CodeError error, measure_error(codes, rows, encoded.errors2.span(), executor, budget));
+  if (error.table_share > kTableShare) {
+    codes.model.fine_tables = true;
+    VECSTORE_ASSIGN(error, measure_error(codes, rows, encoded.errors2.span(), executor, budget));
+  }
   codes.model.bias_offset = error.bias_offset;
   codes.model.bias_per_error2 = error.bias_per_error2;
   codes.model.error_slope = error.slope;
-  store_corrections(encoded, codes);
+  VECSTORE_TRY(store_corrections(encoded, codes, budget));
   return codes;
 }
 
@@ -158,8 +264,9 @@ std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const 
   const std::uint64_t measuring = measure_error_bytes(rows, dim, shape.code_bytes, threads);
   const std::uint64_t coded = rows * row_bytes(shape);
   const std::uint64_t before_codes = predict_resident_bytes(rows, dim, options) - coded;
-  return before_codes +
-         std::max({centring, training, coded + std::max(encoding, encoded_rows_bytes(rows) + measuring)});
+  return before_codes + std::max({centring, training,
+                                  coded + std::max(encoding, encoded_rows_bytes(rows) +
+                                                                 std::max(measuring, 2 * sizeof(float) * rows))});
 }
 
 std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {

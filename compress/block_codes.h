@@ -14,9 +14,13 @@
 // codeword, so that theirs come out too great; bias = bias_offset + bias_per_error2 · |r − r̂|² is that excess,
 // measured.
 //
-// The tables do not depend on the block, so one u8 table per query serves every row. There are two families:
-//  - kPq, kOpq: f = 1 and the codewords are trained. Product Quantization (Jégou, Douze, Schmid, TPAMI 2011) with a PCA
-//    rotation and eigenvalue allocation (Ge, He, Ke, Sun, OPQ, CVPR 2013).
+// The tables do not depend on the block, so one u8 table per query serves every row. Where blocks lie so far from the
+// mean that steps of u8 would be more than what codes leave untold, tables are of floats (`fine_tables`): slower, and
+// as right wherever the rows lie. There are two families:
+//  - kPq, kOpq: the codewords are trained. f = 1, unless the lengths of residuals differ by far (`scaled`): then f is
+//    that length, kept for each row, and the codewords are trained on residuals of length 1. Product Quantization
+//    (Jégou, Douze, Schmid, TPAMI 2011) with a PCA rotation and eigenvalue allocation (Ge, He, Ke, Sun, OPQ, CVPR
+//    2013).
 //  - kRabitq: R is random, the codewords are all points of a grid of 1, 2 or 4 bits a dimension, and f is kept for each
 //    row (16 bits): nothing is trained (compress/rabitq.h). Here r − r̂ ⟂ r, so |r|² takes the place of |r̂|² + |r − r̂|².
 #pragma once
@@ -64,11 +68,13 @@ struct CodecModel {
   std::uint32_t code_bytes = 0;
   std::uint32_t codewords = 0;  // per subspace, ≤ 256; fewer when there are fewer rows; kRabitq: 0
   std::uint32_t bits = 0;       // a dimension, of kRabitq
+  bool scaled = false;          // of kPq and kOpq: rows have factors
+  bool fine_tables = false;     // queries have tables of floats
   float correction_scale = 0;   // correction = correction_offset + correction_scale · u16
   float correction_offset = 0;
   float error_slope = 0;        // standard error of an estimate ≈ error_slope · error_scale · |q − x| (ip: · |q|)
   float mean_square_error = 0;  // of coding, mean over rows of |r − r̂|²
-  float bias_offset = 0;        // zero of kRabitq and under inner product
+  float bias_offset = 0;        // zero where rows have factors and under inner product
   float bias_per_error2 = 0;
   std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions; empty for kRabitq
   // Rotated dimensions that are kept, at most dim; in the others every codeword is zero.
@@ -80,21 +86,23 @@ struct CodecModel {
   Buffer<std::uint16_t> mixing;  // [kMixingRounds × dim] the rotation of kRabitq (compress/mixing.h)
 };
 
-// The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 (kRabitq: + 4) + (dim + 12) ·
-// (1 + 1/kGroupBlocks) / kBlockRows.
+// The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 (with factors + 4; with corrections
+// of 32 bits 2 more) + (dim + 12) · (1 + 1/kGroupBlocks) / kBlockRows.
 struct BlockCodes {
   CodecModel model;
   std::uint64_t rows = 0;
-  std::uint64_t blocks = 0;           // ⌈rows / kBlockRows⌉
-  Buffer<std::uint8_t> codes;         // [rows × code_bytes] row-major in position order
-  Buffer<std::uint16_t> factors;      // [rows] f as store_factor() of compress/rabitq.h gives it; kRabitq only
-  Buffer<std::uint16_t> corrections;  // [rows]
-  Centroids centroids;                // [blocks]
-  Centroids groups;                   // [groups_of(blocks)], computed at load; not stored
+  std::uint64_t blocks = 0;       // ⌈rows / kBlockRows⌉
+  Buffer<std::uint8_t> codes;     // [rows × code_bytes] row-major in position order
+  Buffer<std::uint16_t> factors;  // [rows] f as store_factor() of compress/rabitq.h gives it; kRabitq and scaled
+  // [rows] in 16 bits, or as they are where 16 bits would blur what codes tell of near rows.
+  Buffer<std::uint16_t> corrections;
+  Buffer<float> wide_corrections;
+  Centroids centroids;  // [blocks]
+  Centroids groups;     // [groups_of(blocks)], computed at load; not stored
 
   std::uint64_t bytes_per_row_total() const;  // all arrays that grow with rows, in bytes in all
   std::uint64_t fixed_bytes() const;          // the model
-  // What the error of a row's estimate is proportional to beside |q − x|. kRabitq: f, as |r − r̂| nearly is; else 1.
+  // What the error of a row's estimate is proportional to beside |q − x|: f, as |r − r̂| nearly is; else 1.
   float error_scale(Pos position) const;
 };
 
@@ -136,7 +144,8 @@ class CodeScorer {
  public:
   // `codes` must outlive the scorer. Errors: kMemoryBudget.
   static Result<CodeScorer> create(const BlockCodes& codes, MemoryBudget& budget);
-  static std::uint64_t predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes);
+  static std::uint64_t predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes,
+                                     bool fine_tables = false);
 
   // query: [dim] floats (cosine: normalised).
   void prepare(const float* query, ScorerScratch& scratch);
@@ -156,6 +165,11 @@ class CodeScorer {
 
   // [blocks] key(ĉ) of every block after prepare().
   std::span<const float> block_keys();
+  // What makes squared distances of keys: |q|², but with fine tables, whose keys are squared distances, and under inner
+  // product 0. After prepare().
+  float key_shift() const { return key_shift_; }
+  // The standard error of an estimate that the steps of the tables cause, before f. After prepare().
+  double table_error() const;
 
   // Estimated keys of `count` consecutive rows from `first`; of the rows `positions`. out: [count].
   void score_run(Pos first, std::size_t count, float* out);
@@ -170,6 +184,11 @@ class CodeScorer {
   std::size_t fill_products(std::size_t subspace, const ScorerScratch& scratch, float* products) const;
   void fill_tables(ScorerScratch& scratch);
   void take_query(const float* query);
+  void sum_entries(const Rows& rows);
+  float sum_at(std::size_t i) const { return fine_sums_.empty() ? static_cast<float>(sums_[i]) : fine_sums_[i]; }
+  void keys_of(const Centroids& centroids, std::size_t first, std::size_t count, float* out) const;
+  // Fine tables or corrections of 32 bits.
+  bool is_special() const { return codes_->model.fine_tables || !codes_->wide_corrections.empty(); }
   void fill_keys(std::size_t group);
   float block_key(std::size_t block) {
     if (keys_of_[block / kGroupBlocks] != query_number_) fill_keys(block / kGroupBlocks);
@@ -181,6 +200,7 @@ class CodeScorer {
   const BlockCodes* codes_ = nullptr;
   const Kernels* kernels_ = nullptr;
   Buffer<std::uint8_t> table_;  // [code_bytes × 256]
+  Buffer<float> fine_table_;    // [code_bytes × 256] instead, where tables are fine
   Buffer<float> query_;         // [dim]
   float query_sum_ = 0;
   std::uint32_t query_number_ = 0;
@@ -188,8 +208,10 @@ class CodeScorer {
   Buffer<std::uint32_t> keys_of_;  // [groups] the number of the query whose keys those are
   Buffer<float> group_keys_;       // [groups]
   Buffer<std::uint16_t> sums_;     // [kBlockRows] one batch
+  Buffer<float> fine_sums_;        // [kBlockRows] instead
+  float key_shift_ = 0;
   float table_scale_ = 0;
-  float table_offset_ = 0;  // Σ of the per-subspace minima; with kRabitq before f, as is the scale
+  float table_offset_ = 0;  // Σ of the per-subspace minima; with factors before f, as is the scale
 };
 
 // The bytes of BlockCodes in a codes file, and back. Byte-exact format: compress/README.md.

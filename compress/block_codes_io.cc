@@ -19,6 +19,11 @@ namespace {
 constexpr std::uint32_t kMagic = 0x43425356;  // "VSBC"
 constexpr std::uint32_t kVersionRabitq = 2;
 constexpr std::uint32_t kVersionTrained = 4;  // of PQ and OPQ; 1 was without weights, 3 with all rotated dimensions
+// With flags in the upper half of `codewords`; what has none is written as above.
+constexpr std::uint32_t kVersionFlags = 5;
+constexpr std::uint32_t kFlagScaled = 1u << 16;
+constexpr std::uint32_t kFlagWide = 1u << 17;  // corrections of 32 bits
+constexpr std::uint32_t kFlagFine = 1u << 18;  // tables of floats
 constexpr auto kRabitq = static_cast<std::uint8_t>(CodecKind::kRabitq);
 
 struct Header {
@@ -38,6 +43,12 @@ struct Header {
   std::uint64_t stream_bytes = 0;
   float bias_offset = 0;
   float bias_per_error2 = 0;
+
+  bool is_rabitq() const { return kind == kRabitq; }
+  std::uint32_t codewords_count() const { return codewords & 0xFFFFu; }
+  bool has_factors() const { return is_rabitq() || (codewords & kFlagScaled) != 0; }
+  bool is_wide() const { return (codewords & kFlagWide) != 0; }
+  std::uint64_t row_bytes() const { return code_bytes + (has_factors() ? 2ull : 0ull) + (is_wide() ? 4ull : 2ull); }
 };
 static_assert(sizeof(Header) == 64 && alignof(Header) == 8);
 
@@ -51,33 +62,35 @@ std::uint64_t stream_bytes(const Header& header) {
   const bool rabitq = header.kind == kRabitq;
   const std::uint64_t kept = rabitq ? 0 : header.form;
   const std::uint64_t rotation = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq) ? kept * dim : 0;
-  const std::uint64_t floats = dim + kept + rotation + kept * header.codewords;
+  const std::uint64_t floats = dim + kept + rotation + kept * header.codewords_count();
   const std::uint64_t subspaces = rabitq ? 0 : sizeof(std::uint32_t) * (header.code_bytes + 1ull);
   const std::uint64_t mixing = rabitq ? sizeof(std::uint16_t) * kMixingRounds * dim : 0;
-  const std::uint64_t of_rows =
-      header.rows * (std::uint64_t{header.code_bytes} + sizeof(std::uint16_t) * (rabitq ? 2ull : 1ull));
+  const std::uint64_t of_rows = header.rows * header.row_bytes();
   const std::uint64_t of_blocks = blocks_of(header.rows) * (dim + 2 * sizeof(float));
   return sizeof(Header) + subspaces + sizeof(float) * floats + mixing + of_rows + of_blocks;
 }
 
 // What a header says of the codes must be what encode_blocks can have made.
 bool is_sane_form(const Header& header) {
+  const std::uint32_t flags = header.codewords & ~0xFFFFu;
+  if ((flags & ~(kFlagScaled | kFlagWide | kFlagFine)) != 0 || (flags != 0) != (header.version == kVersionFlags))
+    return false;
   if (header.kind == kRabitq) {
     const bool bits = header.form == 1 || header.form == 2 || header.form == 4;
-    return header.version == kVersionRabitq && bits && header.codewords == 0 &&
+    return header.version != kVersionTrained && bits && (header.codewords & ~(kFlagWide | kFlagFine)) == 0 &&
            header.code_bytes == rabitq_code_bytes(header.dim, header.form);
   }
   const bool rotated = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq);
-  return header.version == kVersionTrained && header.kind < kRabitq && header.code_bytes != 0 &&
+  return header.version != kVersionRabitq && header.kind < kRabitq && header.code_bytes != 0 &&
          header.code_bytes <= header.form && (rotated ? header.form <= header.dim : header.form == header.dim) &&
-         header.codewords != 0 && header.codewords <= 256;
+         header.codewords_count() != 0 && header.codewords_count() <= 256;
 }
 
 Status check_header(const Header& header, std::uint64_t size) {
   if (header.magic != kMagic) return damaged("this is not a stream of block codes; rebuild the index");
-  if (header.version > kVersionTrained)
+  if (header.version > kVersionFlags)
     return {Code::kNewerFormat, "the codes were written by a newer version; use that version to read them"};
-  if (header.version != kVersionRabitq && header.version != kVersionTrained)
+  if (header.version != kVersionRabitq && header.version < kVersionTrained)
     return {Code::kUnsupported, "the codes were written before the first release; build the index again"};
   const bool sane = header.metric <= static_cast<std::uint8_t>(Metric::kCosine) && std::isfinite(header.bias_offset) &&
                     std::isfinite(header.bias_per_error2) && header.dim != 0 && header.dim <= kDimMax &&
@@ -135,12 +148,12 @@ Status read_model(ByteSource& source, MemoryBudget& budget, const Header& header
   const std::uint64_t kept = header.form;
   VECSTORE_TRY(read_floats(source, budget, model.kind == CodecKind::kOpq ? kept * dim : 0, model.rotation));
   VECSTORE_TRY(read_floats(source, budget, kept, model.weights));
-  return read_floats(source, budget, kept * header.codewords, model.codebook);
+  return read_floats(source, budget, kept * header.codewords_count(), model.codebook);
 }
 
 // A code beyond the last codeword would score as the nearest of all, and so would a factor that is not finite.
 Status check_codes(const Header& header, const BlockCodes& codes) {
-  const auto unknown = [&](std::uint8_t code) { return code >= header.codewords; };
+  const auto unknown = [&](std::uint8_t code) { return code >= header.codewords_count(); };
   if (header.kind != kRabitq && std::any_of(codes.codes.begin(), codes.codes.end(), unknown))
     return damaged("a code names no codeword; rebuild the index or restore it from a backup");
   if (std::any_of(codes.factors.begin(), codes.factors.end(), [](std::uint16_t f) { return f >= kFactorsEnd; }))
@@ -162,12 +175,14 @@ Result<Header> read_header(ByteSource& source) {
 Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   const CodecModel& model = codes.model;
   Header header;
-  header.version = model.kind == CodecKind::kRabitq ? kVersionRabitq : kVersionTrained;
+  const std::uint32_t flags = (model.scaled ? kFlagScaled : 0u) | (codes.wide_corrections.empty() ? 0u : kFlagWide) |
+                              (model.fine_tables ? kFlagFine : 0u);
+  header.version = flags != 0 ? kVersionFlags : model.kind == CodecKind::kRabitq ? kVersionRabitq : kVersionTrained;
   header.kind = static_cast<std::uint8_t>(model.kind);
   header.metric = static_cast<std::uint8_t>(model.metric);
   header.dim = model.dim;
   header.code_bytes = model.code_bytes;
-  header.codewords = model.codewords;
+  header.codewords = model.codewords | flags;
   header.form = static_cast<std::uint16_t>(model.kind == CodecKind::kRabitq ? model.bits : model.rotated_dims());
   header.rows = codes.rows;
   header.correction_scale = model.correction_scale;
@@ -187,14 +202,15 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   VECSTORE_TRY(write_array(sink, codes.codes.span()));
   VECSTORE_TRY(write_array(sink, codes.factors.span()));
   VECSTORE_TRY(write_array(sink, codes.corrections.span()));
+  VECSTORE_TRY(write_array(sink, codes.wide_corrections.span()));
   VECSTORE_TRY(write_array(sink, codes.centroids.codes.span()));
   VECSTORE_TRY(write_array(sink, codes.centroids.scale.span()));
   return write_array(sink, codes.centroids.offset.span());
 }
 
-Result<std::uint32_t> read_code_bytes(ByteSource& source) {
+Result<CodeForm> read_code_form(ByteSource& source) {
   VECSTORE_ASSIGN(const Header header, read_header(source));
-  return header.code_bytes;
+  return CodeForm{header.code_bytes, (header.codewords & kFlagFine) != 0};
 }
 
 Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
@@ -206,7 +222,9 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
   model.metric = static_cast<Metric>(header.metric);
   model.dim = header.dim;
   model.code_bytes = header.code_bytes;
-  model.codewords = header.codewords;
+  model.codewords = header.codewords_count();
+  model.fine_tables = (header.codewords & kFlagFine) != 0;
+  model.scaled = !header.is_rabitq() && header.has_factors();
   model.bits = header.kind == kRabitq ? header.form : 0;
   model.correction_scale = header.correction_scale;
   model.correction_offset = header.correction_offset;
@@ -220,8 +238,9 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
   const std::uint64_t dim = header.dim;
   VECSTORE_TRY(read_model(source, budget, header, model));
   VECSTORE_TRY(read_array(source, budget, codes.rows * header.code_bytes, codes.codes));
-  VECSTORE_TRY(read_array(source, budget, header.kind == kRabitq ? codes.rows : 0, codes.factors));
-  VECSTORE_TRY(read_array(source, budget, codes.rows, codes.corrections));
+  VECSTORE_TRY(read_array(source, budget, header.has_factors() ? codes.rows : 0, codes.factors));
+  VECSTORE_TRY(read_array(source, budget, header.is_wide() ? 0 : codes.rows, codes.corrections));
+  VECSTORE_TRY(read_floats(source, budget, header.is_wide() ? codes.rows : 0, codes.wide_corrections));
   VECSTORE_TRY(read_array(source, budget, codes.blocks * dim, codes.centroids.codes));
   VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroids.scale));
   VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroids.offset));

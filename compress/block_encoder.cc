@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compress/far_rows.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"
@@ -29,6 +30,15 @@ class ProductCoder {
  public:
   ProductCoder(const ModelTables& tables, BlockCodes& codes) : tables_(tables), codes_(codes) {}
 
+  // Residuals of length 1 where the model is scaled; what they were divided by is kept as the rows' factors.
+  void scale(std::size_t position, double norm2, float* residual) const {
+    if (!codes_.model.scaled) return;
+    const std::uint16_t factor = store_factor(static_cast<float>(std::sqrt(norm2)));
+    codes_.factors[position] = factor;
+    const double length = factor_of(factor);
+    if (length > 0) scale_row(residual, codes_.model.dim, 1 / length);
+  }
+
   void rotate(const float* residuals, std::size_t count, float* rotated) const {
     tables_.rotate(residuals, count, rotated);
   }
@@ -40,6 +50,7 @@ class ProductCoder {
   Settled settle(std::size_t position, double residual_norm2, const float* rotated, const float* shifted) const {
     const CodecModel& model = codes_.model;
     const std::uint8_t* code = codes_.codes.data() + position * model.code_bytes;
+    const double factor = model.scaled ? double{factor_of(codes_.factors[position])} : 1.0;
     double shift = 0;
     double norm2 = 0;
     double error2 = 0;
@@ -55,8 +66,10 @@ class ProductCoder {
       }
     }
     // What lies in the dimensions that were not kept is an error as a whole.
-    if (model.rotated_dims() != model.dim) error2 += std::max(0.0, residual_norm2 - kept2);
-    return {2 * shift + norm2 + error2, error2};
+    if (factor == 0) return {residual_norm2, residual_norm2};
+    error2 *= factor * factor;
+    if (model.rotated_dims() != model.dim) error2 += std::max(0.0, residual_norm2 - factor * factor * kept2);
+    return {2 * factor * shift + factor * factor * norm2 + error2, error2};
   }
 
  private:
@@ -67,6 +80,8 @@ class ProductCoder {
 class RabitqCoder {
  public:
   explicit RabitqCoder(BlockCodes& codes) : codes_(codes) {}
+
+  void scale(std::size_t, double, float*) const {}
 
   void rotate(float* residuals, std::size_t count, float* rotated) const {
     const std::size_t dim = codes_.model.dim;
@@ -120,6 +135,7 @@ class BlockEncoder {
           residual[k] -= centroid[k];
           norms2[p] += double{residual[k]} * residual[k];
         }
+        coder_.scale(first + p, norms2[p], residual);
       }
       coder_.rotate(residuals, part, rotated);
       coder_.encode(first, rotated, part);
@@ -191,29 +207,74 @@ Result<EncodedRows> encode_rows(const FloatRows& rows, BlockCodes& codes, Execut
   return encoded;
 }
 
-// 16 bits between the exact extremes.
-void store_corrections(const EncodedRows& encoded, BlockCodes& codes) {
-  if (codes.rows == 0) return;
+namespace {
+
+// Between which corrections the 16 bits divide: the extremes, but no farther beyond the middle 96 % than fifty times
+// their spread, or a single far row would take the steps from all others. What lies beyond is cut off, and stays far.
+struct CorrectionRange {
+  double least = 0;
+  double greatest = 0;
+};
+
+CorrectionRange range_of(std::span<float> values) {
+  constexpr double kTail = .02;
+  constexpr double kSpreads = 50;
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  const CorrectionRange all{double{*low}, double{*high}};
+  const auto at = [&values](double share) {
+    const auto place = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
+    std::nth_element(values.begin(), values.begin() + place, values.end());
+    return double{values[static_cast<std::size_t>(place)]};
+  };
+  const double lower = at(kTail);
+  const double upper = at(1 - kTail);
+  const double room = kSpreads * (upper - lower);
+  if (!(room > 0)) return all;
+  return {std::max(all.least, lower - room), std::min(all.greatest, upper + room)};
+}
+
+// Whether steps of corrections are more than what codes leave untold of many rows: 16 bits then say less of a row than
+// its code does.
+bool is_too_coarse(double step, std::span<const float> errors2) {
+  constexpr double kOfError = .1;
+  constexpr std::size_t kShare = 10;
+  const auto blurred = std::count_if(errors2.begin(), errors2.end(),
+                                     [step](float error2) { return step > kOfError * static_cast<double>(error2); });
+  return step > 0 && static_cast<std::size_t>(blurred) * kShare > errors2.size();
+}
+
+}  // namespace
+
+Status store_corrections(const EncodedRows& encoded, BlockCodes& codes, MemoryBudget& budget) {
+  if (codes.rows == 0) return Status::ok();
   const auto of_row = [&](std::size_t i) {
     const double bias = static_cast<double>(codes.model.bias_offset) +
                         static_cast<double>(codes.model.bias_per_error2) * static_cast<double>(encoded.errors2[i]);
     return static_cast<double>(encoded.corrections[i]) - bias;
   };
-  double least = of_row(0);
-  double greatest = least;
-  for (std::size_t i = 1; i < codes.rows; ++i) {
-    least = std::min(least, of_row(i));
-    greatest = std::max(greatest, of_row(i));
+  VECSTORE_ASSIGN(auto values, Buffer<float>::allocate(budget, codes.rows));
+  for (std::size_t i = 0; i < codes.rows; ++i) values[i] = static_cast<float>(of_row(i));
+  const auto [least, greatest] = range_of(values.span());
+  const double step = (greatest - least) / kCorrectionLevels;
+  codes.model.correction_offset = static_cast<float>(least);
+  codes.model.correction_scale = static_cast<float>(step);
+  if (is_too_coarse(step, encoded.errors2.span())) {
+    codes.corrections.reset();
+    codes.model.correction_offset = 0;
+    codes.model.correction_scale = 0;
+    VECSTORE_ASSIGN(codes.wide_corrections, Buffer<float>::allocate(budget, codes.rows));
+    for (std::size_t i = 0; i < codes.rows; ++i) codes.wide_corrections[i] = static_cast<float>(of_row(i));
+    return Status::ok();
   }
-  const auto offset = static_cast<float>(least);
-  const auto scale = static_cast<float>((greatest - static_cast<double>(offset)) / kCorrectionLevels);
-  codes.model.correction_offset = offset;
-  codes.model.correction_scale = scale;
-  const double steps = scale > 0 ? 1.0 / static_cast<double>(scale) : 0.0;
+  codes.wide_corrections.reset();
+  VECSTORE_ASSIGN(codes.corrections, Buffer<std::uint16_t>::allocate(budget, codes.rows));
+  const auto offset = static_cast<double>(codes.model.correction_offset);
+  const double steps = codes.model.correction_scale > 0 ? 1.0 / static_cast<double>(codes.model.correction_scale) : 0.0;
   for (std::size_t i = 0; i < codes.rows; ++i) {
-    const double level = (of_row(i) - static_cast<double>(offset)) * steps + 0.5;
+    const double level = (of_row(i) - offset) * steps + 0.5;
     codes.corrections[i] = static_cast<std::uint16_t>(std::clamp(level, 0.0, kCorrectionLevels));
   }
+  return Status::ok();
 }
 
 std::uint64_t encode_rows_bytes(const CodecShape& shape, std::uint64_t rows, std::uint64_t threads) {

@@ -25,8 +25,8 @@ struct EncodedRows {
 // bytes for any thread count. Errors: kMemoryBudget, kInvalidInput (squares of values overflow).
 Result<EncodedRows> encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget);
 
-// Rounds the corrections, less the bias that the model states, into `codes`.
-void store_corrections(const EncodedRows& encoded, BlockCodes& codes);
+// Rounds the corrections, less the bias that the model states, into `codes`. Errors: kMemoryBudget.
+Status store_corrections(const EncodedRows& encoded, BlockCodes& codes, MemoryBudget& budget);
 
 // What encode_rows charges at its peak, and what of that is in EncodedRows.
 std::uint64_t encode_rows_bytes(const CodecShape& shape, std::uint64_t rows, std::uint64_t threads);

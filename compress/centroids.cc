@@ -39,6 +39,19 @@ void Centroids::keys(const Kernels& kernels, const float* query, float query_sum
     out[i] = with_norm * norm2[first + i] - 2 * (offset[first + i] * query_sum + scale[first + i] * out[i]);
 }
 
+void Centroids::distances(const float* query, std::size_t dim, std::size_t first, std::size_t count, float* out) const {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t* code = codes.data() + (first + i) * dim;
+    double square = 0;
+    for (std::size_t k = 0; k < dim; ++k) {
+      const float value = offset[first + i] + scale[first + i] * static_cast<float>(code[k]);
+      const double difference = static_cast<double>(query[k]) - static_cast<double>(value);
+      square += difference * difference;
+    }
+    out[i] = static_cast<float>(square);
+  }
+}
+
 Result<Centroids> group_centroids(const Centroids& blocks, std::uint32_t dim, MemoryBudget& budget) {
   VECSTORE_ASSIGN(auto row, Buffer<float>::allocate(budget, dim));
   VECSTORE_ASSIGN(auto sums, Buffer<float>::allocate(budget, dim));

@@ -34,6 +34,8 @@ struct Centroids {
   void decode(std::size_t i, std::size_t dim, float* out) const;
   void compute_norms(std::size_t dim);  // where all but norm2 came from a file
 
+  // |q − ĉ|² by differences, which is right however far from the origin both lie.
+  void distances(const float* query, std::size_t dim, std::size_t first, std::size_t count, float* out) const;
   // key(ĉ) of `count` centroids from `first` on → out: [count]. query: [dim], query_sum: of its elements.
   void keys(const Kernels& kernels, const float* query, float query_sum, std::size_t dim, Metric metric,
             std::size_t first, std::size_t count, float* out) const;

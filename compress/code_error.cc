@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "compress/far_rows.h"
 #include "engine/base/limits.h"
 
 namespace vecstore {
@@ -39,6 +40,7 @@ struct Sums {
   double ec = 0;
   double cc = 0;
   double scale2 = 0;
+  double table2 = 0;  // of the error that the steps of the tables cause
 
   Sums& operator+=(const Sums& other) {
     count += other.count;
@@ -48,6 +50,7 @@ struct Sums {
     ec += other.ec;
     cc += other.cc;
     scale2 += other.scale2;
+    table2 += other.table2;
     return *this;
   }
 
@@ -140,11 +143,13 @@ struct Worker {
     rows.read(self, query.data());
     scorer.prepare(query.data(), scratch);
     const double norm2 = compare(query.data(), query.data(), dim).dot;
+    const double table_error = scorer.table_error();
+    const double shift = codes.model.fine_tables ? 0.0 : norm2;  // of keys
     std::vector<Pair> pairs;
     for (const Candidate& candidate : rank(codes, self)) {
       rows.read(candidate.position, row.data());
       const Products products = compare(query.data(), row.data(), dim);
-      const double key = inner_product ? -2 * products.dot : products.distance2 - norm2;
+      const double key = inner_product ? -2 * products.dot : products.distance2 - shift;
       pairs.push_back({inner_product ? -products.dot : products.distance2,
                        static_cast<double>(candidate.estimate) - key,
                        static_cast<double>(codes.error_scale(candidate.position)),
@@ -165,7 +170,8 @@ struct Worker {
                pair.error * pair.error,
                pair.error * pair.coding,
                pair.coding * pair.coding,
-               pair.scale * pair.scale * (inner_product ? norm2 : pair.distance2)};
+               pair.scale * pair.scale * (inner_product ? norm2 : pair.distance2),
+               pair.scale * pair.scale * table_error * table_error};
     }
     return sums;
   }
@@ -181,25 +187,35 @@ Result<CodeError> measure_error(const BlockCodes& codes, const FloatRows& rows, 
     VECSTORE_ASSIGN(auto worker, Worker::create(codes, budget));
     workers.push_back(std::move(worker));
   }
+  const auto position_of = [&](std::size_t query) { return static_cast<Pos>(query * codes.rows / queries); };
+  // Beside one far row the errors of all others would be nothing.
+  std::vector<float> coding(queries);
+  for (std::size_t query = 0; query < queries; ++query) coding[query] = errors2[position_of(query)];
+  std::vector<float> scratch;
+  const float limit = rare_limit(std::span<const float>(coding), scratch);
   std::vector<Sums> parts(queries);
   executor.parallel_for(queries, 1, [&](std::size_t query, std::size_t, unsigned worker) {
-    parts[query] = workers[worker].measure(codes, rows, errors2, static_cast<Pos>(query * codes.rows / queries));
+    if (coding[query] > limit) return;
+    parts[query] = workers[worker].measure(codes, rows, errors2, position_of(query));
   });
   Sums sums;
   for (const Sums& part : parts) sums += part;
   CodeError error;
-  const bool biased = codes.model.kind != CodecKind::kRabitq && codes.model.metric != Metric::kInnerProduct;
+  const bool biased = codes.factors.empty() && codes.model.metric != Metric::kInnerProduct;
   if (biased) sums.fit(error);
+  if (sums.residual2(error) > 0) error.table_share = sums.table2 / sums.residual2(error);
   if (sums.scale2 > 0) error.slope = static_cast<float>(std::sqrt(sums.residual2(error) / sums.scale2));
   return error;
 }
 
 std::uint64_t measure_error_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes,
                                   std::uint64_t threads) {
+  constexpr bool kFine = true;  // at most
   const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
   const std::uint64_t floats = 2ull * dim + blocks + kBlockRows;
-  return threads * (CodeScorer::predict_bytes(rows, dim, code_bytes) + ScorerScratch::predict_bytes(dim, code_bytes) +
-                    sizeof(float) * floats + sizeof(Candidate) * scanned_rows_max(rows));
+  return threads *
+         (CodeScorer::predict_bytes(rows, dim, code_bytes, kFine) + ScorerScratch::predict_bytes(dim, code_bytes) +
+          sizeof(float) * floats + sizeof(Candidate) * scanned_rows_max(rows));
 }
 
 }  // namespace vecstore

@@ -13,7 +13,8 @@ namespace vecstore {
 struct CodeError {
   float bias_offset = 0;  // the bias as in CodecModel
   float bias_per_error2 = 0;
-  float slope = 0;  // of what the bias leaves
+  float slope = 0;         // of what the bias leaves
+  double table_share = 0;  // of the variance of that: what the steps of the tables cause
 };
 
 // Rows spread over `codes` act as queries. Each ranks the nearest blocks' rows by estimate as a search does; for the

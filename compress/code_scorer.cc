@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "compress/block_codes.h"
 #include "compress/dense.h"
+#include "compress/extremes.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
 #include "engine/base/check.h"
@@ -15,38 +17,12 @@ namespace {
 
 constexpr std::size_t kEntries = 256;  // of a subspace's table, whatever the number of codewords
 constexpr float kEntryMax = 255.0f;
-constexpr std::uint32_t kSumMax = 65535;  // of the scorer's u16 sums
-constexpr std::size_t kLanes = 16;
+constexpr std::uint32_t kSumMax = 65535;     // of the scorer's u16 sums
 constexpr std::size_t kLineBytes = 64;       // of the cache
 constexpr std::size_t kBlocksAllMax = 4096;  // up to here a query is compared with every block (a million rows)
 constexpr std::size_t kGroupSpread = 8;      // beyond it, with so many blocks for each that is wanted
 
 static_assert(kDimMax < kSumMax, "each subspace needs at least one step of the sum");
-
-struct Extremes {
-  float least;
-  float greatest;
-};
-
-Extremes extremes_of(const float* values, std::size_t count) {
-  float least[kLanes];
-  float greatest[kLanes];
-  std::fill_n(least, kLanes, values[0]);
-  std::fill_n(greatest, kLanes, values[0]);
-  std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const float value = values[i + lane];
-      least[lane] = value < least[lane] ? value : least[lane];
-      greatest[lane] = value > greatest[lane] ? value : greatest[lane];
-    }
-  }
-  for (; i < count; ++i) {
-    least[0] = std::min(least[0], values[i]);
-    greatest[0] = std::max(greatest[0], values[i]);
-  }
-  return {*std::min_element(least, least + kLanes), *std::max_element(greatest, greatest + kLanes)};
-}
 
 }  // namespace
 
@@ -65,6 +41,14 @@ struct CodeScorer::Terms {
   float estimate(float key, std::uint16_t sum, std::uint16_t correction, std::uint16_t factor) const {
     return key + correction_offset + factor_of(factor) * (table_offset + table_scale * static_cast<float>(sum)) +
            correction_scale * static_cast<float>(correction);
+  }
+  // Of any form. Far from the mean table and correction nearly cancel, so that they meet before the key does.
+  float estimate(float key, float sum, const BlockCodes& codes, Pos position) const {
+    const float correction =
+        codes.wide_corrections.empty()
+            ? correction_offset + correction_scale * static_cast<float>(codes.corrections[position])
+            : codes.wide_corrections[position];
+    return key + (codes.error_scale(position) * (table_offset + table_scale * sum) + correction);
   }
 };
 
@@ -89,19 +73,26 @@ Result<CodeScorer> CodeScorer::create(const BlockCodes& codes, MemoryBudget& bud
   CodeScorer scorer;
   scorer.codes_ = &codes;
   scorer.kernels_ = &kernels();
-  VECSTORE_ASSIGN(scorer.table_, Buffer<std::uint8_t>::allocate(budget, codes.model.code_bytes * kEntries));
+  if (codes.model.fine_tables) {
+    VECSTORE_ASSIGN(scorer.fine_table_, Buffer<float>::allocate(budget, codes.model.code_bytes * kEntries));
+    VECSTORE_ASSIGN(scorer.fine_sums_, Buffer<float>::allocate(budget, kBlockRows));
+  } else {
+    VECSTORE_ASSIGN(scorer.table_, Buffer<std::uint8_t>::allocate(budget, codes.model.code_bytes * kEntries));
+    VECSTORE_ASSIGN(scorer.sums_, Buffer<std::uint16_t>::allocate(budget, kBlockRows));
+  }
   VECSTORE_ASSIGN(scorer.query_, Buffer<float>::allocate(budget, codes.model.dim));
   VECSTORE_ASSIGN(scorer.block_keys_, Buffer<float>::allocate(budget, codes.blocks));
   VECSTORE_ASSIGN(scorer.keys_of_, Buffer<std::uint32_t>::allocate(budget, codes.groups.count()));
   VECSTORE_ASSIGN(scorer.group_keys_, Buffer<float>::allocate(budget, codes.groups.count()));
-  VECSTORE_ASSIGN(scorer.sums_, Buffer<std::uint16_t>::allocate(budget, kBlockRows));
   return scorer;
 }
 
-std::uint64_t CodeScorer::predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes) {
+std::uint64_t CodeScorer::predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes,
+                                        bool fine_tables) {
   const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
   return sizeof(float) * (blocks + dim + 2 * groups_of(blocks)) +
-         std::uint64_t{std::clamp(code_bytes, 1u, dim)} * kEntries + sizeof(std::uint16_t) * kBlockRows;
+         std::uint64_t{std::clamp(code_bytes, 1u, dim)} * kEntries * (fine_tables ? sizeof(float) : 1) +
+         (fine_tables ? sizeof(float) : sizeof(std::uint16_t)) * kBlockRows;
 }
 
 void CodeScorer::prepare(const float* query, ScorerScratch& scratch) {
@@ -163,6 +154,11 @@ void CodeScorer::fill_tables(ScorerScratch& scratch) {
   float widest = 0;
   float sum_of_ranges = 0;
   table_offset_ = 0;
+  if (codes_->model.fine_tables) {
+    table_scale_ = -2;
+    for (std::size_t m = 0; m < subspaces; ++m) fill_products(m, scratch, fine_table_.data() + m * kEntries);
+    return;
+  }
   for (std::size_t m = 0; m < subspaces; ++m) {
     float* table = scratch.float_table_.data() + m * kEntries;
     codewords = fill_products(m, scratch, table);
@@ -190,17 +186,44 @@ void CodeScorer::fill_tables(ScorerScratch& scratch) {
 void CodeScorer::take_query(const float* query) {
   std::copy_n(query, query_.size(), query_.data());
   query_sum_ = static_cast<float>(sum_of(query_.span()));
+  const bool of_norms = codes_->model.metric != Metric::kInnerProduct && !codes_->model.fine_tables;
+  key_shift_ = of_norms ? static_cast<float>(sum_of_squares(query_.span())) : 0.0f;
   if (++query_number_ == 0) {
     std::fill(keys_of_.begin(), keys_of_.end(), 0u);
     query_number_ = 1;
   }
 }
 
+void CodeScorer::keys_of(const Centroids& centroids, std::size_t first, std::size_t count, float* out) const {
+  const Metric metric = codes_->model.metric;
+  if (codes_->model.fine_tables && metric != Metric::kInnerProduct)
+    return centroids.distances(query_.data(), query_.size(), first, count, out);
+  centroids.keys(*kernels_, query_.data(), query_sum_, query_.size(), metric, first, count, out);
+}
+
+double CodeScorer::table_error() const {
+  constexpr double kOfStep = 12;  // the variance of what lies evenly within a step, in squares of it: one in so many
+  if (codes_->model.fine_tables) return 0;
+  return static_cast<double>(table_scale_) * std::sqrt(static_cast<double>(codes_->model.code_bytes) / kOfStep);
+}
+
+// The entries of each row's code, added up.
+void CodeScorer::sum_entries(const Rows& rows) {
+  const std::size_t subspaces = codes_->model.code_bytes;
+  if (fine_table_.empty()) return kernels_->pq_score(table_.data(), subspaces, rows, sums_.data());
+  for (std::size_t i = 0; i < rows.count; ++i) {
+    const std::size_t row = rows.ids != nullptr ? rows.ids[i] : i;
+    const std::uint8_t* code = static_cast<const std::uint8_t*>(rows.base) + row * rows.stride_bytes;
+    float sum = 0;
+    for (std::size_t m = 0; m < subspaces; ++m) sum += fine_table_[m * kEntries + code[m]];
+    fine_sums_[i] = sum;
+  }
+}
+
 void CodeScorer::fill_keys(std::size_t group) {
   const std::size_t first = group * kGroupBlocks;
   const std::size_t count = std::min(kGroupBlocks, block_keys_.size() - first);
-  codes_->centroids.keys(*kernels_, query_.data(), query_sum_, query_.size(), codes_->model.metric, first, count,
-                         block_keys_.data() + first);
+  keys_of(codes_->centroids, first, count, block_keys_.data() + first);
   keys_of_[group] = query_number_;
 }
 
@@ -219,8 +242,7 @@ std::size_t CodeScorer::nearest_blocks(std::size_t count, std::span<RankedBlock>
   const std::size_t enough = (count * kGroupSpread + kGroupBlocks - 1) / kGroupBlocks;
   const std::size_t wanted = blocks <= kBlocksAllMax ? groups : std::min(groups, enough);
   if (wanted < groups) {
-    codes_->groups.keys(*kernels_, query_.data(), query_sum_, query_.size(), codes_->model.metric, 0, groups,
-                        group_keys_.data());
+    keys_of(codes_->groups, 0, groups, group_keys_.data());
   }
   for (std::uint32_t group = 0; group < groups; ++group) ranked[group] = {group_keys_[group], group};
   if (wanted < groups) std::nth_element(ranked.begin(), ranked.begin() + wanted, ranked.end());
@@ -240,8 +262,7 @@ std::size_t CodeScorer::nearest_blocks(std::size_t count, std::span<RankedBlock>
 
 std::uint32_t CodeScorer::nearest_block(const float* query) {
   take_query(query);
-  codes_->groups.keys(*kernels_, query_.data(), query_sum_, query_.size(), codes_->model.metric, 0, group_keys_.size(),
-                      group_keys_.data());
+  keys_of(codes_->groups, 0, group_keys_.size(), group_keys_.data());
   const auto nearest = std::min_element(group_keys_.begin(), group_keys_.end());
   const std::size_t first = static_cast<std::size_t>(nearest - group_keys_.begin()) * kGroupBlocks;
   const std::size_t end = std::min(block_keys_.size(), first + kGroupBlocks);
@@ -258,9 +279,12 @@ void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
     const float key = block_key(first / kBlockRows);
     const std::size_t part = std::min<std::size_t>(count, kBlockRows - first % kBlockRows);
     const Rows rows = {codes_->codes.data() + first * stride, stride, nullptr, part};
-    kernels_->pq_score(table_.data(), stride, rows, sums_.data());
+    sum_entries(rows);
     const std::uint16_t* corrections = codes_->corrections.data() + first;
-    if (codes_->factors.empty()) {
+    if (is_special()) {
+      for (std::size_t i = 0; i < part; ++i)
+        out[i] = terms.estimate(key, sum_at(i), *codes_, static_cast<Pos>(first + i));
+    } else if (codes_->factors.empty()) {
       for (std::size_t i = 0; i < part; ++i) out[i] = terms.estimate(key, sums_[i], corrections[i]);
     } else {
       const std::uint16_t* factors = codes_->factors.data() + first;
@@ -279,7 +303,8 @@ void CodeScorer::prefetch_run(Pos first, std::size_t count) const {
   };
   const std::size_t stride = codes_->model.code_bytes;
   ask_for(codes_->codes.data() + first * stride, count * stride);
-  ask_for(codes_->corrections.data() + first, count * sizeof(std::uint16_t));
+  if (!codes_->corrections.empty()) ask_for(codes_->corrections.data() + first, count * sizeof(std::uint16_t));
+  if (!codes_->wide_corrections.empty()) ask_for(codes_->wide_corrections.data() + first, count * sizeof(float));
   if (!codes_->factors.empty()) ask_for(codes_->factors.data() + first, count * sizeof(std::uint16_t));
 }
 
@@ -289,12 +314,17 @@ void CodeScorer::score_positions(const Pos* positions, std::size_t count, float*
   const std::uint16_t* corrections = codes_->corrections.data();
   const std::uint16_t* factors = codes_->factors.data();
   const bool plain = codes_->factors.empty();
+  const bool special = is_special();
   while (count != 0) {
     const std::size_t part = std::min<std::size_t>(count, kBlockRows);
-    kernels_->pq_score(table_.data(), stride, {codes_->codes.data(), stride, positions, part}, sums_.data());
+    sum_entries({codes_->codes.data(), stride, positions, part});
     for (std::size_t i = 0; i < part; ++i) {
       const Pos position = positions[i];
       const float key = block_key(position / kBlockRows);
+      if (special) {
+        out[i] = terms.estimate(key, sum_at(i), *codes_, position);
+        continue;
+      }
       out[i] = plain ? terms.estimate(key, sums_[i], corrections[position])
                      : terms.estimate(key, sums_[i], corrections[position], factors[position]);
     }

@@ -4,36 +4,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "compress/extremes.h"
+
 namespace vecstore {
 namespace {
 
 // Sums run in this many lanes, so that the compiler can vectorise them and still add in one fixed order everywhere.
 constexpr std::size_t kLanes = 8;
-
-struct Extremes {
-  float least;
-  float greatest;
-};
-
-Extremes extremes_of(const float* row, std::size_t dim) {
-  float least[kLanes];
-  float greatest[kLanes];
-  std::fill_n(least, kLanes, row[0]);
-  std::fill_n(greatest, kLanes, row[0]);
-  std::size_t i = 0;
-  for (; i + kLanes <= dim; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const float value = row[i + lane];
-      least[lane] = value < least[lane] ? value : least[lane];
-      greatest[lane] = value > greatest[lane] ? value : greatest[lane];
-    }
-  }
-  for (; i < dim; ++i) {
-    least[0] = std::min(least[0], row[i]);
-    greatest[0] = std::max(greatest[0], row[i]);
-  }
-  return {*std::min_element(least, least + kLanes), *std::max_element(greatest, greatest + kLanes)};
-}
 
 // Σ term(i) in the lanes' order.
 template <typename Term>

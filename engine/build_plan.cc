@@ -170,6 +170,10 @@ Status check_options(const BuildPlan& plan, const BuildOptions& options) {
   if (options.max_degree > kDegreeMax) return refuse("the maximum degree must be at most 255");
   if (options.build_list > kSearchListMax) return refuse("the list size of the construction must be at most 4096");
   if (!(options.alpha >= 1.0f && options.alpha <= 4.0f)) return refuse("alpha must be between 1 and 4");
+  if (options.vector_bits != 0 && !is_value_bits(options.vector_bits))
+    return refuse("vectors take 8, 16 or 32 bits a value");
+  if (options.vector_bits > kValueBitsMin && is_integer(plan.dtype))
+    return refuse("u8 and i8 vectors take 8 bits a value, exactly");
   if (options.threads > kThreadsMax) return refuse("too many threads; at most 256");
   return Status::ok();
 }
@@ -187,7 +191,7 @@ Status check_calibration_queries(const VectorSource& queries, const BuildPlan& p
 
 BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool texts) {
   const std::uint64_t n = plan.rows;
-  const std::uint64_t rows = QuantizedRows::predict_bytes(n, plan.dim, plan.dtype, plan.metric);
+  const std::uint64_t rows = QuantizedRows::predict_bytes(n, {plan.dim, plan.dtype, plan.metric, plan.value_bits});
   const std::uint64_t graph = GraphBuilder::predict_bytes(n, plan.graph, plan.threads);
   const std::uint64_t permutations = n * 4 * 3;
   const std::uint64_t ordering = predict_affinity_bytes(n) + predict_order_bytes(n);
@@ -208,6 +212,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
   prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);
   prediction.page_bytes = plan.page_bytes;
+  prediction.vector_bits = plan.value_bits;
   prediction.codec = codec_of(shape_of(n, plan.dim, plan.codec).kind);  // few rows get no rotation
   prediction.code_bytes = plan.codec.code_bytes;
   prediction.max_degree = plan.graph.max_degree;
@@ -216,7 +221,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
 
 }  // namespace
 
-Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& options) {
+Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& options, std::uint32_t value_bits) {
   BuildPlan plan;
   plan.rows = vectors.rows();
   if (!options.documents_path.empty()) plan.dictionary_bytes = FrameDictionary::memory_bytes_for(kTrainedBytesMax);
@@ -226,7 +231,10 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   VECSTORE_TRY(check_options(plan, options));
   plan.threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
   plan.keep_originals = !is_integer(plan.dtype);
-  plan.row_params = needs_row_params(plan.dtype, plan.metric);
+  plan.value_bits = is_integer(plan.dtype)     ? kValueBitsMin
+                    : options.vector_bits != 0 ? options.vector_bits
+                                               : value_bits;
+  plan.row_params = needs_row_params(plan.dtype, plan.metric, plan.value_bits);
   plan.graph.max_degree = options.max_degree != 0 ? options.max_degree : default_degree(plan.dim);
   plan.graph.build_list = std::max(options.build_list != 0 ? options.build_list : kBuildListDefault, 8u);
   plan.graph.alpha = options.alpha;
@@ -248,6 +256,7 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   GraphLayout layout;
   layout.rows = plan.rows;
   layout.dim = plan.dim;
+  layout.value_bits = plan.value_bits;
   layout.row_params = plan.row_params;
   layout.metric = plan.metric;
   layout.dtype = plan.dtype;

@@ -22,6 +22,7 @@ struct BuildPlan {
   GraphBuildOptions graph;
   CodecOptions codec;
   bool keep_originals = false;
+  std::uint32_t value_bits = kValueBitsMin;
   bool row_params = false;
   std::uint64_t held_out = 0;          // rows that serve as queries first
   std::uint64_t query_bytes = 0;       // of the queries to calibrate on; 0: no calibration
@@ -30,8 +31,10 @@ struct BuildPlan {
   BuildPrediction prediction;
 };
 
+// `value_bits`: in which pages will keep values, where options.vector_bits leaves it open.
 // Errors: kInvalidArgument (options that contradict one another or a limit), kUnsupported (no page is large enough),
 // kMemoryBudget (the prediction exceeds ram_bytes; the detail is the least that would do).
-Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& options);
+Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& options,
+                             std::uint32_t value_bits = kValueBitsMin);
 
 }  // namespace vecstore

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "engine/base/check.h"
+#include "engine/base/limits.h"
 
 namespace vecstore {
 namespace {
@@ -31,6 +32,8 @@ constexpr double kBlockPays = .018;
 // and in all likelihood (two standard errors) miss it by no more than this on queries that nobody has seen.
 constexpr double kShortfall = .01;
 constexpr double kStandardErrors = 2;
+// Of fewer queries one standard error more is asked for, or every other such index would miss its target.
+constexpr std::size_t kQueriesEnough = 500;
 constexpr std::uint32_t kSearchListTop = 512;
 constexpr std::uint64_t kAnswersEnough = 25000;  // neighbours looked for in one trial; more queries tell nothing new
 
@@ -46,10 +49,12 @@ struct Measured {
   double recall_error = 0;  // the standard error of recall
   double reads = 0;
   double rounds = 0;
+  bool is_rough = false;  // of few queries
 
   double waits() const { return reads + rounds; }
   bool reaches(double target) const {
-    return recall >= target && recall - kStandardErrors * recall_error >= target - kShortfall;
+    return recall >= target + (is_rough ? recall_error : 0.0) &&
+           recall - kStandardErrors * recall_error >= target - kShortfall;
   }
 };
 
@@ -58,21 +63,41 @@ struct Outcome {
   double recall = 0;
   double reads = 0;
   std::uint64_t rounds = 0;
+  double weight = 1;
+  std::uint32_t region = 0;  // the block of the nearest row found
 };
 
-// Summed in the order of the queries, so that the result does not depend on the threads.
-Measured summary_of(std::span<const Outcome> outcomes) {
-  Measured sum;
-  double squares = 0;
+// The standard error of a mean of recalls. Queries that have their answers in one region succeed or fail together where
+// rows lie in groups that codes cannot tell apart; then what counts is how many regions were asked, not how many
+// queries. Where regions hardly differ, their few queries each would only make the estimate rougher.
+double standard_error_of(std::span<const Outcome> outcomes, double mean, double weights) {
+  constexpr double kTogether = 1.5;
+  std::map<std::uint32_t, double> regions;
+  double alone = 0;
   for (const Outcome& outcome : outcomes) {
-    sum.recall += outcome.recall;
+    const double off = outcome.weight * (outcome.recall - mean);
+    alone += off * off;
+    regions[outcome.region] += off;
+  }
+  double together = 0;
+  for (const auto& [region, off] : regions) together += off * off;
+  return std::sqrt(together > kTogether * kTogether * alone ? together : alone) / weights;
+}
+
+// Summed in the order of the queries, so that the result does not depend on the threads. Recall is weighed; what a
+// search takes is not.
+Measured summary_of(std::span<const Outcome> outcomes, bool is_rough) {
+  Measured sum;
+  double weights = 0;
+  for (const Outcome& outcome : outcomes) {
+    sum.recall += outcome.weight * outcome.recall;
     sum.reads += outcome.reads;
     sum.rounds += static_cast<double>(outcome.rounds);
-    squares += outcome.recall * outcome.recall;
+    weights += outcome.weight;
   }
   const auto count = static_cast<double>(outcomes.size());
-  const double mean = sum.recall / count;
-  return {mean, std::sqrt(std::max(0.0, squares / count - mean * mean) / count), sum.reads / count, sum.rounds / count};
+  const double mean = sum.recall / weights;
+  return {mean, standard_error_of(outcomes, mean, weights), sum.reads / count, sum.rounds / count, is_rough};
 }
 
 // Searches all queries with one setting, and remembers what came out.
@@ -153,7 +178,9 @@ class Trials {
           set_->queries, {k_, search_list, blocks_, bound_}, [&] { return queue.take(); },
           [&](const GraphSearcher::Answer& answer) {
             outcomes[answer.query] = {recall_of(answer.query, answer.found),
-                                      reads_of_4k(answer.stats.reads, answer.stats.bytes), answer.stats.rounds};
+                                      reads_of_4k(answer.stats.reads, answer.stats.bytes), answer.stats.rounds,
+                                      set_->weight(answer.query),
+                                      answer.found.empty() ? 0u : answer.found[0].position / kBlockRows};
             return Status::ok();
           });
       if (failures[worker].is_ok()) failures[worker] = outcome;
@@ -161,7 +188,7 @@ class Trials {
     for (const Status& failure : failures) VECSTORE_TRY(failure);
     done_ += queries;
     if (*progress_) (*progress_)(done_);
-    return summary_of(outcomes);
+    return summary_of(outcomes, set_->queries.rows < kQueriesEnough);
   }
 
   // With ties: any row as near as the k-th true neighbour counts.

@@ -21,6 +21,11 @@ namespace vecstore {
 struct CalibrationSet {
   VectorView queries;
   ExactNeighbours truth;  // as many queries; `k` columns, rows by RowId, kNoPos where there are fewer
+  // [queries] what each counts for; empty: one. A row that stands for its copies too counts for a part of what a row
+  // without copies does, or many copies of one vector, which any search finds, would hide what it does not find.
+  std::vector<float> weights = {};
+
+  double weight(std::uint64_t query) const { return weights.empty() ? 1.0 : double{weights[query]}; }
 };
 
 inline constexpr std::uint32_t kCalibrationLanes = 4;  // of each thread's searcher

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "engine/base/check.h"
+#include "engine/exact_distance.h"
 
 namespace vecstore {
 namespace {
@@ -39,8 +41,20 @@ GraphLayout layout_of(const DeltaShape& shape) {
   layout.dim = shape.dim;
   layout.dtype = shape.dtype;
   layout.metric = shape.metric;
-  layout.row_params = needs_row_params(shape.dtype, shape.metric);
+  layout.row_params = needs_row_params(shape.dtype, shape.metric, layout.value_bits);
   return layout;
+}
+
+// Of several rows the greatest of each: bounds of any of them.
+RowParams greatest_of(const QuantizedRows& rows, std::size_t count) {
+  RowParams greatest{0, 0, 0};
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const RowParams params = rows.params(i);
+    greatest.scale = std::max(greatest.scale, params.scale);
+    greatest.offset = std::max(greatest.offset, std::abs(params.offset));
+    greatest.norm2 = std::max(greatest.norm2, params.norm2);
+  }
+  return greatest;
 }
 
 }  // namespace
@@ -49,6 +63,12 @@ Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId firs
   std::unique_ptr<Delta> delta(new Delta(shape, first, budget));
   VECSTORE_ASSIGN(delta->stripes_, Buffer<StripePlace>::allocate(budget, kRowsMaxHere / kStripeRows));
   VECSTORE_ASSIGN(delta->widened_, Buffer<float>::allocate(budget, shape.dim));
+  delta->row_shape_ = {shape.dim, shape.dtype, shape.metric, kValueBitsMin, shape.centre};
+  // Products are the same sums wherever the centre is; beside a graph they have to be of its centre.
+  if (shape.centre.empty() && !is_integer(shape.dtype) && shape.metric != Metric::kInnerProduct) {
+    VECSTORE_ASSIGN(delta->own_centre_, Buffer<float>::allocate(budget, shape.dim));
+    delta->row_shape_.centre = delta->own_centre_.span();
+  }
   return delta;
 }
 
@@ -63,8 +83,7 @@ Status Delta::add_stripe() {
     VECSTORE_ASSIGN(stripe->tiles, Buffer<std::uint8_t>::allocate(*budget_, tile_bytes));
     VECSTORE_ASSIGN(stripe->norms2, Buffer<std::uint32_t>::allocate(*budget_, kStripeRows));
   } else {
-    VECSTORE_ASSIGN(auto vectors,
-                    QuantizedRows::create(kStripeRows, shape_.dim, shape_.dtype, shape_.metric, *budget_));
+    VECSTORE_ASSIGN(auto vectors, QuantizedRows::create(kStripeRows, row_shape_, *budget_));
     stripe->vectors.emplace(std::move(vectors));
   }
   if (!is_integer(shape_.dtype)) {
@@ -135,7 +154,9 @@ void Delta::append(const PutRecord& record, Lsn born) {
   Stripe& stripe = stripe_of(index);
   const std::uint64_t within = index % kStripeRows;
   if (stripe.vectors) {
-    stripe.vectors->fill(within, {record.vector.data(), shape_.dtype, 1, shape_.dim, 0}, widened_.span());
+    const VectorView vector{record.vector.data(), shape_.dtype, 1, shape_.dim, 0};
+    if (index == 0 && !own_centre_.empty()) read_row(vector, 0, row_shape_, false, own_centre_.data());
+    stripe.vectors->fill(within, vector, widened_.span());
   } else {
     put_integers(stripe, within, record.vector);
   }
@@ -249,24 +270,31 @@ void Delta::copy_vector(RowId row, std::byte* out) const {
 // ----------------------------------------------------------------------------------------------------------- searching
 
 std::uint64_t DeltaSearcher::predict_bytes(std::uint32_t dim) {
-  return kQueriesMax * (PreparedQuery::predict_bytes(dim) + Tiles::groups_of(dim) * 4) +
-         Tiles::groups_of(dim) * Tiles::kGroupBytes +
+  const std::uint64_t each = 2 * sizeof(float) * dim + Tiles::groups_of(dim) * 4 + dim;
+  return kQueriesMax * each + Tiles::groups_of(dim) * Tiles::kGroupBytes + dim * sizeof(float) +
          Delta::kStripeRows * (sizeof(float) + kQueriesMax * sizeof(std::uint32_t));
 }
 
 Result<std::unique_ptr<DeltaSearcher>> DeltaSearcher::create(const DeltaShape& shape, MemoryBudget& budget) {
   std::unique_ptr<DeltaSearcher> searcher(new DeltaSearcher());
   searcher->kernels_ = &kernels();
+  const GraphLayout layout = layout_of(shape);
+  searcher->integral_ = layout.is_integral();
   for (std::size_t i = 0; i < kQueriesMax; ++i) {
-    VECSTORE_ASSIGN(auto query, PreparedQuery::create(layout_of(shape), budget));
+    VECSTORE_ASSIGN(auto query, PreparedQuery::create(layout, {}, budget));
     searcher->queries_.push_back(std::move(query));
   }
   searcher->norms2_.resize(kQueriesMax);
   VECSTORE_ASSIGN(searcher->distances_, Buffer<float>::allocate(budget, Delta::kStripeRows));
+  VECSTORE_ASSIGN(searcher->integers_, Buffer<std::uint32_t>::allocate(budget, kQueriesMax * Delta::kStripeRows));
+  if (!searcher->integral_) {
+    VECSTORE_ASSIGN(searcher->as_put_, Buffer<float>::allocate(budget, kQueriesMax * shape.dim));
+    VECSTORE_ASSIGN(searcher->original_, Buffer<float>::allocate(budget, shape.dim));
+    return searcher;
+  }
   searcher->groups_ = Tiles::groups_of(shape.dim);
   VECSTORE_ASSIGN(searcher->last_tile_, Buffer<std::uint8_t>::allocate(budget, searcher->groups_ * Tiles::kGroupBytes));
   VECSTORE_ASSIGN(searcher->codes_, Buffer<std::uint8_t>::allocate(budget, kQueriesMax * searcher->groups_ * 4));
-  VECSTORE_ASSIGN(searcher->integers_, Buffer<std::uint32_t>::allocate(budget, kQueriesMax * Delta::kStripeRows));
   return searcher;
 }
 
@@ -292,62 +320,111 @@ void DeltaSearcher::score_tiles(const Delta::Stripe& stripe, std::size_t queries
   }
 }
 
-// Distances of the first `rows` rows. Integers by |q|² + |x|² − 2⟨q,x⟩, exact, from the products (of 128 dimensions,
-// for eight queries: 0.9 ns each, where a product row by row takes 1.9 and a squared difference 2.9;
-// compress/README.md).
-void DeltaSearcher::score(std::size_t query, const Delta::Stripe& stripe, std::size_t rows) {
-  const std::uint32_t* products = &integers_[query * Delta::kStripeRows];
-  if (stripe.vectors) {
-    const QuantizedRows& vectors = *stripe.vectors;
-    const auto params_of = [&](std::size_t i) { return vectors.params(static_cast<std::uint32_t>(i)); };
-    queries_[query].distances({vectors.codes(0), vectors.dim(), nullptr, rows}, params_of, integers_.data(),
-                              distances_.data());
-    return;
+void DeltaSearcher::prepare(const Delta& delta, const VectorView& queries, std::uint64_t query, std::size_t place) {
+  queries_[place].set_centre(delta.centre());
+  queries_[place].prepare(queries, query);
+  if (!integral_) return widen_row(queries, query, as_put_.data() + place * queries.dim);
+  norms2_[place] = norm2_of(queries_[place].codes());
+  std::ranges::copy(queries_[place].codes(), codes_.begin() + place * groups_ * 4);
+}
+
+void DeltaSearcher::offer(const Near& near, std::size_t query, std::uint32_t k) {
+  auto& [heap, limit] = best_[query];
+  if (heap.size() == k) {
+    if (!(near < heap.front())) return;
+    std::pop_heap(heap.begin(), heap.end());
+    heap.pop_back();
   }
+  heap.push_back(near);
+  std::push_heap(heap.begin(), heap.end());
+  if (heap.size() == k) limit = heap.front().distance;
+}
+
+// |q|² + |x|² − 2⟨q,x⟩, exact, from the products (of 128 dimensions, for eight queries: 0.9 ns each, where a product
+// row by row takes 1.9 and a squared difference 2.9; compress/README.md).
+void DeltaSearcher::take_integers(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query,
+                                  std::uint32_t k, Lsn snapshot) {
+  constexpr std::size_t kTogether = 16;
+  const Delta::Stripe& stripe = delta.stripe_of(begin);
+  const std::uint32_t* products = &integers_[query * Delta::kStripeRows];
   const std::uint32_t norm2 = norms2_[query];
   const std::uint32_t* norms2 = stripe.norms2.data();
   for (std::size_t i = 0; i < rows; ++i)
     distances_[i] = static_cast<float>(static_cast<std::int32_t>(norm2 + norms2[i] - 2 * products[i]));
+  const double& limit = best_[query].limit;
+  for (std::size_t from = 0; from < rows; from += kTogether) {
+    const std::size_t part = std::min(kTogether, rows - from);
+    if (!any_below(&distances_[from], part, static_cast<float>(limit))) continue;
+    for (std::size_t i = from; i < from + part; ++i)
+      if (double{distances_[i]} < limit && delta.is_visible(stripe.rows[i], snapshot))
+        offer({distances_[i], RowId{delta.first_.value + begin + i}}, query, k);
+  }
+}
+
+// By 8 bits a value first. What they were put as is looked at where it may be nearer than the farthest of the best.
+void DeltaSearcher::take_floats(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query,
+                                std::uint32_t k, Lsn snapshot) {
+  constexpr std::size_t kTogether = 16;
+  const Delta::Stripe& stripe = delta.stripe_of(begin);
+  const QuantizedRows& vectors = *stripe.vectors;
+  const PreparedQuery& prepared = queries_[query];
+  const double& limit = best_[query].limit;
+  const auto params_of = [&](std::size_t i) { return vectors.params(static_cast<std::uint32_t>(i)); };
+  prepared.distances({vectors.codes(0), vectors.dim(), nullptr, rows}, params_of, integers_.data(), distances_.data());
+  const RowParams greatest = greatest_of(vectors, rows);
+  float reach = prepared.reach(limit, greatest);
+  for (std::size_t from = 0; from < rows; from += kTogether) {
+    const std::size_t part = std::min(kTogether, rows - from);
+    if (!any_below(&distances_[from], part, reach)) continue;
+    for (std::size_t i = from; i < from + part; ++i) {
+      if (!(double{prepared.interval(distances_[i], params_of(i)).nearest} + prepared.constant() <= limit)) continue;
+      if (!delta.is_visible(stripe.rows[i], snapshot)) continue;
+      offer({distance_to(delta, stripe, i, query), RowId{delta.first_.value + begin + i}}, query, k);
+    }
+    reach = prepared.reach(limit, greatest);
+  }
+}
+
+double DeltaSearcher::distance_to(const Delta& delta, const Delta::Stripe& stripe, std::size_t within,
+                                  std::size_t query) {
+  const DeltaShape& shape = delta.shape();
+  if (is_integer(shape.dtype)) {
+    stripe.vectors->decode_integers(static_cast<std::uint32_t>(within), original_.data());
+  } else {
+    widen_row(delta.as_put(stripe, within), 0, original_.data());
+  }
+  return exact_distance(shape.metric, as_put_.data() + query * shape.dim, original_.data(), shape.dim);
 }
 
 void DeltaSearcher::search(const Delta& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
                            std::uint32_t k, Lsn snapshot, std::vector<FoundRow>* found) {
-  constexpr std::size_t kTogether = 16;
-  constexpr float kFarthest = std::numeric_limits<float>::infinity();
   VECSTORE_CHECK(count <= kQueriesMax);
-  for (std::size_t i = 0; i < count; ++i) {
-    queries_[i].prepare(queries, first + i);
-    norms2_[i] = norm2_of(queries_[i].codes());
-    std::ranges::copy(queries_[i].codes(), codes_.begin() + i * groups_ * 4);
-    found[i].clear();
-    found[i].reserve(k);
-  }
+  // Before anything else: the centre is there when the first row is.
   const std::uint64_t rows = delta.rows();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (rows != 0) prepare(delta, queries, first + i, i);
+    best_[i].heap.clear();
+    best_[i].heap.reserve(k);
+    best_[i].limit = std::numeric_limits<double>::infinity();
+  }
   for (std::uint64_t begin = 0; begin < rows; begin += Delta::kStripeRows) {
-    const Delta::Stripe& stripe = delta.stripe_of(begin);
     const std::size_t here = std::min<std::uint64_t>(Delta::kStripeRows, rows - begin);
-    if (!stripe.vectors) score_tiles(stripe, count, here);
+    if (integral_) score_tiles(delta.stripe_of(begin), count, here);
     for (std::size_t query = 0; query < count; ++query) {
-      score(query, stripe, here);
-      std::vector<FoundRow>& best = found[query];  // a heap, the farthest on top
-      float limit = best.size() == k ? best.front().distance : kFarthest;
-      for (std::size_t from = 0; from < here; from += kTogether) {
-        const std::size_t part = std::min(kTogether, here - from);
-        if (!any_below(&distances_[from], part, limit)) continue;
-        for (std::size_t i = from; i < from + part; ++i) {
-          if (!(distances_[i] < limit) || !delta.is_visible(stripe.rows[i], snapshot)) continue;
-          if (best.size() == k) {
-            std::pop_heap(best.begin(), best.end());
-            best.pop_back();
-          }
-          best.push_back({distances_[i], kNoPos, RowId{delta.first_.value + begin + i}});
-          std::push_heap(best.begin(), best.end());
-          if (best.size() == k) limit = best.front().distance;
-        }
+      if (integral_) {
+        take_integers(delta, begin, here, query, k, snapshot);
+      } else {
+        take_floats(delta, begin, here, query, k, snapshot);
       }
     }
   }
-  for (std::size_t i = 0; i < count; ++i) std::sort_heap(found[i].begin(), found[i].end());
+  for (std::size_t i = 0; i < count; ++i) {
+    std::vector<Near>& heap = best_[i].heap;
+    std::sort_heap(heap.begin(), heap.end());
+    found[i].clear();
+    for (const Near& near : heap)
+      found[i].push_back({static_cast<float>(near.distance - queries_[i].constant()), kNoPos, near.row});
+  }
 }
 
 }  // namespace vecstore

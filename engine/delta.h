@@ -7,6 +7,7 @@
 // One thread at a time writes: reserve(), append(), end(). Any number of threads read without locks; rows never move.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -37,6 +38,7 @@ struct DeltaShape {
   DType dtype = DType::kF32;
   Metric metric = Metric::kL2;
   KeyKind keys = KeyKind::kNumber;
+  Centre centre = {};  // of the graph beside it; borrowed
 };
 
 class Delta {
@@ -49,6 +51,8 @@ class Delta {
   Delta& operator=(const Delta&) = delete;
 
   const DeltaShape& shape() const { return shape_; }
+  // What its rows are kept relative to, once there are any: the graph's centre or, where there is none, its first row.
+  Centre centre() const { return row_shape_.centre; }
   RowId first() const { return first_; }
   RowId next() const { return {first_.value + rows()}; }
   std::uint64_t rows() const { return rows_.load(std::memory_order_acquire); }  // those that ended included
@@ -92,7 +96,8 @@ class Delta {
     std::uint32_t older = 0;  // 1 + the index of the row that had the key before
   };
   struct Stripe {
-    // As on pages: in tiles, with the sums of their squares, where distances are integers; elsewhere in rows.
+    // In tiles, with the sums of their squares, where distances are integers. Elsewhere in rows of 8 bits a value,
+    // which tell which originals are worth a look.
     Buffer<std::uint8_t> tiles;
     Buffer<std::uint32_t> norms2;  // [kStripeRows]
     std::optional<QuantizedRows> vectors;
@@ -122,6 +127,10 @@ class Delta {
   const Stripe& stripe_of(std::uint64_t index) const { return *stripes_[index / kStripeRows].stripe; }
   Stripe& stripe_of(std::uint64_t index) { return *stripes_[index / kStripeRows].stripe; }
   bool is_visible(const Row& row, Lsn snapshot) const;
+  // A row as it was put, where that is not what is scanned.
+  VectorView as_put(const Stripe& stripe, std::size_t within) const {
+    return {stripe.originals.data() + within * row_bytes(), shape_.dtype, 1, shape_.dim, 0};
+  }
   // Of an integer row, in the tiles; its groups of four dimensions are Tiles::kGroupBytes apart.
   static std::size_t tile_place(std::uint64_t within, std::size_t groups);
   std::size_t groups() const { return Tiles::groups_of(shape_.dim); }
@@ -130,6 +139,8 @@ class Delta {
   const DeltaShape shape_;
   const RowId first_;
   MemoryBudget* budget_;
+  RowShape row_shape_;           // of floats, of 8 bits a value
+  Buffer<float> own_centre_;     // [dim] where the shape has none
   Buffer<float> widened_;        // [dim] the row that is being appended
   Buffer<StripePlace> stripes_;  // of fixed size, filled from the front
   std::uint64_t stripe_count_ = 0;
@@ -155,23 +166,48 @@ class DeltaSearcher {
   static std::uint64_t predict_bytes(std::uint32_t dim);
 
   // The `k` nearest of the rows that are live at `snapshot`, sorted, for each of at most kQueriesMax queries
-  // [first, first + count) of `queries`: found[i] is replaced. FoundRow::position means nothing.
+  // [first, first + count) of `queries`: found[i] is replaced. They are ranked by the vectors as they were put.
+  // FoundRow::position means nothing.
   void search(const Delta& delta, const VectorView& queries, std::uint64_t first, std::size_t count, std::uint32_t k,
               Lsn snapshot, std::vector<FoundRow>* found);
 
  private:
+  // The nearest so far.
+  struct Near {
+    double distance = 0;
+    RowId row;
+    friend bool operator<(const Near& a, const Near& b) {
+      return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
+    }
+  };
+  // A heap of at most k, the farthest on top.
+  struct Best {
+    std::vector<Near> heap;
+    double limit = 0;  // what is not nearer is not taken
+  };
+
   DeltaSearcher() = default;
+  void prepare(const Delta& delta, const VectorView& queries, std::uint64_t query, std::size_t place);
   void score_tiles(const Delta::Stripe& stripe, std::size_t queries, std::size_t rows);
-  void score(std::size_t query, const Delta::Stripe& stripe, std::size_t rows);
+  void take_integers(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query, std::uint32_t k,
+                     Lsn snapshot);
+  void take_floats(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query, std::uint32_t k,
+                   Lsn snapshot);
+  double distance_to(const Delta& delta, const Delta::Stripe& stripe, std::size_t within, std::size_t query);
+  void offer(const Near& near, std::size_t query, std::uint32_t k);
 
   const Kernels* kernels_ = nullptr;
+  bool integral_ = false;  // distances are of integers
   std::vector<PreparedQuery> queries_;
   std::vector<std::uint32_t> norms2_;  // of the queries' codes
   std::size_t groups_ = 0;             // of four dimensions
   Buffer<std::uint8_t> codes_;         // [kQueriesMax × 4 · groups] of the queries, where distances are integers
   Buffer<std::uint8_t> last_tile_;     // the rows that count of a tile that is being filled
+  Buffer<float> as_put_;               // [kQueriesMax × dim] the queries, where they are not
+  Buffer<float> original_;             // [dim]
   Buffer<float> distances_;            // [kStripeRows]
   Buffer<std::uint32_t> integers_;     // [kQueriesMax × kStripeRows]
+  std::array<Best, kQueriesMax> best_;
 };
 
 }  // namespace vecstore

@@ -2,35 +2,47 @@
 #include "engine/generation.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
 #include "compress/code_stream.h"
 #include "engine/base/bytes.h"
+#include "engine/base/limits.h"
 #include "engine/page_stream.h"
 
 namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kStreamPageBytes = 16384;
-constexpr std::uint16_t kStreamVersion = 1;
+constexpr std::uint16_t kStreamVersion = 2;  // of codes-<n> with a centre
+constexpr std::uint16_t kStreamVersionPlain = 1;
 
 Status newer_format(const std::string& path) {
   return Status(Code::kNewerFormat, "written by a newer VecStore; upgrade to read it").about(path);
 }
 
-// Attributes of codes-<n>: version, bytes of the code stream, number of ranked pages, which follow it as u32.
+// Attributes of codes-<n>: version, bytes of the code stream, number of ranked pages and, in version 2, elements of the
+// centre. The centre follows the codes as f32, then the ranking as u32.
 struct CodesAttributes {
   std::uint64_t code_bytes = 0;
   std::uint64_t ranked_pages = 0;
+  std::uint32_t centre_elements = 0;
+
+  std::uint64_t centre_bytes() const { return std::uint64_t{centre_elements} * sizeof(float); }
+  std::uint64_t ranking_at() const { return code_bytes + centre_bytes(); }
 };
 
 Result<CodesAttributes> read_codes_attributes(const PageFile& file) {
   ByteReader in(file.attributes());
   CodesAttributes attributes;
-  if (in.read<std::uint16_t>() > kStreamVersion) return newer_format(file.path());
+  const auto version = in.read<std::uint16_t>();
+  if (version > kStreamVersion) return newer_format(file.path());
   attributes.code_bytes = in.read<std::uint64_t>();
   attributes.ranked_pages = in.read<std::uint64_t>();
+  if (version >= 2) attributes.centre_elements = in.read<std::uint32_t>();
   const std::uint64_t room = file.page_count() * page_payload_bytes(file.page_bytes());
-  if (!in.done() || attributes.code_bytes > room || attributes.ranked_pages > (room - attributes.code_bytes) / 4)
+  if (!in.done() || attributes.centre_elements > kDimMax || attributes.code_bytes > room ||
+      attributes.ranking_at() > room || attributes.ranked_pages > (room - attributes.ranking_at()) / 4)
     return Status(Code::kCorrupt, "the header names more bytes than the file has; restore or rebuild")
         .about(file.path());
   return attributes;
@@ -65,17 +77,23 @@ ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::
 }
 
 Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentity& identity, const BlockCodes& codes,
-                                      std::span<const std::uint32_t> page_ranking, MemoryBudget& budget) {
+                                      Centre centre, std::span<const std::uint32_t> page_ranking,
+                                      MemoryBudget& budget) {
   VECSTORE_ASSIGN(auto writer, PageFileWriter::create(path, {identity, kStreamPageBytes}, budget));
   PageStreamWriter stream(writer);
   VECSTORE_TRY(save_block_codes(codes, stream));
-  ByteWriter attributes;
-  attributes.write(kStreamVersion);
-  attributes.write(stream.written());
-  attributes.write(static_cast<std::uint64_t>(page_ranking.size()));
+  std::array<std::byte, 22> attributes{};
+  SpanWriter out(attributes);
+  out.write(centre.empty() ? kStreamVersionPlain : kStreamVersion);
+  out.write(stream.written());
+  out.write(static_cast<std::uint64_t>(page_ranking.size()));
+  if (!centre.empty()) {
+    out.write(static_cast<std::uint32_t>(centre.size()));
+    VECSTORE_TRY(stream.write(std::as_bytes(centre)));
+  }
   VECSTORE_TRY(stream.write(std::as_bytes(page_ranking)));
   VECSTORE_TRY(stream.flush());
-  VECSTORE_ASSIGN(const auto finished, writer.finish(attributes.bytes()));
+  VECSTORE_ASSIGN(const auto finished, writer.finish(std::span(attributes).first(centre.empty() ? 18 : 22)));
   return manifest_entry(identity, finished);
 }
 
@@ -86,7 +104,7 @@ Result<ManifestFile> write_row_map(const std::string& path, const FileIdentity& 
   VECSTORE_TRY(stream.write(std::as_bytes(positions)));
   VECSTORE_TRY(stream.flush());
   ByteWriter attributes;
-  attributes.write(kStreamVersion);
+  attributes.write(kStreamVersionPlain);
   attributes.write(static_cast<std::uint64_t>(positions.size()));
   VECSTORE_ASSIGN(const auto finished, writer.finish(attributes.bytes()));
   return manifest_entry(identity, finished);
@@ -108,7 +126,7 @@ Result<std::unique_ptr<Generation>> Generation::open(const Paths& paths, const U
   const GraphLayout& layout = opened->layout();
   if (layout.pages() != opened->graph_->page_count() || layout.page_bytes != opened->graph_->page_bytes())
     return Status(Code::kCorrupt, "the header does not fit the file; restore or rebuild").about(paths.graph);
-  if (ByteReader(opened->row_map_->attributes()).read<std::uint16_t>() > kStreamVersion)
+  if (ByteReader(opened->row_map_->attributes()).read<std::uint16_t>() > kStreamVersionPlain)
     return newer_format(paths.row_map);
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*opened->codes_file_));
   VECSTORE_ASSIGN(PageStreamReader stream,
@@ -119,7 +137,22 @@ Result<std::unique_ptr<Generation>> Generation::open(const Paths& paths, const U
   if (opened->codes_.rows != layout.rows || opened->codes_.model.dim != layout.dim ||
       opened->codes_.model.metric != layout.metric || attributes.ranked_pages != layout.pages())
     return Status(Code::kCorrupt, "the codes do not belong to this graph; restore or rebuild").about(paths.codes);
+  VECSTORE_TRY(opened->load_centre(budget));
   return opened;
+}
+
+Status Generation::load_centre(MemoryBudget& budget) {
+  VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*codes_file_));
+  if (attributes.centre_elements == 0) return Status::ok();
+  VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(*codes_file_, attributes.ranking_at(), budget));
+  VECSTORE_TRY(stream.skip(attributes.code_bytes));
+  VECSTORE_ASSIGN(centre_, Buffer<float>::allocate(budget, attributes.centre_elements));
+  VECSTORE_TRY(stream.read(std::as_writable_bytes(centre_.span())));
+  const auto finite = [](float value) { return std::isfinite(value); };
+  if (attributes.centre_elements != layout().dim || is_integer(layout().dtype) ||
+      !std::all_of(centre_.begin(), centre_.end(), finite))
+    return Status(Code::kCorrupt, "the centre of the rows is damaged; restore or rebuild").about(codes_file_->path());
+  return Status::ok();
 }
 
 Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation,
@@ -130,15 +163,15 @@ Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uui
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(codes));
   MemoryBudget one_page;
   VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(codes, attributes.code_bytes, one_page));
-  VECSTORE_ASSIGN(const std::uint32_t code_bytes, read_code_bytes(stream));
+  VECSTORE_ASSIGN(const CodeForm form, read_code_form(stream));
   const std::uint64_t blocks = (summary.layout.rows + kBlockRows - 1) / kBlockRows;
   Needs needs;
   // And what is not stored: |ĉ|² of each block, and the groups.
   needs.resident_bytes =
-      attributes.code_bytes + blocks * sizeof(float) + Centroids::bytes_for(groups_of(blocks), summary.layout.dim);
+      attributes.ranking_at() + blocks * sizeof(float) + Centroids::bytes_for(groups_of(blocks), summary.layout.dim);
   needs.loading_bytes = kStreamPageBytes + 2ull * summary.layout.dim * sizeof(float);
-  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, lanes);
-  needs.memory_searcher_bytes = GraphSearcher::predict_bytes(summary.layout, code_bytes, 0);
+  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form.code_bytes, lanes, form.fine_tables);
+  needs.memory_searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form.code_bytes, 0, form.fine_tables);
   return needs;
 }
 
@@ -158,9 +191,10 @@ Status Generation::fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBud
   cache_ = PageCache();
   if (pages == 0) return Status::ok();
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*codes_file_));
-  VECSTORE_ASSIGN(PageStreamReader stream,
-                  PageStreamReader::create(*codes_file_, attributes.code_bytes + attributes.ranked_pages * 4, budget));
-  VECSTORE_TRY(stream.skip(attributes.code_bytes));
+  VECSTORE_ASSIGN(
+      PageStreamReader stream,
+      PageStreamReader::create(*codes_file_, attributes.ranking_at() + attributes.ranked_pages * 4, budget));
+  VECSTORE_TRY(stream.skip(attributes.ranking_at()));
   VECSTORE_ASSIGN(auto ranking, Buffer<std::uint32_t>::allocate(budget, std::min(pages, attributes.ranked_pages)));
   VECSTORE_TRY(stream.read(std::as_writable_bytes(ranking.span())));
   for (const std::uint32_t page : ranking)

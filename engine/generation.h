@@ -26,9 +26,9 @@ std::string file_name(FileKind kind, std::uint32_t generation);  // "graph-1", "
 // What writing one file brings to the manifest.
 ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished);
 
-// `page_ranking`: data pages, the most wanted first.
+// `centre`: what codes and pages are relative to, or empty. `page_ranking`: data pages, the most wanted first.
 Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentity& identity, const BlockCodes& codes,
-                                      std::span<const std::uint32_t> page_ranking, MemoryBudget& budget);
+                                      Centre centre, std::span<const std::uint32_t> page_ranking, MemoryBudget& budget);
 // positions: [rows], by RowId.
 Result<ManifestFile> write_row_map(const std::string& path, const FileIdentity& identity,
                                    std::span<const Pos> positions, MemoryBudget& budget);
@@ -68,15 +68,19 @@ class Generation {
   const PageFile& row_map() const { return *row_map_; }
   const BlockCodes& codes() const { return codes_; }
   const PageCache& cache() const { return cache_; }
-  SearchIndex search_index() const { return {&summary_, graph_.get(), &codes_, &cache_}; }
+  Centre centre() const { return centre_.span(); }
+  SearchIndex search_index() const { return {&summary_, graph_.get(), &codes_, &cache_, centre()}; }
 
  private:
   Generation() = default;
+  Status load_centre(MemoryBudget& budget);
+
   GraphSummary summary_;
   std::unique_ptr<PageFile> graph_;
   std::unique_ptr<PageFile> codes_file_;
   std::unique_ptr<PageFile> row_map_;
   BlockCodes codes_;
+  Buffer<float> centre_;  // [dim] or empty
   PageCache cache_;
 };
 

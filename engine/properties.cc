@@ -9,7 +9,9 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint16_t kVersion = 4;  // 1 had no memory_list, 2 no keys and no log; 3 took a memory_list below k for k
+// 1 had no memory_list, 2 no keys and no log; 3 took a memory_list below k for k; 4 did not know why values have their
+// width, nor of copies.
+constexpr std::uint16_t kVersion = 5;
 constexpr std::uint32_t kPointsMax = 1000;
 
 // Where nothing was calibrated.
@@ -41,6 +43,9 @@ std::vector<std::byte> encode_properties(const StoreProperties& properties) {
     out.write(point.reads_per_query);
     out.write(point.memory_list);
   }
+  out.write(properties.width_recall.bits8);
+  out.write(properties.width_recall.bits16);
+  out.write(properties.copies_share);
   return std::move(out).take();
 }
 
@@ -85,6 +90,11 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
       return damaged;
     properties.calibration.push_back(point);
   }
+  if (version >= 5) {
+    properties.width_recall.bits8 = in.read<double>();
+    properties.width_recall.bits16 = in.read<double>();
+    properties.copies_share = in.read<float>();
+  }
   if (!in.done()) return damaged;
   return properties;
 }
@@ -105,6 +115,20 @@ const CalibrationPoint* calibration_for(const StoreProperties& properties, const
     if (best == nullptr || (point.k == best->k ? !enough : best->k < options.k)) best = &point;
   }
   return best;
+}
+
+std::string_view why_missed(const StoreProperties& properties, const GraphLayout& layout, double target) {
+  constexpr float kMostly = .5f;
+  const WidthRecall& width = properties.width_recall;
+  const double of_pages = layout.value_bits == 8 ? width.bits8 : layout.value_bits == 16 ? width.bits16 : -1;
+  if (properties.copies_share > kMostly)
+    return "more than half of the rows are copies of others, which says little of the rest: calibrate on queries of "
+           "your own";
+  if (of_pages >= 0 && of_pages < target)
+    return "pages keep too few bits of a value to tell near rows apart: build with more (--vectors), or search with "
+           "--full-precision";
+  return "the codes in memory do not tell near rows apart: build with wider ones (--search-ram or --code-bytes), or "
+         "search with a longer list (--L)";
 }
 
 SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options, bool in_memory) {

@@ -12,8 +12,16 @@
 #include "engine/base/ids.h"
 #include "engine/base/status.h"
 #include "engine/vecstore.hpp"
+#include "graph/format.h"
 
 namespace vecstore {
+
+// recall@10 of ranking by what pages keep, of the rows that are nearest by the vectors as they were put; of widths that
+// were not tried −1.
+struct WidthRecall {
+  double bits8 = -1;
+  double bits16 = -1;
+};
 
 enum class CalibratedOn : std::uint8_t { kNothing = 0, kOwnRows = 1, kGivenQueries = 2 };
 
@@ -26,6 +34,8 @@ struct StoreProperties {
   bool has_log = false;        // a writer has opened the store; before, what lies in wal/ belongs to another
   bool has_rows_file = false;  // keys, documents or originals are kept
   CalibratedOn calibrated_on = CalibratedOn::kNothing;
+  WidthRecall width_recall;                   // why the pages of floats have the width they have
+  float copies_share = 0;                     // of the queries of the calibration that equal several rows
   std::vector<CalibrationPoint> calibration;  // by k, then by recall target, both ascending
 };
 
@@ -36,6 +46,9 @@ std::string hex_of(const Uuid& uuid);  // 32 digits, as people read it
 
 // The point that a search with these options goes by; nullptr: nothing was calibrated.
 const CalibrationPoint* calibration_for(const StoreProperties& properties, const SearchOptions& options);
+
+// Why a target is out of reach, and what to do.
+std::string_view why_missed(const StoreProperties& properties, const GraphLayout& layout, double target);
 
 // What a search will use: the options with everything left open filled in from the calibration. A k or target that was
 // not calibrated takes the next greater one, beyond the greatest that one, with L in proportion to k. `in_memory`:

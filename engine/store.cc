@@ -86,11 +86,6 @@ Status Store::build(const std::string& path, const VectorSource& vectors, const 
   if (directory.manifest() && !options.overwrite)
     return Status(Code::kExists, "a store is there already; choose another path or allow it to be overwritten")
         .about(path);
-  VECSTORE_ASSIGN(const std::uint64_t free, directory.free_bytes());
-  if (free < plan.prediction.disk_bytes)
-    return Status(Code::kNoSpace, "the file system has too little room for this build, which needs about")
-        .about(path)
-        .at(Detail::kBytes, plan.prediction.disk_bytes);
   return StoreBuilder(vectors, options, plan).run(directory);
 } catch (...) {
   return status_of_exception();
@@ -247,8 +242,8 @@ Status Store::Impl::fill_cache() {
   if (may_hold_delta()) left -= std::min(left, opened.searchers * DeltaSearcher::predict_bytes(dim()));
   left -= std::min(left, growing_bytes(left));
   const auto needed_by = [&](std::uint32_t lanes_each) {
-    return opened.searchers *
-           GraphSearcher::predict_bytes(generation->layout(), generation->codes().model.code_bytes, lanes_each);
+    return opened.searchers * GraphSearcher::predict_bytes(generation->layout(), generation->codes().model.code_bytes,
+                                                           lanes_each, generation->codes().model.fine_tables);
   };
   std::optional<std::uint64_t> pages = pages_asked_for(graph);
   if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(0) <= left) pages = graph.page_count();
@@ -339,6 +334,15 @@ std::optional<CalibrationPoint> Store::calibration_for(const SearchOptions& opti
   return point == nullptr ? std::nullopt : std::optional(*point);
 }
 
+std::optional<RecallExpectation> Store::recall_expected(const SearchOptions& options) const {
+  const Impl& s = *impl_;
+  const CalibrationPoint* point = vecstore::calibration_for(s.properties, options);
+  if (point == nullptr || options.search_list != 0 || options.blocks != 0 || options.bound >= 0) return std::nullopt;
+  RecallExpectation expectation{options.recall_target, point->recall, point->recall < options.recall_target, {}};
+  if (expectation.missed) expectation.reason = why_missed(s.properties, s.generation->layout(), options.recall_target);
+  return expectation;
+}
+
 void Store::Impl::describe_graph(StoreInfo& info) const {
   const GraphSummary& summary = generation->summary();
   const GraphLayout& layout = summary.layout;
@@ -346,6 +350,10 @@ void Store::Impl::describe_graph(StoreInfo& info) const {
   info.page_bytes = layout.page_bytes;
   info.rows_per_page = layout.rows_per_page;
   info.pages = layout.pages();
+  info.vector_bits = layout.value_bits;
+  info.recall_of_8_bits = properties.width_recall.bits8;
+  info.recall_of_16_bits = properties.width_recall.bits16;
+  info.copies_share = static_cast<double>(properties.copies_share);
   info.max_degree = summary.max_degree;
   if (layout.rows != 0) {
     const auto used = static_cast<double>(layout.rows * layout.fixed_bytes() + summary.list_bytes);

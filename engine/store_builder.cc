@@ -15,6 +15,7 @@
 #include "engine/text_lines.h"
 #include "engine/thread_pool.h"
 #include "engine/validate.h"
+#include "engine/value_width.h"
 
 namespace vecstore {
 namespace {
@@ -26,6 +27,8 @@ constexpr std::uint64_t kTruthWorkBytes = 24u << 20;    // exact search's own bl
 constexpr std::size_t kDocumentSampleBytes = 1u << 20;  // a dictionary is trained on up to these
 // Of fewer the dictionary, kept twice, would take more than what it saves (engine/README.md).
 constexpr std::uint64_t kDocumentBytesForDictionary = 1u << 20;
+constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
+constexpr float kCopyDistance = 1e-15f;         // rows no farther are equal, but for rounding under cosine
 constexpr auto kReportInterval = std::chrono::milliseconds(250);
 
 }  // namespace
@@ -38,16 +41,19 @@ StoreBuilder::StoreBuilder(const VectorSource& vectors, const BuildOptions& opti
       executor_(make_executor(plan.threads)) {}
 
 Status StoreBuilder::run(StoreDirectory& directory) {
+  VECSTORE_TRY(check_room(directory));
   if (directory.manifest()) generation_ = directory.manifest()->generation + 1;
   properties_.metric = plan_.metric;
   properties_.dtype = plan_.dtype;
   properties_.dim = plan_.dim;
   properties_.rows = plan_.rows;
   VECSTORE_TRY(read_texts());
-  VECSTORE_TRY(read_rows());
-  finish_step("read");
   VECSTORE_TRY(hold_out_rows());
   finish_step("hold_out");
+  VECSTORE_TRY(choose_values(directory));
+  finish_step("values");
+  VECSTORE_TRY(read_rows());
+  finish_step("read");
   VECSTORE_TRY(link_rows());
   finish_step("link");
   VECSTORE_TRY(order_all());
@@ -121,7 +127,7 @@ Status StoreBuilder::train_on(const DocumentSample& sample) {
 
 // Quantises every row; the store's uuid is a hash of what was read and of the options that shape the result.
 Status StoreBuilder::read_rows() {
-  VECSTORE_ASSIGN(rows_, QuantizedRows::create(plan_.rows, plan_.dim, plan_.dtype, plan_.metric, budget_));
+  VECSTORE_ASSIGN(rows_, QuantizedRows::create(plan_.rows, row_shape(), budget_));
   const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
   VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(budget_, std::min(plan_.chunk_rows, plan_.rows) * row_bytes));
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> owner(XXH3_createState(), XXH3_freeState);
@@ -153,6 +159,7 @@ Status StoreBuilder::read_rows() {
     shape.write(value);
   shape.write(plan_.graph.alpha);
   for (const std::uint64_t hash : text_hash_) shape.write(hash);
+  if (plan_.value_bits != kValueBitsMin) shape.write(plan_.value_bits);
   XXH3_128bits_update(state, shape.bytes().data(), shape.size());
   const XXH128_hash_t hash = XXH3_128bits_digest(state);
   static_assert(sizeof(hash) == sizeof(uuid_));
@@ -200,7 +207,74 @@ Status StoreBuilder::find_truth(const VectorSource& queries, bool skip_held_out)
       ++filled;
     }
   }
+  weigh_queries(all);
   return Status::ok();
+}
+
+RowShape StoreBuilder::row_shape() const {
+  return {plan_.dim, plan_.dtype, plan_.metric, plan_.value_bits, centre_.span()};
+}
+
+// What pages keep of floats: less which centre, and in how many bits.
+Status StoreBuilder::choose_values(StoreDirectory& directory) {
+  if (is_integer(plan_.dtype) || plan_.rows == 0) return Status::ok();
+  VECSTORE_ASSIGN(centre_, find_centre(*vectors_, plan_.metric, budget_));
+  if (held_out_.empty()) VECSTORE_TRY(sample_queries());
+  ValueWidth width{plan_.value_bits, {}};
+  if (options_->vector_bits == 0) {
+    VECSTORE_ASSIGN(width, choose_width(*vectors_, calibration_set_, row_shape(), budget_));
+  } else if (plan_.value_bits != 32) {
+    double& recall = plan_.value_bits == 8 ? width.recall.bits8 : width.recall.bits16;
+    VECSTORE_ASSIGN(recall, measure_width(*vectors_, calibration_set_, row_shape(), budget_));
+  }
+  if (held_out_.empty()) {
+    calibration_set_ = {};
+    queries_.reset();
+  }
+  properties_.width_recall = width.recall;
+  if (width.bits == plan_.value_bits) return Status::ok();
+  auto plan = plan_build(*vectors_, *options_, width.bits);
+  // Where no page is large enough for values as they are, half of them are better than a quarter.
+  if (!plan && plan.error().code() == Code::kUnsupported && width.bits == 32)
+    plan = plan_build(*vectors_, *options_, 16);
+  if (!plan) return plan.error();
+  plan_ = *plan;
+  return check_room(directory);
+}
+
+Status StoreBuilder::check_room(StoreDirectory& directory) const {
+  VECSTORE_ASSIGN(const std::uint64_t free, directory.free_bytes());
+  if (free >= plan_.prediction.disk_bytes) return Status::ok();
+  return Status(Code::kNoSpace, "the file system has too little room for this build, which needs about")
+      .about(directory.path())
+      .at(Detail::kBytes, plan_.prediction.disk_bytes);
+}
+
+// Of the queries that were given, or else of the rows, which then find themselves too.
+Status StoreBuilder::sample_queries() {
+  const VectorSource& source = options_->calibration_queries != nullptr ? *options_->calibration_queries : *vectors_;
+  const std::uint64_t count = std::min(source.rows(), kSampledQueries);
+  const std::size_t row_bytes = source.dim() * element_bytes(source.dtype());
+  VECSTORE_ASSIGN(queries_, Buffer<std::byte>::allocate(budget_, count * row_bytes));
+  for (std::uint64_t i = 0; i < count; ++i)
+    VECSTORE_TRY(source.read(i * source.rows() / count, 1, queries_.data() + i * row_bytes));
+  calibration_set_.queries = {queries_.data(), source.dtype(), count, source.dim(), 0};
+  return find_truth(*view_source(calibration_set_.queries), false);
+}
+
+// A query that equals rows stands for all of them. Under inner product distances do not tell what is equal.
+void StoreBuilder::weigh_queries(const ExactNeighbours& all) {
+  std::vector<float>& weights = calibration_set_.weights;
+  weights.assign(all.queries, 1.0f);
+  if (plan_.metric == Metric::kInnerProduct) return;
+  std::uint64_t copies = 0;
+  for (std::size_t q = 0; q < all.queries; ++q) {
+    const auto distances = std::span(all.distances).subspan(q * all.k, all.k);
+    const auto equal = std::upper_bound(distances.begin(), distances.end(), kCopyDistance) - distances.begin();
+    if (equal > 1) ++copies;
+    weights[q] = 1.0f / static_cast<float>(std::max<std::ptrdiff_t>(equal, 1));
+  }
+  properties_.copies_share = static_cast<float>(copies) / static_cast<float>(std::max(all.queries, 1u));
 }
 
 Status StoreBuilder::link_rows() {
@@ -224,6 +298,7 @@ GraphLayout StoreBuilder::layout_for(std::uint64_t rows) const {
   layout.page_bytes = plan_.page_bytes;
   layout.rows_per_page = rows_per_page_;
   layout.row_id_bytes = 4;
+  layout.value_bits = plan_.value_bits;
   layout.row_params = plan_.row_params;
   layout.metric = plan_.metric;
   layout.dtype = plan_.dtype;

@@ -40,8 +40,12 @@ class StoreBuilder {
   // Hashes as many lines as there are rows into `hash`, and offers them to `sample` unless it is null.
   Status read_lines(const std::string& path, std::size_t line_bytes_max, std::uint64_t& hash, DocumentSample* sample);
   Status train_on(const DocumentSample& sample);
-  Status read_rows();
   Status hold_out_rows();
+  Status choose_values(StoreDirectory& directory);
+  Status sample_queries();
+  void weigh_queries(const ExactNeighbours& all);
+  Status check_room(StoreDirectory& directory) const;
+  Status read_rows();
   Status find_truth(const VectorSource& queries, bool skip_held_out);
   Status link_rows();
   Status order_all();
@@ -64,6 +68,7 @@ class StoreBuilder {
                                                 std::span<const std::uint32_t> order);
   Status calibrate_files(const Generation::Paths& paths, std::uint32_t generation);
   GraphLayout layout_for(std::uint64_t rows) const;
+  RowShape row_shape() const;
   void report(BuildPhase phase, std::uint64_t done, std::uint64_t total);
   RowProgress reporter(BuildPhase phase, std::uint64_t total);
 
@@ -78,6 +83,7 @@ class StoreBuilder {
   std::unique_ptr<FrameDictionary> dictionary_;  // of the documents; null: they are too few, or have nothing in common
   std::uint32_t generation_ = 1;
   std::uint32_t rows_per_page_ = 1;
+  Buffer<float> centre_;  // [dim] or empty
   std::optional<QuantizedRows> rows_;
   std::optional<GraphBuilder> graph_;
   std::vector<std::uint32_t> held_out_;  // ascending, at most 1,000

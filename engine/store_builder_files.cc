@@ -62,8 +62,8 @@ Result<std::vector<ManifestFile>> StoreBuilder::write_files(const Generation::Pa
   VECSTORE_ASSIGN(BlockCodes codes, encode(order, model_ ? &*model_ : nullptr));
   const GraphLayout layout = layout_for(order.size());
   VECSTORE_ASSIGN(const auto ranking, rank_pages({&*rows_, &*graph_, order}, place_.span(), layout, budget_));
-  VECSTORE_ASSIGN(const ManifestFile coded,
-                  write_codes_file(paths.codes, identity(FileKind::kCodes), codes, ranking.span(), budget_));
+  VECSTORE_ASSIGN(const ManifestFile coded, write_codes_file(paths.codes, identity(FileKind::kCodes), codes,
+                                                             centre_.span(), ranking.span(), budget_));
   VECSTORE_ASSIGN(const ManifestFile mapped,
                   write_row_map(paths.row_map, identity(FileKind::kRowMap), place_.span(), budget_));
   // Codebooks fit the rows they were trained on best. Where those not held out are few, that would tell: then the model
@@ -82,7 +82,8 @@ Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32
   const PageFile& graph = opened->graph();
   const std::uint64_t needed =
       PageCache::bytes_for(graph, graph.page_count()) + kCacheFillBytes + graph.page_count() * sizeof(std::uint32_t) +
-      plan_.threads * GraphSearcher::predict_bytes(opened->layout(), plan_.codec.code_bytes, 0);
+      plan_.threads *
+          GraphSearcher::predict_bytes(opened->layout(), plan_.codec.code_bytes, 0, opened->codes().model.fine_tables);
   if (properties_.calibration.empty() || needed > budget_.limit_bytes() - budget_.used_bytes()) return Status::ok();
   VECSTORE_TRY(opened->fill_cache(graph.page_count(), CachePolicy::kFixed, budget_));
   return calibrate_in_memory(opened->search_index(), calibration_set_, *executor_, budget_, properties_.calibration);

@@ -75,8 +75,12 @@ struct Store::Impl {
 
   Status check_queries(const VectorView& queries, const SearchOptions& options) const;
   bool reranks(const SearchOptions& options) const;
-  // Orders `found` by the vectors as they were put. `found` is at least what is wanted; reads are added to `stats`.
-  Status rerank(const VectorView& queries, std::uint64_t query, std::vector<FoundRow>& found, QueryStats& stats) const;
+  // Appends to `found` rows of the graph with their distances by the vectors as they were put: the k nearest of the
+  // contenders, which come sorted, and perhaps more. Reads are added to `stats`.
+  Status rerank(const VectorView& queries, std::uint64_t query, std::span<const Contender> contenders, std::uint32_t k,
+                double constant, std::vector<FoundRow>& found, QueryStats& stats) const;
+  // What the distances of FoundRow lack (graph/prepared_query.h).
+  double constant_of(const VectorView& queries, std::uint64_t query) const;
 
   std::uint32_t dim() const;                            // 0: not known yet
   Result<StoredRow> stored_row(RowId row) const;        // of the graph

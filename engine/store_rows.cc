@@ -42,9 +42,9 @@ Status Store::Impl::read_vector(RowId row, std::byte* out) const {
   VECSTORE_ASSIGN(auto page, Buffer<std::byte>::allocate(budget, layout.page_bytes));
   VECSTORE_TRY(generation->graph().read_page(layout.page_of(position), page.span()));
   const PageView view(layout, page.data());
-  const std::uint8_t* codes = view.codes() + std::size_t{layout.slot_of(position)} * layout.dim;
-  const std::uint8_t shift = layout.dtype == DType::kI8 ? 0x80u : 0u;
-  for (std::uint32_t i = 0; i < layout.dim; ++i) out[i] = static_cast<std::byte>(codes[i] ^ shift);
+  const std::byte* values = view.values() + std::size_t{layout.slot_of(position)} * layout.value_bytes();
+  const auto shift = std::byte{layout.dtype == DType::kI8 ? std::uint8_t{0x80} : std::uint8_t{0}};
+  for (std::uint32_t i = 0; i < layout.dim; ++i) out[i] = values[i] ^ shift;
   return Status::ok();
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/thrown.h"
+#include "engine/exact_distance.h"
 #include "engine/store_impl.h"
 #include "engine/thread_pool.h"
 #include "engine/validate.h"
@@ -13,31 +14,13 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kRerankSpare = 16;  // candidates beyond k that full precision may bring forward
-
 // From the distance that a search computes with to the one that users see.
 float user_distance(Metric metric, float distance) { return metric == Metric::kL2 ? distance : 0.5f * distance; }
 
-Hit make_hit(Metric metric, const FoundRow& found, std::uint64_t key) {
-  const float distance = user_distance(metric, found.distance);
+// constant: of the query (graph/prepared_query.h).
+Hit make_hit(Metric metric, const FoundRow& found, double constant, std::uint64_t key) {
+  const float distance = user_distance(metric, static_cast<float>(double{found.distance} + constant));
   return {found.row, key, metric == Metric::kCosine ? 1.0f - distance : -distance, distance};
-}
-
-// The same kind of distance as FoundRow's, in double.
-float exact_distance(Metric metric, const float* query, const float* row, std::uint32_t dim) {
-  double dot = 0;
-  double query2 = 0;
-  double row2 = 0;
-  double l2 = 0;
-  for (std::uint32_t i = 0; i < dim; ++i) {
-    dot += double{query[i]} * row[i];
-    query2 += double{query[i]} * query[i];
-    row2 += double{row[i]} * row[i];
-    l2 += (double{query[i]} - row[i]) * (double{query[i]} - row[i]);
-  }
-  if (metric == Metric::kL2) return static_cast<float>(l2);
-  if (metric == Metric::kInnerProduct) return static_cast<float>(-2.0 * dot);
-  return static_cast<float>(2.0 - 2.0 * dot / std::sqrt(query2 * row2));
 }
 
 // Those of the graph that are live at a moment.
@@ -55,6 +38,15 @@ class LiveRows final : public RowFilter {
 };
 
 }  // namespace
+
+double Store::Impl::constant_of(const VectorView& queries, std::uint64_t query) const {
+  if (properties.metric != Metric::kInnerProduct || !generation || generation->centre().empty()) return 0;
+  std::vector<float> values(queries.dim);
+  widen_row(queries, query, values.data());
+  double product = 0;
+  for (std::uint32_t i = 0; i < queries.dim; ++i) product += double{values[i]} * double{generation->centre()[i]};
+  return -2.0 * product;
+}
 
 bool Store::Impl::reranks(const SearchOptions& options) const {
   return options.full_precision && !is_integer(properties.dtype);
@@ -75,26 +67,30 @@ Status Store::Impl::check_queries(const VectorView& queries, const SearchOptions
   return check_vectors(queries, properties.metric, "queries", 0);
 }
 
-Status Store::Impl::rerank(const VectorView& queries, std::uint64_t query, std::vector<FoundRow>& found,
-                           QueryStats& stats) const {
+// Reads those that may be among the k nearest, until the k-th is nearer than any that is left can be.
+Status Store::Impl::rerank(const VectorView& queries, std::uint64_t query, std::span<const Contender> contenders,
+                           std::uint32_t k, double constant, std::vector<FoundRow>& found, QueryStats& stats) const {
   std::vector<float> wanted(queries.dim);
   std::vector<float> original(queries.dim);
-  std::vector<std::byte> kept(queries.dim * element_bytes(properties.dtype));
   widen_row(queries, query, wanted.data());
-  for (FoundRow& row : found) {
-    if (row.row.value >= properties.rows) {
-      live->delta()->copy_vector(row.row, kept.data());
-    } else {
-      std::uint64_t reads = 0;
-      VECSTORE_ASSIGN(StoredRow stored, rows->read(row.row, &reads));
-      stats.reads += static_cast<std::uint32_t>(reads);
-      stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
-      kept = std::move(stored.vector);
+  std::vector<double> nearest;  // a heap of the k nearest distances
+  for (const Contender& contender : contenders) {
+    if (nearest.size() == k && double{contender.nearest} + constant > nearest.front()) break;
+    std::uint64_t reads = 0;
+    VECSTORE_ASSIGN(const StoredRow stored, rows->read(contender.row, &reads));
+    stats.reads += static_cast<std::uint32_t>(reads);
+    stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
+    widen_row({stored.vector.data(), properties.dtype, 1, queries.dim, 0}, 0, original.data());
+    const double distance = exact_distance(properties.metric, wanted.data(), original.data(), queries.dim);
+    found.push_back({static_cast<float>(distance - constant), kNoPos, contender.row});
+    if (nearest.size() == k && distance >= nearest.front()) continue;
+    if (nearest.size() == k) {
+      std::pop_heap(nearest.begin(), nearest.end());
+      nearest.pop_back();
     }
-    widen_row({kept.data(), properties.dtype, 1, queries.dim, 0}, 0, original.data());
-    row.distance = exact_distance(properties.metric, wanted.data(), original.data(), queries.dim);
+    nearest.push_back(distance);
+    std::push_heap(nearest.begin(), nearest.end());
   }
-  std::sort(found.begin(), found.end());
   return Status::ok();
 }
 
@@ -111,9 +107,8 @@ class Store::BatchSearch {
         results_(results),
         delta_(store.live->delta()),
         live_rows_(store.live->tombstones(), store.properties.rows, snapshot),
-        all_live_(store.live->tombstones().size() == 0) {
-    if (store.reranks(options)) spare_ = std::max(options.k, kRerankSpare);
-  }
+        all_live_(store.live->tombstones().size() == 0),
+        reranks_(store.reranks(options)) {}
 
   // `workers`: threads that search now.
   Status run(StoreSearcher& searcher, QueryQueue& queue, std::size_t workers) try {
@@ -124,12 +119,12 @@ class Store::BatchSearch {
       VECSTORE_ASSIGN(searcher.delta, DeltaSearcher::create(delta_->shape(), store_.budget));
     }
     if (searcher.graph == nullptr) {
-      while (const auto query = next(queue)) VECSTORE_TRY(take({*query, {}, {}, {}}));
+      while (const auto query = next(queue)) VECSTORE_TRY(take({*query, {}, {}, {}, {}}));
       return Status::ok();
     }
     if (store_.opened.lanes == 0) searcher.graph->follow(store_.in_flight, std::max(workers, store_.searchers.lent()));
-    const SearchParams params{wanted(), options_.search_list, options_.blocks, options_.bound,
-                              all_live_ ? nullptr : &live_rows_};
+    const SearchParams params{
+        options_.k, options_.search_list, options_.blocks, options_.bound, all_live_ ? nullptr : &live_rows_, reranks_};
     return searcher.graph->search_all(
         queries_, params, [&] { return next(queue); },
         [&](const GraphSearcher::Answer& answer) { return take(answer); });
@@ -144,8 +139,6 @@ class Store::BatchSearch {
     std::vector<FoundRow> found;
     std::chrono::nanoseconds scan{};  // its share of the scan
   };
-
-  std::uint32_t wanted() const { return std::min(kResultsMax, options_.k + spare_); }
 
   std::optional<std::uint64_t> next(QueryQueue& queue) {
     if (group_at_ == group_.size()) {
@@ -169,7 +162,7 @@ class Store::BatchSearch {
       std::size_t end = begin + 1;
       while (end < group_.size() && group_[end] == group_[end - 1] + 1) ++end;
       const auto started = std::chrono::steady_clock::now();
-      searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, wanted(), snapshot_, scanned_.data());
+      searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, options_.k, snapshot_, scanned_.data());
       const auto scan = (std::chrono::steady_clock::now() - started) / (end - begin);
       for (std::size_t i = begin; i < end; ++i) {
         Waiting& place = place_of(~std::uint64_t{0});
@@ -193,14 +186,18 @@ class Store::BatchSearch {
     return named ? delta_->key(row).number() : row.value;
   }
 
-  // Puts what the graph has for a query and what the delta has in order.
-  Status take(const GraphSearcher::Answer& answer) {
-    for (const FoundRow& row : answer.found)
+  Status check_rows(std::span<const FoundRow> found) const {
+    for (const FoundRow& row : found)
       if (row.row.value >= store_.properties.rows)
         return Status(Code::kCorrupt, "a page names a row that the graph does not have; restore or rebuild")
             .about(store_.generation->graph().path())
             .at(Detail::kRow, row.row.value);
-    found_.assign(answer.found.begin(), answer.found.end());
+    return Status::ok();
+  }
+
+  // Puts what the graph has for a query and what the delta has in order.
+  Status take(const GraphSearcher::Answer& answer) {
+    VECSTORE_TRY(check_rows(answer.found));
     QueryStats& stats = results_.stats_[answer.query];
     stats.reads = answer.stats.reads;
     stats.rounds = answer.stats.rounds;
@@ -210,22 +207,25 @@ class Store::BatchSearch {
     stats.exact_distances = answer.stats.exact_distances;
     auto latency = answer.latency;
     const auto started = std::chrono::steady_clock::now();
+    const double constant = store_.constant_of(queries_, answer.query);
+    found_.clear();
+    if (reranks_) {
+      VECSTORE_TRY(store_.rerank(queries_, answer.query, answer.contenders, options_.k, constant, found_, stats));
+    } else {
+      found_.assign(answer.found.begin(), answer.found.end());
+    }
     if (delta_ != nullptr) {
       Waiting& place = place_of(answer.query);
       latency += place.scan;
       found_.insert(found_.end(), place.found.begin(), place.found.end());
-      std::sort(found_.begin(), found_.end());
       stats.exact_distances += static_cast<std::uint32_t>(delta_->rows());
       place.query = ~std::uint64_t{0};
     }
-    if (store_.reranks(options_)) {
-      found_.resize(std::min<std::size_t>(found_.size(), wanted()));
-      VECSTORE_TRY(store_.rerank(queries_, answer.query, found_, stats));
-    }
+    std::sort(found_.begin(), found_.end());
     const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
     Hit* hits = &results_.hits_[answer.query * options_.k];
     for (std::uint32_t i = 0; i < count; ++i)
-      hits[i] = make_hit(store_.properties.metric, found_[i], key_of(found_[i].row));
+      hits[i] = make_hit(store_.properties.metric, found_[i], constant, key_of(found_[i].row));
     results_.counts_[answer.query] = count;
     latency += std::chrono::steady_clock::now() - started;
     stats.latency_us =
@@ -241,7 +241,7 @@ class Store::BatchSearch {
   const Delta* delta_;
   const LiveRows live_rows_;
   const bool all_live_;
-  std::uint32_t spare_ = 0;
+  const bool reranks_;
   StoreSearcher* searcher_ = nullptr;
   std::size_t group_max_ = 1;
   std::vector<std::uint64_t> group_;

@@ -117,7 +117,8 @@ Status Store::Impl::open_log() {
   replayed_bytes = 0;
   replayed_through = {manifest().applied_lsn};
   replayed_to = {};
-  const DeltaShape shape{properties.dim, properties.dtype, properties.metric, properties.keys};
+  const DeltaShape shape{properties.dim, properties.dtype, properties.metric, properties.keys,
+                         generation ? generation->centre() : Centre{}};
   live = std::make_unique<LiveState>(shape, properties.rows, replayed_through, budget);
   VECSTORE_ASSIGN(const LogTail tail, replay(replayed_through));
   if (!writes) return Status::ok();

@@ -14,8 +14,9 @@
 //   kL2            distance = squared Euclidean     score = −distance
 //   kInnerProduct  distance = −⟨q,x⟩                score = ⟨q,x⟩
 //   kCosine        distance = 1 − cos(q,x)          score = cos(q,x)
-// Distances are computed at the precision kept in the graph: exact for u8 and i8 input, 8 bits a dimension for f32 and
-// f16 (SearchOptions::full_precision re-ranks by the vectors as they were put).
+// Distances to rows of the graph are computed at the precision of its pages: exact for u8 and i8 input; for f32 and f16
+// 8, 16 or 32 bits a value (BuildOptions::vector_bits). With SearchOptions::full_precision, and to rows that were put
+// since the graph was built, they are those of the vectors as they were put.
 #pragma once
 
 #include <cstddef>
@@ -65,6 +66,9 @@ struct BuildOptions {
   Codec codec = Codec::kAutomatic;
   // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.
   std::uint32_t code_bytes = 0;
+  // Bits in which pages keep a value of f32 and f16 vectors: 8, 16 or 32 (as it was put). 0: the least of these by
+  // which the nearest rows are ranked as by the vectors themselves (recall@10 of .99, measured on a sample). u8, i8: 8.
+  std::uint32_t vector_bits = 0;
   // 4096 | 8192 | 16384; 0: 4096 for records up to 640 bytes before their links, else 8192 or what a record needs.
   std::uint32_t page_bytes = 0;
   std::uint32_t max_degree = 0;  // R; 0: by dimension
@@ -90,6 +94,7 @@ struct BuildPrediction {
   std::uint64_t memory_peak_bytes = 0;
   std::uint64_t disk_bytes = 0;
   std::uint32_t page_bytes = 0;
+  std::uint32_t vector_bits = 8;  // where BuildOptions leaves it open, the least that it can be
   Codec codec = Codec::kOpq;
   std::uint32_t code_bytes = 0;
   std::uint32_t max_degree = 0;
@@ -146,7 +151,9 @@ struct SearchOptions {
   std::uint32_t search_list = 0;  // L; 0: calibrated
   std::uint32_t blocks = 0;       // blocks scanned; 0: calibrated
   float bound = -1.0f;            // standard errors of the read bound; < 0: calibrated
-  bool full_precision = false;    // re-rank the hits by the vectors as they were put (reads rows/)
+  // Ranks by the vectors as they were put: reads from rows/ those that may be among the k nearest, by what rounding can
+  // have changed at most, so that what the search has seen is ranked exactly.
+  bool full_precision = false;
 };
 
 struct Hit {
@@ -199,6 +206,15 @@ struct CalibrationPoint {
   std::uint32_t memory_list = 0;  // L where every page is cached; 0: not calibrated
 };
 
+// What recall a search can expect, from the calibration.
+struct RecallExpectation {
+  double target = 0;    // SearchOptions::recall_target
+  double expected = 0;  // reached at calibration with the settings that will be used, at the precision of pages
+  bool missed = false;  // the target is out of reach of this index
+  // Why, and what to do; empty unless it is missed.
+  std::string_view reason;
+};
+
 // What a write did, and how safe it is.
 struct WriteReceipt {
   std::uint64_t lsn = 0;          // of its last record in the log
@@ -236,6 +252,9 @@ struct StoreInfo {
   std::uint32_t generation = 0;
   std::uint32_t page_bytes = 0, rows_per_page = 0;
   std::uint64_t pages = 0;
+  std::uint32_t vector_bits = 8;  // in which pages keep a value
+  // Why: recall@10 of ranking by pages with 8 and with 16 bits a value, on a sample; −1: was not measured.
+  double recall_of_8_bits = -1, recall_of_16_bits = -1;
   double page_fill = 0;  // mean share of a page's bytes in use
   std::uint32_t max_degree = 0;
   double mean_degree = 0;
@@ -249,6 +268,7 @@ struct StoreInfo {
   std::uint64_t dictionary_bytes = 0;  // in memory, of the documents that the index was built with
   std::uint64_t disk_bytes = 0;
   bool has_keys = false, has_documents = false, has_originals = false;
+  double copies_share = 0;    // of the calibration's queries, those that equal several rows
   std::string calibrated_on;  // "self", "queries" or "none"
   std::vector<CalibrationPoint> calibration;
   std::uint64_t ram_budget_bytes = 0, ram_used_bytes = 0, ram_peak_bytes = 0;
@@ -370,6 +390,8 @@ class Store {
   SearchOptions resolved(const SearchOptions& options) const;
   // The point of the calibration that it takes them from: the nearest where k or target are beyond the calibrated ones.
   std::optional<CalibrationPoint> calibration_for(const SearchOptions& options) const;
+  // nullopt: nothing was calibrated, or the options name L, blocks or bound themselves.
+  std::optional<RecallExpectation> recall_expected(const SearchOptions& options = {}) const;
 
   // What was put beside the vector. Errors: kNotFound (no such row; the store keeps none), kIo, kCorrupt.
   Result<std::string> document(RowId row) const;

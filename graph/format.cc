@@ -10,7 +10,8 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint16_t kSummaryVersion = 1;
+// 2 brought the bits of a value. What can be written as 1 is, so that such a graph has the bytes that it always had.
+constexpr std::uint16_t kSummaryVersion = 2;
 
 Status damaged(const char* text) { return Status(Code::kCorrupt, text); }
 
@@ -28,11 +29,13 @@ Status GraphLayout::check() const {
   if (page_bytes < kPageBytesMin || page_bytes > kGraphPageBytesMax || page_bytes % kPageBytesMin != 0)
     return damaged("the graph header has an impossible page size");
   if (row_id_bytes != 4 && row_id_bytes != 8) return damaged("the graph header has an impossible row id width");
-  if (rows_per_page == 0 || std::uint64_t{rows_per_page} * fixed_bytes() > page_payload_bytes(page_bytes))
+  if (!is_value_bits(value_bits) || (is_integer(dtype) && value_bits != kValueBitsMin))
+    return damaged("the graph header names an impossible width of values");
+  if (rows_per_page == 0 || rows_per_page > page_bytes || lists_at() > page_bytes)
     return damaged("the graph header puts more rows on a page than fit");
   if (metric > Metric::kCosine || dtype > DType::kI8)
     return damaged("the graph header names an unknown metric or type");
-  if (rows != 0 && row_params != needs_row_params(dtype, metric))
+  if (rows != 0 && row_params != needs_row_params(dtype, metric, value_bits))
     return damaged("the graph header has row parameters that contradict its metric and type");
   return Status::ok();
 }
@@ -40,7 +43,8 @@ Status GraphLayout::check() const {
 std::vector<std::byte> encode_summary(const GraphSummary& summary) {
   const GraphLayout& layout = summary.layout;
   ByteWriter out;
-  out.write(kSummaryVersion);
+  const bool wide = layout.value_bits != kValueBitsMin;
+  out.write(static_cast<std::uint16_t>(wide ? kSummaryVersion : 1));
   out.write(static_cast<std::uint8_t>(layout.metric));
   out.write(static_cast<std::uint8_t>(layout.dtype));
   out.write(layout.dim);
@@ -54,6 +58,7 @@ std::vector<std::byte> encode_summary(const GraphSummary& summary) {
   out.write(summary.edges);
   out.write(summary.edges_dropped);
   out.write(summary.list_bytes);
+  if (wide) out.write(layout.value_bits);
   return std::move(out).take();
 }
 
@@ -61,7 +66,8 @@ Result<GraphSummary> decode_summary(std::span<const std::byte> attributes) {
   ByteReader in(attributes);
   GraphSummary summary;
   GraphLayout& layout = summary.layout;
-  if (in.read<std::uint16_t>() > kSummaryVersion)
+  const auto version = in.read<std::uint16_t>();
+  if (version > kSummaryVersion)
     return Status(Code::kNewerFormat, "the graph was written by a newer VecStore; upgrade to read it");
   layout.metric = static_cast<Metric>(in.read<std::uint8_t>());
   layout.dtype = static_cast<DType>(in.read<std::uint8_t>());
@@ -76,6 +82,7 @@ Result<GraphSummary> decode_summary(std::span<const std::byte> attributes) {
   summary.edges = in.read<std::uint64_t>();
   summary.edges_dropped = in.read<std::uint64_t>();
   summary.list_bytes = in.read<std::uint64_t>();
+  if (version >= 2) layout.value_bits = in.read<std::uint32_t>();
   if (!in.done()) return damaged("the graph header is cut short or too long");
   VECSTORE_TRY(layout.check());
   if (summary.max_degree > kDegreeMax) return damaged("the graph header has an impossible degree");
@@ -88,8 +95,7 @@ std::span<const std::byte> PageView::list(std::uint32_t slot) const {
   const std::uint32_t begin = slot == 0 ? 0 : list_end(slot - 1);
   const std::uint32_t end = list_end(slot);
   if (begin > end || end > layout_->list_bytes_of_page()) return {static_cast<const std::byte*>(nullptr), 1};
-  const auto* lists = reinterpret_cast<const std::byte*>(codes()) + std::size_t{layout_->rows_per_page} * layout_->dim;
-  return {lists + begin, end - begin};
+  return {page_ + layout_->lists_at() + begin, end - begin};
 }
 
 PageBuilder::PageBuilder(const GraphLayout& layout, std::span<std::byte> whole_page)
@@ -97,7 +103,7 @@ PageBuilder::PageBuilder(const GraphLayout& layout, std::span<std::byte> whole_p
   VECSTORE_CHECK(whole_page.size() == layout.page_bytes);
 }
 
-void PageBuilder::set_record(std::uint32_t slot, RowId row, const RowParams& params, const std::uint8_t* codes) {
+void PageBuilder::set_record(std::uint32_t slot, RowId row, const RowParams& params, const std::byte* values) {
   const std::size_t rows = layout_->rows_per_page;
   VECSTORE_CHECK(slot < rows);
   std::byte* at = page_.data() + kPageChecksumBytes + rows * 2;
@@ -105,16 +111,15 @@ void PageBuilder::set_record(std::uint32_t slot, RowId row, const RowParams& par
   at += rows * layout_->row_id_bytes;
   if (layout_->row_params) {
     std::memcpy(at + slot * sizeof(RowParams), &params, sizeof(params));
-    at += rows * sizeof(RowParams);
   }
-  std::memcpy(at + std::size_t{slot} * layout_->dim, codes, layout_->dim);
+  std::memcpy(page_.data() + layout_->values_at() + std::size_t{slot} * layout_->value_bytes(), values,
+              layout_->value_bytes());
 }
 
 void PageBuilder::append_list(std::uint32_t slot, Pos self, std::span<const Pos> sorted) {
   const std::size_t bytes = neighbour_list_bytes(self, sorted);
   VECSTORE_CHECK(list_at_ + bytes <= layout_->list_bytes_of_page());
-  std::byte* lists = page_.data() + kPageChecksumBytes + std::size_t{layout_->rows_per_page} * layout_->fixed_bytes();
-  encode_neighbours(self, sorted, lists + list_at_);
+  encode_neighbours(self, sorted, page_.data() + layout_->lists_at() + list_at_);
   list_at_ += static_cast<std::uint32_t>(bytes);
   // Later slots end where this one does until they bring a list of their own.
   for (std::uint32_t later = slot; later < layout_->rows_per_page; ++later) {

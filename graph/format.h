@@ -18,15 +18,23 @@
 
 namespace vecstore {
 
-// How a record stands for its row: x̂[i] = offset + scale · code[i], and norm2 completes a squared distance.
+// How a record of 8 or 16 bits a value stands for its row: r̂[i] = offset + scale · code[i], and norm2 completes a
+// squared distance.
 struct RowParams {
   float scale = 1.0f;
   float offset = 0.0f;
   float norm2 = 0.0f;
 };
 static_assert(sizeof(RowParams) == 12);
-// Integers under squared L2 stand for themselves.
-constexpr bool needs_row_params(DType dtype, Metric metric) { return !is_integer(dtype) || metric != Metric::kL2; }
+
+// Bits in which a page keeps each value of a vector. Integers always take 8.
+inline constexpr std::uint32_t kValueBitsMin = 8;
+constexpr bool is_value_bits(std::uint32_t bits) { return bits == 8 || bits == 16 || bits == 32; }
+
+// Integers under squared L2 stand for themselves. So do values of 32 bits, which bring their norm under inner product.
+constexpr bool needs_row_params(DType dtype, Metric metric, std::uint32_t value_bits) {
+  return value_bits == 32 ? metric == Metric::kInnerProduct : !is_integer(dtype) || metric != Metric::kL2;
+}
 
 // Fixed for a generation.
 struct GraphLayout {
@@ -35,7 +43,8 @@ struct GraphLayout {
   std::uint32_t page_bytes = 4096;
   std::uint32_t rows_per_page = 1;
   std::uint32_t row_id_bytes = 4;  // 4 while RowIds fit, else 8
-  bool row_params = false;         // false: scale 1, offset 0 for u8 and −128 for i8, distances are integers
+  std::uint32_t value_bits = kValueBitsMin;
+  bool row_params = false;  // false with 8 bits: scale 1, offset 0 for u8 and −128 for i8, distances are integers
   Metric metric = Metric::kL2;
   DType dtype = DType::kF32;  // of the input
 
@@ -45,13 +54,22 @@ struct GraphLayout {
   std::uint32_t slot_of(Pos position) const { return position % rows_per_page; }
   Pos first_on(std::uint64_t data_page) const { return static_cast<Pos>((data_page - 1) * rows_per_page); }
 
+  // Distances are those of integers.
+  bool is_integral() const { return value_bits == kValueBitsMin && !row_params; }
+  // Bytes of the values of a record.
+  std::uint32_t value_bytes() const { return dim * (value_bits / 8); }
   // Bytes of a record without its list, the list's end included.
   std::uint32_t fixed_bytes() const {
-    return 2 + row_id_bytes + (row_params ? std::uint32_t{sizeof(RowParams)} : 0u) + dim;
+    return 2 + row_id_bytes + (row_params ? std::uint32_t{sizeof(RowParams)} : 0u) + value_bytes();
   }
-  std::uint32_t list_bytes_of_page() const {
-    return static_cast<std::uint32_t>(page_payload_bytes(page_bytes)) - rows_per_page * fixed_bytes();
+  // Where the values and the lists begin in a page. Values lie at a multiple of their size.
+  std::uint32_t values_at() const {
+    const auto heads = static_cast<std::uint32_t>(kPageChecksumBytes) + rows_per_page * (fixed_bytes() - value_bytes());
+    const std::uint32_t unit = value_bits / 8;
+    return (heads + unit - 1) / unit * unit;
   }
+  std::uint32_t lists_at() const { return values_at() + rows_per_page * value_bytes(); }
+  std::uint32_t list_bytes_of_page() const { return page_bytes - lists_at(); }
   // Errors: kCorrupt when the values contradict one another or a limit.
   Status check() const;
 };
@@ -89,11 +107,8 @@ class PageView {
   const std::byte* params_at(std::uint32_t slot) const {
     return row_ids() + std::size_t{layout_->rows_per_page} * layout_->row_id_bytes + slot * sizeof(RowParams);
   }
-  // [rows_per_page × dim] codes.
-  const std::uint8_t* codes() const {
-    return reinterpret_cast<const std::uint8_t*>(
-        page_ + kPageChecksumBytes + std::size_t{layout_->rows_per_page} * (layout_->fixed_bytes() - layout_->dim));
-  }
+  // [rows_per_page × dim] values of layout.value_bits.
+  const std::byte* values() const { return page_ + layout_->values_at(); }
   // The encoded list of the record; one that is_damaged() when the ends are not ascending within the page.
   std::span<const std::byte> list(std::uint32_t slot) const;
 
@@ -115,7 +130,8 @@ inline bool is_damaged(std::span<const std::byte> list) { return list.data() == 
 class PageBuilder {
  public:
   PageBuilder(const GraphLayout& layout, std::span<std::byte> whole_page);
-  void set_record(std::uint32_t slot, RowId row, const RowParams& params, const std::uint8_t* codes);
+  // values: [dim] of layout.value_bits.
+  void set_record(std::uint32_t slot, RowId row, const RowParams& params, const std::byte* values);
   // Lists are appended in slot order; the caller has made sure that they fit.
   void append_list(std::uint32_t slot, Pos self, std::span<const Pos> sorted);
 

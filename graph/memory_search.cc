@@ -24,21 +24,23 @@ MemorySearch::MemorySearch(const SearchIndex& index, PreparedQuery query, CodeSc
     : index_(index),
       layout_(index.summary->layout),
       pages_(index.cache->all_pages()),
-      codes_at_(kPageChecksumBytes + std::size_t{layout_.rows_per_page} * (layout_.fixed_bytes() - layout_.dim)),
+      values_at_(layout_.values_at()),
       page_divisor_(~std::uint64_t{0} / layout_.rows_per_page + 1),
       query_(std::move(query)),
       scorer_(std::move(scorer)) {}
 
-std::uint64_t MemorySearch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
-  return PreparedQuery::predict_bytes(layout.dim) + CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes) +
+std::uint64_t MemorySearch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, bool fine_tables) {
+  return PreparedQuery::predict_bytes(layout) +
+         CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes, fine_tables) +
          (kSearchListMax + 1) * sizeof(PoolEntry) + (layout.rows / 64 + 1) * 8 + kTouchedMax * sizeof(Pos) +
-         kWaitingMax * (sizeof(Pos) + sizeof(Place) + 12ull) + kResultsMax * sizeof(FoundRow);
+         kWaitingMax * (sizeof(Pos) + sizeof(Place) + 12ull) + kResultsMax * sizeof(FoundRow) +
+         (rounds_rows(layout) ? Contenders::predict_bytes() : 0);
 }
 
 Result<MemorySearch> MemorySearch::create(const SearchIndex& index, MemoryBudget& budget) {
   const GraphLayout& layout = index.summary->layout;
   VECSTORE_CHECK(index.cache->all_pages() != nullptr || layout.rows == 0);
-  VECSTORE_ASSIGN(PreparedQuery query, PreparedQuery::create(layout, budget));
+  VECSTORE_ASSIGN(PreparedQuery query, PreparedQuery::create(layout, index.centre, budget));
   VECSTORE_ASSIGN(CodeScorer scorer, CodeScorer::create(*index.codes, budget));
   MemorySearch search(index, std::move(query), std::move(scorer));
   VECSTORE_ASSIGN(search.pool_, CandidatePool::create(kSearchListMax, budget));
@@ -50,6 +52,9 @@ Result<MemorySearch> MemorySearch::create(const SearchIndex& index, MemoryBudget
   VECSTORE_ASSIGN(search.distances_, Buffer<float>::allocate(budget, kWaitingMax));
   VECSTORE_ASSIGN(search.integers_, Buffer<std::uint32_t>::allocate(budget, kWaitingMax));
   VECSTORE_ASSIGN(search.results_, Buffer<FoundRow>::allocate(budget, kResultsMax));
+  if (rounds_rows(layout)) {
+    VECSTORE_ASSIGN(search.contenders_, Contenders::create(budget));
+  }
   return search;
 }
 
@@ -58,6 +63,9 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
   VECSTORE_CHECK(params.k >= 1 && params.k <= kResultsMax && params.search_list <= kSearchListMax);
   stats_ = {};
   pool_.clear(1);
+  params_ = params;
+  params_.contenders = params.contenders && contenders_.has_value();
+  begin_contenders();
   if (layout_.rows != 0) {
     query_.prepare(queries, query);
     const std::uint64_t rows = params.filter == nullptr ? layout_.rows : params.filter->rows();
@@ -82,6 +90,7 @@ Status MemorySearch::walk(std::size_t list, std::size_t due, const RowFilter* fi
   // Rows that are not admitted leave the pool when they are expanded, and push nothing out until then.
   pool_.clear(filter == nullptr ? room : room + room / 2 + (layout_.rows - filter->rows()));
   forget_visits();
+  begin_contenders();
   seed_from_nearest_block();
   VECSTORE_TRY(expand_all(list, due, filter));
   // Every row can be reached from the entry, though perhaps not from that block.
@@ -98,6 +107,7 @@ Status MemorySearch::walk(std::size_t list, std::size_t due, const RowFilter* fi
 // Exact distances of all rows.
 void MemorySearch::scan_all(const RowFilter& filter) {
   pool_.clear(pool_.capacity());
+  begin_contenders();
   for (std::uint64_t position = 0; position < layout_.rows; ++position) {
     if (!admits(&filter, static_cast<Pos>(position))) continue;
     add_waiting(static_cast<Pos>(position));
@@ -146,9 +156,10 @@ void MemorySearch::add_waiting(Pos position) {
   const Place place = place_of(position);
   waiting_[waiting_count_] = position;
   places_[waiting_count_++] = place;
-  const std::byte* codes = codes_of(place);
-  for (std::size_t offset = 0; offset < layout_.dim; offset += kCacheLineBytes) ask_for(codes + offset);
-  ask_for(codes + layout_.dim - 1);
+  const std::byte* values = values_of(place);
+  const std::size_t bytes = layout_.value_bytes();
+  for (std::size_t offset = 0; offset < bytes; offset += kCacheLineBytes) ask_for(values + offset);
+  ask_for(values + bytes - 1);
   if (layout_.row_params) ask_for(PageView(layout_, page_at(place.page)).params_at(place.slot));
 }
 
@@ -202,6 +213,7 @@ std::size_t MemorySearch::score_waiting() {
   stats_.exact_distances += static_cast<std::uint32_t>(waiting_count_);
   // A kernel call reaches 4 GiB from its base. Positions ascend, so one call nearly always does.
   for (std::size_t first = 0; first < waiting_count_;) first += score_within_reach(first);
+  if (params_.contenders) offer_contenders();
   std::size_t best = pool_.capacity();
   for (std::size_t i = 0; i < waiting_count_; ++i) {
     if (distances_[i] > pool_.worst()) continue;
@@ -211,11 +223,26 @@ std::size_t MemorySearch::score_waiting() {
   return best;
 }
 
+void MemorySearch::begin_contenders() {
+  if (params_.contenders) contenders_->begin(params_.k);
+}
+
+// Of what waits, with its distances.
+void MemorySearch::offer_contenders() {
+  for (std::size_t i = 0; i < waiting_count_; ++i) {
+    const PageView view(layout_, page_at(places_[i].page));
+    const auto params = layout_.row_params ? view.params(places_[i].slot) : RowParams{};
+    const auto interval = query_.interval(distances_[i], params);
+    if (interval.nearest <= contenders_->limit() && admits(params_.filter, waiting_[i]))
+      contenders_->offer(view.row_id(places_[i].slot), interval);
+  }
+}
+
 std::size_t MemorySearch::score_within_reach(std::size_t first) {
   const std::byte* base = page_at(places_[first].page);
   std::size_t count = 0;
   for (; first + count < waiting_count_; ++count) {
-    const auto offset = static_cast<std::uint64_t>(codes_of(places_[first + count]) - base);
+    const auto offset = static_cast<std::uint64_t>(values_of(places_[first + count]) - base);
     if (offset > ~std::uint32_t{0}) break;
     offsets_[first + count] = static_cast<std::uint32_t>(offset);
   }

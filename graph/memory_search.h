@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "engine/base/memory.h"
@@ -20,12 +21,16 @@ class MemorySearch {
  public:
   // index.cache must hold every page and stay as it is. Allocates everything any query needs. Errors: kMemoryBudget.
   static Result<MemorySearch> create(const SearchIndex& index, MemoryBudget& budget);
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, bool fine_tables);
 
   // As QueryRun's; of `params`, k, search_list and filter count. The answer is sorted and valid until the next search.
   // Errors: kCorrupt naming the page.
   Result<std::span<const FoundRow>> search(const VectorView& queries, std::uint64_t query, const SearchParams& params,
                                            SearchStats& stats);
+  // Of the last search, with SearchParams::contenders; sorted.
+  std::span<const Contender> contenders() {
+    return params_.contenders ? contenders_->sorted() : std::span<const Contender>();
+  }
 
  private:
   struct Place {
@@ -47,8 +52,10 @@ class MemorySearch {
   void ask_for_list(Pos position) const;
   std::size_t score_waiting();
   std::size_t score_within_reach(std::size_t first);
-  const std::byte* codes_of(const Place& place) const {
-    return page_at(place.page) + codes_at_ + std::size_t{place.slot} * layout_.dim;
+  void begin_contenders();
+  void offer_contenders();
+  const std::byte* values_of(const Place& place) const {
+    return page_at(place.page) + values_at_ + std::size_t{place.slot} * layout_.value_bytes();
   }
   RowId row_at(const Place& place) const { return PageView(layout_, page_at(place.page)).row_id(place.slot); }
   bool admits(const RowFilter* filter, Pos position) const {
@@ -59,7 +66,7 @@ class MemorySearch {
   SearchIndex index_;
   GraphLayout layout_;
   const std::byte* pages_;      // the data pages, one after the other
-  std::size_t codes_at_;        // of the first record, in its page
+  std::size_t values_at_;       // of the first record, in its page
   std::uint64_t page_divisor_;  // ⌊2^64 / rows_per_page⌋ + 1
   PreparedQuery query_;
   CodeScorer scorer_;  // of which only the centroids are used
@@ -75,6 +82,8 @@ class MemorySearch {
   Buffer<float> distances_;
   Buffer<std::uint32_t> integers_;
   Buffer<FoundRow> results_;
+  std::optional<Contenders> contenders_;  // where pages keep rows rounded
+  SearchParams params_;                   // of the search under way
 };
 
 }  // namespace vecstore

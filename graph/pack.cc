@@ -155,10 +155,11 @@ void measure_lists(const PackInput& input, std::span<const Pos> place, Executor&
 std::uint32_t choose_rows_per_page(GraphLayout layout, std::span<const std::uint16_t> list_bytes, std::uint64_t edges) {
   std::uint64_t total = 0;
   for (const std::uint16_t bytes : list_bytes) total += bytes;
-  const std::uint64_t payload = page_payload_bytes(layout.page_bytes);
-  auto most = static_cast<std::uint32_t>(payload / layout.fixed_bytes());
+  std::uint32_t& most = layout.rows_per_page;
+  most = static_cast<std::uint32_t>(page_payload_bytes(layout.page_bytes) / layout.fixed_bytes());
   for (; most > 1; --most) {
-    const std::uint64_t room = payload - std::uint64_t{most} * layout.fixed_bytes();
+    if (layout.lists_at() > layout.page_bytes) continue;  // values need to be aligned
+    const std::uint64_t room = layout.list_bytes_of_page();
     std::uint64_t over = 0;
     for (std::size_t first = 0; first < list_bytes.size(); first += most) {
       std::uint64_t page = 0;
@@ -184,6 +185,8 @@ Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> pla
   Buffer<std::uint32_t> parent;
   VECSTORE_TRY(walk_from_entry(input, budget, parent));
   PageLists lists(input, place, parent.span());
+  VECSTORE_ASSIGN(auto floats, Buffer<float>::allocate(budget, layout.dim));
+  const std::span<std::byte> scratch = std::as_writable_bytes(floats.span());
   for (std::uint64_t page = 1; page <= layout.pages(); ++page) {
     const Pos first = layout.first_on(page);
     const std::uint32_t count = layout.rows_on(page);
@@ -193,7 +196,8 @@ Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> pla
     PageBuilder builder(layout, writer.page());
     for (std::uint32_t slot = 0; slot < count; ++slot) {
       const std::uint32_t row = input.order[first + slot];
-      builder.set_record(slot, RowId{row}, input.rows->params(row), input.rows->codes(row));
+      const StoredValues stored = input.rows->stored(row, scratch);
+      builder.set_record(slot, RowId{row}, stored.params, stored.values);
       const auto list = lists.list(slot);
       builder.append_list(slot, first + slot, list);
       summary.edges += list.size();

@@ -6,8 +6,10 @@
 #include <cstring>
 #include <vector>
 
+#include "compress/sq16.h"
 #include "compress/sq8.h"
 #include "engine/base/check.h"
+#include "engine/base/sums.h"
 
 namespace vecstore {
 namespace {
@@ -38,76 +40,107 @@ CodeSums sums_of(const std::uint8_t* codes, std::uint32_t dim) {
 
 }  // namespace
 
-std::uint64_t QuantizedRows::predict_bytes(std::uint64_t rows, std::uint32_t dim, DType dtype, Metric metric) {
-  std::uint64_t per_row = dim;
-  if (needs_row_params(dtype, metric)) per_row += sizeof(RowParams) + sizeof(float) + sizeof(std::uint32_t);
-  if (metric == Metric::kInnerProduct) per_row += sizeof(float);
+void read_row(const VectorView& vectors, std::uint64_t row, const RowShape& shape, bool centred, float* out) {
+  widen_row(vectors, row, out);
+  const std::span<float> values(out, shape.dim);
+  if (shape.metric == Metric::kCosine) {
+    const double inverse = 1.0 / std::sqrt(sum_of_squares(values));
+    for (float& x : values) x = static_cast<float>(double{x} * inverse);
+  }
+  if (!centred || shape.centre.empty()) return;
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] -= shape.centre[i];
+}
+
+std::uint64_t QuantizedRows::predict_bytes(std::uint64_t rows, const RowShape& shape) {
+  std::uint64_t per_row = shape.dim;
+  if (shape.value_bits != kValueBitsMin) {
+    per_row *= sizeof(float);
+  } else if (shape.has_params()) {
+    per_row += sizeof(RowParams) + sizeof(float) + sizeof(std::uint32_t);
+  }
+  if (shape.metric == Metric::kInnerProduct) per_row += sizeof(float);
+  if (shape.metric == Metric::kInnerProduct && shape.value_bits != kValueBitsMin) per_row += sizeof(float);
   return rows * per_row;
 }
 
-Result<QuantizedRows> QuantizedRows::create(std::uint64_t rows, std::uint32_t dim, DType dtype, Metric metric,
-                                            MemoryBudget& budget) {
+Result<QuantizedRows> QuantizedRows::create(std::uint64_t rows, const RowShape& shape, MemoryBudget& budget) {
+  VECSTORE_CHECK(is_value_bits(shape.value_bits) && (shape.centre.empty() || shape.centre.size() == shape.dim));
+  VECSTORE_CHECK(!is_integer(shape.dtype) || (shape.value_bits == kValueBitsMin && shape.centre.empty()));
   QuantizedRows quantized;
   quantized.rows_ = rows;
-  quantized.dim_ = dim;
-  quantized.dtype_ = dtype;
-  quantized.metric_ = metric;
+  quantized.shape_ = shape;
   quantized.kernels_ = &kernels();
-  VECSTORE_ASSIGN(quantized.codes_, Buffer<std::uint8_t>::allocate(budget, rows * dim));
-  if (needs_row_params(dtype, metric)) {
-    VECSTORE_ASSIGN(quantized.params_, Buffer<RowParams>::allocate(budget, rows));
-    VECSTORE_ASSIGN(quantized.own_norm2_, Buffer<float>::allocate(budget, rows));
-    VECSTORE_ASSIGN(quantized.code_sum_, Buffer<std::uint32_t>::allocate(budget, rows));
+  const bool inner_product = shape.metric == Metric::kInnerProduct;
+  if (quantized.is_wide()) {
+    VECSTORE_ASSIGN(quantized.floats_, Buffer<float>::allocate(budget, rows * shape.dim));
+  } else {
+    VECSTORE_ASSIGN(quantized.codes_, Buffer<std::uint8_t>::allocate(budget, rows * shape.dim));
+    if (shape.has_params()) {
+      VECSTORE_ASSIGN(quantized.params_, Buffer<RowParams>::allocate(budget, rows));
+      VECSTORE_ASSIGN(quantized.code_sum_, Buffer<std::uint32_t>::allocate(budget, rows));
+    }
   }
-  if (metric == Metric::kInnerProduct) {
+  if (!quantized.params_.empty() || inner_product) {
+    VECSTORE_ASSIGN(quantized.own_norm2_, Buffer<float>::allocate(budget, rows));
+  }
+  if (inner_product) {
     VECSTORE_ASSIGN(quantized.augmented_, Buffer<float>::allocate(budget, rows));
   }
   return quantized;
 }
 
 void QuantizedRows::fill(std::uint64_t first, const VectorView& vectors) {
-  std::vector<float> scratch(dim_);
+  std::vector<float> scratch(shape_.dim);
   fill(first, vectors, scratch);
 }
 
-void QuantizedRows::fill(std::uint64_t first, const VectorView& vectors, std::span<float> widened) {
-  VECSTORE_CHECK(vectors.dim == dim_ && vectors.dtype == dtype_ && first + vectors.rows <= rows_);
-  VECSTORE_CHECK(widened.size() == dim_);
+void QuantizedRows::fill(std::uint64_t first, const VectorView& vectors, std::span<float> scratch) {
+  VECSTORE_CHECK(vectors.dim == shape_.dim && vectors.dtype == shape_.dtype && first + vectors.rows <= rows_);
+  VECSTORE_CHECK(scratch.size() == shape_.dim);
   for (std::uint64_t i = 0; i < vectors.rows; ++i) {
-    const std::uint64_t row = first + i;
-    std::uint8_t* codes = codes_.data() + row * dim_;
-    if (is_integer(dtype_)) {
-      copy_integers(vectors, i, codes);
-      if (params_.empty()) continue;
-      const float shift = dtype_ == DType::kI8 ? -128.0f : 0.0f;
-      const CodeSums sums = sums_of(codes, dim_);
-      const double norm2 = static_cast<double>(sums.squares) + 2.0 * shift * sums.sum + double{shift} * shift * dim_;
-      const auto scale = static_cast<float>(metric_ == Metric::kCosine ? 1.0 / std::sqrt(norm2) : 1.0);
-      const auto scaled_norm2 = static_cast<float>(norm2 * scale * scale);
-      params_[row] = {scale, shift * scale, scaled_norm2};
-      own_norm2_[row] = scaled_norm2;
-      code_sum_[row] = sums.sum;
-      continue;
+    if (is_integer(shape_.dtype)) {
+      fill_integers(first + i, vectors, i);
+    } else {
+      fill_floats(first + i, vectors, i, scratch);
     }
-    widen_row(vectors, i, widened.data());
-    if (metric_ == Metric::kCosine) {
-      double norm2 = 0;
-      for (const float x : widened) norm2 += double{x} * x;
-      const auto inverse = static_cast<float>(1.0 / std::sqrt(norm2));
-      for (float& x : widened) x *= inverse;
-    }
-    const Sq8Row encoded = encode_sq8(widened.data(), dim_, codes);
-    const CodeSums sums = sums_of(codes, dim_);
-    params_[row] = {encoded.scale, encoded.offset, encoded.norm2};
-    own_norm2_[row] = static_cast<float>(double{encoded.scale} * encoded.scale * static_cast<double>(sums.squares) +
-                                         2.0 * encoded.scale * encoded.offset * sums.sum +
-                                         double{encoded.offset} * encoded.offset * dim_);
-    code_sum_[row] = sums.sum;
   }
 }
 
+void QuantizedRows::fill_integers(std::uint64_t row, const VectorView& vectors, std::uint64_t from) {
+  std::uint8_t* codes = codes_.data() + row * shape_.dim;
+  copy_integers(vectors, from, codes);
+  if (params_.empty()) return;
+  const float shift = shape_.dtype == DType::kI8 ? -128.0f : 0.0f;
+  const CodeSums sums = sums_of(codes, shape_.dim);
+  const double norm2 = static_cast<double>(sums.squares) + 2.0 * shift * sums.sum + double{shift} * shift * shape_.dim;
+  const auto scale = static_cast<float>(shape_.metric == Metric::kCosine ? 1.0 / std::sqrt(norm2) : 1.0);
+  const auto scaled_norm2 = static_cast<float>(norm2 * scale * scale);
+  params_[row] = {scale, shift * scale, scaled_norm2};
+  own_norm2_[row] = scaled_norm2;
+  code_sum_[row] = sums.sum;
+}
+
+void QuantizedRows::fill_floats(std::uint64_t row, const VectorView& vectors, std::uint64_t from,
+                                std::span<float> scratch) {
+  if (is_wide()) {
+    float* values = floats_.data() + row * shape_.dim;
+    read_row(vectors, from, shape_, shape_.is_centred(), values);
+    if (!own_norm2_.empty()) own_norm2_[row] = static_cast<float>(sum_of_squares({values, shape_.dim}));
+    return;
+  }
+  std::uint8_t* codes = codes_.data() + row * shape_.dim;
+  read_row(vectors, from, shape_, true, scratch.data());
+  const Sq8Row encoded = encode_sq8(scratch.data(), shape_.dim, codes);
+  const CodeSums sums = sums_of(codes, shape_.dim);
+  params_[row] = {encoded.scale, encoded.offset, encoded.norm2};
+  own_norm2_[row] = static_cast<float>(double{encoded.scale} * encoded.scale * static_cast<double>(sums.squares) +
+                                       2.0 * encoded.scale * encoded.offset * sums.sum +
+                                       double{encoded.offset} * encoded.offset * shape_.dim);
+  code_sum_[row] = sums.sum;
+}
+
 void QuantizedRows::finish() {
-  if (metric_ != Metric::kInnerProduct) return;
+  if (shape_.metric != Metric::kInnerProduct) return;
   float largest = 0;
   for (const float norm2 : own_norm2_) largest = std::max(largest, norm2);
   for (std::uint64_t row = 0; row < rows_; ++row)
@@ -116,15 +149,36 @@ void QuantizedRows::finish() {
 
 RowParams QuantizedRows::params(std::uint32_t row) const { return params_.empty() ? RowParams{} : params_[row]; }
 
+StoredValues QuantizedRows::stored(std::uint32_t row, std::span<std::byte> scratch) const {
+  if (!is_wide()) return {params(row), reinterpret_cast<const std::byte*>(codes(row))};
+  const auto norm2 = own_norm2_.empty() ? 0.0f : own_norm2_[row];
+  if (shape_.value_bits == 32) return {{1.0f, 0.0f, norm2}, reinterpret_cast<const std::byte*>(floats(row))};
+  VECSTORE_CHECK(scratch.size() >= shape_.dim * sizeof(float));
+  const Sq16Row encoded = encode_sq16(floats(row), shape_.dim, reinterpret_cast<std::uint16_t*>(scratch.data()));
+  return {{encoded.scale, encoded.offset, norm2}, scratch.data()};
+}
+
+// By differences: near rows keep their distance wherever they lie.
+void QuantizedRows::wide_distances(std::uint32_t from, const std::uint32_t* to, std::size_t count, float* out) const {
+  kernels_->l2_f32(floats(from), Rows{floats_.data(), shape_.dim * sizeof(float), to, count}, shape_.dim, out);
+  if (augmented_.empty()) return;
+  for (std::size_t i = 0; i < count; ++i) {
+    const float difference = augmented_[from] - augmented_[to[i]];
+    out[i] += difference * difference;
+  }
+}
+
 void QuantizedRows::distances(std::uint32_t from, const std::uint32_t* to, std::size_t count, std::uint32_t* scratch,
                               float* out) const {
-  const Rows rows{codes_.data(), dim_, to, count};
+  if (is_wide()) return wide_distances(from, to, count, out);
+  const std::uint32_t dim = shape_.dim;
+  const Rows rows{codes_.data(), dim, to, count};
   if (params_.empty()) {
-    kernels_->l2_u8(codes(from), rows, dim_, scratch);
+    kernels_->l2_u8(codes(from), rows, dim, scratch);
     for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<float>(scratch[i]);
     return;
   }
-  kernels_->dot_u8(codes(from), rows, dim_, scratch);
+  kernels_->dot_u8(codes(from), rows, dim, scratch);
   const RowParams x = params_[from];
   const float x_sum = static_cast<float>(code_sum_[from]);
   const float x_norm2 = own_norm2_[from];
@@ -133,8 +187,7 @@ void QuantizedRows::distances(std::uint32_t from, const std::uint32_t* to, std::
     const std::uint32_t row = to[i];
     const RowParams& y = params_[row];
     float dot = x.scale * y.scale * static_cast<float>(scratch[i]) + x.scale * y.offset * x_sum +
-                x.offset * y.scale * static_cast<float>(code_sum_[row]) +
-                x.offset * y.offset * static_cast<float>(dim_);
+                x.offset * y.scale * static_cast<float>(code_sum_[row]) + x.offset * y.offset * static_cast<float>(dim);
     float norms = x_norm2 + own_norm2_[row];
     if (augment) {
       dot += augmented_[from] * augmented_[row];
@@ -145,10 +198,12 @@ void QuantizedRows::distances(std::uint32_t from, const std::uint32_t* to, std::
 }
 
 void QuantizedRows::project(const float* direction, const std::uint32_t* rows, std::size_t count, float* out) const {
-  kernels_->dot_f32_u8(direction, Rows{codes_.data(), dim_, rows, count}, dim_, out);
+  const std::uint32_t dim = shape_.dim;
+  if (is_wide()) return kernels_->dot_f32(direction, {floats_.data(), dim * sizeof(float), rows, count}, dim, out);
+  kernels_->dot_f32_u8(direction, Rows{codes_.data(), dim, rows, count}, dim, out);
   if (params_.empty()) return;
   float sum = 0;
-  for (std::uint32_t i = 0; i < dim_; ++i) sum += direction[i];
+  for (std::uint32_t i = 0; i < dim; ++i) sum += direction[i];
   for (std::size_t i = 0; i < count; ++i) {
     const RowParams& row = params_[rows[i]];
     out[i] = row.scale * out[i] + row.offset * sum;
@@ -156,8 +211,18 @@ void QuantizedRows::project(const float* direction, const std::uint32_t* rows, s
 }
 
 void QuantizedRows::decode(std::uint32_t row, float* out) const {
-  const RowParams p = params_.empty() ? RowParams{1.0f, dtype_ == DType::kI8 ? -128.0f : 0.0f, 0.0f} : params_[row];
-  decode_sq8(codes(row), p.scale, p.offset, dim_, out);
+  if (is_wide()) {
+    const float* values = floats(row);
+    const bool centre = !shape_.centre.empty() && !shape_.is_centred();
+    for (std::uint32_t i = 0; i < shape_.dim; ++i) out[i] = values[i] - (centre ? shape_.centre[i] : 0.0f);
+    return;
+  }
+  if (params_.empty()) return decode_integers(row, out);
+  decode_sq8(codes(row), params_[row].scale, params_[row].offset, shape_.dim, out);
+}
+
+void QuantizedRows::decode_integers(std::uint32_t row, float* out) const {
+  decode_sq8(codes(row), 1.0f, shape_.dtype == DType::kI8 ? -128.0f : 0.0f, shape_.dim, out);
 }
 
 }  // namespace vecstore

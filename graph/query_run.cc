@@ -72,20 +72,24 @@ Result<QueryScratch> QueryScratch::create(const SearchIndex& index, MemoryBudget
   return scratch;
 }
 
-std::uint64_t QueryRun::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
-  return CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes) + (kSearchListMax + 1) * sizeof(PoolEntry) +
-         PageSet::predict_bytes(layout.pages()) + PreparedQuery::predict_bytes(layout.dim) +
-         kResultsMax * sizeof(FoundRow);
+std::uint64_t QueryRun::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, bool fine_tables) {
+  return CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes, fine_tables) +
+         (kSearchListMax + 1) * sizeof(PoolEntry) + PageSet::predict_bytes(layout.pages()) +
+         PreparedQuery::predict_bytes(layout) + kResultsMax * sizeof(FoundRow) +
+         (rounds_rows(layout) ? Contenders::predict_bytes() : 0);
 }
 
 Result<QueryRun> QueryRun::create(const SearchIndex& index, MemoryBudget& budget) {
   VECSTORE_CHECK(index.codes->rows == index.summary->layout.rows);
-  VECSTORE_ASSIGN(PreparedQuery query, PreparedQuery::create(index.summary->layout, budget));
+  VECSTORE_ASSIGN(PreparedQuery query, PreparedQuery::create(index.summary->layout, index.centre, budget));
   VECSTORE_ASSIGN(CodeScorer scorer, CodeScorer::create(*index.codes, budget));
   QueryRun run(index, std::move(query), std::move(scorer));
   VECSTORE_ASSIGN(run.pool_, CandidatePool::create(kSearchListMax, budget));
   VECSTORE_ASSIGN(run.seen_pages_, PageSet::create(run.layout_.pages(), budget));
   VECSTORE_ASSIGN(run.results_, Buffer<FoundRow>::allocate(budget, kResultsMax));
+  if (rounds_rows(run.layout_)) {
+    VECSTORE_ASSIGN(run.contenders_, Contenders::create(budget));
+  }
   run.wanted_.reserve(kPagesPerRound);
   return run;
 }
@@ -96,6 +100,8 @@ void QueryRun::start(const VectorView& queries, std::uint64_t query, const Searc
   params_ = params;
   stats_ = {};
   results_size_ = 0;
+  params_.contenders = params_.contenders && contenders_.has_value();
+  if (params_.contenders) contenders_->begin(params_.k);
   left_within_ = 0;
   left_since_scan_ = 0;
   wanted_.clear();
@@ -216,7 +222,7 @@ void QueryRun::collect_blocks(std::size_t end, QueryScratch& scratch) {
 // wanted keep theirs, which rank among the others until the page is here.
 void QueryRun::collect_block(Pos first, std::size_t count, QueryScratch& scratch) {
   auto& scan = scratch.scan_;
-  const float shift = this->shift();
+  const float shift = scorer_.key_shift();
   const float* estimates = scratch.estimates_.data();
   PoolEntry* scanned = scratch.scanned_.data();
   const std::size_t before = scan.collected;
@@ -238,7 +244,7 @@ void QueryRun::collect_block(Pos first, std::size_t count, QueryScratch& scratch
 
 // Turns keys into distances and offers those candidates whose page has not been seen.
 void QueryRun::offer_estimates(const float* estimates, const Pos* positions, std::size_t count) {
-  const float shift = this->shift();
+  const float shift = scorer_.key_shift();
   float worst = pool_.worst();
   for (std::size_t i = 0; i < count; ++i) {
     const float distance = estimates[i] + shift;
@@ -284,13 +290,14 @@ void QueryRun::take_records(const PresentPage& page, QueryScratch& scratch) {
   const std::uint32_t rows = layout_.rows_on(page.page);
   const Pos first = layout_.first_on(page.page);
   query_.distances(
-      {view.codes(), layout_.dim, nullptr, rows},
+      {view.values(), layout_.value_bytes(), nullptr, rows},
       [&view](std::size_t slot) { return view.params(static_cast<std::uint32_t>(slot)); }, scratch.integers_.data(),
       scratch.exact_.data());
   stats_.exact_distances += rows;
   for (std::uint32_t slot = 0; slot < rows; ++slot) {
     pool_.insert({scratch.exact_[slot], first + slot, CandidateState::kExact});
     offer_result({scratch.exact_[slot], first + slot, view.row_id(slot)});
+    if (params_.contenders) offer_contender(view, slot, scratch.exact_[slot]);
   }
 }
 
@@ -396,6 +403,16 @@ float QueryRun::standard_error(const PoolEntry& entry) const {
   const float slope = index_.codes->model.error_slope * index_.codes->error_scale(entry.position);
   if (layout_.metric == Metric::kInnerProduct) return slope * std::sqrt(query_.norm2());
   return slope * std::sqrt(std::max(0.0f, entry.distance));
+}
+
+void QueryRun::offer_contender(const PageView& view, std::uint32_t slot, float distance) {
+  const auto interval = query_.interval(distance, layout_.row_params ? view.params(slot) : RowParams{});
+  const RowId row = view.row_id(slot);
+  if (interval.nearest <= contenders_->limit() && admits(row)) contenders_->offer(row, interval);
+}
+
+std::span<const Contender> QueryRun::contenders() {
+  return params_.contenders ? contenders_->sorted() : std::span<const Contender>();
 }
 
 void QueryRun::offer_result(const FoundRow& found) {

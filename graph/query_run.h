@@ -21,6 +21,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,6 +29,7 @@
 #include "engine/base/memory.h"
 #include "engine/base/status.h"
 #include "graph/candidate_pool.h"
+#include "graph/contenders.h"
 #include "graph/format.h"
 #include "graph/page_set.h"
 #include "graph/prepared_query.h"
@@ -42,6 +44,7 @@ struct SearchIndex {
   const PageFile* graph = nullptr;
   const BlockCodes* codes = nullptr;
   const PageCache* cache = nullptr;
+  Centre centre = {};  // what rows and codes are relative to
 };
 
 // Which rows an answer may hold; asked once for every row whose vector has been seen.
@@ -59,6 +62,8 @@ struct SearchParams {
   float bound = 2.5f;  // no read for a candidate whose estimate less so many standard errors exceeds the k-th
   // Rows that it does not admit lead the way, and take no place in L. nullptr: all are admitted.
   const RowFilter* filter = nullptr;
+  // Keeps the rows that may be among the nearest by the vectors as they were put.
+  bool contenders = false;
 };
 
 struct SearchStats {
@@ -71,7 +76,7 @@ struct SearchStats {
   std::uint32_t exact_distances = 0;
 };
 
-// `distance`: squared L2 (cosine: of the normalised vectors, 2 − 2cos), or −2⟨q,x⟩ under inner product.
+// `distance`: of graph/prepared_query.h.
 struct FoundRow {
   float distance = 0;
   Pos position = 0;
@@ -80,6 +85,9 @@ struct FoundRow {
     return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
   }
 };
+
+// Whether pages may keep a row otherwise than it was put, so that there are contenders.
+constexpr bool rounds_rows(const GraphLayout& layout) { return !is_integer(layout.dtype); }
 
 // A page in memory, its checksum verified.
 struct PresentPage {
@@ -130,7 +138,7 @@ class QueryRun {
  public:
   // Allocates everything any query needs. Errors: kMemoryBudget.
   static Result<QueryRun> create(const SearchIndex& index, MemoryBudget& budget);
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, bool fine_tables);
 
   // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero.
   void start(const VectorView& queries, std::uint64_t query, const SearchParams& params, QueryScratch& scratch);
@@ -144,6 +152,8 @@ class QueryRun {
   std::span<const std::uint64_t> wanted() const { return wanted_; }
   // Sorted; fewer than k when there are fewer rows that may be in it. Valid until the next start().
   std::span<const FoundRow> answer();
+  // With SearchParams::contenders, sorted; answer() first.
+  std::span<const Contender> contenders();
   const SearchStats& stats() const { return stats_; }
 
  private:
@@ -154,7 +164,6 @@ class QueryRun {
   void begin_scan(QueryScratch& scratch);
   void scan_blocks(std::size_t end, QueryScratch& scratch);
   void collect_block(Pos first, std::size_t count, QueryScratch& scratch);
-  float shift() const { return layout_.metric == Metric::kInnerProduct ? 0.0f : query_.norm2(); }
   void offer_estimates(const float* estimates, const Pos* positions, std::size_t count);
   bool find_cached(QueryScratch& scratch);
   Status take_pages(std::span<const PresentPage> pages, QueryScratch& scratch);
@@ -174,6 +183,7 @@ class QueryRun {
   float kth_distance() const;
   float standard_error(const PoolEntry& entry) const;
   void offer_result(const FoundRow& found);
+  void offer_contender(const PageView& view, std::uint32_t slot, float distance);
 
   SearchIndex index_;
   GraphLayout layout_;
@@ -189,6 +199,7 @@ class QueryRun {
   std::size_t left_since_scan_ = 0;
   Buffer<FoundRow> results_;  // a max-heap of at most k
   std::size_t results_size_ = 0;
+  std::optional<Contenders> contenders_;  // where pages keep rows rounded
   std::vector<std::uint64_t> wanted_;
   std::size_t wanted_early_ = 0;  // of these, named by start()
 };

@@ -20,11 +20,13 @@ std::uint64_t reader_bytes(std::uint64_t frames, std::uint64_t page_bytes) {
 
 }  // namespace
 
-std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes) {
+std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes,
+                                           bool fine_tables) {
   const std::uint64_t frames = std::uint64_t{kPagesPerRound} * std::max(lanes, 1u);
   const std::uint64_t reader = reader_bytes(frames, layout.page_bytes);
-  if (lanes == 0) return reader + MemorySearch::predict_bytes(layout, code_bytes);
-  return reader + QueryScratch::predict_bytes(layout, code_bytes) + lanes * QueryRun::predict_bytes(layout, code_bytes);
+  if (lanes == 0) return reader + MemorySearch::predict_bytes(layout, code_bytes, fine_tables);
+  return reader + QueryScratch::predict_bytes(layout, code_bytes) +
+         lanes * QueryRun::predict_bytes(layout, code_bytes, fine_tables);
 }
 
 Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& index, IoBackend backend,
@@ -98,6 +100,7 @@ Status GraphSearcher::search_in_memory(const VectorView& queries, const SearchPa
     const auto started = std::chrono::steady_clock::now();
     answer.query = *query;
     VECSTORE_ASSIGN(answer.found, memory_->search(queries, *query, params, answer.stats));
+    answer.contenders = memory_->contenders();
     answer.latency = std::chrono::steady_clock::now() - started;
     VECSTORE_TRY(take(answer));
   }
@@ -146,7 +149,8 @@ Status GraphSearcher::submit(Lane& lane) {
 Status GraphSearcher::submit_or_finish(Lane& lane, const TakeAnswer& take) {
   if (!lane.run.wanted().empty()) return submit(lane);
   lane.busy = false;
-  return take({lane.query, lane.run.answer(), lane.run.stats(), std::chrono::steady_clock::now() - lane.started});
+  return take({lane.query, lane.run.answer(), lane.run.contenders(), lane.run.stats(),
+               std::chrono::steady_clock::now() - lane.started});
 }
 
 // Waits until some lane may have its round together, and hands every page that has come to its lane.

@@ -46,7 +46,8 @@ class GraphSearcher {
   static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, IoBackend backend, std::uint32_t lanes,
                                                        MemoryBudget& budget);
   // Bytes that create() will charge, or a little more; lanes = 0: when every page is cached.
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes,
+                                     bool fine_tables = false);
 
   // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero. The answer is
   // sorted and valid until the next search; fewer than k when there are fewer rows. Errors: kIo, kCorrupt naming the
@@ -56,7 +57,8 @@ class GraphSearcher {
 
   struct Answer {
     std::uint64_t query = 0;
-    std::span<const FoundRow> found;  // sorted, valid during the call
+    std::span<const FoundRow> found;        // sorted, valid during the call
+    std::span<const Contender> contenders;  // likewise, where they are asked for
     SearchStats stats;
     std::chrono::nanoseconds latency{};  // from the start of this query
   };

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 
 #include "tools/commands.h"
+#include "tools/explain.h"
 #include "tools/output.h"
 #include "tools/progress.h"
 #include "tools/size_text.h"
@@ -21,6 +23,7 @@ Json to_json(const BuildPrediction& prediction) {
   return {{"memory_peak_bytes", prediction.memory_peak_bytes},
           {"disk_bytes", prediction.disk_bytes},
           {"page_bytes", prediction.page_bytes},
+          {"vector_bits", prediction.vector_bits},
           {"codec", name_of(prediction.codec)},
           {"code_bytes", prediction.code_bytes},
           {"max_degree", prediction.max_degree}};
@@ -38,6 +41,8 @@ Status print_summary(const BuildCommandOptions& options, const BuildPrediction& 
   const std::uint64_t rss_bytes = rss_peak_bytes();  // before the index is opened to be described
   VECSTORE_ASSIGN(const Store store, Store::open(options.output));
   const StoreInfo info = store.info();
+  const std::optional<RecallExpectation> expectation = store.recall_expected();
+  if (expectation) warn_of_missed_target(*expectation);
   if (options.json) {
     print_json({{"output", options.output},
                 {"n", info.rows},
@@ -51,7 +56,10 @@ Status print_summary(const BuildCommandOptions& options, const BuildPrediction& 
                 {"pages", info.pages},
                 {"mean_degree", info.mean_degree},
                 {"page_fill", info.page_fill},
+                {"vector_bits", info.vector_bits},
                 {"calibrated_on", info.calibrated_on},
+                {"recall_expected", expectation ? Json(expectation->expected) : Json()},
+                {"target_missed", expectation ? Json(expectation->missed) : Json()},
                 {"prediction", to_json(prediction)}});
     return {};
   }
@@ -111,6 +119,16 @@ void add_form_options(CLI::App& command, BuildOptions& build) {
       .add_option_function<std::string>("--page-size", parse_page,
                                         "bytes a page: 4096, 8192, 16384 (default: by record)")
       ->type_name("SIZE");
+  const auto parse_bits = [&build](const std::string& text) {
+    if (text != "auto" && text != "8" && text != "16" && text != "32")
+      throw CLI::ValidationError("--vectors", "'" + text + "' is none of auto, 8, 16, 32");
+    build.vector_bits = text == "auto" ? 0 : static_cast<std::uint32_t>(std::stoul(text));
+  };
+  command
+      .add_option_function<std::string>("--vectors", parse_bits,
+                                        "bits in which pages keep a value of f32 and f16 vectors (default: the least "
+                                        "that rank as the vectors do)")
+      ->type_name("auto|8|16|32");
   command.add_option("--max-degree", build.max_degree, "edges a row, at most (default: by dimension)");
   command.add_option("--build-list", build.build_list, "list length of the construction (default 80)");
   command.add_option("--alpha", build.alpha, "slack of pruning, 1 to 4 (default 1.2)");

@@ -42,6 +42,12 @@ std::string why_settings(const Store& store, const StoreInfo& info, const Search
 
 }  // namespace
 
+void warn_of_missed_target(const RecallExpectation& expectation) {
+  if (!expectation.missed) return;
+  fmt::print(stderr, "vecstore: warning: recall {:.3f} is expected, where {:g} was asked for: {}\n",
+             expectation.expected, expectation.target, expectation.reason);
+}
+
 Json budget_of(const StoreInfo& info) {
   return {{"ram_budget_bytes", info.ram_budget_bytes},
           {"codes_bytes", info.codes_bytes},

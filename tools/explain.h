@@ -13,4 +13,8 @@ Json budget_of(const StoreInfo& info);
 
 void print_explanation(const Store& store, const OpenOptions& opened, const SearchOptions& asked);
 
+// One line on stderr where a recall target is out of reach, whether quiet was asked for or not: an answer poorer than
+// what was asked for is no progress report.
+void warn_of_missed_target(const RecallExpectation& expectation);
+
 }  // namespace vecstore::tools

@@ -24,6 +24,20 @@ Json to_json(const CalibrationPoint& point) {
           {"memory_L", point.memory_list}};
 }
 
+Json known_or_null(double recall) { return recall < 0 ? Json() : Json(recall); }
+
+std::string describe_width(const StoreInfo& info) {
+  if (info.dtype == DType::kU8 || info.dtype == DType::kI8) return "8 bits a value, as they were put";
+  std::string text = fmt::format("{} bits a value", info.vector_bits);
+  if (info.vector_bits == 32) text += ", as they were put";
+  const auto add = [&text](int bits, double recall) {
+    if (recall >= 0) text += fmt::format("; {} bits rank the nearest ten with recall {:.4f}", bits, recall);
+  };
+  add(8, info.recall_of_8_bits);
+  add(16, info.recall_of_16_bits);
+  return text;
+}
+
 Json to_json(const StoreInfo& info) {
   Json calibration = Json::array();
   for (const CalibrationPoint& point : info.calibration) calibration.push_back(to_json(point));
@@ -39,6 +53,10 @@ Json to_json(const StoreInfo& info) {
           {"rows_per_page", info.rows_per_page},
           {"pages", info.pages},
           {"page_fill", info.page_fill},
+          {"vector_bits", info.vector_bits},
+          {"recall_of_8_bits", known_or_null(info.recall_of_8_bits)},
+          {"recall_of_16_bits", known_or_null(info.recall_of_16_bits)},
+          {"copies_share", info.copies_share},
           {"max_degree", info.max_degree},
           {"mean_degree", info.mean_degree},
           {"edges_dropped", info.edges_dropped},
@@ -74,6 +92,7 @@ void print_info(const std::string& path, const StoreInfo& info) {
   table.add("disk", format_size(info.disk_bytes));
   table.add("pages", fmt::format("{} of {} bytes, {} rows each, {:.1f}% filled", info.pages, info.page_bytes,
                                  info.rows_per_page, 100 * info.page_fill));
+  table.add("pages keep vectors in", describe_width(info));
   table.add("degree", fmt::format("{:.1f} in the mean, {} at most; {:.2f}% of the edges dropped to fit a page",
                                   info.mean_degree, info.max_degree, 100 * info.edges_dropped));
   const std::string bits = info.code_bits == 0 ? "" : fmt::format(" ({}-bit)", info.code_bits);

@@ -124,7 +124,8 @@ std::uint32_t latency_percentile(std::vector<QueryStats> stats, double share) {
 }
 
 Json describe(const SearchCommandOptions& options, const SearchOptions& used, const StoreInfo& info,
-              const Outcome& outcome, const std::optional<double>& recall) {
+              const Outcome& outcome, const std::optional<double>& recall,
+              const std::optional<RecallExpectation>& expectation) {
   const auto& stats = outcome.stats;
   const double requests = mean_of(stats, &QueryStats::reads);
   const double bytes = mean_of(stats, &QueryStats::bytes);
@@ -150,6 +151,8 @@ Json describe(const SearchCommandOptions& options, const SearchOptions& used, co
           {"queries", stats.size()},
           {"k", options.search.k},
           {"recall_target", options.search.recall_target},
+          {"recall_expected", expectation ? Json(expectation->expected) : Json()},
+          {"target_missed", expectation ? Json(expectation->missed) : Json()},
           {"L", used.search_list},
           {"blocks", used.blocks},
           {"bound", used.bound},
@@ -170,6 +173,10 @@ void print_description(const Json& json) {
   table.add("searched", fmt::format("{} queries, k {}, L {}, blocks {}", json.at("queries").dump(), json.at("k").dump(),
                                     json.at("L").dump(), json.at("blocks").dump()));
   if (!json.at("recall").is_null()) table.add("recall@" + json.at("k").dump(), number("recall", 4));
+  if (!json.at("recall_expected").is_null())
+    table.add("recall expected",
+              fmt::format("{}, target {}{}", number("recall_expected", 4), number("recall_target", 2),
+                          json.at("target_missed").get<bool>() ? ", which is MISSED" : ""));
   table.add("queries/s", number("qps", 0));
   const Json& latency = json.at("latency_us");
   table.add("latency", fmt::format("{:.0f} us mean, {} us median, {} us p99", latency.at("mean").get<double>(),
@@ -219,7 +226,9 @@ Status run_search(SearchCommandOptions& options) {
   const StoreInfo info = store.info();
   if (options.search.k > info.rows && !options.quiet)
     fmt::print(stderr, "vecstore: the index holds {} rows, fewer than k; each query got {}\n", info.rows, info.rows);
-  const Json description = describe(options, store.resolved(options.search), info, outcome, recall);
+  const std::optional<RecallExpectation> expectation = store.recall_expected(options.search);
+  if (expectation) warn_of_missed_target(*expectation);
+  const Json description = describe(options, store.resolved(options.search), info, outcome, recall, expectation);
   if (options.json) {
     print_json(description);
   } else {

@@ -93,13 +93,13 @@ BOOST_AUTO_TEST_CASE(codes_that_do_not_fit_the_graph_are_refused) {
   std::iota(ranking.begin(), ranking.end(), 1u);
   Generation::Paths paths = files.paths();
   paths.codes = files.directory.path("codes");
-  REQUIRE_OK(write_codes_file(paths.codes, identity, (*opened)->codes(), ranking, files.budget));
+  REQUIRE_OK(write_codes_file(paths.codes, identity, (*opened)->codes(), (*opened)->centre(), ranking, files.budget));
   BOOST_CHECK(code_of(Generation::open(paths, files.uuid, 1, files.budget)) == Code::kCorrupt);
   // A ranking of pages that are not there is found when the cache fills.
   ranking.pop_back();
   ranking[2] = 1000000;
   paths.codes = files.directory.path("codes2");
-  REQUIRE_OK(write_codes_file(paths.codes, identity, (*opened)->codes(), ranking, files.budget));
+  REQUIRE_OK(write_codes_file(paths.codes, identity, (*opened)->codes(), (*opened)->centre(), ranking, files.budget));
   const auto wrong = Generation::open(paths, files.uuid, 1, files.budget);
   REQUIRE_OK(wrong);
   BOOST_CHECK((*wrong)->fill_cache(5, CachePolicy::kFixed, files.budget).code() == Code::kCorrupt);

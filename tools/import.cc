@@ -26,11 +26,12 @@ Status run_import(ImportOptions& options) {
   auto found = Store::open(options.path, options.open);
   const bool is_new = !found && found.error().code() == Code::kNotFound;
   if (!found && !is_new) return found.error();
-  // Before a store is made that they do not fit.
-  VECSTORE_TRY(check_row_files(*source, options.files, is_new ? options.create.keys : found->info().keys));
   if (is_new) {
+    VECSTORE_TRY(check_row_files(*source, options.files, options.create.keys));  // before a store that they do not fit
     VECSTORE_TRY(Store::create(options.path, options.create));
     found = Store::open(options.path, options.open);
+  } else {
+    VECSTORE_TRY(check_row_files(*source, options.files, *found));
   }
   if (!found) return found.error();
   Store& store = *found;

@@ -48,7 +48,7 @@ class Acknowledger {
 Status run_insert(InsertOptions& options) {
   VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
   VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));
-  VECSTORE_TRY(check_row_files(*source, options.files, store.info().keys));
+  VECSTORE_TRY(check_row_files(*source, options.files, store));
   Acknowledger acknowledger(options.ack);
   options.files.quiet |= options.ack;
   VECSTORE_ASSIGN(const std::uint64_t inserted,

@@ -91,6 +91,16 @@ Status check_row_files(const VectorSource& source, const RowFiles& files, KeyKin
   return {};
 }
 
+Status check_row_files(const VectorSource& source, const RowFiles& files, const Store& store) {
+  const StoreInfo info = store.info();
+  if (source.dtype() != info.dtype)
+    return Status(Code::kInvalidArgument, "the vectors have another element type than the store; convert them first")
+        .about(files.vectors);
+  if (info.dim != 0 && source.dim() != info.dim)
+    return Status(Code::kInvalidInput, "the vectors have another dimension than the store").about(files.vectors);
+  return check_row_files(source, files, info.keys);
+}
+
 Result<std::uint64_t> insert_rows(Store& store, const VectorSource& source, const RowFiles& files,
                                   const AfterBatch& after_batch) {
   const KeyKind kind = store.info().keys;

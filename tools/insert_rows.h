@@ -29,6 +29,8 @@ using AfterBatch = std::function<Status(std::uint64_t rows, const WriteReceipt& 
 // key is one of that kind, and neither rows nor keys end before all are put. Errors: kInvalidArgument, and those of the
 // files.
 Status check_row_files(const VectorSource& source, const RowFiles& files, KeyKind kind);
+// The same, and whether the store takes vectors of that type and dimension.
+Status check_row_files(const VectorSource& source, const RowFiles& files, const Store& store);
 
 // Puts the rows of `source`, which is files.vectors, and flushes. Returns how many. Errors: those of the files and of
 // put_batch(). check_row_files() must have found no fault.

@@ -64,8 +64,8 @@ Real length_of(const float* x, std::uint32_t dim) {
   return std::sqrt(-oracle_distance(x, x, dim, Metric::kInnerProduct));
 }
 
-// Every neighbour, in order. Another row is right only where the distances are one but for the rounding of double,
-// and never in the place of a duplicate that comes before it.
+// Every neighbour, in order. Another row is right only where the distances are one but for the rounding of double, and
+// never before a duplicate of it that comes first.
 void check_query(const Scene& scene, const ExactNeighbours& found, std::uint32_t query, Metric metric) {
   const float* q = scene.queries.data() + query * scene.dim;
   std::vector<std::pair<Real, std::uint32_t>> order;
@@ -73,19 +73,21 @@ void check_query(const Scene& scene, const ExactNeighbours& found, std::uint32_t
     order.emplace_back(oracle_distance(q, scene.base.data() + row * scene.dim, scene.dim, metric), row);
   const std::vector<std::pair<Real, std::uint32_t>> distances = order;
   std::sort(order.begin(), order.end());
+  std::vector<bool> taken(scene.rows());
   for (std::uint32_t i = 0; i < std::min(found.k, scene.rows()); ++i) {
     const std::uint32_t row = found.rows[query * found.k + i];
     BOOST_REQUIRE(row < scene.rows());
     const Real right = order[i].first;
     const float* x = scene.base.data() + row * scene.dim;
-    const float* expected = scene.base.data() + order[i].second * scene.dim;
-    const bool same_vector = std::memcmp(x, expected, scene.dim * sizeof(float)) == 0;
     const Real product = metric == Metric::kInnerProduct ? length_of(q, scene.dim) * length_of(x, scene.dim) : 0;
     // Under cosine the rows at length one err by 1e-16, each, and their difference by as much.
     const Real angle = metric == Metric::kCosine ? 1e-15L * std::sqrt(right) + 1e-28L : 0;
     const Real rounding = 1e-13L * std::fabs(right) + 1e-14L * product + angle;
-    const bool in_place =
-        row == order[i].second || (!same_vector && std::fabs(distances[row].first - right) <= rounding);
+    bool in_place = std::fabs(distances[row].first - right) <= rounding && !taken[row];
+    for (std::uint32_t before = 0; before < row && in_place; ++before)
+      in_place = taken[before] || distances[before].first != distances[row].first ||
+                 std::memcmp(scene.base.data() + before * scene.dim, x, scene.dim * sizeof(float)) != 0;
+    taken[row] = true;
     BOOST_REQUIRE_MESSAGE(in_place, scene.name << " " << name_of(metric) << " k " << found.k << " query " << query
                                                << ": rank " << i << " is row " << row << " at "
                                                << static_cast<double>(distances[row].first) << ", not "

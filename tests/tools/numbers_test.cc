@@ -121,7 +121,6 @@ BOOST_AUTO_TEST_CASE(keys_do_not_pass_the_last_number) {
   const std::string insert = "insert " + store + " --quiet --input " + file;
   BOOST_TEST(run(insert + " --count 2").exit_code == 0);
   const std::string before = run("get " + store + " 0").out;
-  const std::string stats = run("stats " + store).out;
   BOOST_TEST(
       mentions(refused(insert + " --skip 4 --count 4 --first-key 18446744073709551614", 2), "would pass 2^64 - 1"));
   BOOST_TEST(mentions(refused(insert + " --first-key 18446744073709551609", 2), "would pass"));
@@ -131,7 +130,7 @@ BOOST_AUTO_TEST_CASE(keys_do_not_pass_the_last_number) {
   BOOST_TEST(mentions(refused(insert + " --skip 9", 2), "fewer rows"));
   BOOST_TEST(mentions(refused(insert + " --batch 18446744073709551615", 2), "at most 1000000"));
   BOOST_TEST(run("get " + store + " 0").out == before);
-  BOOST_TEST(run("stats " + store).out == stats);
+  BOOST_TEST(mentions(run("stats " + store).out, "rows                  2"));
   BOOST_TEST(run(insert + " --skip 4 --count 4 --first-key 18446744073709551612").exit_code ==
              0);  // the last there are
   BOOST_TEST(run("get " + store + " 18446744073709551615").out == "7.25 7.25 7.25\n");
@@ -150,9 +149,9 @@ BOOST_AUTO_TEST_CASE(side_files_have_a_line_for_each_row) {
     const std::string counts = "(" + std::to_string(lines) + " lines, 10 rows)";
     const std::string made = directory.path("made");
     for (const std::string& part : {" --keys " + wrong, " --keys " + good + " --documents " + wrong})
-      for (const std::string& start :
-           {"insert " + store, "insert " + store + " --batch 3", "insert " + store + " --skip 2 --count 3",
-            "import " + store, "import " + made, "build --quiet --no-calibration --output " + made}) {
+      for (const std::string& start : {"insert " + store, "insert " + store + " --batch 3",
+                                       "insert " + store + " --skip 2 --count 3", "import " + store, "import " + made,
+                                       "build --quiet --no-calibration --output " + directory.path("built")}) {
         const auto ran = run(start + " --input " + file + part);
         BOOST_TEST(ran.exit_code == 1, start << part << ": " << ran.err);
         BOOST_TEST(mentions(ran.err, counts), start << part << ": " << ran.err);

@@ -11,6 +11,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/thrown.h"
 #include "engine/calibrate.h"
+#include "engine/check_options.h"
 #include "graph/format.h"
 #include "graph/order.h"
 #include "graph/pack.h"
@@ -160,21 +161,12 @@ Status resolve_codec(const GraphLayout& layout, const BuildOptions& options, Bui
   return Status::ok();
 }
 
-Status check_options(const BuildPlan& plan, const BuildOptions& options) {
+Status check_shape(const BuildPlan& plan, const BuildOptions& options) {
   const auto refuse = [](const char* text) { return Status(Code::kInvalidArgument, text); };
   if (plan.dim == 0 || plan.dim > kDimMax) return refuse("the dimension must be between 1 and 4096");
   if (plan.rows > kRowsMax) return refuse("one generation holds fewer than 2^32 - 2 rows; split the input");
-  if (options.page_bytes != 0 && options.page_bytes != 4096 && options.page_bytes != 8192 &&
-      options.page_bytes != 16384)
-    return refuse("the page size must be 4096, 8192 or 16384");
-  if (options.max_degree > kDegreeMax) return refuse("the maximum degree must be at most 255");
-  if (options.build_list > kSearchListMax) return refuse("the list size of the construction must be at most 4096");
-  if (!(options.alpha >= 1.0f && options.alpha <= 4.0f)) return refuse("alpha must be between 1 and 4");
-  if (options.vector_bits != 0 && !is_value_bits(options.vector_bits))
-    return refuse("vectors take 8, 16 or 32 bits a value");
   if (options.vector_bits > kValueBitsMin && is_integer(plan.dtype))
     return refuse("u8 and i8 vectors take 8 bits a value, exactly");
-  if (options.threads > kThreadsMax) return refuse("too many threads; at most 256");
   return Status::ok();
 }
 
@@ -228,7 +220,8 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   plan.dim = vectors.dim();
   plan.dtype = vectors.dtype();
   plan.metric = options.metric;
-  VECSTORE_TRY(check_options(plan, options));
+  VECSTORE_TRY(check_shape(plan, options));
+  VECSTORE_TRY(check_options(options));
   plan.threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
   plan.keep_originals = !is_integer(plan.dtype);
   plan.value_bits = is_integer(plan.dtype)     ? kValueBitsMin

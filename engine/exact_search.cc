@@ -1,33 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Brute force. The base is streamed in blocks; within a block, tiles that fit the second-level cache meet a group of
-// queries. A kernel gives the key of every pair; pairs whose key beats the query's threshold become candidates.
-// For integers the key is the exact distance. For floats the key only filters: a candidate's distance is computed in
-// double, and kFilterSlack more candidates than asked for are kept so that the rounding of keys cannot lose one.
+// queries. A kernel gives the key of every pair; pairs whose key does not rule them out become candidates.
+//
+// For integers under l2 and ip the key is the exact distance. Otherwise it only filters, and what it lets pass is
+// ranked by its distance in double. Key and distance differ by rounding. With u = 2^-24, n dimensions and any order of
+// adding (N. Higham, Accuracy and Stability of Numerical Algorithms, 2002, 3.1), a float
+//   l2     Σ (q - x)² errs by at most (n + 3) u of itself: it is a sum of squares of differences, none negative;
+//   ip     Σ q x errs by at most (n + 1) u Σ |q x| <= (n + 1) u |q| |x|, so every row has a bound of its own;
+//   cosine the same of rows at length one, whose elements were rounded too: at most (n + 3) u.
+// Bounds are taken with n + 8 for n, which covers the terms of second order, the rounding of double and that of the
+// bounds themselves. A square or product that underflows errs by 2^-150 more. What lies within the bound of the k-th
+// distance passes, so that no neighbour is lost, whatever the offset or the scale of the vectors.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
-#include <span>
 #include <type_traits>
 
 #include "compress/kernels.h"
 #include "engine/base/limits.h"
 #include "engine/base/memory.h"
 #include "engine/base/thrown.h"
+#include "engine/prepared_rows.h"
 #include "engine/thread_pool.h"
-#include "engine/validate.h"
 #include "engine/vecstore.hpp"
 
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kFilterSlack = 64;
-constexpr std::uint64_t kBlockBytes = 8u << 20;
+constexpr std::uint32_t kSpareMin = 64;  // candidates are put in order again after k more, or these
+constexpr std::uint64_t kBlockBytes = 12u << 20;
 constexpr std::uint64_t kTileBytes = 128 * 1024;
-constexpr std::uint64_t kGroupBytes = 256u << 20;  // queries and candidates held at once
+constexpr std::uint64_t kGroupBytes = 12u << 20;  // queries and candidates held at once
 constexpr std::size_t kQueriesPerRange = 32;
-constexpr std::size_t kRowsPerRange = 2048;
 
 struct Candidate {
   double distance;
@@ -68,117 +73,64 @@ struct I8Ops {
   }
 };
 
-// Independent partial sums, so that the compiler may vectorise without changing the result from machine to machine.
-template <typename T, typename Term>
-double sum_of(const T* a, const T* b, std::size_t dim, Term term) {
-  std::array<double, 8> part{};
-  std::size_t i = 0;
-  for (; i + part.size() <= dim; i += part.size())
-    for (std::size_t j = 0; j < part.size(); ++j)
-      part[j] += term(static_cast<double>(a[i + j]), static_cast<double>(b[i + j]));
-  for (; i < dim; ++i) part[i % part.size()] += term(static_cast<double>(a[i]), static_cast<double>(b[i]));
-  return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]));
+double rounding_of(std::size_t dim) { return static_cast<double>(dim + 8) * 0x1p-24 * (1.0 + 0x1p-10); }
+double underflow_of(std::size_t dim) { return static_cast<double>(dim + 8) * 0x1p-149; }
+
+float float_above(double value) {
+  return std::nextafter(static_cast<float>(value), std::numeric_limits<float>::infinity());
 }
+
+// 1 - cos of floats as half the squared distance of the rows at length one. 1 less the cosine would lose, of rows at
+// an angle of 1e-6, all digits but three.
+double cosine_distance(const float* q, double q_norm, const float* x, double x_norm, std::size_t dim) {
+  const double q_shrink = 1.0 / q_norm;
+  const double x_shrink = 1.0 / x_norm;
+  return std::min(2.0, 0.5 * sum_of(q, x, dim, [=](double a, double b) {
+                         const double difference = a * q_shrink - b * x_shrink;
+                         return difference * difference;
+                       }));
+}
+
+// 1 - cos of integers by the square of the sine, whose numerator and denominator are exact: |q|² |x|² < 2^56. Rows in
+// the same direction have the very same distance.
+static_assert(std::uint64_t{kDimMax} * 255 * 255 < (std::uint64_t{1} << 28));
 template <typename T>
-double dot_in_double(const T* a, const T* b, std::size_t dim) {
-  return sum_of(a, b, dim, [](double x, double y) { return x * y; });
+double cosine_distance(const T* q, const T* x, std::size_t dim) {
+  const auto whole = [dim](const T* a, const T* b) { return std::llround(dot_in_double(a, b, dim)); };
+  const long long dot = whole(q, x);
+  const long long squares = whole(q, q) * whole(x, x);
+  const double sine2 = static_cast<double>(squares - dot * dot) / static_cast<double>(squares);
+  const double cosine = std::sqrt(1.0 - sine2);
+  return dot < 0 ? 1.0 + cosine : sine2 / (1.0 + cosine);
 }
-
-// Rows of a source as the kernels take them: validated, f16 widened to f32, norms beside them under cosine.
-class PreparedRows {
- public:
-  static Result<PreparedRows> allocate(MemoryBudget& budget, const VectorSource& source, Metric metric,
-                                       std::uint64_t rows) {
-    PreparedRows prepared(source, metric);
-    const std::size_t values = static_cast<std::size_t>(rows) * source.dim();
-    const std::size_t source_bytes = element_bytes(source.dtype());
-    const bool widens = source.dtype() == DType::kF16;
-    VECSTORE_ASSIGN(prepared.rows_,
-                    Buffer<std::byte>::allocate(budget, values * (widens ? sizeof(float) : source_bytes)));
-    VECSTORE_ASSIGN(prepared.halves_, Buffer<std::byte>::allocate(budget, widens ? values * source_bytes : 0));
-    VECSTORE_ASSIGN(prepared.norms_, Buffer<double>::allocate(budget, metric == Metric::kCosine ? rows : 0));
-    return prepared;
-  }
-
-  // Errors: as of VectorSource::read, kInvalidInput of check_vectors.
-  Status load(Executor& executor, std::uint64_t first, std::uint64_t count) {
-    std::byte* raw = halves_.empty() ? rows_.data() : halves_.data();
-    VECSTORE_TRY(source_->read(first, count, raw));
-    first_ = first;
-    count_ = count;
-    std::vector<Status> faults((count + kRowsPerRange - 1) / kRowsPerRange);
-    executor.parallel_for(count, kRowsPerRange, [&](std::size_t begin, std::size_t end, unsigned) {
-      faults[begin / kRowsPerRange] = prepare(raw, begin, end);
-    });
-    for (const Status& fault : faults) VECSTORE_TRY(fault);
-    return {};
-  }
-
-  template <typename T>
-  const T* row(std::uint64_t i) const {
-    return reinterpret_cast<const T*>(rows_.data()) + i * source_->dim();
-  }
-  double norm(std::uint64_t i) const { return norms_[i]; }  // cosine only
-  std::uint64_t first() const { return first_; }
-  std::uint64_t count() const { return count_; }
-
- private:
-  PreparedRows(const VectorSource& source, Metric metric) : source_(&source), metric_(metric) {}
-
-  Status prepare(const std::byte* raw, std::size_t begin, std::size_t end) {
-    const std::size_t dim = source_->dim();
-    const DType dtype = source_->dtype();
-    const VectorView view{raw + begin * dim * element_bytes(dtype), dtype, end - begin, source_->dim()};
-    VECSTORE_TRY(check_vectors(view, metric_, source_->name(), first_ + begin));
-    if (dtype == DType::kF16)
-      kernels().widen_f16(reinterpret_cast<const std::uint16_t*>(raw) + begin * dim,
-                          reinterpret_cast<float*>(rows_.data()) + begin * dim, (end - begin) * dim);
-    for (std::size_t i = begin; metric_ == Metric::kCosine && i < end; ++i) norms_[i] = norm_of(i);
-    return {};
-  }
-
-  double norm_of(std::size_t i) const {
-    const std::size_t dim = source_->dim();
-    switch (source_->dtype()) {
-      case DType::kU8:
-        return std::sqrt(dot_in_double(row<std::uint8_t>(i), row<std::uint8_t>(i), dim));
-      case DType::kI8:
-        return std::sqrt(dot_in_double(row<std::int8_t>(i), row<std::int8_t>(i), dim));
-      default:
-        return std::sqrt(dot_in_double(row<float>(i), row<float>(i), dim));
-    }
-  }
-
-  const VectorSource* source_;
-  Metric metric_;
-  std::uint64_t first_ = 0, count_ = 0;
-  Buffer<std::byte> rows_, halves_;
-  Buffer<double> norms_;
-};
 
 // The nearest rows of a group of queries so far.
 template <typename Ops, Metric metric>
 class GroupSearch {
   using Element = typename Ops::Element;
   using Raw = typename Ops::Raw;
-  // Cosine divides the dot product by the row's norm; the query's norm does not change the order.
   using Key = std::conditional_t<metric == Metric::kCosine, float, Raw>;
   static constexpr bool kKeyIsExact = std::is_integral_v<Key>;
+  static constexpr bool kIntegers = std::is_integral_v<Raw>;
 
  public:
   GroupSearch(const PreparedRows& queries, std::size_t dim, std::uint32_t k)
-      : queries_(queries), dim_(dim), k_(k), capacity_(kKeyIsExact ? k : k + kFilterSlack) {
+      : queries_(queries), dim_(dim), k_(k), capacity_(capacity(k)) {
     tile_rows_ = std::clamp<std::size_t>(kTileBytes / (dim * sizeof(Element)) / 64 * 64, 64, 4096);
   }
 
+  static std::uint32_t capacity(std::uint32_t k) { return k + std::max(k, kSpareMin); }
+
   Status allocate(MemoryBudget& budget, unsigned workers) {
     const std::size_t queries = queries_.count();
-    VECSTORE_ASSIGN(candidates_, Buffer<Candidate>::allocate(budget, queries * 2 * capacity_));
+    VECSTORE_ASSIGN(candidates_, Buffer<Candidate>::allocate(budget, queries * capacity_));
     VECSTORE_ASSIGN(sizes_, Buffer<std::uint32_t>::allocate(budget, queries));
     VECSTORE_ASSIGN(thresholds_, Buffer<Key>::allocate(budget, queries));
+    VECSTORE_ASSIGN(worsts_, Buffer<double>::allocate(budget, queries));
     VECSTORE_ASSIGN(raw_, Buffer<Raw>::allocate(budget, workers * tile_rows_));
     VECSTORE_ASSIGN(keys_, Buffer<Key>::allocate(budget, workers * tile_rows_));
     std::fill(thresholds_.begin(), thresholds_.end(), accept_all());
+    std::fill(worsts_.begin(), worsts_.end(), std::numeric_limits<double>::infinity());
     return {};
   }
 
@@ -192,7 +144,7 @@ class GroupSearch {
 
   void finish(std::uint64_t first_query, ExactNeighbours& out) {
     for (std::size_t query = 0; query < queries_.count(); ++query) {
-      Candidate* items = candidates_.data() + query * 2 * capacity_;
+      Candidate* items = candidates_.data() + query * capacity_;
       const std::size_t found = std::min<std::size_t>(sizes_[query], k_);
       std::partial_sort(items, items + found, items + sizes_[query]);
       for (std::size_t i = 0; i < found; ++i) {
@@ -203,37 +155,67 @@ class GroupSearch {
   }
 
  private:
-  // Not a number beats no comparison, so `!(key >= threshold)` accepts all until a query has enough candidates.
   static constexpr Key accept_all() {
-    return kKeyIsExact ? std::numeric_limits<Key>::max() : std::numeric_limits<Key>::quiet_NaN();
+    return kKeyIsExact ? std::numeric_limits<Key>::max() : std::numeric_limits<Key>::infinity();
+  }
+
+  // Rows come in order, so one at the k-th distance is behind those that have it already. A key that only filters may
+  // be at the threshold although the distance is below.
+  static bool passes(Key key, Key threshold) {
+    if constexpr (kKeyIsExact) return key < threshold;
+    return key <= threshold;
+  }
+
+  void keys_of_tile(std::size_t query, const PreparedRows& base, std::size_t first, std::size_t count, Raw* raw,
+                    Key* keys) const {
+    const Element* vector = queries_.kernel_row<Element>(query);
+    const Rows rows{base.kernel_row<Element>(first), dim_ * sizeof(Element), nullptr, count};
+    if constexpr (metric == Metric::kL2) {
+      Ops::l2(vector, rows, dim_, keys);
+      return;
+    }
+    Ops::dot(vector, rows, dim_, raw);
+    if constexpr (metric == Metric::kCosine && kIntegers) {
+      for (std::size_t i = 0; i < count; ++i)
+        keys[i] = static_cast<float>(-static_cast<double>(raw[i]) / base.norm(first + i));
+    } else if constexpr (metric == Metric::kInnerProduct && !kIntegers) {
+      // The least that the distance may be: each row has its own bound, or a single long one would widen that of all.
+      const float rounding = float_above(rounding_of(dim_) * queries_.norm(query));
+      const float* norms = base.norms_above() + first;
+      for (std::size_t i = 0; i < count; ++i) keys[i] = -raw[i] - rounding * norms[i];
+    } else {
+      for (std::size_t i = 0; i < count; ++i) keys[i] = static_cast<Key>(-raw[i]);
+    }
+  }
+
+  // No row whose distance is below `distance` has a key above this one.
+  Key threshold_of(std::size_t query, double distance) const {
+    if constexpr (kKeyIsExact) {
+      return static_cast<Key>(distance);
+    } else if constexpr (metric == Metric::kL2) {
+      return float_above(distance * (1.0 + rounding_of(dim_)) + underflow_of(dim_));
+    } else if constexpr (metric == Metric::kInnerProduct) {
+      return float_above(distance + underflow_of(dim_));
+    } else if constexpr (kIntegers) {
+      constexpr double kRounding = 0x1p-22;  // an exact product, divided and rounded once
+      return float_above((distance - 1.0 + kRounding) * queries_.norm(query));
+    } else {
+      return float_above(distance - 1.0 + rounding_of(dim_));
+    }
   }
 
   void scan_tile(std::size_t query, const PreparedRows& base, std::size_t first, std::size_t count, unsigned worker) {
-    const Element* vector = queries_.row<Element>(query);
-    Raw* raw = raw_.data() + worker * tile_rows_;
     Key* keys = keys_.data() + worker * tile_rows_;
-    const Rows rows{base.row<Element>(first), dim_ * sizeof(Element), nullptr, count};
-    if constexpr (metric == Metric::kL2) {
-      Ops::l2(vector, rows, dim_, keys);
-    } else {
-      Ops::dot(vector, rows, dim_, raw);
-      for (std::size_t i = 0; i < count; ++i) {
-        if constexpr (metric == Metric::kCosine) {
-          keys[i] = static_cast<float>(-static_cast<double>(raw[i]) / base.norm(first + i));
-        } else {
-          keys[i] = -raw[i];
-        }
-      }
-    }
+    keys_of_tile(query, base, first, count, raw_.data() + worker * tile_rows_, keys);
     // Few pairs pass once the thresholds have settled, so runs of 16 are ruled out by one vectorised test.
     constexpr std::size_t kRun = 16;
     for (std::size_t i = 0; i < count; i += kRun) {
       const std::size_t end = std::min(i + kRun, count);
       const Key threshold = thresholds_[query];
       int passing = 0;
-      for (std::size_t j = i; j < end; ++j) passing |= static_cast<int>(!(keys[j] >= threshold));
+      for (std::size_t j = i; j < end; ++j) passing |= static_cast<int>(passes(keys[j], threshold));
       for (std::size_t j = i; passing != 0 && j < end; ++j)
-        if (!(keys[j] >= thresholds_[query])) push(query, base, first + j, keys[j]);
+        if (passes(keys[j], thresholds_[query])) push(query, base, first + j, keys[j]);
     }
   }
 
@@ -243,47 +225,53 @@ class GroupSearch {
     const Element* x = base.row<Element>(row);
     if constexpr (metric == Metric::kL2)
       return sum_of(q, x, dim_, [](double a, double b) { return (a - b) * (a - b); });
-    const double dot = dot_in_double(q, x, dim_);
-    if constexpr (metric == Metric::kInnerProduct) return -dot;
-    return std::clamp(1.0 - dot / (queries_.norm(query) * base.norm(row)), 0.0, 2.0);
+    if constexpr (metric == Metric::kInnerProduct) return -dot_in_double(q, x, dim_);
+    if constexpr (kIntegers) {
+      return cosine_distance(q, x, dim_);
+    } else {
+      return cosine_distance(q, queries_.norm(query), x, base.norm(row), dim_);
+    }
   }
 
   void push(std::size_t query, const PreparedRows& base, std::size_t row, Key key) {
-    Candidate* items = candidates_.data() + query * 2 * capacity_;
+    const double distance = exact_distance(query, base, row, key);
+    if (distance >= worsts_[query]) return;
+    Candidate* items = candidates_.data() + query * capacity_;
     std::uint32_t& size = sizes_[query];
-    items[size++] = {exact_distance(query, base, row, key), static_cast<std::uint32_t>(base.first() + row)};
-    if (size < 2 * capacity_) return;
-    std::nth_element(items, items + capacity_ - 1, items + size);
-    size = capacity_;
-    const double worst = items[capacity_ - 1].distance;
-    thresholds_[query] = static_cast<Key>(metric == Metric::kCosine ? (worst - 1.0) * queries_.norm(query) : worst);
+    items[size++] = {distance, static_cast<std::uint32_t>(base.first() + row)};
+    if (size < capacity_) return;
+    std::nth_element(items, items + k_ - 1, items + size);
+    size = k_;
+    worsts_[query] = items[k_ - 1].distance;
+    thresholds_[query] = threshold_of(query, worsts_[query]);
   }
 
   const PreparedRows& queries_;
   const std::size_t dim_;
   const std::uint32_t k_, capacity_;
   std::size_t tile_rows_ = 64;
-  Buffer<Candidate> candidates_;  // [queries × 2 · capacity]
+  Buffer<Candidate> candidates_;  // [queries × capacity]
   Buffer<std::uint32_t> sizes_;
-  Buffer<Key> thresholds_;
-  Buffer<Raw> raw_;  // [workers × tile_rows]
+  Buffer<Key> thresholds_;  // of keys,
+  Buffer<double> worsts_;   // from these: the k-th distances, of k candidates and more
+  Buffer<Raw> raw_;         // [workers × tile_rows]
   Buffer<Key> keys_;
 };
 
 template <typename Ops, Metric metric>
 Status search_all(Executor& executor, const VectorSource& base, const VectorSource& queries, ExactNeighbours& out) {
+  using Search = GroupSearch<Ops, metric>;
   const std::uint64_t query_bytes =
-      queries.dim() * sizeof(float) + std::uint64_t{2} * (out.k + kFilterSlack) * sizeof(Candidate);
+      PreparedRows::row_bytes(queries, metric) + std::uint64_t{Search::capacity(out.k)} * sizeof(Candidate);
   const std::uint64_t group_rows =
       std::clamp<std::uint64_t>(kGroupBytes / query_bytes, 1, std::max<std::uint64_t>(1, out.queries));
-  const std::uint64_t block_rows =
-      std::max<std::uint64_t>(1, kBlockBytes / (base.dim() * sizeof(typename Ops::Element)));
+  const std::uint64_t block_rows = std::max<std::uint64_t>(1, kBlockBytes / PreparedRows::row_bytes(base, metric));
   MemoryBudget budget;
   VECSTORE_ASSIGN(auto block, PreparedRows::allocate(budget, base, metric, std::min(block_rows, base.rows())));
   VECSTORE_ASSIGN(auto group, PreparedRows::allocate(budget, queries, metric, group_rows));
   for (std::uint64_t first_query = 0; first_query < out.queries; first_query += group_rows) {
     VECSTORE_TRY(group.load(executor, first_query, std::min<std::uint64_t>(group_rows, out.queries - first_query)));
-    GroupSearch<Ops, metric> search(group, base.dim(), out.k);
+    Search search(group, base.dim(), out.k);
     VECSTORE_TRY(search.allocate(budget, executor.thread_count()));
     for (std::uint64_t first = 0; first < base.rows(); first += block_rows) {
       VECSTORE_TRY(block.load(executor, first, std::min(block_rows, base.rows() - first)));

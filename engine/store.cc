@@ -5,6 +5,7 @@
 
 #include "compress/kernels.h"
 #include "engine/base/thrown.h"
+#include "engine/check_options.h"
 #include "engine/store_builder.h"
 #include "engine/store_impl.h"
 #include "pagestore/store_files.h"
@@ -19,8 +20,6 @@ constexpr std::uint32_t kLanesLeast = 8;
 constexpr std::uint32_t kLanesMost = 16;
 constexpr std::uint32_t kLanesFirst = 4;  // of each, or its share: come before the cache where memory is short
 constexpr std::uint32_t kFrameBytesMost = 2u << 20;
-constexpr std::uint64_t kLogBytesMin = 4u << 20;
-constexpr std::uint64_t kDeltaBytesMin = 1u << 20;
 constexpr std::uint64_t kReaderBytes = 2u << 20;  // the window of the replay
 constexpr std::uint64_t kFindingBytes = 5u << 20;
 constexpr std::uint64_t kFillBytes = 128u << 10;  // the reader that fills the cache, beside the ranking
@@ -98,18 +97,7 @@ Result<Store> Store::open(const std::string& path, const OpenOptions& options) {
 Result<Store> StoreFactory::open(const std::string& path, const OpenOptions& options,
                                  const StoreEnvironment& environment) try {
   VECSTORE_TRY(kernels_status());
-  if (options.cache_fraction && !(*options.cache_fraction >= 0.0 && *options.cache_fraction <= 1.0))
-    return Status(Code::kInvalidArgument, "the share of pages to cache must be between 0 and 1");
-  if (options.cache_fraction && options.cache_bytes)
-    return Status(Code::kInvalidArgument, "give the cache as a share or in bytes, not both");
-  if (options.lanes > kLanesMax)
-    return Status(Code::kInvalidArgument, "too many queries in progress for one searcher; the most is 32");
-  if (options.searchers == 0 || options.searchers > kClientsMax)
-    return Status(Code::kInvalidArgument, "the number of searchers must be between 1 and 1024");
-  const bool writes = options.access == Access::kReadWrite;
-  if (writes && (options.log_bytes < kLogBytesMin || options.delta_bytes < kDeltaBytesMin || options.interval_ms == 0))
-    return Status(Code::kInvalidArgument,
-                  "a log needs at least 4 MiB, a delta 1 MiB, and an interval must be a millisecond or longer");
+  VECSTORE_TRY(check_options(options));
   auto impl = std::make_unique<Store::Impl>(options, environment);
   VECSTORE_TRY(impl->open(path));
   return Store(std::move(impl));

@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/thrown.h"
+#include "engine/check_options.h"
 #include "engine/exact_distance.h"
 #include "engine/store_impl.h"
 #include "engine/thread_pool.h"
@@ -53,12 +54,7 @@ bool Store::Impl::reranks(const SearchOptions& options) const {
 }
 
 Status Store::Impl::check_queries(const VectorView& queries, const SearchOptions& options) const {
-  if (options.k == 0) return Status(Code::kInvalidArgument, "k must be at least 1");
-  if (options.k > kResultsMax)
-    return Status(Code::kInvalidArgument, "k is too large; the most that one search returns is 1000");
-  if (options.search_list > kSearchListMax) return Status(Code::kInvalidArgument, "L is too large; the most is 4096");
-  if (!(options.recall_target > 0.0 && options.recall_target <= 1.0))
-    return Status(Code::kInvalidArgument, "the recall target must be above 0 and at most 1");
+  VECSTORE_TRY(check_options(options));
   const bool same = queries.dtype == properties.dtype;
   if (!same && (is_integer(queries.dtype) || is_integer(properties.dtype)))
     return Status(Code::kInvalidArgument, "the queries have another element type than the index; convert them first");

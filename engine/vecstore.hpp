@@ -17,6 +17,9 @@
 // Distances to rows of the graph are computed at the precision of its pages: exact for u8 and i8 input; for f32 and f16
 // 8, 16 or 32 bits a value (BuildOptions::vector_bits). With SearchOptions::full_precision, and to rows that were put
 // since the graph was built, they are those of the vectors as they were put.
+// Vectors that are put, built upon or searched for have finite values. Under kL2 and kInnerProduct each is zero, or has
+// a sum of squares from 2^-126 to 2^124, so that distances fit a float. Under kCosine each has a direction; its scale
+// does not matter. kInvalidInput names the row of what is refused, and says what to do.
 #pragma once
 
 #include <cstddef>
@@ -73,7 +76,7 @@ struct BuildOptions {
   std::uint32_t page_bytes = 0;
   std::uint32_t max_degree = 0;  // R; 0: by dimension
   std::uint32_t build_list = 0;  // L of the construction; 0: default
-  float alpha = 1.2f;            // slack of RobustPrune
+  float alpha = 1.2f;            // slack of RobustPrune, 1 … 4
   std::uint32_t threads = 0;     // 0: all processors
   std::uint64_t seed = 1;
   bool overwrite = false;  // replace a store that is there
@@ -147,10 +150,10 @@ struct OpenOptions {
 
 struct SearchOptions {
   std::uint32_t k = 10;           // 1 … kResultsMax
-  double recall_target = 0.95;    // looked up in the calibration of the index
+  double recall_target = 0.95;    // above 0, up to 1; looked up in the calibration of the index
   std::uint32_t search_list = 0;  // L; 0: calibrated
   std::uint32_t blocks = 0;       // blocks scanned; 0: calibrated
-  float bound = -1.0f;            // standard errors of the read bound; < 0: calibrated
+  float bound = -1.0f;            // standard errors of the read bound, up to kBoundMax; < 0: calibrated
   // Ranks by the vectors as they were put: reads from rows/ those that may be among the k nearest, by what rounding can
   // have changed at most, so that what the search has seen is ranked exactly.
   bool full_precision = false;
@@ -320,8 +323,9 @@ class Store {
   static Status create(const std::string& path, const CreateOptions& options = {});
 
   // Builds a store in the directory `path` (made if need be) from `vectors`; leaves the old content, or none, when it
-  // fails or is killed. Errors: kExists (no overwrite), kInvalidInput (NaN, infinity, zero vector under cosine, with
-  // its row), kMemoryBudget (before starting: the prediction exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
+  // fails or is killed. Errors: kExists (no overwrite), kInvalidInput (values, with their row), kInvalidArgument (an
+  // option, with its range), kMemoryBudget (before starting: the prediction exceeds ram_bytes), kNoSpace, kPermission,
+  // kBusy, kIo.
   static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options);
 
   // Makes a store in `to` of all that can still be read of the one in `path`, whose log is damaged: the graph as it is,
@@ -340,10 +344,10 @@ class Store {
 
   // Takes `vector`, one row of the store's dtype and dimension, and `document`, any bytes up to 64 KiB, in the place of
   // what the key named before. Errors: kInvalidArgument (key of the other kind, too long or empty, dtype, document too
-  // large), kInvalidInput (dimension; NaN, infinity, zero vector under cosine), kNoSpace (disk or log full: nothing was
-  // written, erasing and searching go on), kMemoryBudget (delta_bytes is used up, for longer than full_wait_ms),
-  // kPermission (opened for reading), kIo: a write failed, the store takes no more until it is opened again, and only
-  // then it is known whether this one came through.
+  // large), kInvalidInput (dimension, values), kNoSpace (disk or log full: nothing was written, erasing and searching
+  // go on), kMemoryBudget (delta_bytes is used up, for longer than full_wait_ms), kPermission (opened for reading),
+  // kIo: a write failed, the store takes no more until it is opened again, and only then it is known whether this one
+  // came through.
   Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
   // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. A batch takes at
   // most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond.
@@ -382,8 +386,8 @@ class Store {
   Status export_to(const ExportFiles& files, bool overwrite = false) const;
 
   // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1
-  // divides the batch, among at most OpenOptions::searchers. Errors: kInvalidArgument (k = 0 or too large, dtype),
-  // kInvalidInput (dimension; NaN, zero vector under cosine, naming the row), kIo, kCorrupt naming the page.
+  // divides the batch, among at most OpenOptions::searchers. Errors: kInvalidArgument (an option, with its
+  // range; dtype), kInvalidInput (dimension; values, naming the row), kIo, kCorrupt naming the page.
   Result<SearchResults> search(const VectorView& queries, const SearchOptions& options = {},
                                std::uint32_t threads = 1) const;
   // What a search with these options uses: L, blocks and bound filled in from the calibration.
@@ -420,7 +424,8 @@ struct ExactNeighbours {
   std::vector<float> distances;     // [queries × k]; +inf where there are fewer
 };
 
-// Brute force over every row of `base`, streamed in blocks. Cosine and ip in the semantics above. Errors: as of build.
+// Brute force over every row of `base`, streamed in blocks. Cosine and ip in the semantics above. Ranked by
+// distances in double, equal ones by row; no row is lost to rounding. Errors: as of build.
 Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k,
                                      Metric metric, std::uint32_t threads = 0);
 

@@ -6,6 +6,7 @@
 
 #include "tools/commands.h"
 #include "tools/explain.h"
+#include "tools/numbers.h"
 #include "tools/output.h"
 #include "tools/progress.h"
 #include "tools/size_text.h"
@@ -107,8 +108,8 @@ void add_form_options(CLI::App& command, BuildOptions& build) {
       .add_option_function<std::string>("--codec", parse_codec,
                                         "codes kept in memory (default: from --search-ram, else opq)")
       ->type_name("opq|pq|rabitq");
-  command.add_option("--code-bytes", build.code_bytes,
-                     "bytes a code (default: from --search-ram); rabitq takes 1, 2 or 4 bits a dimension of them");
+  add_whole(command, "--code-bytes", build.code_bytes,
+            "bytes a code (default: from --search-ram); rabitq takes 1, 2 or 4 bits a dimension of them");
   const auto parse_page = [&build](const std::string& text) {
     const auto size = parse_size(text);
     if (!size || (*size != 4096 && *size != 8192 && *size != 16384))
@@ -129,10 +130,10 @@ void add_form_options(CLI::App& command, BuildOptions& build) {
                                         "bits in which pages keep a value of f32 and f16 vectors (default: the least "
                                         "that rank as the vectors do)")
       ->type_name("auto|8|16|32");
-  command.add_option("--max-degree", build.max_degree, "edges a row, at most (default: by dimension)");
-  command.add_option("--build-list", build.build_list, "list length of the construction (default 80)");
-  command.add_option("--alpha", build.alpha, "slack of pruning, 1 to 4 (default 1.2)");
-  command.add_option("--seed", build.seed, "seed of everything drawn by chance (default 1)");
+  add_whole(command, "--max-degree", build.max_degree, "edges a row, at most (default: by dimension)");
+  add_whole(command, "--build-list", build.build_list, "list length of the construction (default 80)");
+  add_real(command, "--alpha", build.alpha, {1, 4}, "slack of pruning, 1 to 4 (default 1.2)");
+  add_whole(command, "--seed", build.seed, "seed of everything drawn by chance (default 1)");
 }
 
 }  // namespace
@@ -146,7 +147,7 @@ Command add_build(CLI::App& app) {
   add_metric(*command, build.metric);
   add_size(*command, "--ram", build.ram_bytes, "bound of the build's memory (default: none)");
   add_size(*command, "--search-ram", build.search_ram_bytes, "memory that a search may use; chooses the codes");
-  command->add_option("--threads", build.threads, "threads (default: all processors)");
+  add_whole(*command, "--threads", build.threads, "threads (default: all processors)");
   command->add_option("--keys", build.keys_path, "file of keys, one a line, in the order of the vectors");
   command->add_option("--documents", build.documents_path, "file of documents, one a line, plain or .zst");
   add_form_options(*command, build);

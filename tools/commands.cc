@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/commands.h"
 
-#include <charconv>
-
+#include "tools/numbers.h"
 #include "tools/size_text.h"
 
 namespace vecstore::tools {
@@ -48,6 +47,10 @@ CLI::Option* add_key_type(CLI::App& app, KeyKind& keys) {
 
 void add_json(CLI::App& app, bool& json) { app.add_flag("--json", json, "print one JSON object"); }
 void add_quiet(CLI::App& app, bool& quiet) { app.add_flag("-q,--quiet", quiet, "no progress on stderr"); }
+
+void add_recall_target(CLI::App& app, double& target) {
+  add_real(app, "--recall-target", target, {0.0, 1.0}, "recall to reach by calibration (default 0.95)");
+}
 
 void add_open_options(CLI::App& app, OpenOptions& options) {
   add_size(app, "--ram", options.ram_bytes, "bound of codes, cache, buffers and scratch (default: none)");
@@ -95,18 +98,22 @@ void add_write_options(CLI::App& app, OpenOptions& options) {
   };
   app.add_option_function<std::string>("--sync", parse_sync, "when a write is on the disk (default always)")
       ->type_name("always|interval|none");
-  app.add_option("--sync-interval", options.interval_ms, "milliseconds, of --sync interval (default 100)")
-      ->check(CLI::PositiveNumber);
+  add_whole(app, "--sync-interval", options.interval_ms, "milliseconds, of --sync interval (default 100)");
   add_writer_memory(app, options);
 }
 
 Result<Key> parse_key(const std::string& text, KeyKind kind) {
   if (kind == KeyKind::kBytes) return Key(text);
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size())
-    return Status(Code::kInvalidArgument, "the keys of this store are numbers; this is none").about(text);
-  return Key(number);
+  const auto number = parse_whole(text);
+  if (!number)
+    return Status(Code::kInvalidArgument, "the keys of this store are numbers from 0 to 2^64 - 1; this is none")
+        .about(text);
+  return Key(*number);
+}
+
+Status in_file(const Status& status, const std::string& path, std::uint64_t first_row) {
+  if (status.code() != Code::kInvalidInput || status.detail() != Detail::kRow) return status;
+  return Status(status.code(), status.text()).about(path).at(Detail::kRow, first_row + status.number());
 }
 
 }  // namespace vecstore::tools

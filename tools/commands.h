@@ -40,6 +40,7 @@ Command add_convert(CLI::App& app);
 CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& bytes, const std::string& help);
 CLI::Option* add_metric(CLI::App& app, Metric& metric);
 CLI::Option* add_key_type(CLI::App& app, KeyKind& keys);
+void add_recall_target(CLI::App& app, double& target);
 void add_json(CLI::App& app, bool& json);
 void add_quiet(CLI::App& app, bool& quiet);
 
@@ -51,5 +52,8 @@ void add_write_options(CLI::App& app, OpenOptions& options);
 
 // The key that `text` names in a store of such keys; borrows the text. Errors: kInvalidArgument.
 Result<Key> parse_key(const std::string& text, KeyKind kind);
+
+// What was said of a row of a batch, said of the file whose row `first_row` began it; anything else as it is.
+Status in_file(const Status& status, const std::string& path, std::uint64_t first_row);
 
 }  // namespace vecstore::tools

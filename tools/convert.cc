@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "tools/commands.h"
+#include "tools/numbers.h"
 #include "tools/output.h"
 #include "tools/progress.h"
 
@@ -42,8 +43,8 @@ Command add_convert(CLI::App& app) {
       "write a vector file in another layout: fvecs bvecs ivecs fbin f16bin u8bin i8bin ibin npy, by the ending");
   command->add_option("input", options->from, "file to read")->required();
   command->add_option("output", options->to, "file to write")->required();
-  command->add_option("--first-row", options->convert.first_row, "first row taken (default 0)");
-  command->add_option("--count", options->convert.count, "rows taken (default: all that follow)");
+  add_whole(*command, "--first-row", options->convert.first_row, "first row taken (default 0)");
+  add_whole(*command, "--count", options->convert.count, "rows taken (default: all that follow)");
   command->add_flag("--overwrite", options->convert.overwrite, "replace the output if it is there");
   add_quiet(*command, options->quiet);
   add_json(*command, options->json);

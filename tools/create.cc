@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tools/commands.h"
+#include "tools/numbers.h"
 
 namespace vecstore::tools {
 
@@ -13,7 +14,7 @@ Command add_create(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("create", "make an empty store that vectors can be inserted into");
   command->add_option("store", options->path, "directory of the store")->required();
-  command->add_option("--dim", options->create.dim, "dimension (default: that of the first vector)");
+  add_whole(*command, "--dim", options->create.dim, "dimension (default: that of the first vector)");
   const auto parse_dtype = [options](const std::string& text) {
     for (const DType known : {DType::kF32, DType::kF16, DType::kU8, DType::kI8}) {
       if (text != name_of(known)) continue;

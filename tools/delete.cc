@@ -18,6 +18,7 @@ struct DeleteOptions {
 constexpr std::size_t kBatch = 1000;
 
 Status run_delete(DeleteOptions& options) {
+  const std::size_t named = options.keys.size();  // the rest are lines of the file
   if (!options.keys_path.empty()) {
     MemoryBudget budget;
     VECSTORE_ASSIGN(TextLines lines, TextLines::open(options.keys_path, budget));
@@ -32,9 +33,12 @@ Status run_delete(DeleteOptions& options) {
   VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));
   const KeyKind kind = store.info().keys;
   std::vector<Key> keys;
-  for (const std::string& text : options.keys) {
-    VECSTORE_ASSIGN(const Key key, parse_key(text, kind));
-    keys.push_back(key);
+  for (std::size_t i = 0; i < options.keys.size(); ++i) {
+    const auto key = parse_key(options.keys[i], kind);
+    if (!key && i >= named)
+      return Status(key.error().code(), key.error().text()).about(options.keys_path).at(Detail::kLine, i - named + 1);
+    if (!key) return key.error();
+    keys.push_back(*key);
   }
   std::uint64_t deleted = 0;
   for (std::size_t begin = 0; begin < keys.size(); begin += kBatch) {

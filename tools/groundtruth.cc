@@ -4,7 +4,9 @@
 #include <chrono>
 #include <filesystem>
 
+#include "engine/base/limits.h"
 #include "tools/commands.h"
+#include "tools/numbers.h"
 #include "tools/output.h"
 
 namespace vecstore::tools {
@@ -53,9 +55,9 @@ Command add_groundtruth(CLI::App& app) {
   command->add_option("--base", options->base, "file of the vectors to search")->required();
   command->add_option("--queries", options->queries, "file of the queries")->required();
   command->add_option("--output", options->output, "file to write: rows and distances")->required();
-  command->add_option("--k", options->k, "neighbours a query, 1 to 1000 (default 100)");
+  add_whole(*command, "--k", options->k, "neighbours a query, 1 to 1000 (default 100)");
   add_metric(*command, options->metric);
-  command->add_option("--threads", options->threads, "threads (default: all processors)");
+  add_whole(*command, "--threads", options->threads, "threads, at most 256 (default: all processors)", kThreadsMax);
   command->add_flag("--overwrite", options->overwrite, "replace the output if it is there");
   add_json(*command, options->json);
   return {command, [options] { return run_groundtruth(*options); }};

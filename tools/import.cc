@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include "engine/text_lines.h"
 #include "tools/commands.h"
 #include "tools/insert_rows.h"
 #include "tools/output.h"
@@ -19,33 +18,23 @@ struct ImportOptions {
   bool json = false;
 };
 
-// Before a store is made that they do not fit.
-Status check_keys(const std::string& path, KeyKind kind) {
-  MemoryBudget budget;
-  VECSTORE_ASSIGN(TextLines lines, TextLines::open(path, budget));
-  while (true) {
-    std::string_view line;
-    VECSTORE_ASSIGN(const bool more, lines.next(line));
-    if (!more) return {};
-    const std::string text(line);
-    const auto key = parse_key(text, kind);
-    if (!key) return key.error();
-  }
-}
-
 Status run_import(ImportOptions& options) {
   VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
   options.create.dim = source->dim();
   options.create.dtype = source->dtype();
+  options.files.batch = kBatchRows;
   auto found = Store::open(options.path, options.open);
-  if (!found && found.error().code() == Code::kNotFound) {
-    VECSTORE_TRY(check_keys(options.files.keys, options.create.keys));
+  const bool is_new = !found && found.error().code() == Code::kNotFound;
+  if (!found && !is_new) return found.error();
+  if (is_new) {
+    VECSTORE_TRY(check_row_files(*source, options.files, options.create.keys));  // before a store that they do not fit
     VECSTORE_TRY(Store::create(options.path, options.create));
     found = Store::open(options.path, options.open);
+  } else {
+    VECSTORE_TRY(check_row_files(*source, options.files, *found));
   }
   if (!found) return found.error();
   Store& store = *found;
-  options.files.batch = kBatchRows;
   VECSTORE_ASSIGN(const std::uint64_t imported, insert_rows(store, *source, options.files));
   VECSTORE_TRY(store.close());
   const StoreStats stats = store.stats();

@@ -6,6 +6,7 @@
 
 #include "tools/commands.h"
 #include "tools/insert_rows.h"
+#include "tools/numbers.h"
 #include "tools/output.h"
 
 namespace vecstore::tools {
@@ -47,6 +48,7 @@ class Acknowledger {
 Status run_insert(InsertOptions& options) {
   VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
   VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));
+  VECSTORE_TRY(check_row_files(*source, options.files, store));
   Acknowledger acknowledger(options.ack);
   options.files.quiet |= options.ack;
   VECSTORE_ASSIGN(const std::uint64_t inserted,
@@ -76,13 +78,14 @@ Command add_insert(CLI::App& app) {
   CLI::App* command = app.add_subcommand("insert", "put the vectors of a file into a store, searchable at once");
   command->add_option("store", options->path, "directory of the store")->required();
   command->add_option("--input", files.vectors, "file of vectors")->required();
-  command->add_option("--skip", files.skip, "rows of the file left out at its beginning (default 0)");
-  command->add_option("--count", files.count, "rows put (default: all that follow)");
-  auto* first_key = command->add_option("--first-key", files.first_key,
-                                        "key of the first row put, the next one is one more (default: --skip)");
-  command->add_option("--keys", files.keys, "file of one key a line, for all rows of --input")->excludes(first_key);
-  command->add_option("--documents", files.documents, "file of one document a line, for all rows of --input");
-  command->add_option("--batch", files.batch, "rows that go in together, all or none (default 100)");
+  add_whole(*command, "--skip", files.skip, "rows of the file left out at its beginning (default 0)");
+  add_whole(*command, "--count", files.count, "rows put (default: all that follow)");
+  auto* first_key = add_whole(*command, "--first-key", files.first_key,
+                              "key of the first row put, the next one is one more (default: --skip)");
+  command->add_option("--keys", files.keys, "file of one key a line, for each row of --input, those left out included")
+      ->excludes(first_key);
+  command->add_option("--documents", files.documents, "file of one document a line, for each row of --input as well");
+  add_whole(*command, "--batch", files.batch, "rows that go in together, all or none (default 100)");
   add_write_options(*command, options->open);
   command->add_flag("--ack", options->ack, "print 'acked ROWS LSN' after each batch that is on the disk");
   add_quiet(*command, files.quiet);

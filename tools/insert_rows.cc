@@ -2,6 +2,7 @@
 #include "tools/insert_rows.h"
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,48 @@
 
 namespace vecstore::tools {
 namespace {
+
+constexpr std::uint64_t kBatchMax = 1000000;
+
+// Each line of a file that must have one for each of `rows`.
+Status check_lines(const std::string& path, std::uint64_t rows, std::size_t line_bytes_max,
+                   const std::function<Status(std::string_view)>& check) {
+  MemoryBudget budget;
+  VECSTORE_ASSIGN(TextLines lines, TextLines::open(path, budget, line_bytes_max));
+  std::string_view line;
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    VECSTORE_TRY(lines.expect_line(rows, line));
+    const Status fault = check(line);
+    if (!fault.is_ok()) return Status(fault.code(), fault.text()).about(path).at(Detail::kLine, i + 1);
+  }
+  return lines.expect_end(rows);
+}
+
+Status check_key(std::string_view line, KeyKind kind) {
+  if (kind == KeyKind::kBytes && line.empty())
+    return Status(Code::kInvalidInput, "the key is empty; give every row one of its own");
+  const auto key = parse_key(std::string(line), kind);
+  return key ? Status::ok() : key.error();
+}
+
+Status check_range(const VectorSource& source, const RowFiles& files) {
+  if (files.batch == 0 || files.batch > kBatchMax)
+    return Status(Code::kInvalidArgument, "a batch has at least one vector and at most 1000000")
+        .about("--batch " + std::to_string(files.batch));
+  if (files.skip > source.rows())
+    return Status(Code::kInvalidArgument, "the file has fewer rows than are to be skipped")
+        .about(files.vectors + " (" + std::to_string(source.rows()) + " rows)");
+  const std::uint64_t rows = source.rows() - files.skip;
+  if (files.count.value_or(0) > rows)
+    return Status(Code::kInvalidArgument, "the file has fewer rows than are to be put; lower --count or --skip")
+        .about(files.vectors + " (" + std::to_string(source.rows()) + " rows)");
+  const std::uint64_t wanted = files.count.value_or(rows);
+  const std::uint64_t first_key = files.first_key.value_or(files.skip);
+  if (files.keys.empty() && wanted != 0 && first_key > std::numeric_limits<std::uint64_t>::max() - (wanted - 1))
+    return Status(Code::kInvalidArgument, "the keys of the last rows would pass 2^64 - 1; lower --first-key or --count")
+        .about("--first-key " + std::to_string(first_key) + " (" + std::to_string(wanted) + " rows)");
+  return {};
+}
 
 // The lines of a file that has one for each of `rows`, behind the first `skip`; none when no file is named.
 Result<std::optional<TextLines>> open_lines(const std::string& path, std::uint64_t skip, std::uint64_t rows,
@@ -35,23 +78,39 @@ Status take_lines(std::optional<TextLines>& lines, std::uint64_t rows, std::uint
 
 }  // namespace
 
+Status check_row_files(const VectorSource& source, const RowFiles& files, KeyKind kind) {
+  VECSTORE_TRY(check_range(source, files));
+  if (kind == KeyKind::kBytes && files.keys.empty())
+    return Status(Code::kInvalidArgument, "the keys of this store are byte strings; name their file").about("--keys");
+  if (!files.keys.empty())
+    VECSTORE_TRY(check_lines(files.keys, source.rows(), kKeyBytesMax,
+                             [kind](std::string_view line) { return check_key(line, kind); }));
+  if (!files.documents.empty())
+    VECSTORE_TRY(
+        check_lines(files.documents, source.rows(), kDocumentBytesMax, [](std::string_view) { return Status::ok(); }));
+  return {};
+}
+
+Status check_row_files(const VectorSource& source, const RowFiles& files, const Store& store) {
+  const StoreInfo info = store.info();
+  if (source.dtype() != info.dtype)
+    return Status(Code::kInvalidArgument, "the vectors have another element type than the store; convert them first")
+        .about(files.vectors);
+  if (info.dim != 0 && source.dim() != info.dim)
+    return Status(Code::kInvalidInput, "the vectors have another dimension than the store").about(files.vectors);
+  return check_row_files(source, files, info.keys);
+}
+
 Result<std::uint64_t> insert_rows(Store& store, const VectorSource& source, const RowFiles& files,
                                   const AfterBatch& after_batch) {
-  if (files.batch == 0) return Status(Code::kInvalidArgument, "a batch has at least one vector").about("--batch 0");
-  if (files.skip > source.rows())
-    return Status(Code::kInvalidArgument, "the file has fewer rows than are to be skipped")
-        .about(files.vectors + " (" + std::to_string(source.rows()) + " rows)");
   const KeyKind kind = store.info().keys;
   MemoryBudget budget;
   VECSTORE_ASSIGN(auto keys, open_lines(files.keys, files.skip, source.rows(), budget));
   VECSTORE_ASSIGN(auto documents, open_lines(files.documents, files.skip, source.rows(), budget));
-  if (kind == KeyKind::kBytes && !keys)
-    return Status(Code::kInvalidArgument, "the keys of this store are byte strings; name their file").about("--keys");
-
   const std::uint64_t rows = source.rows() - files.skip;
-  const std::uint64_t wanted = std::min(rows, files.count.value_or(rows));
+  const std::uint64_t wanted = files.count.value_or(rows);
   const std::uint64_t first_key = files.first_key.value_or(files.skip);
-  std::vector<std::byte> vectors(files.batch * source.dim() * element_bytes(source.dtype()));
+  std::vector<std::byte> vectors(std::min(files.batch, wanted) * source.dim() * element_bytes(source.dtype()));
   std::vector<std::string> key_texts;
   std::vector<std::string> document_texts;
   ProgressPrinter progress(files.quiet);
@@ -71,9 +130,10 @@ Result<std::uint64_t> insert_rows(Store& store, const VectorSource& source, cons
     }
     const std::vector<std::string_view> batch_documents(document_texts.begin(), document_texts.end());
     const VectorView view{vectors.data(), source.dtype(), count, source.dim()};
-    VECSTORE_ASSIGN(const WriteReceipt receipt, store.put_batch(batch_keys, view, batch_documents));
+    const auto receipt = store.put_batch(batch_keys, view, batch_documents);
+    if (!receipt) return in_file(receipt.error(), files.vectors, files.skip + done);
     done += count;
-    if (after_batch) VECSTORE_TRY(after_batch(done, receipt));
+    if (after_batch) VECSTORE_TRY(after_batch(done, *receipt));
     progress.update("insert", done, wanted);
   }
   progress.clear();

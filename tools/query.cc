@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 
 #include "engine/base/half.h"
 #include "engine/base/limits.h"
 #include "tools/commands.h"
 #include "tools/document_text.h"
+#include "tools/numbers.h"
 #include "tools/output.h"
 
 namespace vecstore::tools {
@@ -48,11 +49,12 @@ Result<std::vector<float>> parse_numbers(const std::string& text) {
   std::vector<float> numbers;
   for (std::size_t at = text.find_first_not_of(kBetween); at < text.size(); at = text.find_first_not_of(kBetween, at)) {
     const std::size_t end = std::min(text.find_first_of(kBetween, at), text.size());
-    float number = 0;
-    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, number);
-    if (error != std::errc() || stop != text.data() + end)
-      return Status(Code::kInvalidInput, "this is not a number").about("standard input").at(Detail::kOffset, at);
-    numbers.push_back(number);
+    const auto number = parse_real(std::string_view(text).substr(at, end - at));
+    if (!number || std::fabs(*number) > static_cast<double>(std::numeric_limits<float>::max()))
+      return Status(Code::kInvalidInput, "this is not a finite number, or beyond a float")
+          .about("standard input")
+          .at(Detail::kOffset, at);
+    numbers.push_back(static_cast<float>(*number));
     at = end;
   }
   return numbers;
@@ -63,6 +65,9 @@ Status put_number(DType dtype, float number, std::size_t i, std::vector<std::byt
     std::memcpy(bytes.data() + i * 4, &number, 4);
   } else if (dtype == DType::kF16) {
     const std::uint16_t half = float_to_half(number);
+    if (!std::isfinite(half_to_float(half)))
+      return Status(Code::kInvalidInput, "the index holds halves, up to 65504; this number (counted from 0) is beyond")
+          .about("standard input (number " + std::to_string(i) + ")");
     std::memcpy(bytes.data() + i * 2, &half, 2);
   } else {
     const bool is_u8 = dtype == DType::kU8;
@@ -149,7 +154,9 @@ Status run_query(const QueryOptions& options) {
   const StoreInfo info = store.info();
   VECSTORE_ASSIGN(const OneVector vector, options.queries.empty() ? vector_of_input(info) : vector_of_file(options));
   const VectorView view{vector.bytes.data(), vector.dtype, 1, vector.dim};
-  VECSTORE_ASSIGN(const SearchResults results, store.search(view, options.search));
+  const auto found = store.search(view, options.search);
+  if (!found) return in_file(found.error(), options.queries.empty() ? "standard input" : options.queries, options.row);
+  const SearchResults& results = *found;
   VECSTORE_ASSIGN(const std::vector<Answer> answers, look_up(store, results[0]));
   if (options.json) {
     print_json(to_json(answers, results.stats(0)));
@@ -168,13 +175,12 @@ Command add_query(CLI::App& app) {
   command->add_option("index", options->path, "directory of the index")->required();
   auto* file =
       command->add_option("--queries", options->queries, "file of vectors (default: numbers on standard input)");
-  command->add_option("--row", options->row, "row of the file, counted from 0 (default 0)")->needs(file);
-  command->add_option("--k", search.k, "answers, 1 to 1000 (default 10)");
-  command->add_option("--recall-target", search.recall_target, "recall to reach by calibration (default 0.95)")
-      ->check(CLI::Range(0.0, 1.0));
+  add_whole(*command, "--row", options->row, "row of the file, counted from 0 (default 0)")->needs(file);
+  add_whole(*command, "--k", search.k, "answers, 1 to 1000 (default 10)");
+  add_recall_target(*command, search.recall_target);
   add_open_options(*command, options->open);
-  command->add_option("--L", search.search_list, "list length, instead of the calibrated one");
-  command->add_option("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  add_whole(*command, "--L", search.search_list, "list length, instead of the calibrated one");
+  add_whole(*command, "--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
   command->add_flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
   add_json(*command, options->json);
   return {command, [options] { return run_query(*options); }};

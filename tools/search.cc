@@ -15,6 +15,7 @@
 #include "engine/base/memory.h"
 #include "tools/commands.h"
 #include "tools/explain.h"
+#include "tools/numbers.h"
 #include "tools/output.h"
 #include "tools/progress.h"
 #include "tools/size_text.h"
@@ -66,7 +67,7 @@ Status search_by_clients(const Store& store, const SearchCommandOptions& options
       const Status status = results ? keep(*results, first_query + query, outcome) : results.error();
       if (status.is_ok()) continue;
       const std::scoped_lock lock(mutex);
-      if (failure.is_ok()) failure = status;
+      if (failure.is_ok()) failure = in_file(status, options.queries, first_query + query);
       next.store(batch.rows);
     }
   };
@@ -99,8 +100,9 @@ Result<Outcome> search_all(const Store& store, const SearchCommandOptions& optio
     if (options.clients != 0) {
       VECSTORE_TRY(search_by_clients(store, options, batch, first, outcome));
     } else {
-      VECSTORE_ASSIGN(const SearchResults results, store.search(batch, options.search, options.threads));
-      VECSTORE_TRY(keep(results, first, outcome));
+      const auto results = store.search(batch, options.search, options.threads);
+      if (!results) return in_file(results.error(), options.queries, first);
+      VECSTORE_TRY(keep(*results, first, outcome));
     }
     outcome.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     progress.update("search", first + rows, queries.rows());
@@ -249,17 +251,17 @@ Command add_search(CLI::App& app) {
   CLI::App* command = app.add_subcommand("search", "search an index with a file of queries, and measure it");
   command->add_option("index", options->path, "directory of the index")->required();
   command->add_option("--queries", options->queries, "file of the queries")->required();
-  command->add_option("--k", search.k, "answers a query, 1 to 1000 (default 10)");
+  add_whole(*command, "--k", search.k, "answers a query, 1 to 1000 (default 10)");
   command->add_option("--groundtruth", options->groundtruth, "file of exact neighbours, to measure recall");
-  command->add_option("--recall-target", search.recall_target, "recall to reach by calibration (default 0.95)")
-      ->check(CLI::Range(0.0, 1.0));
+  add_recall_target(*command, search.recall_target);
   add_open_options(*command, options->open);
-  command->add_option("--L", search.search_list, "list length, instead of the calibrated one");
-  command->add_option("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
-  command->add_option("--bound", search.bound, "standard errors of the read bound, instead of the calibrated");
+  add_whole(*command, "--L", search.search_list, "list length, instead of the calibrated one");
+  add_whole(*command, "--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  add_real(*command, "--bound", search.bound, {0, kBoundMax},
+           "standard errors of the read bound, instead of the calibrated");
   command->add_flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
-  command->add_option("--threads", options->threads, "threads that share the batch; 0: all processors (default 1)");
-  command->add_option("--clients", options->clients, "callers that search one query at a time, instead of a batch");
+  add_whole(*command, "--threads", options->threads, "threads that share the batch; 0: all processors (default 1)");
+  add_whole(*command, "--clients", options->clients, "callers that search one query at a time, instead of a batch");
   command->add_option("--output", options->output,
                       "file of the answers to write: rows and distances (replaced if there)");
   command->add_flag("--explain", options->explain, "also say where the memory went and where the settings come from");

@@ -17,6 +17,7 @@ inline constexpr std::uint32_t kDegreeMax = 255;        // R
 inline constexpr std::uint32_t kQueriesMax = 1u << 24;  // of one batch
 inline constexpr std::uint32_t kThreadsMax = 256;
 inline constexpr std::uint32_t kClientsMax = 1024;
+inline constexpr float kBoundMax = 1e6f;  // standard errors of the read bound
 
 inline constexpr std::uint32_t kPageBytesMin = 4096;
 inline constexpr std::uint32_t kPageBytesMax = 65536;

@@ -134,7 +134,7 @@ class Rewriter {
 
 Result<SalvageReport> Store::salvage(const std::string& path, const std::string& to) try {
   FileSystem& files = FileSystem::posix();
-  VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open(path, LockMode::kShared, files));
+  VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open_what_is_left(path, files));
   VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(from.manifest()->properties));
   VECSTORE_TRY(copy_graph(from, to, properties, files));
   OpenOptions options;
@@ -149,7 +149,8 @@ Result<SalvageReport> Store::salvage(const std::string& path, const std::string&
   if (properties.has_log) {
     MemoryBudget budget;
     const auto read_log = [&](const auto& take) {
-      return salvage_log(files, from.file_path(kLogName), Lsn{from.manifest()->applied_lsn}, budget,
+      return salvage_log(files, from.file_path(kLogName),
+                         {from.manifest()->store, Lsn{from.manifest()->applied_lsn}}, budget,
                          [&](Lsn, const LogRecord& record) { return take(record); });
     };
     auto log = read_log([&](const LogRecord& record) { return rewriter.look_for_dictionary(record); });

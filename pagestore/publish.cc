@@ -235,7 +235,10 @@ std::vector<Status> StoreDirectory::damage() const {
   if (!impl_->salvaged_from.is_ok()) found.push_back(impl_->salvaged_from);
   if (!impl_->state) return found;
   const StoreState& state = *impl_->state;
-  if (state.has_lost_a_slot())
+  // What a publish that died has torn is no damage.
+  const auto intent = read_intent(impl_->file_system, impl_->path);
+  const bool was_torn = intent && *intent && ((*intent)->sequence == state.sequence() || (*intent)->sequence + 1 == state.sequence());
+  if (state.has_lost_a_slot() && !was_torn)
     found.push_back(Status(Code::kCorrupt,
                            "a slot of the superblock is damaged; the other one names the content, and the next writer "
                            "renews it")

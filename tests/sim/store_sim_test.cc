@@ -154,9 +154,10 @@ BOOST_AUTO_TEST_CASE(a_superblock_survives_a_killed_writer_and_then_a_power_cut)
   REQUIRE_OK(StoreFactory::create(kSimPath, sim_shape(), environment_on(made, 5)));
   REQUIRE_OK(publish(made));
   std::uint64_t published = 0;
-  for (std::uint64_t killed_at = 0; killed_at < 30; ++killed_at) {
-    for (std::uint64_t cut = 0; cut < 30; ++cut) {
-      for (std::uint64_t seed = 0; seed < (kInstrumented ? 2 : 20); ++seed) {
+  constexpr std::uint64_t kCalls = 46;
+  for (std::uint64_t killed_at = 0; killed_at < kCalls; ++killed_at) {
+    for (std::uint64_t cut = 0; cut < kCalls; ++cut) {
+      for (std::uint64_t seed = 0; seed < (kInstrumented ? 2 : 10); ++seed) {
         const auto disk = made.clone();
         disk->set_fault(Fault::kPowerCut, killed_at);
         static_cast<void>(publish(*disk));
@@ -165,7 +166,7 @@ BOOST_AUTO_TEST_CASE(a_superblock_survives_a_killed_writer_and_then_a_power_cut)
         disk->set_fault(Fault::kPowerCut, cut);
         published += publish(*disk).is_ok() ? 1 : 0;
         disk->cut_power();
-        Random random(seed * 900 + killed_at * 30 + cut);
+        Random random((seed * kCalls + killed_at) * kCalls + cut);
         disk->reboot(random);
         const auto store = open_sim(*disk, 1, Access::kRead);
         BOOST_REQUIRE_MESSAGE(store.has_value(), "killed at " << killed_at << " cut " << cut << " seed " << seed << ": "

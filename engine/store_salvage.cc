@@ -158,6 +158,7 @@ Result<SalvageReport> Store::salvage(const std::string& path, const std::string&
     if (!log && log.error().code() != Code::kNotFound) return log.error();
     if (log) report.log_bytes_lost = log->lost_bytes;
   }
+  if (const auto damage = from.damage(); !damage.empty()) report.content = damage.front();
   report.rows = store.size();
   VECSTORE_TRY(store.close());
   return report;

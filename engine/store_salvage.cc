@@ -149,9 +149,8 @@ Result<SalvageReport> Store::salvage(const std::string& path, const std::string&
   if (properties.has_log) {
     MemoryBudget budget;
     const auto read_log = [&](const auto& take) {
-      return salvage_log(files, from.file_path(kLogName),
-                         {from.manifest()->store, Lsn{from.manifest()->applied_lsn}}, budget,
-                         [&](Lsn, const LogRecord& record) { return take(record); });
+      return salvage_log(files, from.file_path(kLogName), {from.manifest()->store, Lsn{from.manifest()->applied_lsn}},
+                         budget, [&](Lsn, const LogRecord& record) { return take(record); });
     };
     auto log = read_log([&](const LogRecord& record) { return rewriter.look_for_dictionary(record); });
     if (log) log = read_log([&](const LogRecord& record) { return rewriter.take(record); });

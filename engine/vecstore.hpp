@@ -274,8 +274,8 @@ struct SalvageReport {
   std::uint64_t records_lost = 0;    // that were whole, but changed what is lost
   std::uint64_t documents_lost = 0;  // of rows that are there, without them
   std::uint64_t log_bytes_lost = 0;  // that hold no whole record
-  // What was wrong with superblock or manifest: then the newest manifest that is whole was taken, and its content may be
-  // older than what was lost. Ok: they were whole.
+  // What was wrong with superblock or manifest: then the newest manifest that is whole was taken, and its content may
+  // be older than what was lost. Ok: they were whole.
   Status content;
 };
 

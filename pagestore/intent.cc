@@ -60,8 +60,7 @@ Result<bool> has_intent(FileSystem& file_system, const std::string& path) {
 }
 
 Status remove_intent(FileSystem& file_system, const std::string& path) {
-  if (const Status removed = file_system.unlink(intent_of(path));
-      !removed.is_ok() && removed.code() != Code::kNotFound)
+  if (const Status removed = file_system.unlink(intent_of(path)); !removed.is_ok() && removed.code() != Code::kNotFound)
     return removed;
   return file_system.sync_directory(temporary_of(path));
 }

@@ -3,8 +3,8 @@
 // The note of a writer that it is about to write files of a later publish. Internal to pagestore; the layout is in
 // pagestore/README.md.
 //
-// It is durable before the first of these files is there, and goes when both slots of the superblock name them. So files
-// that are newer than the superblock are leftovers where it lies there and was written over the same content, and
+// It is durable before the first of these files is there, and goes when both slots of the superblock name them. So
+// files that are newer than the superblock are leftovers where it lies there and was written over the same content, and
 // committed content whose superblock was lost where it does not.
 #pragma once
 

@@ -18,8 +18,8 @@
 namespace vecstore {
 namespace {
 
-// A reader that meets a publish half-way reads the superblock again, until it finds the same damage twice; two publishes
-// within one such pause are unheard of.
+// A reader that meets a publish half-way reads the superblock again, until it finds the same damage twice; two
+// publishes within one such pause are unheard of.
 constexpr int kReadAttempts = 5;
 constexpr std::chrono::milliseconds kReadPause{20};
 
@@ -237,7 +237,8 @@ std::vector<Status> StoreDirectory::damage() const {
   const StoreState& state = *impl_->state;
   // What a publish that died has torn is no damage.
   const auto intent = read_intent(impl_->file_system, impl_->path);
-  const bool was_torn = intent && *intent && ((*intent)->sequence == state.sequence() || (*intent)->sequence + 1 == state.sequence());
+  const bool was_torn =
+      intent && *intent && ((*intent)->sequence == state.sequence() || (*intent)->sequence + 1 == state.sequence());
   if (state.has_lost_a_slot() && !was_torn)
     found.push_back(Status(Code::kCorrupt,
                            "a slot of the superblock is damaged; the other one names the content, and the next writer "

@@ -3,9 +3,9 @@
 // The directory of a store: its lock, its manifests and its superblock, the only commit point.
 //
 // publish() makes a set of finished files the content of the store: sync the directory, write and sync a checksummed
-// manifest that names them, then overwrite one slot of the superblock, sync, overwrite the other and sync. A crash at any
-// moment leaves the old content or the new. Afterwards both slots name the new one, so that damage to either, or to the
-// manifest, is never answered with an older content. Byte-exact formats: pagestore/README.md.
+// manifest that names them, then overwrite one slot of the superblock, sync, overwrite the other and sync. A crash at
+// any moment leaves the old content or the new. Afterwards both slots name the new one, so that damage to either, or to
+// the manifest, is never answered with an older content. Byte-exact formats: pagestore/README.md.
 #pragma once
 
 #include <cstdint>
@@ -50,18 +50,18 @@ enum class LockMode : std::uint8_t { kShared, kExclusive };
 class StoreDirectory {
  public:
   // Takes LOCK (exclusive for writers, retried for a second) and reads the newest intact superblock slot and its
-  // manifest. A writer renews a slot that is damaged, and removes leftovers that are known to be such. Errors: kNotFound
-  // (no such directory), kInvalidInput ("not a VecStore index"), kBusy naming the holder's pid, kCorrupt naming the
-  // manifest, or a file that is newer than the content and that nothing accounts for, kNewerFormat, kPermission. A
-  // read-only directory can be opened kShared.
-  // kShared takes no lock and writes nothing: a writer excludes other writers, never readers, which keep descriptors.
-  // A reader whose files were collected before it opened them opens the directory again.
+  // manifest. A writer renews a slot that is damaged, and removes leftovers that are known to be such. Errors:
+  // kNotFound (no such directory), kInvalidInput ("not a VecStore index"), kBusy naming the holder's pid, kCorrupt
+  // naming the manifest, or a file that is newer than the content and that nothing accounts for, kNewerFormat,
+  // kPermission. A read-only directory can be opened kShared. kShared takes no lock and writes nothing: a writer
+  // excludes other writers, never readers, which keep descriptors. A reader whose files were collected before it opened
+  // them opens the directory again.
   static Result<StoreDirectory> open(const std::string& path, LockMode mode,
                                      FileSystem& file_system = FileSystem::posix());
   // Makes the directory if need be and takes the exclusive lock. An existing store is returned with its manifest;
   // whether it may be replaced is the caller's to decide. Includes begin_publish().
-  // Errors: kExists when the path is a file or a directory with foreign content, kCorrupt as of open(), or when it holds
-  // files of an index whose superblock is missing, kPermission, kBusy, kNoSpace.
+  // Errors: kExists when the path is a file or a directory with foreign content, kCorrupt as of open(), or when it
+  // holds files of an index whose superblock is missing, kPermission, kBusy, kNoSpace.
   static Result<StoreDirectory> create(const std::string& path, FileSystem& file_system = FileSystem::posix());
   // For salvage alone: as open(kShared), or, where that finds damage, with the newest manifest that is whole and whose
   // files are there, which may be older than what was lost; damage() tells. Errors: as of open(kShared).
@@ -82,8 +82,8 @@ class StoreDirectory {
   std::string file_path(const std::string& name) const;
   std::string temporary_path(const std::string& name) const;  // under tmp/, emptied by create() and open(kExclusive)
 
-  // Before the first file of a later generation is written, unless create() was called and nothing published since: what
-  // is found of it after a crash is then known to be a leftover. Errors: kIo, kNoSpace.
+  // Before the first file of a later generation is written, unless create() was called and nothing published since:
+  // what is found of it after a crash is then known to be a leftover. Errors: kIo, kNoSpace.
   Status begin_publish();
   // All files of `manifest` are finished and synced. Afterwards manifest() is the new one, and files that neither it
   // nor the one before names are removed. Errors: kIo, kNoSpace: the old content stays,

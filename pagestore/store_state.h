@@ -39,7 +39,8 @@ struct StoreState {
   bool is_mirrored() const {
     return other().state == SlotState::kIntact && content().slot.mirrored && other().slot == content().slot;
   }
-  // The other slot should say something, and does not. Before slots were mirrored it was empty until the second publish.
+  // The other slot should say something, and does not. Before slots were mirrored it was empty until the second
+  // publish.
   bool has_lost_a_slot() const {
     const bool may_be_empty = !content().slot.mirrored && sequence() <= 1;
     return other().state == SlotState::kDamaged || (other().state == SlotState::kEmpty && !may_be_empty);

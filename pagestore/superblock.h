@@ -23,8 +23,8 @@ inline constexpr std::size_t kSlotNameBytesMax = 64;
 // Features that a reader must know to read the store at all; a set bit outside of these is kNewerFormat. None yet.
 inline constexpr std::uint64_t kKnownFeatures = 0;
 
-// Minor version of a slot whose publish writes both slots: a store whose newest slot is older than that keeps the content
-// before the last publish in the other one.
+// Minor version of a slot whose publish writes both slots: a store whose newest slot is older than that keeps the
+// content before the last publish in the other one.
 inline constexpr std::uint16_t kSlotMinorMirrored = 1;
 
 struct Slot {

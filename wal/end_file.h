@@ -16,8 +16,8 @@
 
 namespace vecstore {
 
-// The newest record. nullopt: there is no such file. Errors: kCorrupt (neither slot is whole, or it is another store's),
-// kNewerFormat, kIo.
+// The newest record. nullopt: there is no such file. Errors: kCorrupt (neither slot is whole, or it is another
+// store's), kNewerFormat, kIo.
 Result<std::optional<EndRecord>> read_end(FileSystem& file_system, const std::string& directory, const Uuid& store);
 
 // Of the one writer; for one thread at a time.

@@ -64,7 +64,7 @@ struct EndRecord {
   std::uint64_t segment = 0;      // the newest that holds something durable; 0: none yet
   std::uint64_t header_hash = 0;  // of that segment's header
   Lsn durable_lsn;                // records up to this one were on the disk when this was written
-  bool closed = false;            // the log ended there, with the group of this hash, and nothing followed in the segment
+  bool closed = false;  // the log ended there, with the group of this hash, and nothing followed in the segment
   std::uint64_t chain = 0;
 };
 inline constexpr std::size_t kEndSlots = 2;

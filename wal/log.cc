@@ -94,8 +94,8 @@ Status Log::keep_torn_tail(const LogTail& tail) {
   return to->sync();
 }
 
-// A segment that was being made, and copies of torn tails before this one. The name of what is made is used again: where
-// it were still taken after a power cut, the next rename could bring up what is removed here.
+// A segment that was being made, and copies of torn tails before this one. The name of what is made is used again:
+// where it were still taken after a power cut, the next rename could bring up what is removed here.
 Status Log::remove_leftovers(const LogTail& tail) {
   const std::string newest = kTornPrefix + std::to_string(tail.torn_segment);
   bool frees_name = false;

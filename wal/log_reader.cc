@@ -83,8 +83,8 @@ class SegmentReader {
   }
 
   // Whether a group in the `look_at` bytes from `offset` on tells that the log had been synced up to `lsn` when it was
-  // written. `torn_end`: behind the last block of these that is not zero. The header of a group has a sum of its own and
-  // was true when it was written, so bodies are not read: each byte is, once.
+  // written. `torn_end`: behind the last block of these that is not zero. The header of a group has a sum of its own
+  // and was true when it was written, so bodies are not read: each byte is, once.
   Result<bool> was_synced(std::uint64_t offset, std::uint64_t look_at, Lsn lsn, std::uint64_t& torn_end) {
     torn_end = offset;
     bool synced = false;
@@ -368,7 +368,7 @@ class Replay {
   Lsn& taken_;  // through, by this look and those before it
   bool refused_ = false;
   std::vector<SegmentHeader> segments_;
-  std::uint64_t newest_hash_ = 0;    // of the header of the last of them
+  std::uint64_t newest_hash_ = 0;  // of the header of the last of them
   std::uint64_t torn_header_ = 0;  // a segment whose header is neither whole nor zero
   Buffer<std::byte> window_;
   LogTail tail_;
@@ -387,8 +387,8 @@ Status salvage_segment(SegmentReader& reader, Lsn& after, const TakeRecord& take
     if (!group) {
       VECSTORE_ASSIGN(const bool empty, reader.is_empty_at(offset));
       claimed += claim;
-      const std::uint64_t passed = claimed > reader.bytes() ? std::max<std::uint64_t>(claim, kLogBlockBytes)
-                                                            : std::uint64_t{kLogBlockBytes};
+      const std::uint64_t passed =
+          claimed > reader.bytes() ? std::max<std::uint64_t>(claim, kLogBlockBytes) : std::uint64_t{kLogBlockBytes};
       if (!empty) salvaged.lost_bytes += passed;
       offset += passed;
       continue;

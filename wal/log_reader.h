@@ -50,8 +50,8 @@ struct LogTail {
   std::uint64_t torn_segment = 0;        // whose end holds writes that never became whole groups; 0: none
   std::uint64_t torn_at = 0;             // where in it they begin
   std::uint64_t torn_bytes = 0;
-  std::optional<EndRecord> end;          // what the second place says; none in a log of before it
-  LogPlace place;  // where a reader that follows the log goes on
+  std::optional<EndRecord> end;  // what the second place says; none in a log of before it
+  LogPlace place;                // where a reader that follows the log goes on
 };
 
 struct ReplayOptions {
@@ -79,8 +79,8 @@ struct SalvagedLog {
   std::uint64_t lost_bytes = 0;  // of blocks that hold something, but no whole group
 };
 
-// Takes every record after options.after that is still whole, in the order of their numbers, whatever is missing between
-// them; segments of another store are passed over. Errors: kIo, kNewerFormat, kMemoryBudget, those of `take`.
+// Takes every record after options.after that is still whole, in the order of their numbers, whatever is missing
+// between them; segments of another store are passed over. Errors: kIo, kNewerFormat, kMemoryBudget, those of `take`.
 Result<SalvagedLog> salvage_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
                                 MemoryBudget& budget, const TakeRecord& take);
 

@@ -246,6 +246,13 @@ BOOST_AUTO_TEST_CASE(what_was_published_is_never_taken_back_by_a_power_cut_or_by
       disk.clear_fault();
       const Status last = publish_number(disk, std::max(tried, published) + 1, true);
       BOOST_REQUIRE_MESSAGE(last.is_ok(), label(seed, cut, 3) << last.message());
+      for (std::size_t slot = 0; slot < 2; ++slot) {
+        const auto damaged = disk.clone();
+        BOOST_REQUIRE(damaged->flip_bit(std::string(kSimPath) + "/superblock", slot * 4096 + 20, 1));
+        const auto left = number_of_content(*damaged, LockMode::kShared);
+        BOOST_REQUIRE_MESSAGE(left.has_value(), label(seed, cut, 3) << message_of(left));
+        BOOST_REQUIRE(*left == *number_of_content(disk, LockMode::kShared));
+      }
     }
   BOOST_TEST_MESSAGE(served << " served with a slot lost, " << missed << " missed");
   BOOST_TEST(served > missed);

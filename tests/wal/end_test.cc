@@ -2,13 +2,12 @@
 //
 // What a log had acknowledged is found, or its loss is told: whichever file of it goes, is wiped or is cut back. And
 // what looks like damage only because a writer is at work is not reported.
-#include "wal/end_file.h"
-
 #include <atomic>
 #include <functional>
 
 #include "tests/sim/sim_disk.h"
 #include "tests/test_util.h"
+#include "wal/end_file.h"
 #include "wal/log.h"
 
 namespace vecstore {
@@ -178,8 +177,7 @@ BOOST_AUTO_TEST_CASE(a_segment_that_is_gone_wiped_or_cut_is_never_an_older_log) 
     const auto damaged = whole->clone();
     std::uint64_t newest = 0;
     for (const std::string& path : segments) newest = std::max(newest, *segment_number(path.substr(4)));
-    while (records_of(*damaged).has_value())
-      REQUIRE_OK(damaged->unlink("wal/" + segment_name(newest--)));
+    while (records_of(*damaged).has_value()) REQUIRE_OK(damaged->unlink("wal/" + segment_name(newest--)));
     const auto records = records_of(*damaged);
     BOOST_TEST(records.error().subject() == "wal/" + segment_name(newest + 1));
   }
@@ -397,8 +395,8 @@ BOOST_AUTO_TEST_CASE(hostile_headers_cost_no_more_than_their_bytes) {
   BOOST_TEST(InterruptedFile::bytes_read < 2 * bytes);
   InterruptedFile::bytes_read = 0;
   MemoryBudget budget;
-  const auto salvaged = salvage_log(counting, kDirectory, {kStore, {}, {}}, budget,
-                                    [](Lsn, const LogRecord&) { return Status::ok(); });
+  const auto salvaged =
+      salvage_log(counting, kDirectory, {kStore, {}, {}}, budget, [](Lsn, const LogRecord&) { return Status::ok(); });
   REQUIRE_OK(salvaged);
   BOOST_TEST(salvaged->records == 1u);
   BOOST_TEST(InterruptedFile::bytes_read < 5 * bytes);

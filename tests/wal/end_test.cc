@@ -254,6 +254,31 @@ BOOST_AUTO_TEST_CASE(one_small_sync_more_a_segment_and_one_a_close) {
   BOOST_TEST(count() == written + 1);
 }
 
+// A writer is killed at any call, the next one loses power at any: a slot that was never synced, and one that is torn.
+BOOST_AUTO_TEST_CASE(the_record_survives_a_killed_writer_and_then_a_power_cut) {
+  const auto whole = disk_with_log(true);
+  const auto work = [](SimDisk& disk) {
+    Writer writer(disk);
+    if (writer.open().is_ok() && writer.write().is_ok()) static_cast<void>(writer.close());
+    disk.cut_power();
+  };
+  for (std::uint64_t killed_at = 20; killed_at < 70; ++killed_at)
+    for (std::uint64_t cut = 20; cut < 70; ++cut)
+      for (std::uint64_t seed = 0; seed < 12; ++seed) {
+        const auto disk = whole->clone();
+        disk->set_fault(test::Fault::kPowerCut, killed_at);
+        work(*disk);
+        disk->restart();
+        disk->set_fault(test::Fault::kPowerCut, cut);
+        work(*disk);
+        Random random((seed * 100 + killed_at) * 100 + cut);
+        disk->reboot(random);
+        const auto records = records_of(*disk);
+        BOOST_REQUIRE_MESSAGE(records && *records >= kWritten, "killed at " << killed_at << " cut " << cut << " seed "
+                                                                            << seed << ": " << message_of(records));
+      }
+}
+
 BOOST_AUTO_TEST_CASE(releasing_segments_leaves_one_that_the_record_leads_to) {
   for (const SyncMode sync : {SyncMode::kAlways, SyncMode::kNone})
     for (std::uint64_t seed = 0; seed < 20; ++seed) {

@@ -134,7 +134,7 @@ class Rewriter {
 
 Result<SalvageReport> Store::salvage(const std::string& path, const std::string& to) try {
   FileSystem& files = FileSystem::posix();
-  VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open(path, LockMode::kShared, files));
+  VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open_what_is_left(path, files));
   VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(from.manifest()->properties));
   VECSTORE_TRY(copy_graph(from, to, properties, files));
   OpenOptions options;
@@ -149,14 +149,15 @@ Result<SalvageReport> Store::salvage(const std::string& path, const std::string&
   if (properties.has_log) {
     MemoryBudget budget;
     const auto read_log = [&](const auto& take) {
-      return salvage_log(files, from.file_path(kLogName), Lsn{from.manifest()->applied_lsn}, budget,
-                         [&](Lsn, const LogRecord& record) { return take(record); });
+      return salvage_log(files, from.file_path(kLogName), {from.manifest()->store, Lsn{from.manifest()->applied_lsn}},
+                         budget, [&](Lsn, const LogRecord& record) { return take(record); });
     };
     auto log = read_log([&](const LogRecord& record) { return rewriter.look_for_dictionary(record); });
     if (log) log = read_log([&](const LogRecord& record) { return rewriter.take(record); });
     if (!log && log.error().code() != Code::kNotFound) return log.error();
     if (log) report.log_bytes_lost = log->lost_bytes;
   }
+  if (const auto damage = from.damage(); !damage.empty()) report.content = damage.front();
   report.rows = store.size();
   VECSTORE_TRY(store.close());
   return report;

@@ -160,10 +160,10 @@ Status Store::Impl::verify_rows(VerifyReport& report) const {
 Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
   const Impl& s = *impl_;
   VerifyReport report;
+  for (const Status& finding : s.directory->damage()) VECSTORE_TRY(note(report, finding));
   if (s.generation) VECSTORE_TRY(s.verify_graph(report));
   if (!options.deep) return report;
   if (s.generation) VECSTORE_TRY(s.verify_reachable(report));
-  for (const Status& finding : s.directory->damage()) VECSTORE_TRY(note(report, finding));
   VECSTORE_TRY(s.verify_files(s.manifest(), report));
   if (const Manifest* previous = s.directory->previous(); previous != nullptr)
     VECSTORE_TRY(s.verify_files(*previous, report));

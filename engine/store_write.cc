@@ -202,21 +202,13 @@ Status Store::Impl::begin_log(const LogTail& tail) {
   return publish_log();
 }
 
-// That there is a log is said in both slots of the superblock before anything is taken: whichever a reader finds intact
-// must send it there.
+// That there is a log is said before anything is taken; after a publish both slots of the superblock say so.
 Status Store::Impl::publish_log() {
-  const auto says_so = [](const Manifest* content) {
-    if (content == nullptr) return false;
-    const auto stored = decode_properties(content->properties);
-    return stored && stored->has_log;
-  };
+  if (properties.has_log) return Status::ok();
   properties.has_log = true;
-  while (!says_so(&manifest()) || !says_so(directory->previous())) {
-    Manifest content = manifest();
-    content.properties = encode_properties(properties);
-    VECSTORE_TRY(directory->publish(std::move(content)));
-  }
-  return Status::ok();
+  Manifest content = manifest();
+  content.properties = encode_properties(properties);
+  return directory->publish(std::move(content));
 }
 
 // ------------------------------------------------------------------------------------------------------------- writing

@@ -297,6 +297,9 @@ struct SalvageReport {
   std::uint64_t records_lost = 0;    // that were whole, but changed what is lost
   std::uint64_t documents_lost = 0;  // of rows that are there, without them
   std::uint64_t log_bytes_lost = 0;  // that hold no whole record
+  // What was wrong with superblock or manifest: then the newest manifest that is whole was taken, and its content may
+  // be older than what was lost. Ok: they were whole.
+  Status content;
 };
 
 struct VerifyOptions {
@@ -330,8 +333,8 @@ class Store {
 
   // Makes a store in `to` of all that can still be read of the one in `path`, whose log is damaged: the graph as it is,
   // and every write that is whole, in order. Erasures of rows whose put is lost are lost with it, and documents whose
-  // dictionary is. Errors: kExists, kCorrupt (neither slot of the superblock is intact, or a file of the graph is
-  // missing), kNewerFormat, kNoSpace, kPermission, kBusy, kIo.
+  // dictionary is. Where superblock or manifest are damaged it takes the newest manifest that is whole, and says so.
+  // Errors: kExists, kCorrupt (no manifest is whole), kNewerFormat, kNoSpace, kPermission, kBusy, kIo.
   static Result<SalvageReport> salvage(const std::string& path, const std::string& to);
 
   // Replays what the log holds beyond the graph. Errors: kNotFound, kInvalidInput (not an index), kCorrupt,

@@ -10,106 +10,18 @@
 
 #include "engine/base/check.h"
 #include "engine/base/thrown.h"
+#include "pagestore/manifest.h"
 #include "pagestore/store_files.h"
 #include "pagestore/store_lock.h"
-#include "pagestore/superblock.h"
+#include "pagestore/store_state.h"
 
 namespace vecstore {
 namespace {
 
-// A reader that meets a publish half-way reads the superblock again; two publishes within one such pause are unheard
-// of.
+// A reader that meets a publish half-way reads the superblock again, until it finds the same damage twice; two
+// publishes within one such pause are unheard of.
 constexpr int kReadAttempts = 5;
 constexpr std::chrono::milliseconds kReadPause{20};
-
-// What a slot of the superblock says, and the manifest that it names.
-struct LoadedSlot {
-  SlotState state = SlotState::kEmpty;
-  Slot slot;
-  std::optional<Manifest> manifest;
-  Status problem;  // why an intact slot has no manifest
-};
-
-struct Superblock {
-  std::array<LoadedSlot, kSlots> slots;
-  std::size_t current = 0;
-
-  std::uint64_t sequence_max() const {
-    std::uint64_t newest = 0;
-    for (const LoadedSlot& one : slots)
-      if (one.state == SlotState::kIntact) newest = std::max(newest, one.slot.sequence);
-    return newest;
-  }
-  // False where a slot, or what it names, is lost: then nobody can tell which files it needed.
-  bool is_whole() const {
-    return std::ranges::all_of(
-        slots, [](const LoadedSlot& one) { return one.state == SlotState::kEmpty || one.manifest.has_value(); });
-  }
-  std::set<std::string> referenced() const {
-    std::set<std::string> names;
-    for (const LoadedSlot& one : slots) {
-      if (!one.manifest) continue;
-      names.insert(one.slot.manifest_name);
-      for (const ManifestFile& file : one.manifest->files) names.insert(file.name);
-    }
-    return names;
-  }
-};
-
-Result<Manifest> load_manifest(FileSystem& file_system, const std::string& directory, const Slot& slot) {
-  const std::string path = directory + "/" + slot.manifest_name;
-  VECSTORE_ASSIGN(const auto file, file_system.open(path, {OpenMode::kRead, false}));
-  VECSTORE_ASSIGN(const std::uint64_t size, file->size());
-  const Status mismatch =
-      Status(Code::kCorrupt, "the manifest is not the one that was published; restore or rebuild the index")
-          .about(path);
-  if (size != slot.manifest_bytes) return mismatch;
-  std::vector<std::byte> bytes(static_cast<std::size_t>(size));
-  VECSTORE_ASSIGN(const std::size_t got, file->read_at(bytes, 0));
-  if (got != bytes.size() || hash128(bytes) != slot.manifest_hash) return mismatch;
-  VECSTORE_ASSIGN(auto manifest, decode_manifest(bytes, path));
-  if (manifest.store != slot.store || manifest.sequence != slot.sequence || manifest.applied_lsn != slot.applied_lsn)
-    return mismatch;
-  return manifest;
-}
-
-Result<Superblock> load_superblock(FileSystem& file_system, const std::string& directory) {
-  const std::string path = directory + "/" + kSuperblockName;
-  VECSTORE_ASSIGN(const auto file, file_system.open(path, {OpenMode::kRead, true}));
-  alignas(kDirectAlignment) std::array<std::byte, kSuperblockBytes> bytes;
-  VECSTORE_ASSIGN(const std::size_t got, file->read_at(bytes, 0));
-  Superblock superblock;
-  for (std::uint32_t i = 0; i < kSlots; ++i) {
-    const std::size_t begin = std::min<std::size_t>(i * kSlotBytes, got);
-    const auto decoded = decode_slot(std::span(bytes).subspan(begin, std::min(kSlotBytes, got - begin)), i);
-    LoadedSlot& loaded = superblock.slots[i];
-    loaded.state = decoded.state;
-    loaded.slot = decoded.slot;
-    if (decoded.state == SlotState::kNewer)
-      return Status(Code::kNewerFormat, "the index was written by a newer VecStore; upgrade to read it").about(path);
-    if (decoded.state != SlotState::kIntact) continue;
-    auto manifest = load_manifest(file_system, directory, decoded.slot);
-    if (manifest) {
-      loaded.manifest = std::move(*manifest);
-    } else if (manifest.error().code() == Code::kNotFound || manifest.error().code() == Code::kCorrupt) {
-      loaded.problem = manifest.error();
-    } else {
-      return manifest.error();  // it may well be good: falling back to older content would be a wrong answer
-    }
-  }
-  auto& slots = superblock.slots;
-  const auto rank = [](const LoadedSlot& one) { return one.manifest ? one.slot.sequence : 0; };
-  superblock.current = rank(slots[1]) > rank(slots[0]) ? 1 : 0;
-  if (slots[superblock.current].manifest) return superblock;
-  for (const LoadedSlot& one : slots)
-    if (!one.problem.is_ok())
-      return Status(Code::kCorrupt,
-                    one.problem.code() == Code::kNotFound
-                        ? "the manifest that the superblock names is missing; restore or rebuild the index"
-                        : one.problem.text())
-          .about(one.problem.subject());
-  return Status(Code::kCorrupt, "neither slot of the superblock is intact; restore or rebuild the index").about(path);
-}
 
 // Tells a missing directory, a file, and a directory that is no index apart.
 Status check_is_index(FileSystem& file_system, const std::string& path) {
@@ -133,36 +45,114 @@ struct StoreDirectory::Impl {
   Impl(FileSystem& system, std::string directory) : file_system(system), path(std::move(directory)) {}
 
   Status load() {
-    VECSTORE_ASSIGN(superblock, load_superblock(file_system, path));
-    current = superblock->slots[superblock->current].manifest;
+    VECSTORE_ASSIGN(state, load_state(file_system, path));
+    current = state->content().manifest;
     return Status::ok();
   }
-  // Of a writer: what it found is there for good before it builds on it. Whoever wrote it may have been killed before
-  // the sync, and then one torn write more would leave neither slot whole.
-  Status load_for_good() {
-    VECSTORE_ASSIGN(superblock_file, lock_superblock(file_system, path));
-    VECSTORE_TRY(load());
-    return superblock_file->sync();
-  }
+  Status take_over();
+  Status take_over_leftovers();
+  Status remove_newer(const std::set<std::string>& referenced) const;
+  Status mirror();
   // Garbage that cannot be removed now is removed after the next publish.
   void collect() {
     static_cast<void>(without_throwing([this] {
-      return collect_garbage(file_system, path, superblock ? superblock->referenced() : std::set<std::string>{});
+      std::set<std::string> names = state ? state->referenced() : std::set<std::string>{};
+      if (superseded) add_files_of(*superseded, names);
+      return collect_garbage(file_system, path, names);
     }));
   }
+  Status announce();
   Status check_files(const Manifest& manifest) const;
   Status sync_directories(const Manifest& manifest) const;
   Status write_manifest(const std::string& name, std::span<const std::byte> bytes) const;
-  Status commit(const Slot& slot, std::uint32_t index);
+  Status write_slot(const Slot& slot, std::size_t index) const;
+  Status commit(const Slot& slot);
 
   FileSystem& file_system;
   const std::string path;
   std::unique_ptr<File> lock;             // of a writer
   std::unique_ptr<File> superblock_file;  // of a writer, locked too, once there is one
-  std::optional<Superblock> superblock;   // none: nothing was ever published
+  std::optional<StoreState> state;        // none: nothing was ever published
   std::optional<Manifest> current;
+  std::optional<Manifest> superseded;  // by the last publish: readers may be about to open its files
+  Status salvaged_from;                // why the content is only what is left
+  bool announced = false;              // the intent of the next publish is on the disk
   Status failure;  // of a commit or of a directory's sync: what is on the disk is not known any more
 };
+
+// Of a writer: what it found is there for good before it builds on it. Whoever wrote it may have been killed before
+// the sync, and then one torn write more would leave neither slot whole.
+Status StoreDirectory::Impl::take_over() {
+  VECSTORE_ASSIGN(superblock_file, lock_superblock(file_system, path));
+  VECSTORE_TRY(load());
+  VECSTORE_TRY(superblock_file->sync());
+  VECSTORE_ASSIGN(const std::string foreign, unaccounted_file(file_system, path, *state));
+  if (!foreign.empty())
+    return Status(Code::kCorrupt,
+                  "this file is newer than what the superblock names, and nothing tells that it was never published; "
+                  "restore the superblock, or salvage")
+        .about(path + "/" + foreign);
+  VECSTORE_ASSIGN(const std::string newer, newer_file(file_system, path, state->sequence(), current->generation));
+  if (newer.empty()) {
+    collect();
+  } else {
+    VECSTORE_TRY(remove_newer(state->referenced()));
+  }
+  // Its publisher may have been killed before the superblock's first name was there for good; then its intent still is.
+  VECSTORE_ASSIGN(const bool was_left, has_intent(file_system, path));
+  if (was_left) VECSTORE_TRY(file_system.sync_directory(path));
+  VECSTORE_TRY(mirror());
+  return clear_temporary(file_system, path);
+}
+
+// Where there is no superblock: only what a first publish that failed is known to have left may go.
+Status StoreDirectory::Impl::take_over_leftovers() {
+  VECSTORE_ASSIGN(const std::string found, newer_file(file_system, path, 0, 0));
+  if (!found.empty()) {
+    VECSTORE_ASSIGN(const auto intent, read_intent(file_system, path));
+    if (!intent || intent->sequence != 0)
+      return Status(Code::kCorrupt,
+                    "this file is of an index whose superblock is missing; restore the superblock, salvage, or remove "
+                    "the directory")
+          .about(path + "/" + found);
+    VECSTORE_TRY(remove_newer({}));
+  }
+  return clear_temporary(file_system, path);
+}
+
+// For good: where they came back later, nothing would account for them any more.
+Status StoreDirectory::Impl::remove_newer(const std::set<std::string>& referenced) const {
+  VECSTORE_TRY(collect_garbage(file_system, path, referenced));
+  VECSTORE_TRY(file_system.sync_directory(path));
+  const Status rows = file_system.sync_directory(path + "/" + kRowsName);
+  return rows.code() == Code::kNotFound ? Status::ok() : rows;
+}
+
+// Both slots name the content afterwards. What one of them has lost, the files that lie there have shown to be nothing
+// newer, or load() would have refused.
+Status StoreDirectory::Impl::mirror() {
+  if (state->is_mirrored()) return Status::ok();
+  if (const Manifest* previous = state->previous(); previous != nullptr) superseded = *previous;
+  LoadedSlot whole = state->content();
+  whole.slot.mirrored = true;
+  const std::size_t other = 1 - state->current;
+  for (const std::size_t index : {other, state->current}) {
+    if (state->slots[index].state == SlotState::kIntact && state->slots[index].slot == whole.slot) continue;
+    VECSTORE_TRY(write_slot(whole.slot, index));
+    VECSTORE_TRY(superblock_file->sync());
+  }
+  state->slots[other] = whole;
+  state->slots[state->current] = std::move(whole);
+  return Status::ok();
+}
+
+// Before anything newer than the content is written.
+Status StoreDirectory::Impl::announce() {
+  if (announced) return Status::ok();
+  VECSTORE_TRY(write_intent(file_system, path, {state ? state->sequence() : 0}));
+  announced = true;
+  return Status::ok();
+}
 
 StoreDirectory::StoreDirectory(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 StoreDirectory::StoreDirectory(StoreDirectory&&) noexcept = default;
@@ -174,15 +164,16 @@ Result<StoreDirectory> StoreDirectory::open(const std::string& path, LockMode mo
   auto impl = std::make_unique<Impl>(file_system, path);
   if (mode == LockMode::kExclusive) {
     VECSTORE_ASSIGN(impl->lock, lock_store(file_system, path));
-    VECSTORE_TRY(impl->load_for_good());
-    VECSTORE_TRY(clear_temporary(file_system, path));
-    if (impl->superblock->is_whole()) impl->collect();
+    VECSTORE_TRY(impl->take_over());
     return StoreDirectory(std::move(impl));
   }
   Status loaded = impl->load();
-  for (int attempt = 1; loaded.code() == Code::kCorrupt && attempt < kReadAttempts; ++attempt) {
+  bool is_certain = false;
+  for (int attempt = 1; loaded.code() == Code::kCorrupt && !is_certain && attempt < kReadAttempts; ++attempt) {
     std::this_thread::sleep_for(kReadPause);
+    const std::string before = loaded.message();
     loaded = impl->load();
+    is_certain = loaded.message() == before;
   }
   VECSTORE_TRY(loaded);
   return StoreDirectory(std::move(impl));
@@ -207,35 +198,63 @@ Result<StoreDirectory> StoreDirectory::create(const std::string& path, FileSyste
   VECSTORE_ASSIGN(impl->lock, lock_store(file_system, path));
   // Only now: a build that held the lock until a moment ago may have published.
   if (const Status index = check_is_index(file_system, path); index.is_ok()) {
-    VECSTORE_TRY(impl->load_for_good());
-  } else if (index.code() != Code::kInvalidInput) {
+    VECSTORE_TRY(impl->take_over());
+  } else if (index.code() == Code::kInvalidInput) {
+    VECSTORE_TRY(impl->take_over_leftovers());
+  } else {
     return index;
   }
-  VECSTORE_TRY(clear_temporary(file_system, path));
-  impl->collect();
+  VECSTORE_TRY(impl->announce());
+  return StoreDirectory(std::move(impl));
+}
+
+Status StoreDirectory::begin_publish() {
+  VECSTORE_CHECK(impl_->lock != nullptr);
+  return impl_->announce();
+}
+
+Result<StoreDirectory> StoreDirectory::open_what_is_left(const std::string& path, FileSystem& file_system) {
+  auto whole = open(path, LockMode::kShared, file_system);
+  const Code code = whole ? Code::kOk : whole.error().code();
+  if (code != Code::kCorrupt && code != Code::kInvalidInput) return whole;
+  auto impl = std::make_unique<Impl>(file_system, path);
+  auto manifest = newest_whole_manifest(file_system, path);
+  if (!manifest) return whole;  // names the damage itself
+  impl->current = std::move(*manifest);
+  impl->salvaged_from = whole.error();
   return StoreDirectory(std::move(impl));
 }
 
 const std::string& StoreDirectory::path() const { return impl_->path; }
 const std::optional<Manifest>& StoreDirectory::manifest() const { return impl_->current; }
 
-const Manifest* StoreDirectory::previous() const {
-  if (!impl_->superblock) return nullptr;
-  const LoadedSlot& other = impl_->superblock->slots[1 - impl_->superblock->current];
-  return other.manifest ? &*other.manifest : nullptr;
-}
+const Manifest* StoreDirectory::previous() const { return impl_->state ? impl_->state->previous() : nullptr; }
 
 std::vector<Status> StoreDirectory::damage() const {
   std::vector<Status> found;
-  for (std::size_t i = 0; impl_->superblock && i < kSlots; ++i) {
-    const LoadedSlot& slot = impl_->superblock->slots[i];
-    if (slot.state == SlotState::kDamaged)
-      found.push_back(Status(Code::kCorrupt,
-                             "a slot of the superblock is damaged, so what it held is lost; rebuild if that was newer")
-                          .about(file_path(kSuperblockName))
-                          .at(Detail::kOffset, i * kSlotBytes));
-    if (!slot.problem.is_ok()) found.push_back(slot.problem);
-  }
+  if (!impl_->salvaged_from.is_ok()) found.push_back(impl_->salvaged_from);
+  if (!impl_->state) return found;
+  const StoreState& state = *impl_->state;
+  // What a publish that died has torn is no damage.
+  const auto intent = read_intent(impl_->file_system, impl_->path);
+  const bool was_torn =
+      intent && *intent && ((*intent)->sequence == state.sequence() || (*intent)->sequence + 1 == state.sequence());
+  if (state.has_lost_a_slot() && !was_torn)
+    found.push_back(Status(Code::kCorrupt,
+                           "a slot of the superblock is damaged; the other one names the content, and the next writer "
+                           "renews it")
+                        .about(file_path(kSuperblockName))
+                        .at(Detail::kOffset, (1 - state.current) * kSlotBytes));
+  if (!state.other().problem.is_ok()) found.push_back(state.other().problem);
+  const auto newer = unaccounted_file(impl_->file_system, impl_->path, state);
+  if (!newer || newer->empty()) return found;
+  // Unless a writer has published meanwhile.
+  const auto now = load_state(impl_->file_system, impl_->path);
+  if (!now || now->sequence() == state.sequence())
+    found.push_back(Status(Code::kCorrupt,
+                           "this file is newer than what the superblock names, and nothing tells that it was never "
+                           "published; restore the superblock, or salvage")
+                        .about(file_path(*newer)));
   return found;
 }
 
@@ -280,23 +299,28 @@ Status StoreDirectory::Impl::write_manifest(const std::string& name, std::span<c
   return written;
 }
 
-// Overwrites one slot in place; the first one ever comes with its file, by rename, so that no superblock is ever seen
-// without an intact slot.
-Status StoreDirectory::Impl::commit(const Slot& slot, std::uint32_t index) {
-  const std::string target = path + "/" + kSuperblockName;
+Status StoreDirectory::Impl::write_slot(const Slot& slot, std::size_t index) const {
   SlotBytes bytes;
-  encode_slot(slot, index, bytes);
-  if (superblock) {
-    VECSTORE_TRY(superblock_file->write_at(bytes.bytes, index * kSlotBytes));
+  encode_slot(slot, static_cast<std::uint32_t>(index), bytes);
+  return superblock_file->write_at(bytes.bytes, index * kSlotBytes);
+}
+
+// One slot, then the other: the first is the commit, and until it is on the disk the other one names the old content.
+// The first superblock ever comes by rename, so that none is ever seen without an intact slot.
+Status StoreDirectory::Impl::commit(const Slot& slot) {
+  if (state) {
+    const std::size_t first = 1 - state->current;
+    VECSTORE_TRY(write_slot(slot, first));
+    VECSTORE_TRY(superblock_file->sync());
+    VECSTORE_TRY(write_slot(slot, 1 - first));
     return superblock_file->sync();
   }
   const std::string temporary = path + "/" + kTemporaryName + "/" + kSuperblockName;
   VECSTORE_ASSIGN(superblock_file, file_system.open(temporary, {OpenMode::kCreateNew, true}));
   static_cast<void>(superblock_file->try_lock());  // nobody else has it
-  VECSTORE_TRY(superblock_file->write_at(bytes.bytes, index * kSlotBytes));
-  VECSTORE_TRY(superblock_file->write_at(SlotBytes{}.bytes, (1 - index) * kSlotBytes));
+  for (std::size_t index = 0; index < kSlots; ++index) VECSTORE_TRY(write_slot(slot, index));
   VECSTORE_TRY(superblock_file->sync());
-  VECSTORE_TRY(file_system.rename(temporary, target));
+  VECSTORE_TRY(file_system.rename(temporary, path + "/" + kSuperblockName));
   return file_system.sync_directory(path);
 }
 
@@ -304,26 +328,30 @@ Status StoreDirectory::publish(Manifest manifest) {
   VECSTORE_CHECK(impl_->lock != nullptr);
   if (!impl_->failure.is_ok())
     return Status(impl_->failure.code(), "an earlier publish failed half-way; open the store again").about(impl_->path);
-  manifest.sequence = (impl_->superblock ? impl_->superblock->sequence_max() : 0) + 1;
+  manifest.sequence = (impl_->state ? impl_->state->sequence() : 0) + 1;
   VECSTORE_ASSIGN(const auto bytes, encode_manifest(manifest));
   VECSTORE_TRY(impl_->check_files(manifest));
+  VECSTORE_TRY(impl_->announce());
   const std::string name = manifest_name(manifest.sequence);
   VECSTORE_TRY(impl_->write_manifest(name, bytes));
   // Whatever needs memory comes before the commit, so that what is known here is what is there.
   const Slot slot{manifest.sequence, manifest.store, manifest.applied_lsn, 0, 0, name, bytes.size(), hash128(bytes)};
-  const std::size_t index = impl_->superblock ? 1 - impl_->superblock->current : 0;
-  LoadedSlot loaded{SlotState::kIntact, slot, manifest, Status::ok()};
+  const LoadedSlot loaded{SlotState::kIntact, slot, manifest, Status::ok()};
+  StoreState next{{loaded, loaded}, 0};
+  std::optional<Manifest> superseded = impl_->current;
   // From here on a failure leaves open what the disk holds, so nothing is cleaned up and nothing is tried again.
   impl_->failure = without_throwing([&]() -> Status {
     VECSTORE_TRY(impl_->sync_directories(manifest));
-    return impl_->commit(slot, static_cast<std::uint32_t>(index));
+    return impl_->commit(slot);
   });
   VECSTORE_TRY(impl_->failure);
 
-  if (!impl_->superblock) impl_->superblock.emplace();
-  impl_->superblock->slots[index] = std::move(loaded);
-  impl_->superblock->current = index;
+  impl_->state = std::move(next);
+  impl_->superseded = std::move(superseded);
   impl_->current = std::move(manifest);
+  // Where it stays, it is of an older content and accounts for nothing.
+  static_cast<void>(without_throwing([this] { return remove_intent(impl_->file_system, impl_->path); }));
+  impl_->announced = false;
   impl_->collect();
   return Status::ok();
 }

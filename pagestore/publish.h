@@ -3,8 +3,9 @@
 // The directory of a store: its lock, its manifests and its superblock, the only commit point.
 //
 // publish() makes a set of finished files the content of the store: sync the directory, write and sync a checksummed
-// manifest that names them, then overwrite the older of the two superblock slots and sync. A crash at any moment leaves
-// the old content or the new. Byte-exact formats: pagestore/README.md.
+// manifest that names them, then overwrite one slot of the superblock, sync, overwrite the other and sync. A crash at
+// any moment leaves the old content or the new. Afterwards both slots name the new one, so that damage to either, or to
+// the manifest, is never answered with an older content. Byte-exact formats: pagestore/README.md.
 #pragma once
 
 #include <cstdint>
@@ -48,33 +49,44 @@ enum class LockMode : std::uint8_t { kShared, kExclusive };
 // Thread-safe for reading; publish() by one thread.
 class StoreDirectory {
  public:
-  // Takes LOCK (exclusive for writers, retried for a second) and reads the newest valid superblock slot and its
-  // manifest. Errors: kNotFound (no such directory), kInvalidInput ("not a VecStore index"), kBusy naming the holder's
-  // pid, kCorrupt, kNewerFormat, kPermission. A read-only directory can be opened kShared.
-  // kShared takes no lock and writes nothing: a writer excludes other writers, never readers, which keep descriptors.
-  // A reader whose files were collected before it opened them opens the directory again.
+  // Takes LOCK (exclusive for writers, retried for a second) and reads the newest intact superblock slot and its
+  // manifest. A writer renews a slot that is damaged, and removes leftovers that are known to be such. Errors:
+  // kNotFound (no such directory), kInvalidInput ("not a VecStore index"), kBusy naming the holder's pid, kCorrupt
+  // naming the manifest, or a file that is newer than the content and that nothing accounts for, kNewerFormat,
+  // kPermission. A read-only directory can be opened kShared. kShared takes no lock and writes nothing: a writer
+  // excludes other writers, never readers, which keep descriptors. A reader whose files were collected before it opened
+  // them opens the directory again.
   static Result<StoreDirectory> open(const std::string& path, LockMode mode,
                                      FileSystem& file_system = FileSystem::posix());
   // Makes the directory if need be and takes the exclusive lock. An existing store is returned with its manifest;
-  // whether it may be replaced is the caller's to decide. Errors: kExists when the path is a file or a directory with
-  // foreign content, kPermission, kBusy, kNoSpace.
+  // whether it may be replaced is the caller's to decide. Includes begin_publish().
+  // Errors: kExists when the path is a file or a directory with foreign content, kCorrupt as of open(), or when it
+  // holds files of an index whose superblock is missing, kPermission, kBusy, kNoSpace.
   static Result<StoreDirectory> create(const std::string& path, FileSystem& file_system = FileSystem::posix());
+  // For salvage alone: as open(kShared), or, where that finds damage, with the newest manifest that is whole and whose
+  // files are there, which may be older than what was lost; damage() tells. Errors: as of open(kShared).
+  static Result<StoreDirectory> open_what_is_left(const std::string& path,
+                                                  FileSystem& file_system = FileSystem::posix());
   StoreDirectory(StoreDirectory&&) noexcept;
   StoreDirectory& operator=(StoreDirectory&&) noexcept;
   ~StoreDirectory();
 
   const std::string& path() const;
   const std::optional<Manifest>& manifest() const;  // none: nothing was ever published here
-  // What the other slot of the superblock still keeps: the content before the last publish. nullptr: none.
+  // The content before the last publish, where the other slot of the superblock still keeps it: only in a store whose
+  // writer was of before slots were mirrored, or died within its publish. nullptr: none.
   const Manifest* previous() const;
-  // What is wrong with the superblock although its content could be found: a slot that is damaged, or whose manifest
-  // is. One Status each, naming file and offset.
+  // What is wrong although the content could be found: a slot that is damaged, or whose manifest is; a newer file that
+  // nothing accounts for. One Status each, naming file and offset.
   std::vector<Status> damage() const;
   std::string file_path(const std::string& name) const;
   std::string temporary_path(const std::string& name) const;  // under tmp/, emptied by create() and open(kExclusive)
 
-  // All files of `manifest` are finished and synced. Afterwards manifest() is the new one, and files that neither
-  // superblock slot names are removed. Errors: kIo, kNoSpace: the old content stays,
+  // Before the first file of a later generation is written, unless create() was called and nothing published since:
+  // what is found of it after a crash is then known to be a leftover. Errors: kIo, kNoSpace.
+  Status begin_publish();
+  // All files of `manifest` are finished and synced. Afterwards manifest() is the new one, and files that neither it
+  // nor the one before names are removed. Errors: kIo, kNoSpace: the old content stays,
   // unless the very commit failed, after which either may be found; the directory then refuses to publish until it is
   // opened again. kInvalidArgument: a file is missing or has another size.
   Status publish(Manifest manifest);

@@ -2,6 +2,7 @@
 #include "pagestore/store_files.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "pagestore/publish.h"
 
@@ -13,6 +14,16 @@ constexpr int kDepthMax = 4;
 
 bool is_number(std::string_view text) {
   return !text.empty() && text.size() <= 20 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+constexpr std::string_view kManifestPrefix = "manifest-";
+
+// Of a name that is_generation_file() or is_rows_file() knows; one beyond all numbers is the greatest.
+std::uint64_t number_in(std::string_view name) {
+  const std::size_t begin = std::min(name.find_first_of("0123456789"), name.size());
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(name.data() + begin, name.data() + name.size(), number);
+  return error == std::errc() ? number : ~std::uint64_t{0};
 }
 
 Status remove_content(FileSystem& file_system, const std::string& path, int depth) {
@@ -56,6 +67,21 @@ Result<std::string> foreign_entry(FileSystem& file_system, const std::string& pa
   return std::string();
 }
 
+Result<std::string> newer_file(FileSystem& file_system, const std::string& path, std::uint64_t sequence,
+                               std::uint32_t generation) {
+  VECSTORE_ASSIGN(const auto entries, file_system.list(path));
+  for (const DirectoryEntry& entry : entries) {
+    const std::uint64_t newest = entry.name.starts_with(kManifestPrefix) ? sequence : generation;
+    if (!entry.is_directory && is_generation_file(entry.name) && number_in(entry.name) > newest) return entry.name;
+    if (!entry.is_directory || entry.name != kRowsName) continue;
+    VECSTORE_ASSIGN(const auto extents, file_system.list(path + "/" + entry.name));
+    for (const DirectoryEntry& extent : extents)
+      if (!extent.is_directory && is_rows_file(extent.name) && number_in(extent.name) > generation)
+        return entry.name + "/" + extent.name;
+  }
+  return std::string();
+}
+
 Status collect_garbage(FileSystem& file_system, const std::string& path, const std::set<std::string>& referenced) {
   VECSTORE_ASSIGN(const auto entries, file_system.list(path));
   for (const DirectoryEntry& entry : entries) {
@@ -74,7 +100,8 @@ Status collect_garbage(FileSystem& file_system, const std::string& path, const s
 Status clear_temporary(FileSystem& file_system, const std::string& path) {
   const std::string temporary = path + "/" + kTemporaryName;
   Status made = file_system.make_directory(temporary);
-  if (made.is_ok() || made.code() != Code::kExists) return made;
+  if (made.is_ok()) return file_system.sync_directory(path);  // an intent in it must not go with it
+  if (made.code() != Code::kExists) return made;
   return remove_content(file_system, temporary, 0);
 }
 

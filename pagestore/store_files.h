@@ -4,6 +4,7 @@
 // pagestore.
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <string_view>
@@ -27,6 +28,10 @@ bool is_rows_file(std::string_view name);
 
 // The first entry of `path` that no store makes; empty when there is none.
 Result<std::string> foreign_entry(FileSystem& file_system, const std::string& path);
+
+// A generation file, rows or manifest of a later publish than this, relative; empty when there is none.
+Result<std::string> newer_file(FileSystem& file_system, const std::string& path, std::uint64_t sequence,
+                               std::uint32_t generation);
 
 // Removes the generation files and rows that `referenced` (relative names) does not hold. Stops at the first error.
 Status collect_garbage(FileSystem& file_system, const std::string& path, const std::set<std::string>& referenced);

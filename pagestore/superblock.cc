@@ -20,7 +20,7 @@ void encode_slot(const Slot& slot, std::uint32_t index, SlotBytes& into) {
   ByteWriter writer;
   writer.write(kMagic);
   writer.write(kFormatMajor);
-  writer.write(kFormatMinor);
+  writer.write(slot.mirrored ? kSlotMinorMirrored : std::uint16_t{0});
   writer.write(index);
   writer.write(slot.sequence);
   writer.write(slot.store);
@@ -52,9 +52,10 @@ DecodedSlot decode_slot(std::span<const std::byte> bytes, std::uint32_t index) {
   ByteReader reader(bytes.first(kHashAt));
   if (reader.read<std::array<char, 8>>() != kMagic) return decoded;
   const auto major = reader.read<std::uint16_t>();
-  reader.read<std::uint16_t>();
+  const auto minor = reader.read<std::uint16_t>();
   if (reader.read<std::uint32_t>() != index) return decoded;  // the other slot's bytes, in the wrong place
   Slot& slot = decoded.slot;
+  slot.mirrored = minor >= kSlotMinorMirrored;
   slot.sequence = reader.read<std::uint64_t>();
   slot.store = reader.read<Uuid>();
   slot.applied_lsn = reader.read<std::uint64_t>();

@@ -23,6 +23,10 @@ inline constexpr std::size_t kSlotNameBytesMax = 64;
 // Features that a reader must know to read the store at all; a set bit outside of these is kNewerFormat. None yet.
 inline constexpr std::uint64_t kKnownFeatures = 0;
 
+// Minor version of a slot whose publish writes both slots: a store whose newest slot is older than that keeps the
+// content before the last publish in the other one.
+inline constexpr std::uint16_t kSlotMinorMirrored = 1;
+
 struct Slot {
   std::uint64_t sequence = 0;
   Uuid store{};
@@ -32,6 +36,9 @@ struct Slot {
   std::string manifest_name;
   std::uint64_t manifest_bytes = 0;
   Hash128 manifest_hash;
+  bool mirrored = true;  // the other slot is to say the same
+
+  bool operator==(const Slot&) const = default;
 };
 
 // A slot as it is written: aligned for O_DIRECT.

@@ -13,14 +13,15 @@ Command add_salvage(CLI::App& app) {
     bool json = false;
   };
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("salvage", "make a store of what can be read of one whose log is damaged");
+  CLI::App* command = app.add_subcommand("salvage", "make a store of what can be read of a damaged one");
   command->add_option("store", options->path, "directory of the damaged store")->required();
   command->add_option("--output", options->output, "directory of the store to make")->required();
   add_json(*command, options->json);
   return {command, [options]() -> Status {
             VECSTORE_ASSIGN(const SalvageReport report, Store::salvage(options->path, options->output));
             if (options->json) {
-              print_json({{"rows", report.rows},
+              print_json({{"content", report.content.is_ok() ? "" : report.content.message()},
+                          {"rows", report.rows},
                           {"records", report.records},
                           {"records_lost", report.records_lost},
                           {"documents_lost", report.documents_lost},
@@ -30,6 +31,8 @@ Command add_salvage(CLI::App& app) {
             fmt::print("{}: {} rows; {} records of the log took effect, {} did not, {} of it could not be read\n",
                        options->output, report.rows, report.records, report.records_lost,
                        format_size(report.log_bytes_lost));
+            if (!report.content.is_ok())
+              fmt::print("it may be older than what was lost: {}\n", report.content.message());
             if (report.documents_lost != 0)
               fmt::print("{} rows came without their documents, whose dictionary is lost\n", report.documents_lost);
             return {};

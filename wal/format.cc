@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::uint32_t kSegmentMagic = 0x53575356;  // "VSWS"
 constexpr std::uint32_t kGroupMagic = 0x47575356;    // "VSWG"
+constexpr std::uint32_t kEndMagic = 0x45575356;      // "VSWE"
 constexpr std::size_t kSegmentHashAt = 80;
+constexpr std::size_t kEndHashAt = 80;
 constexpr std::size_t kGroupHashAt = kGroupHeaderBytes - sizeof(std::uint64_t);
 constexpr const char* kSegmentPrefix = "log-";
 
@@ -53,7 +55,7 @@ std::uint64_t encode_segment_header(const SegmentHeader& header, std::span<std::
   SpanWriter out(block);
   out.write(kSegmentMagic);
   out.write(kLogVersion);
-  out.write(std::uint16_t{0});
+  out.write(header.recorded ? kLogMinorRecorded : std::uint16_t{0});
   out.write(header.store);
   out.write(header.number);
   out.write(header.salt);
@@ -71,8 +73,8 @@ std::optional<Decoded<SegmentHeader>> decode_segment_header(std::span<const std:
   ByteReader in(block);
   in.read<std::uint32_t>();
   if (!is_ours(in.read<std::uint16_t>(), newer)) return std::nullopt;
-  in.read<std::uint16_t>();
   SegmentHeader header;
+  header.recorded = in.read<std::uint16_t>() >= kLogMinorRecorded;
   header.store = in.read<Uuid>();
   header.number = in.read<std::uint64_t>();
   header.salt = in.read<std::uint64_t>();
@@ -121,6 +123,41 @@ std::optional<Decoded<GroupHeader>> decode_group_header(std::span<const std::byt
                         header.records <= header.body_bytes / kRecordHeaderBytes &&
                         header.synced_lsn < header.first_lsn;
   return possible ? std::optional(Decoded<GroupHeader>{header, *hash}) : std::nullopt;
+}
+
+std::uint64_t encode_end_record(const EndRecord& record, std::span<std::byte> block) {
+  VECSTORE_CHECK(block.size() == kLogBlockBytes);
+  std::fill(block.begin(), block.end(), std::byte{0});
+  SpanWriter out(block);
+  out.write(kEndMagic);
+  out.write(kLogVersion);
+  out.write(std::uint16_t{record.closed ? std::uint16_t{1} : std::uint16_t{0}});
+  out.write(record.store);
+  out.write(record.count);
+  out.write(record.segment);
+  out.write(record.header_hash);
+  out.write(record.durable_lsn.value);
+  out.write(record.chain);
+  out.write(std::uint64_t{0});  // spare
+  out.write(std::uint64_t{0});
+  return seal(out, kEndHashAt, block);
+}
+
+std::optional<Decoded<EndRecord>> decode_end_record(std::span<const std::byte> block, bool* newer) {
+  const auto hash = intact(block, kEndMagic, kEndHashAt);
+  if (!hash) return std::nullopt;
+  ByteReader in(block);
+  in.read<std::uint32_t>();
+  if (!is_ours(in.read<std::uint16_t>(), newer)) return std::nullopt;
+  EndRecord record;
+  record.closed = in.read<std::uint16_t>() != 0;
+  record.store = in.read<Uuid>();
+  record.count = in.read<std::uint64_t>();
+  record.segment = in.read<std::uint64_t>();
+  record.header_hash = in.read<std::uint64_t>();
+  record.durable_lsn = {in.read<std::uint64_t>()};
+  record.chain = in.read<std::uint64_t>();
+  return Decoded<EndRecord>{record, *hash};
 }
 
 void append_record(const LogRecord& record, std::byte*& at) {

@@ -23,6 +23,8 @@ inline constexpr std::size_t kLogBlockBytes = 4096;
 inline constexpr std::size_t kGroupHeaderBytes = 64;
 inline constexpr std::size_t kRecordHeaderBytes = 12;
 inline constexpr std::uint16_t kLogVersion = 1;
+// Minor version of a segment whose log keeps a record of its end: one of before is read, and needs none.
+inline constexpr std::uint16_t kLogMinorRecorded = 1;
 inline constexpr std::uint64_t kGroupBodyBytesMax = 32ull << 20;
 inline constexpr std::uint32_t kRecordBytesMax = 1u << 20;
 inline constexpr std::uint64_t kSegmentBytesMin = 1ull << 20;
@@ -52,7 +54,21 @@ struct SegmentHeader {
   std::uint64_t previous = 0;  // number of the segment before, 0: none is needed
   std::uint64_t chain = 0;     // hash of the last group before, or of that segment's header
   std::uint64_t bytes = 0;     // of the file
+  bool recorded = true;        // the log keeps an EndRecord; without it, it is damaged
 };
+
+// What stands in a second place, "end", of the newest segment, so that it cannot go or shrink unnoticed.
+struct EndRecord {
+  Uuid store{};
+  std::uint64_t count = 0;        // of records written so far: it tells which of the two slots is the newer
+  std::uint64_t segment = 0;      // the newest that holds something durable; 0: none yet
+  std::uint64_t header_hash = 0;  // of that segment's header
+  Lsn durable_lsn;                // records up to this one were on the disk when this was written
+  bool closed = false;  // the log ended there, with the group of this hash, and nothing followed in the segment
+  std::uint64_t chain = 0;
+};
+inline constexpr std::size_t kEndSlots = 2;
+inline constexpr const char* kEndName = "end";
 
 enum class GroupType : std::uint16_t {
   kRecords = 1,
@@ -81,6 +97,8 @@ std::uint64_t hash_of_body(std::span<const std::byte> body);
 // Each writes its block or header and returns its hash, which the next one carries as `chain`.
 std::uint64_t encode_segment_header(const SegmentHeader& header, std::span<std::byte> block);
 std::uint64_t encode_group_header(const GroupHeader& header, std::span<std::byte> into);
+// A slot of the file "end", a block.
+std::uint64_t encode_end_record(const EndRecord& record, std::span<std::byte> block);
 
 template <typename Header>
 struct Decoded {
@@ -91,6 +109,7 @@ struct Decoded {
 // that is intact and of a version after ours.
 std::optional<Decoded<SegmentHeader>> decode_segment_header(std::span<const std::byte> block, bool* newer = nullptr);
 std::optional<Decoded<GroupHeader>> decode_group_header(std::span<const std::byte> bytes, bool* newer = nullptr);
+std::optional<Decoded<EndRecord>> decode_end_record(std::span<const std::byte> block, bool* newer = nullptr);
 
 void append_record(const LogRecord& record, std::byte*& at);
 // Takes the next record off `body`; false when that is not one.

@@ -50,6 +50,9 @@ Log::~Log() { static_cast<void>(close()); }
 Status Log::begin(const LogTail& tail) {
   VECSTORE_TRY(keep_torn_tail(tail));
   VECSTORE_TRY(remove_leftovers(tail));
+  // Before a segment says that there is such a record.
+  VECSTORE_TRY(
+      end_.open(file_system_, directory_, directory_ + "/" + kPreparingName, tail.end, options_.store, budget_));
   // The new segment tells where the one before it ends, so all of that must be there for good: what was replayed may
   // not have been on the disk yet when its writer was killed.
   if (!tail.segments.empty()) {
@@ -91,15 +94,18 @@ Status Log::keep_torn_tail(const LogTail& tail) {
   return to->sync();
 }
 
-// A segment that was being made, and copies of torn tails before this one.
+// A segment that was being made, and copies of torn tails before this one. The name of what is made is used again:
+// where it were still taken after a power cut, the next rename could bring up what is removed here.
 Status Log::remove_leftovers(const LogTail& tail) {
   const std::string newest = kTornPrefix + std::to_string(tail.torn_segment);
+  bool frees_name = false;
   VECSTORE_ASSIGN(const auto entries, file_system_.list(directory_));
   for (const DirectoryEntry& entry : entries) {
     const bool old_copy = tail.torn_bytes != 0 && entry.name.starts_with(kTornPrefix) && entry.name != newest;
+    frees_name = frees_name || entry.name == kPreparingName;
     if (old_copy || entry.name == kPreparingName) VECSTORE_TRY(file_system_.unlink(directory_ + "/" + entry.name));
   }
-  return Status::ok();
+  return frees_name ? file_system_.sync_directory(directory_) : Status::ok();
 }
 
 // ------------------------------------------------------------------------------------------------------------ segments
@@ -124,7 +130,7 @@ Result<Log::Segment> Log::make_segment(const std::string& path, std::uint64_t nu
   if (made.is_ok()) made = file_system_.rename(preparing, path);
   if (made.is_ok()) made = file_system_.sync_directory(directory_);
   if (!made.is_ok()) {
-    static_cast<void>(file_system_.unlink(preparing));
+    if (file_system_.unlink(preparing).is_ok()) static_cast<void>(file_system_.sync_directory(directory_));
     return made;
   }
   return Segment{number, bytes, {}, std::move(file), std::move(header)};
@@ -173,7 +179,10 @@ Status Log::prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>
 // The leader's. Everything in the segment before is durable first, so that a successor proves its predecessor whole.
 Status Log::switch_segment() {
   VECSTORE_CHECK(next_.file != nullptr);
-  if (current_.file != nullptr) VECSTORE_TRY(current_.file->sync());
+  if (current_.file != nullptr) {
+    VECSTORE_TRY(current_.file->sync());
+    if (written_ >= current_.first_lsn) VECSTORE_TRY(record_end(written_, false));
+  }
   SegmentHeader header;
   header.store = options_.store;
   header.number = next_.number;
@@ -190,16 +199,35 @@ Status Log::switch_segment() {
   current_.header.reset();
   next_ = {};
   salt_ = header.salt;
-  chain_ = chain;
+  chain_ = header_hash_ = chain;
   offset_ = kLogBlockBytes;
   return Status::ok();
 }
 
+// The leader's. Once in a segment, when something of it is on the disk and before anybody is told so; and at the end.
+Status Log::record_end(Lsn durable, bool closed) {
+  if (!closed && end_.tells_of(current_.number)) return Status::ok();
+  EndRecord record;
+  record.segment = current_.number;
+  record.header_hash = header_hash_;
+  record.durable_lsn = durable;
+  record.closed = closed;
+  record.chain = closed ? chain_ : 0;
+  return end_.write(record);
+}
+
 Status Log::release(Lsn through) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !leading_; });
+  bool is_begun = false;  // the current segment, for good
   while (!old_.empty()) {
     const Lsn end = before(old_.size() > 1 ? old_[1].first_lsn : current_.first_lsn);
     if (end > through) break;
+    // What the record of the end tells of may only go when something behind it is there.
+    if (!is_begun && failure_.is_ok())
+      if (const Status synced = current_.file->sync(); !synced.is_ok()) fail(synced);
+    VECSTORE_TRY(failure_);
+    is_begun = true;
     VECSTORE_TRY(file_system_.unlink(path_of(old_.front().number)));
     bytes_ -= old_.front().bytes;
     old_.erase(old_.begin());
@@ -330,6 +358,7 @@ void Log::lead(std::unique_lock<std::mutex>& lock, bool must_sync) {
   }
   const bool syncs = outcome.is_ok() && must_sync;
   if (syncs) outcome = current_.file->sync();
+  if (syncs && outcome.is_ok() && through >= current_.first_lsn) outcome = record_end(through, false);
   if (outcome.is_ok() && writing_.records != 0 && committed_) committed_(through);
   lock.lock();
   if (outcome.is_ok()) {
@@ -391,15 +420,17 @@ Status Log::close() {
     lock.lock();
   }
   if (!failure_.is_ok()) return failure_;
+  if (current_.file == nullptr) return Status::ok();
   // A last group without records tells that all before it was acknowledged. There is room for it but rarely not; then
-  // the header of the next segment will tell.
-  if (offset_ + group_bytes(0) > current_.bytes || current_.file == nullptr) return Status::ok();
+  // the record of the end tells, and the header of the next segment will.
   Batch& mark = writing_;  // nobody leads
-  if (!reserve(mark, 0).is_ok()) return Status::ok();
-  mark.first_lsn = {last_.value + 1};
-  VECSTORE_ASSIGN(chain_, write_group(mark, GroupType::kSynced, synced_));
-  offset_ += group_bytes(0);
-  return current_.file->sync();
+  if (offset_ + group_bytes(0) <= current_.bytes && reserve(mark, 0).is_ok()) {
+    mark.first_lsn = {last_.value + 1};
+    VECSTORE_ASSIGN(chain_, write_group(mark, GroupType::kSynced, synced_));
+    offset_ += group_bytes(0);
+    VECSTORE_TRY(current_.file->sync());
+  }
+  return record_end(last_, true);
 }
 
 // Prepares segments ahead, and syncs by the interval. Every group wakes it, so it keeps the time itself.

@@ -25,6 +25,7 @@
 #include "engine/base/status.h"
 #include "engine/base/sync_mode.h"
 #include "pagestore/io.h"
+#include "wal/end_file.h"
 #include "wal/format.h"
 #include "wal/log_reader.h"
 
@@ -116,6 +117,7 @@ class Log {
   void lead(std::unique_lock<std::mutex>& lock, bool must_sync);
   Result<std::uint64_t> write_group(Batch& batch, GroupType type, Lsn synced);
   Status switch_segment();
+  Status record_end(Lsn durable, bool closed);
   std::string path_of(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
   void run_background(const std::stop_token& stop);
   void fail(const Status& status);
@@ -149,6 +151,8 @@ class Log {
   std::uint64_t offset_ = 0;  // behind the last group
   std::uint64_t salt_ = 0;
   std::uint64_t chain_ = 0;
+  std::uint64_t header_hash_ = 0;  // of the current segment
+  EndFile end_;
   Batch writing_;
 
   std::jthread background_;

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/base/check.h"
+#include "wal/end_file.h"
 
 namespace vecstore {
 namespace {
+
+constexpr int kLooksMax = 8;
 
 constexpr std::size_t kWindowBytes = 1u << 20;
 constexpr const char* kNewerLog = "the log was written by a newer VecStore; upgrade to read it";
@@ -54,14 +56,15 @@ class SegmentReader {
     std::uint64_t hash = 0;
     std::span<const std::byte> body;  // in the window, until the next read
   };
-  // The group at `offset`, if there is a whole one.
-  Result<std::optional<Group>> group_at(std::uint64_t offset) {
+  // The group at `offset`, if there is a whole one. `claim`: what its header says that it takes, whole or not.
+  Result<std::optional<Group>> group_at(std::uint64_t offset, std::uint64_t* claim = nullptr) {
     if (offset + kGroupHeaderBytes > bytes_) return std::optional<Group>();
     VECSTORE_ASSIGN(auto bytes, read(offset, kLogBlockBytes));
     bool newer = false;
     const auto header = decode_group_header(bytes, &newer);
     if (newer) return Status(Code::kNewerFormat, kNewerLog).about(path_);
     if (!header) return std::optional<Group>();
+    if (claim != nullptr) *claim = group_bytes(header->header.body_bytes);
     const std::uint64_t whole = kGroupHeaderBytes + header->header.body_bytes;
     if (whole > bytes_ - offset) return std::optional<Group>();
     if (whole > bytes.size()) {
@@ -80,25 +83,22 @@ class SegmentReader {
   }
 
   // Whether a group in the `look_at` bytes from `offset` on tells that the log had been synced up to `lsn` when it was
-  // written. `torn_end`: behind the last block of these that is not zero.
+  // written. `torn_end`: behind the last block of these that is not zero. The header of a group has a sum of its own
+  // and was true when it was written, so bodies are not read: each byte is, once.
   Result<bool> was_synced(std::uint64_t offset, std::uint64_t look_at, Lsn lsn, std::uint64_t& torn_end) {
     torn_end = offset;
     bool synced = false;
     const std::uint64_t end = offset + std::min(look_at, bytes_ - std::min(bytes_, offset));
     for (std::uint64_t window = offset; window < end; window += kWindowBytes) {
-      std::uint64_t in_window = std::min<std::uint64_t>(kWindowBytes, end - window);
-      VECSTORE_ASSIGN(auto bytes, read(window, in_window));
+      VECSTORE_ASSIGN(const auto bytes, read(window, std::min<std::uint64_t>(kWindowBytes, end - window)));
       if (is_zero(bytes)) continue;
-      for (std::uint64_t at = 0; at < in_window; at += kLogBlockBytes) {
+      for (std::uint64_t at = 0; at < bytes.size(); at += kLogBlockBytes) {
         const auto block = bytes.subspan(at, std::min<std::uint64_t>(kLogBlockBytes, bytes.size() - at));
         if (is_zero(block)) continue;
         torn_end = window + at + block.size();
-        if (synced || !decode_group_header(block)) continue;
-        VECSTORE_ASSIGN(const auto group, group_at(window + at));
-        const bool of_this = group && (!has_header_ || group->header.salt == header_.salt);
-        synced = of_this && group->header.synced_lsn >= lsn;
-        VECSTORE_ASSIGN(bytes, read(window, in_window));  // the group took its place
-        in_window = bytes.size();
+        const auto group = synced ? std::nullopt : decode_group_header(block);
+        if (!group || (has_header_ && group->header.salt != header_.salt)) continue;
+        synced = group->header.synced_lsn >= lsn;
       }
     }
     return synced;
@@ -143,19 +143,30 @@ Result<std::vector<std::uint64_t>> numbers_of_segments(FileSystem& file_system, 
 class Replay {
  public:
   Replay(FileSystem& file_system, const std::string& directory, const ReplayOptions& options, MemoryBudget& budget,
-         const TakeRecord& take)
-      : file_system_(file_system), directory_(directory), options_(options), budget_(budget), take_(take) {}
+         const TakeRecord& take, Lsn& taken)
+      : file_system_(file_system),
+        directory_(directory),
+        options_(options),
+        budget_(budget),
+        take_(take),
+        taken_(taken) {}
 
   Result<LogTail> run() {
     tail_.last_lsn = options_.after;
+    // Before the segments: what it tells of is there by then.
+    VECSTORE_ASSIGN(tail_.end, read_end(file_system_, directory_, options_.store));
     VECSTORE_TRY(find_segments());
+    VECSTORE_TRY(check_newest());
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       const bool last = i + 1 == segments_.size();
       VECSTORE_TRY(replay_segment(segments_[i], last ? nullptr : &segments_[i + 1]));
     }
     VECSTORE_TRY(check_unbegun());
+    VECSTORE_TRY(check_end());
     return tail_;
   }
+  // An error that came from whoever takes the records: looking again would give him one twice.
+  bool was_refused() const { return refused_; }
 
  private:
   // The segments that were begun, by number. One whose header is no header may only be the last.
@@ -188,11 +199,38 @@ class Replay {
         return corrupt(kHeaderDamaged, path_of(torn_header_), 0);
       torn_header_ = 0;
       segments_.push_back(reader.header());
+      newest_hash_ = reader.header_hash();
     }
     if (!segments_.empty() && segments_.front().first_lsn.value > options_.after.value + 1)
       return corrupt("the log does not begin where the files of the store end; restore the missing segments",
                      path_of(segments_.front().number), 0);
     return Status::ok();
+  }
+
+  // Against the second place: the newest segment is there, or one that came after it.
+  Status check_newest() const {
+    const bool recorded = std::ranges::any_of(segments_, [](const SegmentHeader& one) { return one.recorded; });
+    if (recorded && !tail_.end)
+      return Status(Code::kCorrupt, "the record of the log's end is missing; restore it, or salvage what is left")
+          .about(directory_ + "/" + kEndName);
+    if (!tail_.end || tail_.end->segment == 0) return Status::ok();
+    const std::uint64_t newest = segments_.empty() ? 0 : segments_.back().number;
+    if (newest < tail_.end->segment || (newest == tail_.end->segment && newest_hash_ != tail_.end->header_hash))
+      return corrupt("the newest segment of the log is missing, or its header is; restore it, or salvage what is left",
+                     path_of(tail_.end->segment), 0);
+    return Status::ok();
+  }
+
+  // … and reaches as far as it did, or exactly so far where the log was closed.
+  Status check_end() const {
+    if (!tail_.end || tail_.end->segment == 0) return Status::ok();
+    const EndRecord& end = *tail_.end;
+    const LogPlace& place = tail_.place;
+    const bool is_other =
+        end.closed && place.segment == end.segment && (place.last_lsn != end.durable_lsn || place.chain != end.chain);
+    if (tail_.last_lsn >= end.durable_lsn && !is_other) return Status::ok();
+    return corrupt("the log ends before it did when that was recorded; restore it, or salvage what is left",
+                   path_of(end.segment), place.segment == end.segment ? place.offset : 0);
   }
 
   // next: the segment after it, which tells where this one ends; nullptr: it is the last.
@@ -293,7 +331,11 @@ class Replay {
       LogRecord record;
       if (!take_record(body, record)) return corrupt("a record of the log makes no sense", path, offset);
       const Lsn lsn{group.header.first_lsn.value + i};
-      if (lsn > options_.after) VECSTORE_TRY(take_(lsn, record));
+      if (lsn <= options_.after || lsn <= taken_) continue;
+      refused_ = true;
+      VECSTORE_TRY(take_(lsn, record));
+      refused_ = false;
+      taken_ = lsn;
     }
     return body.empty() ? Status::ok() : corrupt("a group of the log has bytes that are no record", path, offset);
   }
@@ -323,7 +365,10 @@ class Replay {
   ReplayOptions options_;
   MemoryBudget& budget_;
   const TakeRecord& take_;
+  Lsn& taken_;  // through, by this look and those before it
+  bool refused_ = false;
   std::vector<SegmentHeader> segments_;
+  std::uint64_t newest_hash_ = 0;  // of the header of the last of them
   std::uint64_t torn_header_ = 0;  // a segment whose header is neither whole nor zero
   Buffer<std::byte> window_;
   LogTail tail_;
@@ -331,40 +376,65 @@ class Replay {
   bool started_ = false;  // a segment with records has been seen, so the next must follow it
 };
 
-}  // namespace
-
-Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
-                           MemoryBudget& budget, const TakeRecord& take) {
-  return Replay(file_system, directory, options, budget, take).run();
+// Hostile bytes may be full of headers that each claim a large body that is not whole: such bodies are read as long as
+// they do not make up more than the segment, which those of a log that was written never do, and then passed over.
+Status salvage_segment(SegmentReader& reader, Lsn& after, const TakeRecord& take, SalvagedLog& salvaged) {
+  std::uint64_t offset = kLogBlockBytes;
+  std::uint64_t claimed = 0;
+  while (offset < reader.bytes()) {
+    std::uint64_t claim = 0;
+    VECSTORE_ASSIGN(const auto group, reader.group_at(offset, &claim));
+    if (!group) {
+      VECSTORE_ASSIGN(const bool empty, reader.is_empty_at(offset));
+      claimed += claim;
+      const std::uint64_t passed =
+          claimed > reader.bytes() ? std::max<std::uint64_t>(claim, kLogBlockBytes) : std::uint64_t{kLogBlockBytes};
+      if (!empty) salvaged.lost_bytes += passed;
+      offset += passed;
+      continue;
+    }
+    std::span<const std::byte> body = group->body;
+    Lsn lsn = group->header.first_lsn;
+    LogRecord record;
+    for (std::uint32_t i = 0; i < group->header.records && take_record(body, record); ++i, ++lsn.value) {
+      if (lsn <= after) continue;
+      VECSTORE_TRY(take(lsn, record));
+      after = lsn;
+      ++salvaged.records;
+    }
+    offset += group_bytes(group->header.body_bytes);
+  }
+  return Status::ok();
 }
 
-Result<SalvagedLog> salvage_log(FileSystem& file_system, const std::string& directory, Lsn after, MemoryBudget& budget,
-                                const TakeRecord& take) {
+}  // namespace
+
+// A writer at work may begin a segment between two reads, and what was read of it before then contradicts what is read
+// later. The second look begins behind all that spoke against the first one, so damage is what both of them find.
+Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
+                           MemoryBudget& budget, const TakeRecord& take) {
+  Lsn taken;
+  std::string found;
+  for (int look = 1;; ++look) {
+    Replay replay(file_system, directory, options, budget, take, taken);
+    auto tail = replay.run();
+    if (tail || tail.error().code() != Code::kCorrupt || replay.was_refused() || look == kLooksMax) return tail;
+    std::string message = tail.error().message();
+    if (message == found) return tail;
+    found = std::move(message);
+  }
+}
+
+Result<SalvagedLog> salvage_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
+                                MemoryBudget& budget, const TakeRecord& take) {
   SalvagedLog salvaged;
   Buffer<std::byte> window;
+  Lsn after = options.after;
   VECSTORE_ASSIGN(const auto numbers, numbers_of_segments(file_system, directory));
   for (const std::uint64_t number : numbers) {
     VECSTORE_ASSIGN(SegmentReader reader, SegmentReader::open(file_system, directory, number, window, budget));
-    std::uint64_t offset = kLogBlockBytes;
-    while (offset < reader.bytes()) {
-      VECSTORE_ASSIGN(const auto group, reader.group_at(offset));
-      if (!group) {
-        VECSTORE_ASSIGN(const bool empty, reader.is_empty_at(offset));
-        if (!empty) salvaged.lost_bytes += kLogBlockBytes;
-        offset += kLogBlockBytes;
-        continue;
-      }
-      std::span<const std::byte> body = group->body;
-      Lsn lsn = group->header.first_lsn;
-      LogRecord record;
-      for (std::uint32_t i = 0; i < group->header.records && take_record(body, record); ++i, ++lsn.value) {
-        if (lsn <= after) continue;
-        VECSTORE_TRY(take(lsn, record));
-        after = lsn;
-        ++salvaged.records;
-      }
-      offset += group_bytes(group->header.body_bytes);
-    }
+    if (reader.has_header() && reader.header().store != options.store) continue;
+    VECSTORE_TRY(salvage_segment(reader, after, take, salvaged));
   }
   return salvaged;
 }

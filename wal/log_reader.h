@@ -6,10 +6,14 @@
 // how far the log had been synced when it was written: if that covers the damaged group, a record that was acknowledged
 // has been damaged, and replay() refuses. Otherwise nobody was ever promised what is missing: a torn tail, which ends
 // the log.
+//
+// A second place, the file "end", says which segment is the newest and how far it reaches at least: what is short of
+// that is damage. Where a writer is at work, what looks like damage is looked at again before it is reported.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,7 +50,8 @@ struct LogTail {
   std::uint64_t torn_segment = 0;        // whose end holds writes that never became whole groups; 0: none
   std::uint64_t torn_at = 0;             // where in it they begin
   std::uint64_t torn_bytes = 0;
-  LogPlace place;  // where a reader that follows the log goes on
+  std::optional<EndRecord> end;  // what the second place says; none in a log of before it
+  LogPlace place;                // where a reader that follows the log goes on
 };
 
 struct ReplayOptions {
@@ -74,9 +79,9 @@ struct SalvagedLog {
   std::uint64_t lost_bytes = 0;  // of blocks that hold something, but no whole group
 };
 
-// Takes every record after `after` that is still whole, in the order of their numbers, whatever is missing between
-// them. Errors: kIo, kNewerFormat, kMemoryBudget, those of `take`.
-Result<SalvagedLog> salvage_log(FileSystem& file_system, const std::string& directory, Lsn after, MemoryBudget& budget,
-                                const TakeRecord& take);
+// Takes every record after options.after that is still whole, in the order of their numbers, whatever is missing
+// between them; segments of another store are passed over. Errors: kIo, kNewerFormat, kMemoryBudget, those of `take`.
+Result<SalvagedLog> salvage_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
+                                MemoryBudget& budget, const TakeRecord& take);
 
 }  // namespace vecstore

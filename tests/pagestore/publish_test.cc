@@ -67,6 +67,11 @@ BOOST_AUTO_TEST_CASE(create_clears_what_a_killed_build_left_and_returns_an_exist
   std::filesystem::create_directories(path + "/tmp/catalog");
   std::filesystem::create_directories(path + "/rows");
   std::filesystem::create_directories(path + "/catalog");
+  {
+    const auto killed = StoreDirectory::create(path);  // says that it will write what follows
+    REQUIRE_OK(killed);
+  }
+  std::filesystem::create_directories(path + "/tmp/catalog");
   for (const char* name : {"LOCK", "tmp/catalog/data.mdb", "tmp/x", "rows/1-0", "graph-1", "codes-1", "manifest-1"})
     test::write_file(path + "/" + name, {'x'});
   test::write_file(path + "/catalog/data.mdb", {'x'});
@@ -75,7 +80,7 @@ BOOST_AUTO_TEST_CASE(create_clears_what_a_killed_build_left_and_returns_an_exist
     auto store = StoreDirectory::create(path);
     REQUIRE_OK(store);
     BOOST_TEST(!store->manifest().has_value());
-    const std::vector<std::string> expected{"LOCK", "build.json", "catalog/data.mdb"};
+    const std::vector<std::string> expected{"LOCK", "build.json", "catalog/data.mdb", "tmp/intent"};
     BOOST_TEST(names_in(path) == expected, boost::test_tools::per_element());
     REQUIRE_OK(publish_generation(*store, 1));
     REQUIRE_OK(store->free_bytes());
@@ -159,37 +164,41 @@ BOOST_AUTO_TEST_CASE(file_that_is_missing_or_has_another_size_is_not_published) 
   BOOST_TEST(*generation_at(directory.path("s")) == 1u);
 }
 
-// Every bit of both slots and of the newer manifest: the older content is served, and never anything else.
+// Every bit of both slots and of the newer manifest: the newest content is served, or nothing at all.
 BOOST_AUTO_TEST_CASE(every_flipped_bit_of_superblock_and_manifest_is_found) {
   const TemporaryDirectory directory;
   const auto path = directory.path("s");
   make_store(path, 2);
   // The manifest alone: its pages are the same in every round.
-  const auto load = [&]() -> Result<std::uint32_t> {
+  const auto load = [&](std::string& damage) -> Result<std::uint32_t> {
     VECSTORE_ASSIGN(const auto store, StoreDirectory::open(path, LockMode::kShared));
+    const auto found = store.damage();
+    damage = found.empty() ? "" : std::string(found.front().subject());
     return store.manifest()->generation;
   };
   std::size_t wrong = 0;
   const auto flip_all = [&](const std::string& name, std::size_t begin, std::size_t end, std::size_t step,
-                            std::uint32_t expected) {
+                            bool is_served, bool is_told) {
     const auto good = test::read_file(path + "/" + name);
     std::fstream out(path + "/" + name, std::ios::in | std::ios::out | std::ios::binary);
     for (std::size_t bit = begin * 8; bit < end * 8; bit += step) {
       const auto at = static_cast<std::streamoff>(bit / 8);
       out.seekp(at).put(static_cast<char>(good[bit / 8] ^ (1 << (bit % 8)))).flush();
-      const auto found = load();
-      wrong += !found || *found != expected;
+      std::string damage;
+      const auto found = load(damage);
+      const bool right = is_served ? found && *found == 2 && (damage == path + "/" + name) == is_told
+                                   : code_of(found) == Code::kCorrupt && found.error().subject() == path + "/" + name;
+      wrong += right ? 0 : 1;
       out.seekp(at).put(good[bit / 8]).flush();
     }
   };
-  flip_all("superblock", 0, 256, 1, 2);  // the older slot: nobody needs it
-  flip_all("superblock", 4096 - 16, 4096, 1, 2);
-  flip_all("superblock", 256, 4096 - 16, 97, 2);
-  flip_all("superblock", 4096, 4096 + 256, 1, 1);  // the newer slot
-  flip_all("superblock", 8192 - 16, 8192, 1, 1);
-  flip_all("superblock", 4096 + 256, 8192 - 16, 97, 1);
-  flip_all("manifest-2", 0, std::filesystem::file_size(path + "/manifest-2"), 1, 1);
-  flip_all("manifest-1", 0, 64, 1, 2);
+  for (const std::size_t slot : {std::size_t{0}, kSlotBytes}) {
+    flip_all("superblock", slot, slot + 256, 1, true, true);
+    flip_all("superblock", slot + kSlotBytes - 16, slot + kSlotBytes, 1, true, true);
+    flip_all("superblock", slot + 256, slot + kSlotBytes - 16, 97, true, true);
+  }
+  flip_all("manifest-2", 0, std::filesystem::file_size(path + "/manifest-2"), 7, false, true);
+  flip_all("manifest-1", 0, 64, 1, true, false);  // nobody needs it
   BOOST_TEST(wrong == 0u);
   BOOST_TEST(*generation_at(path) == 2u);
 }
@@ -222,32 +231,141 @@ BOOST_AUTO_TEST_CASE(truncated_superblock_or_manifest_never_gives_wrong_content)
       BOOST_TEST((code_of(found) == Code::kCorrupt));
     } else {
       REQUIRE_OK(found);
-      BOOST_TEST(*found == 1u);
+      BOOST_TEST(*found == 2u);
     }
   }
   test::write_file(path + "/superblock", superblock);
   std::filesystem::resize_file(path + "/manifest-2", 50);
-  BOOST_TEST(*generation_at(path) == 1u);
-  std::filesystem::remove(path + "/manifest-1");
-  const auto none = generation_at(path);
-  BOOST_TEST((code_of(none) == Code::kCorrupt));
+  for (int i = 0; i < 2; ++i) {
+    for (const LockMode mode : {LockMode::kShared, LockMode::kExclusive}) {
+      const auto none = generation_at(path, mode);
+      BOOST_REQUIRE((code_of(none) == Code::kCorrupt));
+      BOOST_TEST(none.error().subject() == path + "/manifest-2");
+    }
+    std::filesystem::remove(path + "/manifest-2");
+  }
+  BOOST_TEST(std::filesystem::exists(path + "/graph-2"));
+  BOOST_TEST(std::filesystem::exists(path + "/manifest-1"));
 }
 
-BOOST_AUTO_TEST_CASE(fallback_to_the_older_slot_removes_nothing_and_can_be_published_over) {
+void damage_slot(const std::string& path, std::size_t slot, std::size_t bytes = 1) {
+  auto superblock = test::read_file(path + "/superblock");
+  std::fill_n(superblock.begin() + static_cast<std::ptrdiff_t>(slot * kSlotBytes + (bytes == 1 ? 30 : 0)), bytes,
+              bytes == 1 ? 'x' : '\0');
+  test::write_file(path + "/superblock", superblock);
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_or_zeroed_slot_is_told_of_and_renewed_by_the_next_writer) {
+  for (const std::size_t slot : {0u, 1u})
+    for (const std::size_t bytes : {std::size_t{1}, kSlotBytes}) {
+      const TemporaryDirectory directory;
+      const auto path = directory.path("s");
+      make_store(path, 2);
+      const auto superblock = test::read_file(path + "/superblock");
+      damage_slot(path, slot, bytes);
+      BOOST_TEST(*generation_at(path) == 2u);
+      BOOST_TEST((test::read_file(path + "/superblock") != superblock));
+      BOOST_TEST(StoreDirectory::open(path, LockMode::kShared)->damage().size() == 1u);
+      BOOST_TEST(*generation_at(path, LockMode::kExclusive) == 2u);
+      BOOST_TEST((test::read_file(path + "/superblock") == superblock));
+      BOOST_TEST(StoreDirectory::open(path, LockMode::kShared)->damage().empty());
+    }
+}
+
+// As the versions before today left it: two slots, one publish apart.
+void make_old_store(const std::string& path, std::uint32_t last) {
+  make_store(path, last);
+  std::vector<char> slots(kSuperblockBytes);
+  for (std::uint32_t generation = last < 2 ? 1 : last - 1; generation <= last; ++generation) {
+    const auto manifest = test::read_file(path + "/manifest-" + std::to_string(generation));
+    const Slot slot{generation,
+                    test::identity_of(generation).store,
+                    generation * 100,
+                    0,
+                    0,
+                    "manifest-" + std::to_string(generation),
+                    manifest.size(),
+                    hash128(std::as_bytes(std::span(manifest))),
+                    false};
+    const std::uint32_t index = (generation - 1) % 2;
+    SlotBytes bytes;
+    encode_slot(slot, index, bytes);
+    std::memcpy(slots.data() + index * kSlotBytes, bytes.bytes.data(), kSlotBytes);
+  }
+  test::write_file(path + "/superblock", slots);
+}
+
+BOOST_AUTO_TEST_CASE(an_older_store_opens_as_before_and_a_writer_mirrors_it) {
+  for (const std::uint32_t last : {1u, 2u, 5u}) {
+    const TemporaryDirectory directory;
+    const auto path = directory.path("s");
+    make_old_store(path, last);
+    BOOST_TEST(*generation_at(path) == last);
+    BOOST_TEST(StoreDirectory::open(path, LockMode::kShared)->damage().empty());
+    test::write_file(path + "/graph-9", {'x'});  // of a killed build: these left no word
+    BOOST_TEST(*generation_at(path) == last);
+    BOOST_TEST(*generation_at(path, LockMode::kExclusive) == last);
+    BOOST_TEST(!std::filesystem::exists(path + "/graph-9"));
+    for (const std::size_t slot : {0u, 1u}) {
+      damage_slot(path, slot);
+      BOOST_TEST(*generation_at(path) == last);
+      BOOST_TEST(*generation_at(path, LockMode::kExclusive) == last);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_older_store_that_lost_its_newer_slot_is_damaged_and_not_an_older_one) {
+  for (const std::size_t bytes : {std::size_t{1}, kSlotBytes})
+    for (const std::size_t lost : {0u, 1u}) {
+      const TemporaryDirectory directory;
+      const auto path = directory.path("s");
+      make_old_store(path, 2);  // its newer slot is slot 1
+      damage_slot(path, lost, bytes);
+      for (const LockMode mode : {LockMode::kShared, LockMode::kExclusive}) {
+        const auto found = generation_at(path, mode);
+        if (lost == 0) {
+          BOOST_TEST(*found == 2u);
+        } else {
+          BOOST_REQUIRE((code_of(found) == Code::kCorrupt));
+        }
+      }
+      BOOST_TEST(std::filesystem::exists(path + "/manifest-2"));
+      BOOST_TEST(std::filesystem::exists(path + "/graph-2"));
+      const auto left = StoreDirectory::open_what_is_left(path);
+      REQUIRE_OK(left);
+      BOOST_TEST(left->manifest()->generation == 2u);
+      BOOST_TEST(left->damage().empty() == (lost == 0));
+    }
+}
+
+// Somebody put an old copy of the superblock in its place, or took it away.
+BOOST_AUTO_TEST_CASE(files_that_nothing_accounts_for_are_told_of_and_stay) {
   const TemporaryDirectory directory;
   const auto path = directory.path("s");
-  make_store(path, 2);
-  std::fstream(path + "/superblock", std::ios::in | std::ios::out | std::ios::binary).seekp(4096 + 30).put(0x55);
+  make_store(path, 1);
+  const auto older = test::read_file(path + "/superblock");
   {
     auto store = StoreDirectory::open(path, LockMode::kExclusive);
     REQUIRE_OK(store);
-    BOOST_TEST(*test::generation_found(*store) == 1u);
-    BOOST_TEST(std::filesystem::exists(path + "/graph-2"));
-    REQUIRE_OK(publish_generation(*store, 3));
-    BOOST_TEST(std::filesystem::exists(path + "/graph-1"));
-    BOOST_TEST(!std::filesystem::exists(path + "/graph-2"));
+    REQUIRE_OK(publish_generation(*store, 2));
   }
-  BOOST_TEST(*generation_at(path) == 3u);
+  const auto files = names_in(path);
+  for (const char* missing : {"", "manifest-2", "graph-2"}) {
+    if (*missing != '\0') std::filesystem::rename(path + "/" + missing, directory.path("aside"));
+    test::write_file(path + "/superblock", older);
+    BOOST_TEST((code_of(StoreDirectory::open(path, LockMode::kExclusive)) == Code::kCorrupt));
+    BOOST_TEST((code_of(StoreDirectory::create(path)) == Code::kCorrupt));
+    BOOST_TEST(StoreDirectory::open(path, LockMode::kShared)->damage().size() == 1u);
+    std::filesystem::remove(path + "/superblock");
+    BOOST_TEST((code_of(StoreDirectory::open(path, LockMode::kExclusive)) == Code::kInvalidInput));
+    BOOST_TEST((code_of(StoreDirectory::create(path)) == Code::kCorrupt));
+    const auto left = StoreDirectory::open_what_is_left(path);
+    REQUIRE_OK(left);
+    BOOST_TEST(left->manifest()->generation == (*missing == '\0' ? 2u : 1u));
+    test::write_file(path + "/superblock", older);
+    if (*missing != '\0') std::filesystem::rename(directory.path("aside"), path + "/" + missing);
+    BOOST_TEST(names_in(path) == files, boost::test_tools::per_element());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(unknown_feature_is_a_newer_format) {
@@ -258,10 +376,12 @@ BOOST_AUTO_TEST_CASE(unknown_feature_is_a_newer_format) {
   Slot slot = decode_slot(std::as_bytes(std::span(bytes)).first(kSlotBytes), 0).slot;
   for (const bool incompatible : {false, true}) {
     (incompatible ? slot.incompatible_features : slot.compatible_features) = 1u << 5;
-    SlotBytes changed;
-    encode_slot(slot, 0, changed);
     std::vector<char> all(bytes);
-    std::memcpy(all.data(), changed.bytes.data(), kSlotBytes);
+    for (std::uint32_t index = 0; index < kSlots; ++index) {
+      SlotBytes changed;
+      encode_slot(slot, index, changed);
+      std::memcpy(all.data() + index * kSlotBytes, changed.bytes.data(), kSlotBytes);
+    }
     test::write_file(path + "/superblock", all);
     BOOST_TEST((code_of(generation_at(path)) == (incompatible ? Code::kNewerFormat : Code::kOk)));
   }

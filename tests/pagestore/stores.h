@@ -13,6 +13,7 @@ inline constexpr std::uint64_t kStorePages = 3;
 // Writes graph-<generation> and rows/<generation>-0 and publishes them.
 inline Status publish_generation(StoreDirectory& store, std::uint32_t generation,
                                  FileSystem& file_system = FileSystem::posix()) {
+  VECSTORE_TRY(store.begin_publish());
   Manifest manifest;
   manifest.store = identity_of(generation).store;
   manifest.generation = generation;

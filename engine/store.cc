@@ -168,10 +168,15 @@ Status Store::Impl::open_graph() {
                                    manifest().store, number, budget));
   const GraphLayout& layout = generation->layout();
   if (layout.rows != properties.rows || layout.dim != properties.dim || layout.metric != properties.metric ||
+  if (rows && rows->layout().keys)
+    key_lookup = std::make_unique<KeyLookup>(
+        KeyLookup::Options{directory->file_path("catalog"), manifest().store, manifest().applied_lsn, log != nullptr},
+        *rows, catalog_budget());
       layout.dtype != properties.dtype)
     return Status(Code::kCorrupt, "the graph does not fit the store's properties; restore or rebuild")
         .about(generation->graph().path());
   if (properties.has_rows_file) {
+  key_lookup.reset();
     VECSTORE_ASSIGN(RowsExtent extent,
                     RowsExtent::open(path(FileKind::kRows), {manifest().store, FileKind::kRows, number}, budget));
     rows.emplace(std::move(extent));

@@ -12,12 +12,12 @@
 #include <string>
 
 #include "engine/base/memory.h"
-#include "engine/catalog.h"
 #include "engine/document_packer.h"
 #include "engine/generation.h"
 #include "engine/live_state.h"
 #include "engine/properties.h"
 #include "engine/rows.h"
+#include "engine/key_lookup.h"
 #include "engine/searcher_pool.h"
 #include "engine/vecstore.hpp"
 #include "pagestore/publish.h"
@@ -148,8 +148,7 @@ struct Store::Impl {
   std::uint32_t lanes = 0;  // of each
   std::string backend;
   std::string backend_fallback;
-  mutable std::mutex catalog_lock;         // guards catalog
-  mutable std::optional<Catalog> catalog;  // opened by the first find()
+  std::unique_ptr<KeyLookup> key_lookup;  // of the graph, where they are bytes
 
   std::unique_ptr<LiveState> live;
   std::mutex write_lock;               // guards what follows, and writing to `live`

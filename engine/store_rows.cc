@@ -85,28 +85,12 @@ Status Store::vector(RowId row, void* out) const try {
 
 // ---------------------------------------------------------------------------------------------------------------- keys
 
-// The row of the graph that has the key, gone or not. The catalog is derived: where it is missing, damaged or another
-// store's it is built anew from rows/.
+// The row of the graph that has the key, gone or not.
 Result<std::optional<RowId>> Store::Impl::graph_row_of(const Key& key) const {
   if (properties.rows == 0) return std::optional<RowId>();
   if (properties.keys == KeyKind::kNumber)
     return key.number() < properties.rows ? std::optional(RowId{key.number()}) : std::nullopt;
-  const std::lock_guard guard(catalog_lock);
-  const std::string path = directory->file_path("catalog");
-  const auto look_up = [&]() -> Result<std::optional<RowId>> {
-    if (!catalog) {
-      VECSTORE_ASSIGN(Catalog found, Catalog::open(path, manifest().store, catalog_budget()));
-      catalog.emplace(std::move(found));
-    }
-    return catalog->find(key.bytes());
-  };
-  auto found = look_up();
-  if (!found && (found.error().code() == Code::kCorrupt || found.error().code() == Code::kNotFound)) {
-    catalog.reset();
-    VECSTORE_TRY(Catalog::build(path, manifest().store, manifest().applied_lsn, keys_of({&*rows}), catalog_budget()));
-    found = look_up();
-  }
-  return found;
+  return key_lookup->find(key.bytes());
 }
 
 Result<std::optional<RowId>> Store::Impl::row_of(const Key& key, Lsn snapshot) const {

@@ -172,8 +172,9 @@ Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
     const auto catalog = Catalog::open(s.directory->file_path("catalog"), s.manifest().store, s.budget);
     Status checked = catalog ? catalog->verify() : catalog.error();
     if (checked.code() == Code::kNotFound)
-      checked = Status(Code::kCorrupt, "a file of the catalog is missing; the next look-up of a key rebuilds it")
-                    .about(checked.subject());
+      checked =
+          Status(Code::kCorrupt, "a file of the catalog is missing; the next writer that looks a key up rebuilds it")
+              .about(checked.subject());
     if (!checked.is_ok()) VECSTORE_TRY(note(report, checked));
   }
   return report;

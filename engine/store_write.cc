@@ -446,6 +446,7 @@ Status Store::close() try {
   if (::getpid() == impl_->process) {
     const std::lock_guard guard(impl_->write_lock);
     impl_->closing = true;
+  if (impl_->key_lookup) impl_->key_lookup->stop_writing();  // the catalog, which the next writer may build
     impl_->delta_grew.notify_all();
   }
   const Status closed = impl_->log->close();

@@ -57,6 +57,7 @@ Result<std::string> Store::Impl::read_document(RowId row) const {
 
 Result<std::string> Store::document(RowId row) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   VECSTORE_TRY(s.check_row(row));
   if (row.value < s.properties.rows && (!s.rows || !s.rows->layout().documents))
     return Status(Code::kNotFound, "the store was built without documents").about(s.directory->path());
@@ -67,6 +68,7 @@ Result<std::string> Store::document(RowId row) const try {
 
 Result<std::string> Store::key(RowId row) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   VECSTORE_TRY(s.check_row(row));
   if (row.value >= s.properties.rows) return s.live->delta()->key(row).to_string();
   if (s.properties.keys == KeyKind::kNumber) return std::to_string(row.value);
@@ -77,6 +79,7 @@ Result<std::string> Store::key(RowId row) const try {
 }
 
 Status Store::vector(RowId row, void* out) const try {
+  VECSTORE_TRY(impl_->check_process());
   VECSTORE_TRY(impl_->check_row(row));
   return impl_->read_vector(row, static_cast<std::byte*>(out));
 } catch (...) {
@@ -103,6 +106,7 @@ Result<std::optional<RowId>> Store::Impl::row_of(const Key& key, Lsn snapshot) c
 
 Result<RowId> Store::find(const Key& key) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   Key wanted = key;
   if (key.kind() == KeyKind::kBytes && s.properties.keys == KeyKind::kNumber) {
     const std::string_view digits = key.bytes();
@@ -121,6 +125,7 @@ Result<RowId> Store::find(const Key& key) const try {
 
 Result<StoredItem> Store::get(const Key& key) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   VECSTORE_ASSIGN(const auto row, s.row_of(key, s.live->snapshot()));
   if (!row) return Status(Code::kNotFound, "the store has no such key").about(key.to_string());
   StoredItem item;
@@ -133,13 +138,14 @@ Result<StoredItem> Store::get(const Key& key) const try {
 }
 
 Result<bool> Store::contains(const Key& key) const try {
+  VECSTORE_TRY(impl_->check_process());
   VECSTORE_ASSIGN(const auto row, impl_->row_of(key, impl_->live->snapshot()));
   return row.has_value();
 } catch (...) {
   return status_of_exception();
 }
 
-std::uint64_t Store::size() const { return impl_->live->live_rows(); }
+std::uint64_t Store::size() const { return impl_->check_process().is_ok() ? impl_->live->live_rows() : 0; }
 
 Status Store::Impl::for_each_row(Lsn snapshot, const std::function<Status(const Key&, RowId)>& visit) const {
   std::vector<std::string> keys;
@@ -163,10 +169,12 @@ Status Store::Impl::for_each_row(Lsn snapshot, const std::function<Status(const 
 }
 
 Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) const try {
+  VECSTORE_TRY(impl_->check_process());
   bool ended = false;
   const Status outcome = impl_->for_each_row(impl_->live->snapshot(), [&](const Key& key, RowId row) {
     ended = !visit(key, row);
-    return ended ? Status(Code::kInvalidArgument, "the visitor has seen enough") : Status::ok();
+    if (ended) return Status(Code::kInvalidArgument, "the visitor has seen enough");
+    return impl_->check_process();  // a visitor may call fork()
   });
   return ended ? Status::ok() : outcome;
 } catch (...) {

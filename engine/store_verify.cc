@@ -159,6 +159,7 @@ Status Store::Impl::verify_rows(VerifyReport& report) const {
 
 Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   VerifyReport report;
   if (s.generation) VECSTORE_TRY(s.verify_graph(report));
   if (!options.deep) return report;

@@ -293,6 +293,11 @@ struct VerifyReport {
 //
 // Every call sees the store as of one moment: a batch wholly or not at all, and never a row whose erasure was
 // acknowledged before.
+//
+// fork(): a store belongs to the process that opened it. In a child every call that can fail returns kUnsupported,
+// naming that process, and the others return what is empty; a child opens the store again for itself. What happens to
+// the child's copy, the destructor included, does nothing to files, lock or parent. The writers' lock is never the
+// child's: once the parent has closed, others may write while the child lives on.
 class Store {
  public:
   // Makes an empty store in the directory `path` (made if need be). Errors: kExists, kInvalidArgument (dim),
@@ -385,8 +390,11 @@ class Store {
   friend struct StoreFactory;  // makes and opens stores on other file systems, for tests
   class BatchSearch;
   struct Impl;
+  struct Dispose {  // leaves alone what another process opened
+    void operator()(Impl* impl) const;
+  };
   explicit Store(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<Impl, Dispose> impl_;
 };
 
 // -------------------------------------------------------------------------------------------------------- exact search

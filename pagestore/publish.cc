@@ -291,7 +291,8 @@ Status StoreDirectory::Impl::commit(const Slot& slot, std::uint32_t index) {
     return superblock_file->sync();
   }
   const std::string temporary = path + "/" + kTemporaryName + "/" + kSuperblockName;
-  VECSTORE_ASSIGN(superblock_file, file_system.open(temporary, {OpenMode::kCreateNew, true}));
+  VECSTORE_ASSIGN(superblock_file,
+                  file_system.open(temporary, {.mode = OpenMode::kCreateNew, .direct = true, .to_lock = true}));
   static_cast<void>(superblock_file->try_lock());  // nobody else has it
   VECSTORE_TRY(superblock_file->write_at(bytes.bytes, index * kSlotBytes));
   VECSTORE_TRY(superblock_file->write_at(SlotBytes{}.bytes, (1 - index) * kSlotBytes));

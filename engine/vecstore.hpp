@@ -294,10 +294,10 @@ struct VerifyReport {
 // Every call sees the store as of one moment: a batch wholly or not at all, and never a row whose erasure was
 // acknowledged before.
 //
-// fork(): a store belongs to the process that opened it. In a child every call that can fail returns kUnsupported,
-// naming that process, and the others return what is empty; a child opens the store again for itself. What happens to
-// the child's copy, the destructor included, does nothing to files, lock or parent. The writers' lock is never the
-// child's: once the parent has closed, others may write while the child lives on.
+// fork(): a store belongs to the process that opened it. In a child every call that can fail returns kUnsupported and
+// names that process; size(), stats(), info() and calibration_for() return what is empty, resolved() what it was given.
+// Dropping the store there does nothing. A child that needs the store opens it again. The lock of writers is never a
+// child's: once its parent has closed, others may write while the child lives on.
 class Store {
  public:
   // Makes an empty store in the directory `path` (made if need be). Errors: kExists, kInvalidArgument (dim),

@@ -51,7 +51,7 @@ std::byte* allocate_zeroed(std::size_t bytes, Inheritance inheritance) {
     // the kernel may have none to give.
     if (bytes >= kHugeBytesMin) ::madvise(mapped, bytes, MADV_HUGEPAGE);
     // A child would hold on to every page that we change after a fork(). And where the disk writes into memory that a
-    // fork() shares, kernels before 6.5 may leave the parent with the old bytes (open(2), O_DIRECT).
+    // fork() shares, older kernels may leave the parent with the old bytes (open(2), O_DIRECT).
     if (inheritance == Inheritance::kNone) ::madvise(mapped, bytes, MADV_DONTFORK);
     return static_cast<std::byte*>(mapped);
   }

@@ -89,7 +89,7 @@ class Nodes {
   std::optional<Entry> at(std::size_t i) const {
     std::uint16_t offset = 0;
     std::memcpy(&offset, page_.data() + kHeaderBytes + 2 * i, sizeof(offset));
-    if (offset < upper_ || page_.size() - offset < kNodeBytes) return std::nullopt;
+    if (offset < upper_ || offset > page_.size() - kNodeBytes) return std::nullopt;
     Node node;
     std::memcpy(&node, page_.data() + offset, sizeof(node));
     const std::uint64_t number = node.low | std::uint64_t{node.high} << 16;

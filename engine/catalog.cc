@@ -5,15 +5,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <utility>
 
-#include "engine/base/bytes.h"
 #include "engine/base/limits.h"
 #include "engine/catalog_format.h"
-#include "engine/posix_file.h"
+#include "engine/catalog_tree.h"
 #include "engine/rows.h"
 
 namespace vecstore {
@@ -57,80 +55,33 @@ Result<Transaction> begin(MDB_env* environment, unsigned flags, const std::strin
 
 }  // namespace catalog
 
-namespace {
-
-// LMDB's map counts as resident memory, up to the whole file: a lookup touches 3 to 4 pages and the kernel maps 64 KiB
-// around each. So the map is renewed every few lookups (25 µs), which bounds what is resident.
-constexpr std::uint64_t kLookupsPerMap = 16;
-constexpr std::uint64_t kMapBytesMax = kLookupsPerMap * 4 * 65536;
-
-}  // namespace
-
 struct Catalog::Impl {
-  Impl(const std::string& directory, const CatalogSums& sums_in, MemoryBudget& budget_in, Charge charge_in)
-      : data_path(directory + catalog::kDataName),
-        sums_path(directory + catalog::kSumsName),
-        sums(sums_in),
-        budget(budget_in),
-        charge(std::move(charge_in)) {}
+  Impl(CatalogBlocks opened, MemoryBudget& with) : blocks(std::move(opened)), budget(with) {}
 
-  // Both with `mutex` held.
-  Status check_data();
-  Status renew_map();
+  Status check();
 
-  const std::string data_path;
-  const std::string sums_path;
-  const CatalogSums sums;
+  const CatalogBlocks blocks;
   MemoryBudget& budget;
-  Charge charge;
 
   std::mutex mutex;  // guards what follows
   std::optional<Status> checked;
-  FileStamp stamp;  // of the data file when it was checked
-  catalog::Environment environment;
-  MDB_dbi keys = 0;
-  std::uint64_t lookups = 0;
+  std::optional<CatalogTree> tree;
 };
 
-Status Catalog::Impl::check_data() {
+// With the mutex.
+Status Catalog::Impl::check() {
   if (checked) return *checked;
-  const auto before = stamp_of(data_path);
-  if (!before) {
-    if (before.error().code() != Code::kNotFound) return before.error();
-    return Status(Code::kCorrupt, "the catalog's file is missing; it will be rebuilt from rows/").about(data_path);
-  }
-  stamp = *before;
-  const Status outcome = check_catalog_data(data_path, sums_path, sums, budget);
-  // That memory or descriptors were short for the moment says nothing about the file.
-  const bool about_the_file = outcome.is_ok() || outcome.code() == Code::kCorrupt || outcome.code() == Code::kNotFound;
-  if (about_the_file) checked = outcome;
+  tree.reset();
+  const Status outcome = [&]() -> Status {
+    VECSTORE_TRY(blocks.check(budget));
+    VECSTORE_ASSIGN(CatalogTree opened, CatalogTree::open(blocks, budget));
+    VECSTORE_TRY(opened.check(budget));
+    tree.emplace(std::move(opened));
+    return Status::ok();
+  }();
+  // That memory was short for the moment says nothing about the file.
+  if (outcome.is_ok() || outcome.code() == Code::kCorrupt) checked = outcome;
   return outcome;
-}
-
-Status Catalog::Impl::renew_map() {
-  if (environment && ++lookups % kLookupsPerMap != 0) return Status::ok();
-  environment.reset();
-  VECSTORE_ASSIGN(const FileStamp now, stamp_of(data_path));
-  if (now != stamp)
-    return Status(Code::kCorrupt, "the catalog was changed while it was open; it will be rebuilt from rows/")
-        .about(data_path);
-  VECSTORE_ASSIGN(environment, catalog::open_environment(data_path, MDB_RDONLY | MDB_NOTLS, 0));
-  VECSTORE_ASSIGN(auto transaction, catalog::begin(environment.get(), MDB_RDONLY, data_path));
-  MDB_dbi meta_table = 0;
-  MDB_val key = catalog::value_of(catalog::kMetaKey);
-  MDB_val value{};
-  int code = ::mdb_dbi_open(transaction.get(), catalog::kMetaTable, 0, &meta_table);
-  if (code == 0) code = ::mdb_dbi_open(transaction.get(), catalog::kKeysTable, 0, &keys);
-  if (code == 0) code = ::mdb_get(transaction.get(), meta_table, &key, &value);
-  if (code != 0) return catalog::lmdb_status(code, data_path);
-  ByteReader reader(catalog::bytes_of(value));
-  const auto meta = reader.read<catalog::Meta>();
-  if (!reader.done() || meta.sum != catalog::meta_sum(meta) || meta.version != catalog::kVersion ||
-      meta.store != sums.facts.store || meta.applied_lsn != sums.facts.applied_lsn || meta.keys != sums.facts.keys)
-    return Status(Code::kCorrupt, catalog::kDamaged).about(data_path);
-  // Committing a read-only transaction keeps the handles it opened.
-  code = ::mdb_txn_commit(transaction.release());
-  return code == 0 ? Status::ok() : catalog::lmdb_status(code, data_path);
 }
 
 Catalog::Catalog(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -138,42 +89,27 @@ Catalog::Catalog(Catalog&&) noexcept = default;
 Catalog::~Catalog() = default;
 
 Result<Catalog> Catalog::open(const std::string& path, const Uuid& store, MemoryBudget& budget) {
-  VECSTORE_ASSIGN(const CatalogSums sums, read_catalog_sums(path + catalog::kSumsName));
-  if (sums.facts.store != store)
-    return Status(Code::kCorrupt, "the catalog belongs to another store; it will be rebuilt from rows/").about(path);
-  VECSTORE_ASSIGN(auto charge, Charge::take(budget, std::min(sums.data_bytes, kMapBytesMax)));
-  return Catalog(std::make_unique<Impl>(path, sums, budget, std::move(charge)));
+  VECSTORE_ASSIGN(CatalogBlocks blocks, CatalogBlocks::open(path + catalog::kDataName, path + catalog::kSumsName));
+  if (blocks.facts().store != store)
+    return Status(Code::kCorrupt, "the catalog belongs to another store; the next writer rebuilds it from rows/")
+        .about(path);
+  return Catalog(std::make_unique<Impl>(std::move(blocks), budget));
 }
 
-std::uint64_t Catalog::applied_lsn() const { return impl_->sums.facts.applied_lsn; }
-std::uint64_t Catalog::size() const { return impl_->sums.facts.keys; }
+std::uint64_t Catalog::applied_lsn() const { return impl_->blocks.facts().applied_lsn; }
+std::uint64_t Catalog::size() const { return impl_->blocks.facts().keys; }
 
 Result<std::optional<RowId>> Catalog::find(std::string_view key) const {
   if (key.empty() || key.size() > kKeyBytesMax) return std::optional<RowId>();
-  Impl& self = *impl_;
-  const std::lock_guard lock(self.mutex);
-  VECSTORE_TRY(self.check_data());
-  if (const Status renewed = self.renew_map(); !renewed.is_ok()) {
-    self.environment.reset();
-    return renewed;
-  }
-  VECSTORE_ASSIGN(auto transaction, catalog::begin(self.environment.get(), MDB_RDONLY, self.data_path));
-  MDB_val name = catalog::value_of(key);
-  MDB_val value{};
-  const int code = ::mdb_get(transaction.get(), self.keys, &name, &value);
-  if (code == MDB_NOTFOUND) return std::optional<RowId>();
-  if (code != 0) return catalog::lmdb_status(code, self.data_path);
-  ByteReader reader(catalog::bytes_of(value));
-  const auto entry = reader.read<catalog::Entry>();
-  if (!reader.done() || entry.sum != catalog::entry_sum(key, entry.row, self.sums.facts.store))
-    return Status(Code::kCorrupt, catalog::kDamaged).about(self.data_path);
-  return std::optional<RowId>(RowId{entry.row});
+  const std::lock_guard lock(impl_->mutex);
+  VECSTORE_TRY(impl_->check());
+  return impl_->tree->find(key);
 }
 
 Status Catalog::verify() const {
   const std::lock_guard lock(impl_->mutex);
   impl_->checked.reset();
-  return impl_->check_data();
+  return impl_->check();
 }
 
 Catalog::Feed keys_of(std::vector<const RowsExtent*> extents) {

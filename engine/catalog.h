@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The catalog: key → RowId in LMDB. Derived data: it can be rebuilt from rows/ at any time, every value carries our own
-// checksum, and a damaged file is reported or rebuilt, never believed and never a crash.
+// The catalog: key → RowId in a file that LMDB writes and that we read ourselves. Derived data: it can be rebuilt from
+// rows/ at any time. Every value carries our own checksum. A damaged file is reported, never believed and never a
+// crash.
 #pragma once
 
 #include <cstdint>
@@ -26,25 +27,25 @@ class Catalog {
   // Feeds (key, RowId) pairs in RowId order until it returns false.
   using Feed = std::function<Result<bool>(std::string& key, RowId& row)>;
 
-  // Writes a new catalog into the directory `path` (made if need be), replacing what was there; close what is open of
-  // it first (an open one notices and answers kCorrupt). Errors: kExists (a key appears twice; names its second row),
-  // kInvalidInput (an empty or too long key), kNoSpace, kIo, kPermission, kMemoryBudget, and those of the feed.
+  // Writes a new catalog into the directory `path` (made if need be), replacing what was there; one that is open goes
+  // on with the old files. The caller holds the lock of writers. Errors: kExists (a key appears twice; names its second
+  // row), kInvalidInput (an empty or too long key), kNoSpace, kIo, kPermission, kMemoryBudget, and those of the feed.
   static Status build(const std::string& path, const Uuid& store, std::uint64_t applied_lsn, const Feed& feed,
                       MemoryBudget& budget);
 
   // Reads the header of the checksum file only. Errors: kNotFound; kCorrupt when it is damaged or belongs to another
-  // store; kNewerFormat, kIo, kPermission, kMemoryBudget. On kNotFound and kCorrupt, here and in find(): build() anew
-  // from keys_of(rows/). The budget must outlive the catalog.
+  // store; kNewerFormat, kIo, kPermission. On kNotFound and kCorrupt, here and in find(), it can be built anew from
+  // keys_of(rows/). The budget must outlive the catalog.
   static Result<Catalog> open(const std::string& path, const Uuid& store, MemoryBudget& budget);
   Catalog(Catalog&&) noexcept;
   ~Catalog();
 
   std::uint64_t applied_lsn() const;
   std::uint64_t size() const;
-  // The first lookup compares the whole file with its checksums before LMDB sees it. Errors: kCorrupt, kIo,
+  // The first lookup compares the whole file with its checksums and walks all of the tree. Errors: kCorrupt, kIo,
   // kMemoryBudget.
   Result<std::optional<RowId>> find(std::string_view key) const;
-  Status verify() const;  // compares the whole file with its checksums, again if need be; errors as of find()
+  Status verify() const;  // as the first lookup does, again if need be; errors as of find()
 
  private:
   struct Impl;

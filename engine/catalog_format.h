@@ -28,7 +28,7 @@ inline constexpr const char* kKeysTable = "keys";
 inline constexpr const char* kMetaTable = "meta";
 inline constexpr std::string_view kMetaKey = "catalog";
 inline constexpr std::uint32_t kVersion = 1;
-inline constexpr const char* kDamaged = "the catalog is damaged; it will be rebuilt from rows/";
+inline constexpr const char* kDamaged = "the catalog is damaged; the next writer rebuilds it from rows/";
 
 // Value of a key. The checksum binds it to its key and store, so that no record passes for another.
 struct Entry {

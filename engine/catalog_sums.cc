@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "engine/base/bytes.h"
-#include "engine/posix_file.h"
+#include "engine/base/check.h"
 
 namespace vecstore {
 
@@ -21,8 +21,8 @@ constexpr std::uint32_t kVersion = 1;
 constexpr std::uint32_t kBlockBytes = 4096;
 constexpr std::size_t kChunkBlocks = 16;
 constexpr std::size_t kChunkBytes = kChunkBlocks * kBlockBytes;
-constexpr const char* kDamaged = "the catalog is damaged; it will be rebuilt from rows/";
-constexpr const char* kSumsDamaged = "the checksums of the catalog are damaged; it will be rebuilt from rows/";
+constexpr const char* kDamaged = "the catalog is damaged; the next writer rebuilds it from rows/";
+constexpr const char* kSumsDamaged = "the checksums of the catalog are damaged; the next writer rebuilds it from rows/";
 
 struct Header {
   std::array<char, 8> magic = kMagic;
@@ -96,11 +96,12 @@ Status write_catalog_sums(const std::string& data_path, const std::string& sums_
   return file.sync();
 }
 
-Result<CatalogSums> read_catalog_sums(const std::string& sums_path) {
-  VECSTORE_ASSIGN(auto file, PosixFile::open(sums_path, O_RDONLY));
-  VECSTORE_ASSIGN(const std::uint64_t size, file.size());
+Result<CatalogBlocks> CatalogBlocks::open(const std::string& data_path, const std::string& sums_path) {
+  CatalogBlocks blocks;
+  VECSTORE_ASSIGN(blocks.sums_, PosixFile::open(sums_path, O_RDONLY));
+  VECSTORE_ASSIGN(const std::uint64_t size, blocks.sums_.size());
   std::array<std::byte, sizeof(Header)> bytes;
-  VECSTORE_ASSIGN(const std::size_t got, file.read_at(0, bytes));
+  VECSTORE_ASSIGN(const std::size_t got, blocks.sums_.read_at(0, bytes));
   ByteReader reader(std::span<const std::byte>(bytes).first(got));
   const auto header = reader.read<Header>();
   if (!reader.ok() || header.magic != kMagic || header.header_sum != header_sum(header))
@@ -110,42 +111,59 @@ Result<CatalogSums> read_catalog_sums(const std::string& sums_path) {
   if (header.version != kVersion || header.block_bytes != kBlockBytes ||
       size != sizeof(Header) + blocks_of(header.data_bytes) * sizeof(std::uint64_t))
     return Status(Code::kCorrupt, kSumsDamaged).about(sums_path).at(Detail::kOffset, size);
-  CatalogSums sums;
-  sums.facts = {header.store, header.applied_lsn, header.keys};
-  sums.data_bytes = header.data_bytes;
-  sums.blocks_sum = header.blocks_sum;
-  return sums;
+  VECSTORE_ASSIGN(blocks.data_, PosixFile::open(data_path, O_RDONLY));
+  VECSTORE_ASSIGN(const std::uint64_t data_size, blocks.data_.size());
+  if (data_size != header.data_bytes)
+    return Status(Code::kCorrupt, kDamaged)
+        .about(data_path)
+        .at(Detail::kOffset, std::min(data_size, header.data_bytes));
+  blocks.facts_ = {header.store, header.applied_lsn, header.keys};
+  blocks.data_bytes_ = header.data_bytes;
+  blocks.blocks_sum_ = header.blocks_sum;
+  return blocks;
 }
 
-Status check_catalog_data(const std::string& data_path, const std::string& sums_path, const CatalogSums& sums,
-                          MemoryBudget& budget) {
-  VECSTORE_ASSIGN(auto data, PosixFile::open(data_path, O_RDONLY));
-  VECSTORE_ASSIGN(auto file, PosixFile::open(sums_path, O_RDONLY));
-  VECSTORE_ASSIGN(const std::uint64_t size, data.size());
-  if (size != sums.data_bytes)
-    return Status(Code::kCorrupt, kDamaged).about(data_path).at(Detail::kOffset, std::min(size, sums.data_bytes));
+Status CatalogBlocks::read(std::uint64_t offset, std::span<std::byte> into) const {
+  VECSTORE_CHECK(offset % kBlockBytes == 0 && into.size() <= kChunkBytes);
+  VECSTORE_ASSIGN(const std::size_t got, data_.read_at(offset, into));
+  if (got != into.size()) return Status(Code::kCorrupt, kDamaged).about(data_path()).at(Detail::kOffset, offset + got);
+  std::array<std::uint64_t, kChunkBlocks> found;
+  std::array<std::uint64_t, kChunkBlocks> expected;
+  const auto found_sums = sum_chunk(offset, into, found);
+  return compare(offset, found_sums, std::span(expected).first(found_sums.size()));
+}
+
+// `expected` is read.
+Status CatalogBlocks::compare(std::uint64_t offset, std::span<const std::uint64_t> found,
+                              std::span<std::uint64_t> expected) const {
+  const auto bytes = std::as_writable_bytes(expected);
+  VECSTORE_ASSIGN(const std::size_t got,
+                  sums_.read_at(sizeof(Header) + offset / kBlockBytes * sizeof(std::uint64_t), bytes));
+  if (got != bytes.size()) return Status(Code::kCorrupt, kSumsDamaged).about(sums_.path()).at(Detail::kOffset, offset);
+  for (std::size_t i = 0; i < found.size(); ++i)
+    if (found[i] != expected[i])
+      return Status(Code::kCorrupt, kDamaged).about(data_path()).at(Detail::kOffset, offset + i * kBlockBytes);
+  return Status::ok();
+}
+
+Status CatalogBlocks::check(MemoryBudget& budget) const {
   VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(budget, kChunkBytes));
   const HashState hash = new_hash();
   if (!hash) return no_memory();
-  for (std::uint64_t at = 0; at < size; at += kChunkBytes) {
-    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, size - at));
-    VECSTORE_ASSIGN(const std::size_t got, data.read_at(at, chunk.span().first(want)));
-    if (got != want) return Status(Code::kCorrupt, kDamaged).about(data_path).at(Detail::kOffset, at + got);
+  for (std::uint64_t at = 0; at < data_bytes_; at += kChunkBytes) {
+    const auto part =
+        chunk.span().first(static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, data_bytes_ - at)));
+    VECSTORE_ASSIGN(const std::size_t got, data_.read_at(at, part));
+    if (got != part.size()) return Status(Code::kCorrupt, kDamaged).about(data_path()).at(Detail::kOffset, at + got);
     std::array<std::uint64_t, kChunkBlocks> found;
     std::array<std::uint64_t, kChunkBlocks> expected;
-    const auto found_sums = sum_chunk(at, chunk.span().first(want), found);
-    const auto expected_bytes = std::as_writable_bytes(std::span(expected).first(found_sums.size()));
-    VECSTORE_ASSIGN(const std::size_t got_sums,
-                    file.read_at(sizeof(Header) + at / kBlockBytes * sizeof(std::uint64_t), expected_bytes));
-    if (got_sums != expected_bytes.size())
-      return Status(Code::kCorrupt, kSumsDamaged).about(sums_path).at(Detail::kOffset, at);
-    XXH3_64bits_update(hash.get(), expected_bytes.data(), expected_bytes.size());
-    for (std::size_t i = 0; i < found_sums.size(); ++i)
-      if (found[i] != expected[i])
-        return Status(Code::kCorrupt, kDamaged).about(data_path).at(Detail::kOffset, at + i * kBlockBytes);
+    const auto found_sums = sum_chunk(at, part, found);
+    const auto expected_sums = std::span(expected).first(found_sums.size());
+    VECSTORE_TRY(compare(at, found_sums, expected_sums));
+    XXH3_64bits_update(hash.get(), expected_sums.data(), expected_sums.size_bytes());
   }
-  if (XXH3_64bits_digest(hash.get()) != sums.blocks_sum)
-    return Status(Code::kCorrupt, kSumsDamaged).about(sums_path).at(Detail::kOffset, sizeof(Header));
+  if (XXH3_64bits_digest(hash.get()) != blocks_sum_)
+    return Status(Code::kCorrupt, kSumsDamaged).about(sums_.path()).at(Detail::kOffset, sizeof(Header));
   return Status::ok();
 }
 

@@ -75,17 +75,6 @@ Status PosixFile::sync() {
   return Status::ok();
 }
 
-Result<FileStamp> stamp_of(const std::string& path) {
-  struct stat about{};
-  if (::stat(path.c_str(), &about) != 0) return errno_status(errno, "cannot look at the file", path);
-  FileStamp stamp;
-  stamp.device = about.st_dev;
-  stamp.inode = about.st_ino;
-  stamp.bytes = static_cast<std::uint64_t>(about.st_size);
-  stamp.modified_ns = std::int64_t{about.st_mtim.tv_sec} * 1'000'000'000 + about.st_mtim.tv_nsec;
-  return stamp;
-}
-
 Status sync_directory(const std::string& directory) {
   VECSTORE_ASSIGN(PosixFile file, PosixFile::open(directory, O_RDONLY | O_DIRECTORY));
   return file.sync();

@@ -38,16 +38,6 @@ class PosixFile {
   int descriptor_ = -1;
 };
 
-// What changes when a file is replaced or written to.
-struct FileStamp {
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
-  std::uint64_t bytes = 0;
-  std::int64_t modified_ns = 0;
-  bool operator==(const FileStamp&) const = default;
-};
-Result<FileStamp> stamp_of(const std::string& path);  // Errors: kNotFound, kPermission, kIo
-
 // Makes renames and removals in `directory` durable.
 Status sync_directory(const std::string& directory);
 

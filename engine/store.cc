@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "compress/kernels.h"
@@ -109,11 +107,30 @@ Store::Impl::~Impl() {
   if (log) static_cast<void>(log->close());
 }
 
+Status Store::Impl::of_another_process() const {
+  return Status(Code::kUnsupported, "the store was opened before fork(), by another process; open it again in this one")
+      .about(opened_path + opener);
+}
+
+// In a child nothing is destroyed: there are no threads to join, and what the parent's were at work on, a table that
+// grew or a lock that was held, is neither one thing nor the other. The large buffers did not come with the fork().
+// The rest is kept within reach, so that whoever looks for leaks finds none.
+void Store::Dispose::operator()(Impl* impl) const {
+  if (impl->mark == process_mark()) {
+    delete impl;
+    return;
+  }
+  static constinit std::atomic<Impl*> disowned = nullptr;
+  impl->next_disowned = disowned.load(std::memory_order_relaxed);
+  while (!disowned.compare_exchange_weak(impl->next_disowned, impl)) {
+  }
+}
+
 Status Store::Impl::open(const std::string& path) {
   // A writer may publish twice between reading the manifest and opening its files; then those files are gone.
   constexpr int kAttempts = 3;
   const LockMode mode = opened.access == Access::kReadWrite ? LockMode::kExclusive : LockMode::kShared;
-  process = ::getpid();
+  opened_path = path;
   Status outcome;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     directory.reset();
@@ -134,10 +151,15 @@ Status Store::Impl::open_content() {
   properties = std::move(*decoded);
   VECSTORE_TRY(open_graph());
   VECSTORE_TRY(open_log());
+  if (rows && rows->layout().keys)
+    key_lookup = std::make_unique<KeyLookup>(
+        KeyLookup::Options{directory->file_path("catalog"), manifest().store, manifest().applied_lsn, log != nullptr},
+        *rows, catalog_budget());
   return make_searchers();
 }
 
 Status Store::Impl::open_graph() {
+  key_lookup.reset();
   generation.reset();
   rows.reset();
   if (manifest().files.empty()) {
@@ -308,16 +330,18 @@ std::uint64_t Store::Impl::log_bytes_on_disk() const {
   return bytes;
 }
 
-Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::Store(std::unique_ptr<Impl> impl) : impl_(impl.release()) {}
 Store::Store(Store&&) noexcept = default;
 Store& Store::operator=(Store&&) noexcept = default;
 Store::~Store() = default;
 
 SearchOptions Store::resolved(const SearchOptions& options) const {
+  if (!impl_->check_process().is_ok()) return options;
   return resolve_options(impl_->properties, options, impl_->in_memory());
 }
 
 std::optional<CalibrationPoint> Store::calibration_for(const SearchOptions& options) const {
+  if (!impl_->check_process().is_ok()) return std::nullopt;
   const CalibrationPoint* point = vecstore::calibration_for(impl_->properties, options);
   return point == nullptr ? std::nullopt : std::optional(*point);
 }
@@ -367,6 +391,7 @@ void Store::Impl::describe_graph(StoreInfo& info) const {
 StoreInfo Store::info() const {
   const Impl& s = *impl_;
   StoreInfo info;
+  if (!s.check_process().is_ok()) return info;
   info.rows = s.live->live_rows();
   info.dim = s.dim();
   info.dtype = s.properties.dtype;

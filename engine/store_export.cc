@@ -48,6 +48,7 @@ class LineFile {
 
 Status Store::export_to(const ExportFiles& files, bool overwrite) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   const Element element = element_of(s.properties.dtype);
   VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(files.vectors));
   if (kind.element && *kind.element != element)

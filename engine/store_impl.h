@@ -3,6 +3,8 @@
 // What an open store consists of. Members are declared so that whatever is charged to the budget goes before it.
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -11,10 +13,11 @@
 #include <optional>
 #include <string>
 
+#include "engine/base/fork.h"
 #include "engine/base/memory.h"
-#include "engine/catalog.h"
 #include "engine/document_packer.h"
 #include "engine/generation.h"
+#include "engine/key_lookup.h"
 #include "engine/live_state.h"
 #include "engine/properties.h"
 #include "engine/rows.h"
@@ -52,8 +55,13 @@ struct Store::Impl {
   Impl(const OpenOptions& options, const StoreEnvironment& with)
       : opened(options),
         environment(with),
-        budget(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited) {}
+        budget(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited, Inheritance::kNone) {}
   ~Impl();
+
+  // kUnsupported in a child of fork(). Comes first in every call, before anything else of the store is looked at: other
+  // threads may have been changing it when the child was made.
+  Status check_process() const { return mark == process_mark() ? Status::ok() : of_another_process(); }
+  Status of_another_process() const;
 
   Status open(const std::string& path);
   Status open_content();
@@ -131,7 +139,9 @@ struct Store::Impl {
   // cannot take it, and when the delta is given more.
   struct WriterMemory {
     WriterMemory(std::uint64_t row_bytes, std::uint64_t erasing_bytes, std::uint64_t buffer_bytes, Charge with)
-        : rows(row_bytes), erasing(erasing_bytes), buffers(buffer_bytes) {
+        : rows(row_bytes, Inheritance::kNone),
+          erasing(erasing_bytes, Inheritance::kNone),
+          buffers(buffer_bytes, Inheritance::kNone) {
       charges.push_back(std::move(with));
     }
     std::vector<Charge> charges;  // one, and one for each time that the delta was given more
@@ -152,8 +162,7 @@ struct Store::Impl {
   std::uint32_t lanes = 0;  // of each
   std::string backend;
   std::string backend_fallback;
-  mutable std::mutex catalog_lock;         // guards catalog
-  mutable std::optional<Catalog> catalog;  // opened by the first find()
+  std::unique_ptr<KeyLookup> key_lookup;  // of the graph, where they are bytes
 
   std::unique_ptr<LiveState> live;
   std::mutex write_lock;               // guards what follows, and writing to `live`
@@ -166,7 +175,12 @@ struct Store::Impl {
   std::atomic<std::uint64_t> replayed_log_bytes = 0;    // of a reader
   Buffer<std::byte> encoded;                            // payloads of the batch at hand
   std::uint64_t bytes_since_check = ~std::uint64_t{0};  // logged since the room on the disk was looked at
-  int process = 0;                                      // that opened the store
+
+  // Of the process that opened the store, and how it is named; never changed.
+  const std::uint64_t mark = process_mark();
+  const std::string opener = " (opened by process " + std::to_string(::getpid()) + ")";
+  std::string opened_path;
+  Impl* next_disowned = nullptr;  // in a child
 
   bool in_memory() const { return generation && generation->cache().all_pages() != nullptr; }
   const Manifest& manifest() const { return *directory->manifest(); }

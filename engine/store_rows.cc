@@ -57,6 +57,7 @@ Result<std::string> Store::Impl::read_document(RowId row) const {
 
 Result<std::string> Store::document(RowId row) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   VECSTORE_TRY(s.check_row(row));
   if (row.value < s.properties.rows && (!s.rows || !s.rows->layout().documents))
     return Status(Code::kNotFound, "the store was built without documents").about(s.directory->path());
@@ -67,6 +68,7 @@ Result<std::string> Store::document(RowId row) const try {
 
 Result<std::string> Store::key(RowId row) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   VECSTORE_TRY(s.check_row(row));
   if (row.value >= s.properties.rows) return s.live->delta()->key(row).to_string();
   if (s.properties.keys == KeyKind::kNumber) return std::to_string(row.value);
@@ -77,6 +79,7 @@ Result<std::string> Store::key(RowId row) const try {
 }
 
 Status Store::vector(RowId row, void* out) const try {
+  VECSTORE_TRY(impl_->check_process());
   VECSTORE_TRY(impl_->check_row(row));
   return impl_->read_vector(row, static_cast<std::byte*>(out));
 } catch (...) {
@@ -85,28 +88,12 @@ Status Store::vector(RowId row, void* out) const try {
 
 // ---------------------------------------------------------------------------------------------------------------- keys
 
-// The row of the graph that has the key, gone or not. The catalog is derived: where it is missing, damaged or another
-// store's it is built anew from rows/.
+// The row of the graph that has the key, gone or not.
 Result<std::optional<RowId>> Store::Impl::graph_row_of(const Key& key) const {
   if (properties.rows == 0) return std::optional<RowId>();
   if (properties.keys == KeyKind::kNumber)
     return key.number() < properties.rows ? std::optional(RowId{key.number()}) : std::nullopt;
-  const std::lock_guard guard(catalog_lock);
-  const std::string path = directory->file_path("catalog");
-  const auto look_up = [&]() -> Result<std::optional<RowId>> {
-    if (!catalog) {
-      VECSTORE_ASSIGN(Catalog found, Catalog::open(path, manifest().store, catalog_budget()));
-      catalog.emplace(std::move(found));
-    }
-    return catalog->find(key.bytes());
-  };
-  auto found = look_up();
-  if (!found && (found.error().code() == Code::kCorrupt || found.error().code() == Code::kNotFound)) {
-    catalog.reset();
-    VECSTORE_TRY(Catalog::build(path, manifest().store, manifest().applied_lsn, keys_of({&*rows}), catalog_budget()));
-    found = look_up();
-  }
-  return found;
+  return key_lookup->find(key.bytes());
 }
 
 Result<std::optional<RowId>> Store::Impl::row_of(const Key& key, Lsn snapshot) const {
@@ -119,6 +106,7 @@ Result<std::optional<RowId>> Store::Impl::row_of(const Key& key, Lsn snapshot) c
 
 Result<RowId> Store::find(const Key& key) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   Key wanted = key;
   if (key.kind() == KeyKind::kBytes && s.properties.keys == KeyKind::kNumber) {
     const std::string_view digits = key.bytes();
@@ -137,6 +125,7 @@ Result<RowId> Store::find(const Key& key) const try {
 
 Result<StoredItem> Store::get(const Key& key) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   VECSTORE_ASSIGN(const auto row, s.row_of(key, s.live->snapshot()));
   if (!row) return Status(Code::kNotFound, "the store has no such key").about(key.to_string());
   StoredItem item;
@@ -149,13 +138,14 @@ Result<StoredItem> Store::get(const Key& key) const try {
 }
 
 Result<bool> Store::contains(const Key& key) const try {
+  VECSTORE_TRY(impl_->check_process());
   VECSTORE_ASSIGN(const auto row, impl_->row_of(key, impl_->live->snapshot()));
   return row.has_value();
 } catch (...) {
   return status_of_exception();
 }
 
-std::uint64_t Store::size() const { return impl_->live->live_rows(); }
+std::uint64_t Store::size() const { return impl_->check_process().is_ok() ? impl_->live->live_rows() : 0; }
 
 Status Store::Impl::for_each_row(Lsn snapshot, const std::function<Status(const Key&, RowId)>& visit) const {
   std::vector<std::string> keys;
@@ -179,10 +169,12 @@ Status Store::Impl::for_each_row(Lsn snapshot, const std::function<Status(const 
 }
 
 Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) const try {
+  VECSTORE_TRY(impl_->check_process());
   bool ended = false;
   const Status outcome = impl_->for_each_row(impl_->live->snapshot(), [&](const Key& key, RowId row) {
     ended = !visit(key, row);
-    return ended ? Status(Code::kInvalidArgument, "the visitor has seen enough") : Status::ok();
+    if (ended) return Status(Code::kInvalidArgument, "the visitor has seen enough");
+    return impl_->check_process();  // a visitor may call fork()
   });
   return ended ? Status::ok() : outcome;
 } catch (...) {

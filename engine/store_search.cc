@@ -250,6 +250,7 @@ class Store::BatchSearch {
 Result<SearchResults> Store::search(const VectorView& queries, const SearchOptions& options,
                                     std::uint32_t threads) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   VECSTORE_TRY(s.check_queries(queries, options));
   if (threads == 0 || threads > kThreadsMax)
     return Status(Code::kInvalidArgument, "the number of threads must be between 1 and 256");

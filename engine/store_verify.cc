@@ -159,6 +159,7 @@ Status Store::Impl::verify_rows(VerifyReport& report) const {
 
 Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
   const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   VerifyReport report;
   for (const Status& finding : s.directory->damage()) VECSTORE_TRY(note(report, finding));
   if (s.generation) VECSTORE_TRY(s.verify_graph(report));
@@ -172,8 +173,9 @@ Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
     const auto catalog = Catalog::open(s.directory->file_path("catalog"), s.manifest().store, s.budget);
     Status checked = catalog ? catalog->verify() : catalog.error();
     if (checked.code() == Code::kNotFound)
-      checked = Status(Code::kCorrupt, "a file of the catalog is missing; the next look-up of a key rebuilds it")
-                    .about(checked.subject());
+      checked =
+          Status(Code::kCorrupt, "a file of the catalog is missing; the next writer that looks a key up rebuilds it")
+              .about(checked.subject());
     if (!checked.is_ok()) VECSTORE_TRY(note(report, checked));
   }
   return report;

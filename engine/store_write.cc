@@ -2,8 +2,6 @@
 //
 // The way of a write: everything is checked, then it is numbered and queued in the log, applied, and acknowledged when
 // it is as safe as the sync mode says. Replay goes through the same apply().
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <unordered_map>
@@ -214,11 +212,9 @@ Status Store::Impl::publish_log() {
 // ------------------------------------------------------------------------------------------------------------- writing
 
 Status Store::Impl::check_writable() const {
+  VECSTORE_TRY(check_process());
   if (!log)
     return Status(Code::kPermission, "the store was opened for reading; open it with Access::kReadWrite")
-        .about(directory->path());
-  if (::getpid() != process)
-    return Status(Code::kUnsupported, "the store was opened before fork(); only the process that opened it may write")
         .about(directory->path());
   const Status failure = log->failure();
   if (!failure.is_ok())
@@ -435,13 +431,15 @@ Status Store::flush() try {
 }
 
 Status Store::close() try {
+  VECSTORE_TRY(impl_->check_process());
   if (!impl_->log) return Status::ok();
-  if (::getpid() == impl_->process) {
+  {
     const std::lock_guard guard(impl_->write_lock);
     impl_->closing = true;
     impl_->delta_grew.notify_all();
   }
   const Status closed = impl_->log->close();
+  if (impl_->key_lookup) impl_->key_lookup->stop_writing();  // the catalog, which the next writer may build
   impl_->directory->unlock();
   return closed;
 } catch (...) {
@@ -450,6 +448,7 @@ Status Store::close() try {
 
 Status Store::refresh() try {
   Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
   if (s.log) return Status::ok();  // a writer is always up to date
   const std::lock_guard guard(s.write_lock);
   VECSTORE_ASSIGN(const StoreDirectory now,
@@ -468,6 +467,7 @@ Status Store::refresh() try {
 StoreStats Store::stats() const {
   Impl& s = *impl_;
   StoreStats stats;
+  if (!s.check_process().is_ok()) return stats;
   stats.rows = s.live->live_rows();
   stats.delta_rows = s.live->live_delta_rows();
   stats.deleted_rows = s.live->tombstones().size();

@@ -319,6 +319,11 @@ struct VerifyReport {
 //
 // Every call sees the store as of one moment: a batch wholly or not at all, and never a row whose erasure was
 // acknowledged before.
+//
+// fork(): a store belongs to the process that opened it. In a child every call that can fail returns kUnsupported and
+// names that process; size(), stats(), info() and calibration_for() return what is empty, resolved() what it was given.
+// Dropping the store there does nothing. A child that needs the store opens it again. The lock of writers is never a
+// child's: once its parent has closed, others may write while the child lives on.
 class Store {
  public:
   // Makes an empty store in the directory `path` (made if need be). Errors: kExists, kInvalidArgument (dim),
@@ -414,8 +419,11 @@ class Store {
   friend struct StoreFactory;  // makes and opens stores on other file systems, for tests
   class BatchSearch;
   struct Impl;
+  struct Dispose {  // leaves alone what another process opened
+    void operator()(Impl* impl) const;
+  };
   explicit Store(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<Impl, Dispose> impl_;
 };
 
 // -------------------------------------------------------------------------------------------------------- exact search

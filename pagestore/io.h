@@ -32,7 +32,8 @@ enum class OpenMode : std::uint8_t {
 
 struct FileOptions {
   OpenMode mode = OpenMode::kRead;
-  bool direct = false;  // past the page cache where the file system can; File::direct() tells
+  bool direct = false;   // past the page cache where the file system can; File::direct() tells
+  bool to_lock = false;  // try_lock() will be called: a child of fork() does not have the file
 };
 
 class File {
@@ -47,7 +48,8 @@ class File {
   // Data and size are on the disk afterwards (fdatasync).
   virtual Status sync() = 0;
   virtual Result<std::uint64_t> size() const = 0;
-  // An exclusive advisory lock that dies with the process: false when someone else holds it.
+  // An exclusive advisory lock that dies with the process or the File: false when someone else holds it. Only of a
+  // file opened for that.
   virtual Result<bool> try_lock() = 0;
   virtual int descriptor() const = 0;  // −1: none
   virtual bool direct() const = 0;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "engine/base/fork.h"
 #include "pagestore/reader_frames.h"
 
 namespace vecstore {
@@ -43,18 +44,18 @@ class IoUringReader final : public PageReader {
   IoUringReader(const PageFile& file, ReaderFrames frames, Charge ring_charge)
       : file_(file), frames_(std::move(frames)), ring_charge_(std::move(ring_charge)) {}
 
+  // A child of fork() has neither the ring's descriptor nor its memory, and its queues go on being the parent's.
   ~IoUringReader() override {
-    if (!ring_lives_) return;
+    if (!ring_lives()) return;
     drain();  // the kernel must not write into frames that are gone
-    if (ring_lives_) io_uring_queue_exit(&ring_);
+    if (ring_lives()) close_ring();
   }
   IoUringReader(const IoUringReader&) = delete;
   IoUringReader& operator=(const IoUringReader&) = delete;
 
   Status start() {
-    const int error = init_ring(static_cast<std::uint32_t>(frames_.free_count()), ring_);
+    const int error = open_ring();
     if (error != 0) return Status(Code::kUnsupported, "io_uring is refused here").about(file_.path()).with_errno(error);
-    ring_lives_ = true;
     const int descriptor = file_.descriptor();
     file_registered_ = io_uring_register_files(&ring_, &descriptor, 1) == 0;
     iovec memory{frames_.memory().data(), frames_.memory().size()};
@@ -66,7 +67,7 @@ class IoUringReader final : public PageReader {
 
   Status submit(std::span<const std::uint64_t> pages, std::uint32_t tag) override {
     for (const std::uint64_t page : pages) VECSTORE_TRY(file_.check_page(page));
-    if (!ring_lives_) return enter(0);
+    if (!ring_lives()) return enter(0);
     frames_.take(pages, tag, [this](std::uint32_t frame) { prepare(frame); });
     Status taken = enter(0);
     if (!taken.is_ok()) drain();
@@ -75,6 +76,7 @@ class IoUringReader final : public PageReader {
 
   Result<std::span<const ArrivedPage>> wait(std::size_t count) override {
     VECSTORE_CHECK(count <= frames_.in_flight());
+    if (process_ != process_mark()) return enter(0);
     frames_.begin_arrivals();
     Status failure;
     std::size_t done = collect(failure);
@@ -96,6 +98,25 @@ class IoUringReader final : public PageReader {
   std::uint64_t bytes_read() const override { return frames_.bytes_read(); }
 
  private:
+  bool ring_lives() const { return ring_lives_ && process_ == process_mark(); }
+
+  int open_ring() {
+    const ForkBarrier barrier;
+    const int error = init_ring(static_cast<std::uint32_t>(frames_.free_count()), ring_);
+    if (error != 0) return error;
+    static_cast<void>(io_uring_ring_dontfork(&ring_));
+    unshared_.keep(ring_.ring_fd, barrier);
+    ring_lives_ = true;
+    return 0;
+  }
+
+  void close_ring() {
+    const ForkBarrier barrier;
+    unshared_.give_up(barrier);
+    io_uring_queue_exit(&ring_);
+    ring_lives_ = false;
+  }
+
   void prepare(std::uint32_t frame) {
     const auto into = frames_.bytes(frame);
     const auto size = static_cast<unsigned>(into.size());
@@ -114,6 +135,9 @@ class IoUringReader final : public PageReader {
 
   // Hands everything prepared to the kernel and waits for `count` completions.
   Status enter(std::size_t count) {
+    if (process_ != process_mark())
+      return Status(Code::kUnsupported, "the file was opened before fork(); open it again in this process")
+          .about(file_.path());
     if (!ring_lives_) return Status(Code::kIo, "io_uring failed before; set VECSTORE_IO=pread").about(file_.path());
     int outcome = 0;
     for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
@@ -155,8 +179,7 @@ class IoUringReader final : public PageReader {
     Status ignored;
     while (frames_.in_flight() != 0 && enter(1).is_ok()) collect(ignored);
     if (frames_.in_flight() != 0) {
-      io_uring_queue_exit(&ring_);
-      ring_lives_ = false;
+      close_ring();
       frames_.abandon();
     }
     frames_.reset();
@@ -167,6 +190,8 @@ class IoUringReader final : public PageReader {
   Charge ring_charge_;
   io_uring ring_{};
   bool ring_lives_ = false;
+  UnsharedDescriptor unshared_;  // the ring's
+  const std::uint64_t process_ = process_mark();
   bool file_registered_ = false;
   bool buffers_registered_ = false;
   std::string notice_;

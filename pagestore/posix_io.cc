@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "engine/base/check.h"
+#include "engine/base/fork.h"
 #include "engine/base/open_descriptor.h"
 #include "pagestore/io.h"
 
@@ -57,12 +59,28 @@ class PosixFile final : public File {
   explicit PosixFile(std::string path) : path_(std::move(path)) {}
   // Errors of close() are not looked at: whatever matters was synced, and sync() told.
   ~PosixFile() override {
-    if (descriptor_ >= 0) ::close(descriptor_);
+    if (unshared_.keeps()) {
+      // Explicitly, because a process that was made by clone(2) may have a copy that we do not know of.
+      const ForkBarrier barrier;
+      ::flock(descriptor_, LOCK_UN);
+      unshared_.give_up(barrier);
+      ::close(descriptor_);
+    } else if (descriptor_ >= 0) {
+      ::close(descriptor_);
+    }
   }
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
 
   Status open(const FileOptions& options) {
+    if (!options.to_lock) return open_shared(options);
+    const ForkBarrier barrier;
+    VECSTORE_TRY(open_shared(options));
+    unshared_.keep(descriptor_, barrier);
+    return Status::ok();
+  }
+
+  Status open_shared(const FileOptions& options) {
     const int flags = flags_of(options.mode) | O_CLOEXEC;
     direct_ = options.direct;
     descriptor_ = open_descriptor(path_, direct_ ? flags | O_DIRECT : flags);
@@ -129,6 +147,7 @@ class PosixFile final : public File {
   }
 
   Result<bool> try_lock() override {
+    VECSTORE_CHECK(unshared_.keeps());
     int outcome = 0;
     do {
       outcome = ::flock(descriptor_, LOCK_EX | LOCK_NB);
@@ -149,6 +168,7 @@ class PosixFile final : public File {
   std::string path_;
   int descriptor_ = -1;
   bool direct_ = false;
+  UnsharedDescriptor unshared_;
 };
 
 class PosixFileSystem final : public FileSystem {

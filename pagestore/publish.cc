@@ -316,7 +316,8 @@ Status StoreDirectory::Impl::commit(const Slot& slot) {
     return superblock_file->sync();
   }
   const std::string temporary = path + "/" + kTemporaryName + "/" + kSuperblockName;
-  VECSTORE_ASSIGN(superblock_file, file_system.open(temporary, {OpenMode::kCreateNew, true}));
+  VECSTORE_ASSIGN(superblock_file,
+                  file_system.open(temporary, {.mode = OpenMode::kCreateNew, .direct = true, .to_lock = true}));
   static_cast<void>(superblock_file->try_lock());  // nobody else has it
   for (std::size_t index = 0; index < kSlots; ++index) VECSTORE_TRY(write_slot(slot, index));
   VECSTORE_TRY(superblock_file->sync());

@@ -51,7 +51,8 @@ Status busy(const std::string& path, const std::string& holder) {
 }  // namespace
 
 Result<std::unique_ptr<File>> lock_store(FileSystem& file_system, const std::string& path) {
-  VECSTORE_ASSIGN(auto file, file_system.open(path + "/" + kLockName, {OpenMode::kReadWriteCreate, false}));
+  VECSTORE_ASSIGN(auto file,
+                  file_system.open(path + "/" + kLockName, {.mode = OpenMode::kReadWriteCreate, .to_lock = true}));
   VECSTORE_ASSIGN(const bool locked, wait_for_lock(*file));
   if (!locked) return busy(path, holder_of(*file));
   sign(*file);
@@ -59,7 +60,8 @@ Result<std::unique_ptr<File>> lock_store(FileSystem& file_system, const std::str
 }
 
 Result<std::unique_ptr<File>> lock_superblock(FileSystem& file_system, const std::string& path) {
-  VECSTORE_ASSIGN(auto file, file_system.open(path + "/" + kSuperblockName, {OpenMode::kReadWrite, true}));
+  VECSTORE_ASSIGN(auto file, file_system.open(path + "/" + kSuperblockName,
+                                              {.mode = OpenMode::kReadWrite, .direct = true, .to_lock = true}));
   VECSTORE_ASSIGN(const bool locked, wait_for_lock(*file));
   if (!locked) return busy(path, "a process whose LOCK was removed");
   return file;

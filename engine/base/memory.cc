@@ -43,13 +43,16 @@ Result<Charge> Charge::take(MemoryBudget& budget, std::uint64_t bytes) {
 
 namespace detail {
 
-std::byte* allocate_zeroed(std::size_t bytes) {
+std::byte* allocate_zeroed(std::size_t bytes, Inheritance inheritance) {
   if (bytes >= kMappedBytesMin) {
     void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) return nullptr;
     // Rows are visited in no order, and a large array of small pages costs a walk of the page table for each. A wish:
     // the kernel may have none to give.
     if (bytes >= kHugeBytesMin) ::madvise(mapped, bytes, MADV_HUGEPAGE);
+    // A child would hold on to every page that we change after a fork(). And where the disk writes into memory that a
+    // fork() shares, older kernels may leave the parent with the old bytes (open(2), O_DIRECT).
+    if (inheritance == Inheritance::kNone) ::madvise(mapped, bytes, MADV_DONTFORK);
     return static_cast<std::byte*>(mapped);
   }
   const std::size_t alignment = bytes >= 4096 ? 4096 : kCacheLineBytes;

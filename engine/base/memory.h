@@ -20,11 +20,17 @@
 
 namespace vecstore {
 
+enum class Inheritance : std::uint8_t {
+  kShared,  // a child of fork() has the buffers too
+  kNone,    // it does not have the mapped ones, which must then neither be read nor freed there
+};
+
 class MemoryBudget {
  public:
   static constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 
-  explicit MemoryBudget(std::uint64_t limit_bytes = kUnlimited) : limit_(limit_bytes) {}
+  explicit MemoryBudget(std::uint64_t limit_bytes = kUnlimited, Inheritance inheritance = Inheritance::kShared)
+      : limit_(limit_bytes), inheritance_(inheritance) {}
   ~MemoryBudget();  // every charge must have been released
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
@@ -36,6 +42,7 @@ class MemoryBudget {
   // Allows so much more.
   void raise(std::uint64_t bytes) { limit_.fetch_add(bytes, std::memory_order_relaxed); }
 
+  Inheritance inheritance() const { return inheritance_; }
   std::uint64_t limit_bytes() const { return limit_.load(std::memory_order_relaxed); }
   std::uint64_t used_bytes() const { return used_.load(std::memory_order_relaxed); }
   std::uint64_t peak_bytes() const { return peak_.load(std::memory_order_relaxed); }
@@ -44,6 +51,7 @@ class MemoryBudget {
   std::atomic<std::uint64_t> limit_;
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> peak_{0};
+  const Inheritance inheritance_;
 };
 
 // Memory of someone else's allocator (LMDB's map, a ring's queues) that counts against a budget all the same.
@@ -75,7 +83,7 @@ inline constexpr std::size_t kHugeBytesMin = 4u << 20;     // from here on it as
 
 namespace detail {
 // Zeroed; aligned to a cache line, to 4096 when `bytes` ≥ 4096. nullptr when the system has none.
-std::byte* allocate_zeroed(std::size_t bytes);
+std::byte* allocate_zeroed(std::size_t bytes, Inheritance inheritance);
 void deallocate(std::byte* data, std::size_t bytes) noexcept;
 }  // namespace detail
 
@@ -96,7 +104,7 @@ class Buffer {
     buffer.budget_ = &budget;
     buffer.size_ = count;
     if (bytes != 0) {
-      buffer.data_ = reinterpret_cast<T*>(detail::allocate_zeroed(bytes));
+      buffer.data_ = reinterpret_cast<T*>(detail::allocate_zeroed(bytes, budget.inheritance()));
       if (buffer.data_ == nullptr)
         return Status(Code::kMemoryBudget, "the system has no memory left; lower the budget or free")
             .at(Detail::kBytes, bytes);

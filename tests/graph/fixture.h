@@ -121,8 +121,10 @@ inline std::vector<std::vector<Candidate>> exact_nearest(const Matrix& base, con
   return answers;
 }
 
-inline QuantizedRows quantized(const Matrix& matrix, Metric metric, MemoryBudget& budget) {
-  auto rows = QuantizedRows::create(matrix.rows(), matrix.dim, matrix.dtype, metric, budget);
+inline QuantizedRows quantized(const Matrix& matrix, Metric metric, MemoryBudget& budget,
+                               std::uint32_t value_bits = kValueBitsMin, Centre centre = {}) {
+  auto rows =
+      QuantizedRows::create(matrix.rows(), {matrix.dim, matrix.dtype, metric, value_bits, centre}, budget);
   REQUIRE_OK(rows);
   rows->fill(0, matrix.view());
   rows->finish();
@@ -189,9 +191,10 @@ inline GraphLayout layout_for(const QuantizedRows& rows, std::uint32_t page_byte
   layout.rows = rows.rows();
   layout.dim = rows.dim();
   layout.page_bytes = page_bytes;
-  layout.row_params = rows.has_params();
-  layout.metric = rows.metric();
-  layout.dtype = rows.dtype();
+  layout.value_bits = rows.shape().value_bits;
+  layout.row_params = rows.shape().has_params();
+  layout.metric = rows.shape().metric;
+  layout.dtype = rows.shape().dtype;
   return layout;
 }
 

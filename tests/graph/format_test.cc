@@ -56,8 +56,8 @@ class RandomPage {
       const std::uint64_t id_mask = layout_.row_id_bytes == 4 ? 0xFFFFFFFFull : ~0ull;
       ids_.push_back(random.next() & id_mask);
       params_.push_back({static_cast<float>(random.unit()), static_cast<float>(random.unit()), 2.5f});
-      auto& codes = codes_.emplace_back(layout_.dim);
-      for (std::uint8_t& code : codes) code = static_cast<std::uint8_t>(random.below(256));
+      auto& codes = codes_.emplace_back(layout_.value_bytes());
+      for (std::byte& code : codes) code = static_cast<std::byte>(random.below(256));
       auto& list = lists_.emplace_back();
       const std::uint64_t degree = random.below(40);
       for (auto at = random.below(50); list.size() < degree; at += 1 + random.below(300))
@@ -79,7 +79,7 @@ class RandomPage {
         BOOST_REQUIRE(params.offset == params_[slot].offset);
         BOOST_REQUIRE(params.norm2 == params_[slot].norm2);
       }
-      BOOST_REQUIRE(std::equal(codes_[slot].begin(), codes_[slot].end(), view.codes() + slot * layout_.dim));
+      BOOST_REQUIRE(std::equal(codes_[slot].begin(), codes_[slot].end(), view.values() + slot * layout_.value_bytes()));
       std::vector<Pos> list(kDegreeMax);
       BOOST_REQUIRE(!is_damaged(view.list(slot)));
       list.resize(decode_neighbours(slot, view.list(slot), kNoPos, list.data(), list.size()));
@@ -95,7 +95,7 @@ class RandomPage {
   std::vector<std::byte> page_;
   std::vector<std::uint64_t> ids_;
   std::vector<RowParams> params_;
-  std::vector<std::vector<std::uint8_t>> codes_;
+  std::vector<std::vector<std::byte>> codes_;
   std::vector<std::vector<Pos>> lists_;
 };
 

@@ -52,7 +52,7 @@ class Packing {
       const PageView view(layout, page->data());
       const std::uint32_t slot = layout.slot_of(position);
       BOOST_REQUIRE(view.row_id(slot).value == order_[position]);
-      BOOST_REQUIRE(std::memcmp(view.codes() + slot * layout.dim, rows_.codes(order_[position]), layout.dim) == 0);
+      BOOST_REQUIRE(std::memcmp(view.values() + slot * layout.dim, rows_.codes(order_[position]), layout.dim) == 0);
       auto& list = lists.emplace_back(kDegreeMax);
       const std::size_t degree =
           decode_neighbours(position, view.list(slot), static_cast<Pos>(layout.rows), list.data(), list.size());

@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(rows_filled_in_parts_and_with_a_stride_are_the_same) {
   const Matrix matrix = test::csift_rows(50);
   MemoryBudget budget;
   const QuantizedRows whole = test::quantized(matrix, Metric::kCosine, budget);
-  auto parts = QuantizedRows::create(50, matrix.dim, matrix.dtype, Metric::kCosine, budget);
+  auto parts = QuantizedRows::create(50, {matrix.dim, matrix.dtype, Metric::kCosine}, budget);
   REQUIRE_OK(parts);
   VectorView every_second = matrix.view();
   every_second.rows = 25;
@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(memory_is_what_was_predicted) {
   for (const Case& c : cases()) {
     MemoryBudget budget;
     const QuantizedRows rows = test::quantized(c.matrix, c.metric, budget);
-    BOOST_TEST(budget.used_bytes() == QuantizedRows::predict_bytes(rows.rows(), rows.dim(), c.matrix.dtype, c.metric));
+    BOOST_TEST(budget.used_bytes() == QuantizedRows::predict_bytes(rows.rows(), rows.shape()));
     BOOST_TEST(rows.has_params() == (c.metric != Metric::kL2 || element_bytes(c.matrix.dtype) > 1));
   }
 }

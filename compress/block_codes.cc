@@ -28,9 +28,10 @@ class BlockMean {
   BlockMean(const FloatRows& rows, std::size_t first, std::size_t count, float* row, double* sums)
       : rows_(rows), first_(first), squares_(count), row_(row), sums_(sums) {}
 
-  // sums: [dim] becomes the mean.
-  void compute() {
+  // sums: [dim] becomes the mean. Under inner product far rows are what is looked for, and stay.
+  void compute(Metric metric) {
     average(std::numeric_limits<double>::infinity());
+    if (metric == Metric::kInnerProduct) return;
     for (std::size_t i = 0; i < squares_.size(); ++i) squares_[i] = square_of(i);
     std::vector<double> scratch;
     const double limit = far_limit(std::span<const double>(squares_), scratch);
@@ -67,14 +68,15 @@ class BlockMean {
   double* sums_;
 };
 
-Status compute_centroids(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget) {
+Status compute_centroids(const FloatRows& rows, Metric metric, BlockCodes& codes, Executor& executor,
+                         MemoryBudget& budget) {
   const std::size_t dim = rows.dim();
   VECSTORE_ASSIGN(auto row_scratch, Buffer<float>::allocate(budget, dim * executor.thread_count()));
   VECSTORE_ASSIGN(auto sum_scratch, Buffer<double>::allocate(budget, dim * executor.thread_count()));
   executor.parallel_for(codes.blocks, 1, [&](std::size_t block, std::size_t, unsigned worker) {
     float* row = row_scratch.data() + worker * dim;
     double* sums = sum_scratch.data() + worker * dim;
-    BlockMean(rows, block * kBlockRows, rows_of_block(codes, block), row, sums).compute();
+    BlockMean(rows, block * kBlockRows, rows_of_block(codes, block), row, sums).compute(metric);
     for (std::size_t k = 0; k < dim; ++k) row[k] = static_cast<float>(sums[k]);
     codes.centroids.encode(block, row, dim);
   });
@@ -171,7 +173,7 @@ Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options
   VECSTORE_TRY(compute_mean(codes, budget, model));
   VECSTORE_ASSIGN(auto sample, Buffer<float>::allocate(budget, shape.sample_rows * padded(shape.dim)));
   draw_sample(rows, codes, shape, options.seed, executor, sample.data());
-  forget_far_rows(shape, sample.data());
+  if (options.metric != Metric::kInnerProduct) forget_far_rows(shape, sample.data());
   model.scaled = shape.sample_rows != 0 && scale_sample(shape, sample.data());
   VECSTORE_TRY(train_model(shape, options.seed, sample.data(), executor, budget, model));
   return model;
@@ -221,8 +223,13 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
   return copied;
 }
 
-// Of the variance of estimates, what the steps of u8 tables may be.
-constexpr double kTableShare = .25;
+// Whether the steps of u8 tables blur near rows: they are a good part of what estimates err by, and that tells beside
+// the distances of near rows.
+bool blurs(const CodeError& error) {
+  constexpr double kShare = .25;
+  constexpr double kOfNear = .03;
+  return error.table_share > kShare && error.table_error > kOfNear * error.near2;
+}
 
 Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& options, const CodecModel* reuse,
                                  Executor& executor, MemoryBudget& budget) {
@@ -231,7 +238,7 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
   codes.rows = rows.rows();
   codes.blocks = blocks_of(codes.rows);
   VECSTORE_ASSIGN(codes.centroids, Centroids::allocate(codes.blocks, rows.dim(), budget));
-  VECSTORE_TRY(compute_centroids(rows, codes, executor, budget));
+  VECSTORE_TRY(compute_centroids(rows, options.metric, codes, executor, budget));
   VECSTORE_ASSIGN(codes.groups, group_centroids(codes.centroids, rows.dim(), budget));
   VECSTORE_ASSIGN(codes.model,
                   reuse != nullptr ? copy_model(*reuse, budget) : make_model(rows, options, codes, executor, budget));
@@ -242,16 +249,18 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
   VECSTORE_ASSIGN(const EncodedRows encoded, encode_rows(rows, codes, executor, budget));
   codes.model.bias_offset = 0;
   codes.model.bias_per_error2 = 0;
-  VECSTORE_TRY(store_corrections(encoded, codes, budget));
+  VECSTORE_TRY(store_corrections(encoded, 0, codes, budget));
   VECSTORE_ASSIGN(CodeError error, measure_error(codes, rows, encoded.errors2.span(), executor, budget));
-  if (error.table_share > kTableShare) {
-    codes.model.fine_tables = true;
+  const double near2 = error.near2;
+  codes.model.fine_tables = blurs(error);
+  if (codes.model.fine_tables || near2 > 0) VECSTORE_TRY(store_corrections(encoded, near2, codes, budget));
+  if (codes.model.fine_tables || !codes.wide_corrections.empty()) {
     VECSTORE_ASSIGN(error, measure_error(codes, rows, encoded.errors2.span(), executor, budget));
   }
   codes.model.bias_offset = error.bias_offset;
   codes.model.bias_per_error2 = error.bias_per_error2;
   codes.model.error_slope = error.slope;
-  VECSTORE_TRY(store_corrections(encoded, codes, budget));
+  VECSTORE_TRY(store_corrections(encoded, near2, codes, budget));
   return codes;
 }
 

@@ -233,19 +233,21 @@ CorrectionRange range_of(std::span<float> values) {
   return {std::max(all.least, lower - room), std::min(all.greatest, upper + room)};
 }
 
-// Whether steps of corrections are more than what codes leave untold of many rows: 16 bits then say less of a row than
-// its code does.
-bool is_too_coarse(double step, std::span<const float> errors2) {
+// Whether steps of corrections are more than what codes leave untold of many rows, so that 16 bits say less of a row
+// than its code does, and tell beside the distances of near rows.
+bool is_too_coarse(double step, double near2, std::span<const float> errors2) {
   constexpr double kOfError = .1;
+  constexpr double kOfNear = .1;
+  if (!(near2 > 0) || step <= kOfNear * near2) return false;
   constexpr std::size_t kShare = 10;
   const auto blurred = std::count_if(errors2.begin(), errors2.end(),
                                      [step](float error2) { return step > kOfError * static_cast<double>(error2); });
-  return step > 0 && static_cast<std::size_t>(blurred) * kShare > errors2.size();
+  return static_cast<std::size_t>(blurred) * kShare > errors2.size();
 }
 
 }  // namespace
 
-Status store_corrections(const EncodedRows& encoded, BlockCodes& codes, MemoryBudget& budget) {
+Status store_corrections(const EncodedRows& encoded, double near2, BlockCodes& codes, MemoryBudget& budget) {
   if (codes.rows == 0) return Status::ok();
   const auto of_row = [&](std::size_t i) {
     const double bias = static_cast<double>(codes.model.bias_offset) +
@@ -258,7 +260,7 @@ Status store_corrections(const EncodedRows& encoded, BlockCodes& codes, MemoryBu
   const double step = (greatest - least) / kCorrectionLevels;
   codes.model.correction_offset = static_cast<float>(least);
   codes.model.correction_scale = static_cast<float>(step);
-  if (is_too_coarse(step, encoded.errors2.span())) {
+  if (is_too_coarse(step, near2, encoded.errors2.span())) {
     codes.corrections.reset();
     codes.model.correction_offset = 0;
     codes.model.correction_scale = 0;

@@ -25,8 +25,9 @@ struct EncodedRows {
 // bytes for any thread count. Errors: kMemoryBudget, kInvalidInput (squares of values overflow).
 Result<EncodedRows> encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget);
 
-// Rounds the corrections, less the bias that the model states, into `codes`. Errors: kMemoryBudget.
-Status store_corrections(const EncodedRows& encoded, BlockCodes& codes, MemoryBudget& budget);
+// Rounds the corrections, less the bias that the model states, into `codes`: to 16 bits, or to 32 where steps of 16
+// would blur rows whose distances are as small as `near2`; 0: that is not known yet. Errors: kMemoryBudget.
+Status store_corrections(const EncodedRows& encoded, double near2, BlockCodes& codes, MemoryBudget& budget);
 
 // What encode_rows charges at its peak, and what of that is in EncodedRows.
 std::uint64_t encode_rows_bytes(const CodecShape& shape, std::uint64_t rows, std::uint64_t threads);

@@ -16,6 +16,7 @@ constexpr std::size_t kQueries = 256;
 constexpr std::size_t kBlocksScanned = 64;
 constexpr std::size_t kCandidates = 256;  // best estimates whose true distance is computed
 constexpr std::size_t kNeighbours = 50;   // of these, the truly nearest
+constexpr std::size_t kCloseShare = 10;   // of the queries, one in so many lies where rows are closer together
 constexpr double kPairsMin = 1000;        // fewer do not tell a bias from chance
 constexpr double kSpreadMin = 1e-6;       // of squares; less is rounding
 
@@ -137,7 +138,9 @@ struct Worker {
     return candidates.span().first(kept);
   }
 
-  Sums measure(const BlockCodes& codes, const FloatRows& rows, std::span<const float> errors2, Pos self) {
+  // near2: the middle one of the pairs' distances.
+  Sums measure(const BlockCodes& codes, const FloatRows& rows, std::span<const float> errors2, Pos self,
+               double& near2) {
     const std::size_t dim = codes.model.dim;
     const bool inner_product = codes.model.metric == Metric::kInnerProduct;
     rows.read(self, query.data());
@@ -161,6 +164,7 @@ struct Worker {
                         if (a.distance2 != b.distance2) return a.distance2 < b.distance2;
                         return a.error != b.error ? a.error < b.error : a.scale < b.scale;
                       });
+    if (kept != 0) near2 = std::abs(pairs[kept / 2].distance2);
     Sums sums;
     for (std::size_t i = 0; i < kept; ++i) {
       const Pair& pair = pairs[i];
@@ -194,15 +198,20 @@ Result<CodeError> measure_error(const BlockCodes& codes, const FloatRows& rows, 
   std::vector<float> scratch;
   const float limit = rare_limit(std::span<const float>(coding), scratch);
   std::vector<Sums> parts(queries);
+  std::vector<double> near2(queries);
   executor.parallel_for(queries, 1, [&](std::size_t query, std::size_t, unsigned worker) {
     if (coding[query] > limit) return;
-    parts[query] = workers[worker].measure(codes, rows, errors2, position_of(query));
+    parts[query] = workers[worker].measure(codes, rows, errors2, position_of(query), near2[query]);
   });
   Sums sums;
   for (const Sums& part : parts) sums += part;
   CodeError error;
   const bool biased = codes.factors.empty() && codes.model.metric != Metric::kInnerProduct;
   if (biased) sums.fit(error);
+  std::erase(near2, 0.0);
+  std::sort(near2.begin(), near2.end());
+  if (!near2.empty()) error.near2 = near2[near2.size() / kCloseShare];
+  if (sums.count > 0) error.table_error = std::sqrt(sums.table2 / sums.count);
   if (sums.residual2(error) > 0) error.table_share = sums.table2 / sums.residual2(error);
   if (sums.scale2 > 0) error.slope = static_cast<float>(std::sqrt(sums.residual2(error) / sums.scale2));
   return error;

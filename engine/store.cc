@@ -399,7 +399,7 @@ StoreInfo Store::info() const {
   info.keys = s.properties.keys;
   info.uuid = hex_of(s.manifest().store);
   info.format_major = kFormatMajor;
-  info.format_minor = kFormatMinor;
+  info.format_minor = s.directory->format_minor();
   info.generation = s.manifest().generation;
   if (s.generation) s.describe_graph(info);
   for (const ManifestFile& file : s.manifest().files) info.disk_bytes += file.bytes;

@@ -230,6 +230,10 @@ const std::optional<Manifest>& StoreDirectory::manifest() const { return impl_->
 
 const Manifest* StoreDirectory::previous() const { return impl_->state ? impl_->state->previous() : nullptr; }
 
+std::uint16_t StoreDirectory::format_minor() const {
+  return impl_->state && impl_->state->content().slot.mirrored ? kSlotMinorMirrored : 0;
+}
+
 std::vector<Status> StoreDirectory::damage() const {
   std::vector<Status> found;
   if (!impl_->salvaged_from.is_ok()) found.push_back(impl_->salvaged_from);

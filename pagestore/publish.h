@@ -76,6 +76,8 @@ class StoreDirectory {
   // The content before the last publish, where the other slot of the superblock still keeps it: only in a store whose
   // writer was of before slots were mirrored, or died within its publish. nullptr: none.
   const Manifest* previous() const;
+  // Minor version of the format that the content was published in: 1 since both slots of the superblock name it.
+  std::uint16_t format_minor() const;
   // What is wrong although the content could be found: a slot that is damaged, or whose manifest is; a newer file that
   // nothing accounts for. One Status each, naming file and offset.
   std::vector<Status> damage() const;

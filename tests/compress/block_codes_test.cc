@@ -56,7 +56,8 @@ void check_estimates(const Case& c) {
       for (std::size_t i = 0; i < positions.size(); ++i) {
         const Pos position = positions[i];
         BOOST_REQUIRE(picked[i] == run[position]);
-        const double exact = test::exact_estimate(*codes, position, query.data(), rows.row(position));
+        const double exact = test::exact_estimate(*codes, position, query.data(), rows.row(position)) +
+                             test::beyond_key(*codes, query.data());
         BOOST_REQUIRE_SMALL(static_cast<double>(picked[i]) - exact, bound);
       }
     }
@@ -136,7 +137,7 @@ BOOST_AUTO_TEST_CASE(dimensions_that_hardly_vary_are_left_out_and_estimates_stay
     const float* q = rows.row(query * 397);
     const std::vector<float> estimates = test::estimates(*codes, q, budget);
     for (std::size_t i = 0; i < rows.rows(); ++i) {
-      double key = 0;
+      double key = test::beyond_key(*codes, q);
       for (std::size_t k = 0; k < 24; ++k) {
         const double x = rows.row(i)[k];
         key += x * x - 2 * x * static_cast<double>(q[k]);
@@ -164,7 +165,7 @@ BOOST_AUTO_TEST_CASE(block_keys_are_those_of_the_decoded_centroids) {
     for (std::size_t block = 0; block < codes->blocks; ++block) {
       std::vector<float> centroid(33);
       codes->centroids.decode(block, 33, centroid.data());
-      double key = 0;
+      double key = test::beyond_key(*codes, rows.row(77));
       double size = 0;
       for (std::size_t k = 0; k < 33; ++k) {
         const auto c = static_cast<double>(centroid[k]);
@@ -303,7 +304,8 @@ void check_memory(CodecKind kind, const std::vector<std::pair<std::uint32_t, std
       REQUIRE_OK(scorer);
       REQUIRE_OK(scratch);
       BOOST_TEST(budget.used_bytes() - before ==
-                 CodeScorer::predict_bytes(20000, dim, code_bytes) + ScorerScratch::predict_bytes(dim, code_bytes));
+                 CodeScorer::predict_bytes(20000, dim, code_bytes, codes->model.fine_tables) +
+                     ScorerScratch::predict_bytes(dim, code_bytes));
       MemoryBudget small(predicted / 2);
       BOOST_TEST((test::code_of(encode_blocks(rows, options, nullptr, executor, small)) == Code::kMemoryBudget));
     }

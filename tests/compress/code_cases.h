@@ -168,6 +168,14 @@ inline std::vector<double> decode(const BlockCodes& codes, std::size_t position)
 }
 
 // What an estimate should be but for the rounding of tables and corrections.
+// What estimates have beyond keys: with fine tables they are squared distances.
+inline double beyond_key(const BlockCodes& codes, const float* query) {
+  if (!codes.model.fine_tables || codes.model.metric == Metric::kInnerProduct) return 0;
+  double norm2 = 0;
+  for (std::size_t k = 0; k < codes.model.dim; ++k) norm2 += double{query[k]} * double{query[k]};
+  return norm2;
+}
+
 inline double exact_estimate(const BlockCodes& codes, std::size_t position, const float* query, const float* row) {
   if (codes.model.kind == CodecKind::kRabitq) return exact_rabitq_estimate(codes, position, query, row);
   const std::vector<double> decoded = decode(codes, position);

@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(attributes_of_any_other_length_are_refused) {
 
 BOOST_AUTO_TEST_CASE(impossible_attributes_are_refused) {
   const std::vector<std::byte> good = encode_summary(sample_summary());
-  BOOST_TEST((code_of(with<std::uint16_t>(good, 0, 2)) == Code::kNewerFormat));
+  BOOST_TEST((code_of(with<std::uint16_t>(good, 0, 3)) == Code::kNewerFormat));
   const std::vector<std::vector<std::byte>> hostile = {
       with<std::uint8_t>(good, 2, 3),                 // metric
       with<std::uint8_t>(good, 3, 4),                 // dtype

@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(distances_between_rows_are_those_of_the_decoded_and_augment
         for (std::size_t d = 0; d < all[from].size(); ++d) expected += std::pow(all[from][d] - all[to[i]][d], 2);
         BOOST_REQUIRE_MESSAGE(std::abs(double{out[i]} - expected) <= 1e-5 * (largest + expected),
                               c.name << " " << name_of(c.metric) << ": " << out[i] << " for " << expected);
-        if (!rows.has_params()) BOOST_REQUIRE(double{out[i]} == expected);
+        if (!rows.shape().has_params()) BOOST_REQUIRE(double{out[i]} == expected);
       }
     }
   }
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(projections_are_products_with_the_decoded_rows) {
     std::vector<float> out(some.size());
     rows.project(direction.data(), some.data(), some.size(), out.data());
     // Integers under l2 are projected without their offset, which is the same for all rows.
-    const double offset = !rows.has_params() && c.matrix.dtype == DType::kI8
+    const double offset = !rows.shape().has_params() && c.matrix.dtype == DType::kI8
                               ? 128.0 * std::accumulate(wide.begin(), wide.end(), 0.0)
                               : 0.0;
     for (std::size_t i = 0; i < some.size(); ++i) {
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(memory_is_what_was_predicted) {
     MemoryBudget budget;
     const QuantizedRows rows = test::quantized(c.matrix, c.metric, budget);
     BOOST_TEST(budget.used_bytes() == QuantizedRows::predict_bytes(rows.rows(), rows.shape()));
-    BOOST_TEST(rows.has_params() == (c.metric != Metric::kL2 || element_bytes(c.matrix.dtype) > 1));
+    BOOST_TEST(rows.shape().has_params() == (c.metric != Metric::kL2 || element_bytes(c.matrix.dtype) > 1));
   }
 }
 

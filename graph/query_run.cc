@@ -148,6 +148,7 @@ std::span<const FoundRow> QueryRun::answer() {
 Status QueryRun::advance(QueryScratch& scratch) {
   const std::uint64_t rows = params_.filter == nullptr ? layout_.rows : params_.filter->rows();
   const std::uint64_t due = std::min<std::uint64_t>(params_.k, rows);
+  std::size_t seen_at_widest = ~std::size_t{0};  // what brings no further page when nothing is wider will bring none
   while (true) {
     while (find_cached(scratch)) {
       const auto cached = std::span<const PresentPage>(scratch.cached_).first(scratch.cached_count_);
@@ -167,7 +168,9 @@ Status QueryRun::advance(QueryScratch& scratch) {
     const bool wider = widen();
     begin_scan(scratch);
     scan_blocks(scratch.scan_.blocks, scratch);
-    if (!wider && (pool_.size() == 0 || seen_pages_.full())) return Status::ok();
+    if (wider) continue;
+    if (pool_.size() == 0 || seen_pages_.full() || seen_pages_.size() == seen_at_widest) return Status::ok();
+    seen_at_widest = seen_pages_.size();
   }
 }
 
@@ -388,7 +391,9 @@ void QueryRun::want_beside(std::size_t first) {
 }
 
 bool QueryRun::worth_a_read(const PoolEntry& entry, float kth) const {
-  return entry.state == CandidateState::kEstimated && entry.distance - params_.bound * standard_error(entry) <= kth;
+  // Written so that what is no number is read rather than waited for without end.
+  const bool beyond = entry.distance - params_.bound * standard_error(entry) > kth;
+  return entry.state == CandidateState::kEstimated && !beyond;
 }
 
 std::size_t QueryRun::within() const {

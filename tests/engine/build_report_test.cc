@@ -63,8 +63,8 @@ BOOST_AUTO_TEST_CASE(a_build_says_beside_its_store_what_it_took) {
     BOOST_TEST(step["memory_peak_bytes"].get<std::uint64_t>() >= peak);
     peak = step["memory_peak_bytes"];
   }
-  const std::vector<std::string> expected{"read",          "hold_out", "link", "order",  "calibrate",
-                                          "link_held_out", "write",    "rows", "publish"};
+  const std::vector<std::string> expected{"hold_out",  "values",        "read",  "link", "order",
+                                          "calibrate", "link_held_out", "write", "rows", "publish"};
   BOOST_TEST(steps == expected, boost::test_tools::per_element());
   BOOST_TEST(seconds == report["seconds"].get<double>(), boost::test_tools::tolerance(0.1));
   BOOST_TEST(peak == report["memory_peak_bytes"].get<std::uint64_t>());

@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(info_has_every_figure) {
                            "backend_fallback"})
     BOOST_TEST(info.contains(name), name);
   BOOST_TEST(info.at("calibration").size() == 21u);
-  BOOST_TEST(info.at("format") == "1.0");
+  BOOST_TEST(info.at("format") == "1.1");
   const Ran told = Indices::must("info " + indices().docs);
   BOOST_TEST(mentions(told.out, "600 x 384 f16, metric cosine"));
   BOOST_TEST(mentions(told.out, "may overstate recall") ==

@@ -223,6 +223,9 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
   return copied;
 }
 
+// Of a row whose data need factors and corrections of 32 bits, which is not known before.
+constexpr std::uint64_t kHardRowBytes = 4;
+
 // Whether the steps of u8 tables blur near rows: they are a good part of what estimates err by, and that tells beside
 // the distances of near rows.
 bool blurs(const CodeError& error) {
@@ -271,8 +274,8 @@ std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const 
   const std::uint64_t training = sizeof(float) * shape.sample_rows * padded(dim) + train_bytes(shape, threads);
   const std::uint64_t encoding = encode_rows_bytes(shape, rows, threads);
   const std::uint64_t measuring = measure_error_bytes(rows, dim, shape.code_bytes, threads);
-  const std::uint64_t coded = rows * row_bytes(shape);
-  const std::uint64_t before_codes = predict_resident_bytes(rows, dim, options) - coded;
+  const std::uint64_t coded = rows * (row_bytes(shape) + kHardRowBytes);
+  const std::uint64_t before_codes = predict_resident_bytes(rows, dim, options) - rows * row_bytes(shape);
   return before_codes + std::max({centring, training,
                                   coded + std::max(encoding, encoded_rows_bytes(rows) +
                                                                  std::max(measuring, 2 * sizeof(float) * rows))});

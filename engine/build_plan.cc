@@ -34,6 +34,7 @@ constexpr std::uint64_t kFixedBytes = 4u << 20;   // file buffers, page rankings
 constexpr std::uint64_t kTextBytes = 24u << 20;   // zstd, training on documents, groups of them, sorting of keys
 constexpr std::uint32_t kSampleRowsMin = 8192;    // the codec's sample shrinks to this to meet a budget
 constexpr std::uint64_t kTruthBytes = 40u << 20;  // exact search for the held-out queries, at most
+constexpr std::uint64_t kSurveyBytes = 5u << 20;  // the sample of find_centre(), and some rows
 constexpr std::uint32_t kBuildListDefault = 80;
 
 // The graph needs fewer edges where a page holds fewer rows (graph/README.md).
@@ -195,11 +196,15 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
           ? 0
           : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes, kCalibrationLanes);
   const std::uint64_t packing = resident + model + std::max(predict_pack_bytes(n), searching);
-  const std::uint64_t truth = plan.query_bytes == 0 ? 0 : std::min(kTruthBytes, n * plan.dim * 4);
+  // Of queries that are given, beside all else; of rows, and a sample that tells how floats are kept, before it.
+  const std::uint64_t truth = std::min(kTruthBytes, n * plan.dim * 4);
+  const std::uint64_t truth_beside = plan.query_bytes != 0 && plan.held_out == 0 ? truth : 0;
+  const bool surveys = plan.held_out != 0 || !is_integer(plan.dtype);
   const std::uint64_t building = graph + permutations + std::max({ordering, encoding, packing});
   BuildPrediction prediction;
-  prediction.memory_peak_bytes = std::max(rows + std::max(building, truth), texts ? kTextBytes : 0) + kFixedBytes +
-                                 plan.chunk_rows * plan.dim * element_bytes(plan.dtype) + plan.query_bytes;
+  prediction.memory_peak_bytes =
+      std::max({rows + std::max(building, truth_beside), surveys ? truth + kSurveyBytes : 0, texts ? kTextBytes : 0}) +
+      kFixedBytes + plan.chunk_rows * plan.dim * element_bytes(plan.dtype) + plan.query_bytes;
   const std::uint64_t graph_bytes = (layout.pages() + 1) * layout.page_bytes;
   const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
   prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "tools/commands.h"
 #include "tools/output.h"
 #include "tools/size_text.h"
@@ -76,7 +78,12 @@ Json to_json(const StoreInfo& info) {
           {"backend_fallback", info.backend_fallback}};
 }
 
-void print_info(const std::string& path, const StoreInfo& info) {
+std::string describe_expectation(const RecallExpectation& expectation) {
+  const std::string text = fmt::format("{:.4f} at the target {:g}", expectation.expected, expectation.target);
+  return expectation.missed ? fmt::format("{}, which is MISSED: {}", text, expectation.reason) : text;
+}
+
+void print_info(const std::string& path, const StoreInfo& info, const std::optional<RecallExpectation>& expectation) {
   Table table;
   table.add("index", path);
   table.add("vectors",
@@ -106,6 +113,7 @@ void print_info(const std::string& path, const StoreInfo& info) {
   table.add("backend", info.backend + (info.backend_fallback.empty() ? "" : " (" + info.backend_fallback + ")"));
   table.add("calibrated on",
             info.calibrated_on == "self" ? "self: rows of the index, which may overstate recall" : info.calibrated_on);
+  if (expectation) table.add("recall expected", describe_expectation(*expectation));
   table.print();
   if (info.calibration.empty()) return;
   fmt::print("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound",
@@ -118,10 +126,14 @@ void print_info(const std::string& path, const StoreInfo& info) {
 Status run_info(const InfoOptions& options) {
   VECSTORE_ASSIGN(const Store store, Store::open(options.path));
   const StoreInfo info = store.info();
+  const std::optional<RecallExpectation> expectation = store.recall_expected();
   if (options.json) {
-    print_json(to_json(info));
+    Json json = to_json(info);
+    json["recall_expected"] = expectation ? Json(expectation->expected) : Json();
+    json["target_missed"] = expectation ? Json(expectation->missed) : Json();
+    print_json(json);
   } else {
-    print_info(options.path, info);
+    print_info(options.path, info, expectation);
   }
   return {};
 }

@@ -10,6 +10,7 @@
 #include "engine/base/limits.h"
 #include "tools/commands.h"
 #include "tools/document_text.h"
+#include "tools/explain.h"
 #include "tools/numbers.h"
 #include "tools/output.h"
 
@@ -157,6 +158,7 @@ Status run_query(const QueryOptions& options) {
   const auto found = store.search(view, options.search);
   if (!found) return in_file(found.error(), options.queries.empty() ? "standard input" : options.queries, options.row);
   const SearchResults& results = *found;
+  if (const auto expectation = store.recall_expected(options.search)) warn_of_missed_target(*expectation);
   VECSTORE_ASSIGN(const std::vector<Answer> answers, look_up(store, results[0]));
   if (options.json) {
     print_json(to_json(answers, results.stats(0)));

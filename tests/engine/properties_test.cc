@@ -26,10 +26,20 @@ StoreProperties some_properties() {
   properties.keys = KeyKind::kBytes;
   properties.has_log = true;
   properties.calibrated_on = CalibratedOn::kGivenQueries;
+  properties.width_recall = {.97, .995};
+  properties.copies_share = .25f;
   properties.calibration = {point(1, .8, 2),     point(1, .9, 4),     point(1, .99, 10),
                             point(10, .8, 12),   point(10, .9, 20),   point(10, .99, 60),
                             point(100, .8, 110), point(100, .9, 150), point(100, .99, 400)};
   return properties;
+}
+
+// As versions up to 4 wrote them: without the recalls of widths and the share of copies.
+std::vector<std::byte> of_version(std::uint8_t version, const StoreProperties& properties) {
+  auto bytes = encode_properties(properties);
+  bytes[0] = std::byte{version};
+  bytes.resize(bytes.size() - 2 * sizeof(double) - sizeof(float));
+  return bytes;
 }
 
 // The rule in words: the least k that is enough, else the greatest; of its points the first that is enough, else the
@@ -69,6 +79,9 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
   BOOST_TEST(read->has_rows_file);
   BOOST_TEST((read->keys == KeyKind::kBytes));
   BOOST_TEST(read->has_log);
+  BOOST_TEST(read->width_recall.bits8 == .97);
+  BOOST_TEST(read->width_recall.bits16 == .995);
+  BOOST_TEST(read->copies_share == .25f);
   BOOST_TEST((read->calibrated_on == written.calibrated_on));
   BOOST_REQUIRE_EQUAL(read->calibration.size(), written.calibration.size());
   for (std::size_t i = 0; i < written.calibration.size(); ++i) {
@@ -90,14 +103,13 @@ BOOST_AUTO_TEST_CASE(cut_or_longer_bytes_are_refused) {
 
 BOOST_AUTO_TEST_CASE(a_newer_version_is_told_from_damage) {
   auto bytes = encode_properties(some_properties());
-  bytes[0] = std::byte{5};
+  bytes[0] = std::byte{6};
   BOOST_CHECK(code_of(decode_properties(bytes)) == Code::kNewerFormat);
 }
 
 BOOST_AUTO_TEST_CASE(the_first_version_is_read) {
   const StoreProperties written = some_properties();
-  auto bytes = encode_properties(written);
-  bytes[0] = std::byte{1};
+  auto bytes = of_version(1, written);
   // Its points ended before the list length of a search in memory.
   for (std::size_t i = written.calibration.size(); i-- > 0;) {
     const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(24 + (i + 1) * 44);
@@ -119,9 +131,7 @@ BOOST_AUTO_TEST_CASE(a_list_in_memory_of_the_third_version_was_never_below_k) {
   for (CalibrationPoint& each : written.calibration) each.memory_list = 0;
   written.calibration[3].memory_list = 2;
   written.calibration[4].memory_list = 20;
-  auto bytes = encode_properties(written);
-  bytes[0] = std::byte{3};
-  const auto read = decode_properties(bytes);
+  const auto read = decode_properties(of_version(3, written));
   REQUIRE_OK(read);
   BOOST_TEST(read->calibration[0].memory_list == 0u);
   BOOST_TEST(read->calibration[3].memory_list == 10u);

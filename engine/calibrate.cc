@@ -32,7 +32,7 @@ constexpr double kBlockPays = .018;
 // and in all likelihood (two standard errors) miss it by no more than this on queries that nobody has seen.
 constexpr double kShortfall = .01;
 constexpr double kStandardErrors = 2;
-// Of fewer queries one standard error more is asked for, or every other such index would miss its target.
+// Of fewer queries, two standard errors more are asked for, or many a small index would miss its target.
 constexpr std::size_t kQueriesEnough = 500;
 constexpr std::uint32_t kSearchListTop = 512;
 constexpr std::uint64_t kAnswersEnough = 25000;  // neighbours looked for in one trial; more queries tell nothing new
@@ -53,7 +53,7 @@ struct Measured {
 
   double waits() const { return reads + rounds; }
   bool reaches(double target) const {
-    return recall >= target + (is_rough ? recall_error : 0.0) &&
+    return recall >= target + (is_rough ? kStandardErrors * recall_error : 0.0) &&
            recall - kStandardErrors * recall_error >= target - kShortfall;
   }
 };

@@ -28,7 +28,7 @@ constexpr std::size_t kDocumentSampleBytes = 1u << 20;  // a dictionary is train
 // Of fewer the dictionary, kept twice, would take more than what it saves (engine/README.md).
 constexpr std::uint64_t kDocumentBytesForDictionary = 1u << 20;
 constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
-constexpr float kCopyDistance = 1e-15f;         // rows no farther are equal, but for rounding under cosine
+constexpr float kCopyDistance = 1e-15f;         // of rows with one direction, which norms may have rounded
 constexpr auto kReportInterval = std::chrono::milliseconds(250);
 
 }  // namespace
@@ -270,7 +270,8 @@ void StoreBuilder::weigh_queries(const ExactNeighbours& all) {
   std::uint64_t copies = 0;
   for (std::size_t q = 0; q < all.queries; ++q) {
     const auto distances = std::span(all.distances).subspan(q * all.k, all.k);
-    const auto equal = std::upper_bound(distances.begin(), distances.end(), kCopyDistance) - distances.begin();
+    const float copy = plan_.metric == Metric::kCosine ? kCopyDistance : 0.0f;
+    const auto equal = std::upper_bound(distances.begin(), distances.end(), copy) - distances.begin();
     if (equal > 1) ++copies;
     weights[q] = 1.0f / static_cast<float>(std::max<std::ptrdiff_t>(equal, 1));
   }

@@ -283,20 +283,26 @@ Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const 
   return points;
 }
 
-Status calibrate_in_memory(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
-                           MemoryBudget& budget, std::vector<CalibrationPoint>& points) {
+Result<bool> calibrate_in_memory(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
+                                 MemoryBudget& budget, std::vector<CalibrationPoint>& points) {
   VECSTORE_CHECK(index.cache->all_pages() != nullptr);
   const std::function<void(std::uint64_t)> no_progress;
   Trials trials(set, executor, no_progress);
   VECSTORE_TRY(trials.open(index, budget));
+  constexpr double kAsGood = .01;
+  bool reaches = true;
   std::uint32_t k = 0;
   for (CalibrationPoint& point : points) {
     if (point.k != k) trials.begin(point.k, point.blocks, point.bound);
     k = point.k;
     VECSTORE_ASSIGN(const std::size_t place, trials.smallest(point.recall_target));
     point.memory_list = trials.size(place);
+    VECSTORE_ASSIGN(const Measured measured, trials.at(place));
+    if (measured.recall < std::min(point.recall, point.recall_target) - kAsGood) reaches = false;
   }
-  return Status::ok();
+  if (reaches) return true;
+  for (CalibrationPoint& point : points) point.memory_list = 0;
+  return false;
 }
 
 }  // namespace vecstore

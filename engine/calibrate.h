@@ -36,10 +36,11 @@ Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const 
                                                 MemoryBudget& budget,
                                                 const std::function<void(std::uint64_t done)>& progress);
 
-// Adds to the points of calibrate() the L that reaches each target where every page is cached, as in `index`. Errors:
-// kMemoryBudget, kCorrupt.
-Status calibrate_in_memory(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
-                           MemoryBudget& budget, std::vector<CalibrationPoint>& points);
+// Adds to the points of calibrate() the L that reaches each target where every page is cached, as in `index`. Returns
+// whether a walk over the graph reaches what codes reach: where rows lie in groups far from one another, or answers at
+// far ends, it may not get there. Errors: kMemoryBudget, kCorrupt.
+Result<bool> calibrate_in_memory(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
+                                 MemoryBudget& budget, std::vector<CalibrationPoint>& points);
 
 // Searches that calibrate() will make at most, for a progress bar.
 std::uint64_t calibration_searches(std::uint64_t queries);

@@ -46,6 +46,7 @@ std::vector<std::byte> encode_properties(const StoreProperties& properties) {
   out.write(properties.width_recall.bits8);
   out.write(properties.width_recall.bits16);
   out.write(properties.copies_share);
+  out.write(static_cast<std::uint8_t>(properties.walks_in_memory));
   return std::move(out).take();
 }
 
@@ -94,6 +95,7 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
     properties.width_recall.bits8 = in.read<double>();
     properties.width_recall.bits16 = in.read<double>();
     properties.copies_share = in.read<float>();
+    properties.walks_in_memory = in.read<std::uint8_t>() != 0;
   }
   if (!in.done()) return damaged;
   return properties;

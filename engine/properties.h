@@ -34,8 +34,10 @@ struct StoreProperties {
   bool has_log = false;        // a writer has opened the store; before, what lies in wal/ belongs to another
   bool has_rows_file = false;  // keys, documents or originals are kept
   CalibratedOn calibrated_on = CalibratedOn::kNothing;
-  WidthRecall width_recall;                   // why the pages of floats have the width they have
-  float copies_share = 0;                     // of the queries of the calibration that equal several rows
+  WidthRecall width_recall;  // why the pages of floats have the width they have
+  float copies_share = 0;    // of the queries of the calibration that equal several rows
+  // A search that has every page in memory reaches by a walk over the graph what codes reach.
+  bool walks_in_memory = true;
   std::vector<CalibrationPoint> calibration;  // by k, then by recall target, both ascending
 };
 

@@ -194,11 +194,12 @@ Status Store::Impl::make_searchers() {
   if (generation) VECSTORE_TRY(fill_cache());
   backend = "none";  // nothing is read
   const std::uint64_t used_before = budget.used_bytes();
+  SearchIndex index = generation ? generation->search_index() : SearchIndex{};
+  index.walks_in_memory = properties.walks_in_memory;
   for (std::uint32_t i = 0; i < opened.searchers; ++i) {
     auto searcher = std::make_unique<StoreSearcher>();
     if (generation) {
-      VECSTORE_ASSIGN(searcher->graph,
-                      GraphSearcher::create(generation->search_index(), io_backend(opened.backend), lanes, budget));
+      VECSTORE_ASSIGN(searcher->graph, GraphSearcher::create(index, io_backend(opened.backend), lanes, budget));
       backend = name_of(searcher->graph->reader().backend());
       backend_fallback = searcher->graph->reader().fallback_reason();
     }
@@ -256,7 +257,8 @@ Status Store::Impl::fill_cache() {
                                                            lanes_each, generation->codes().model.fine_tables);
   };
   std::optional<std::uint64_t> pages = pages_asked_for(graph);
-  if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(0) <= left) pages = graph.page_count();
+  const bool walks = properties.walks_in_memory;
+  if (!pages && caching_bytes(graph, graph.page_count()) + needed_by(walks ? 0 : 1) <= left) pages = graph.page_count();
   const std::uint32_t lanes_most =
       std::min(std::clamp(InFlightTarget::kMost / opened.searchers, kLanesLeast, kLanesMost),
                kFrameBytesMost / (kPagesPerRound * graph.page_bytes()));
@@ -279,7 +281,7 @@ Status Store::Impl::fill_cache() {
     pages = taken >= left ? 0 : PageCache::pages_within(graph, left - taken);
     if (*pages == 0 && opened.lanes == 0) lanes = lanes_within(spare);
     // All of them would be searched in another way, for which there is no room.
-    if (*pages == graph.page_count() && *pages != 0) --*pages;
+    if (walks && *pages == graph.page_count() && *pages != 0) --*pages;
   }
   const CachePolicy policy = opened.fixed_cache ? CachePolicy::kFixed : CachePolicy::kAdaptive;
   return generation->fill_cache(*pages, policy, budget);

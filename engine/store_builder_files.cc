@@ -86,7 +86,9 @@ Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32
           GraphSearcher::predict_bytes(opened->layout(), plan_.codec.code_bytes, 0, opened->codes().model.fine_tables);
   if (properties_.calibration.empty() || needed > budget_.limit_bytes() - budget_.used_bytes()) return Status::ok();
   VECSTORE_TRY(opened->fill_cache(graph.page_count(), CachePolicy::kFixed, budget_));
-  return calibrate_in_memory(opened->search_index(), calibration_set_, *executor_, budget_, properties_.calibration);
+  VECSTORE_ASSIGN(properties_.walks_in_memory, calibrate_in_memory(opened->search_index(), calibration_set_, *executor_,
+                                                                   budget_, properties_.calibration));
+  return Status::ok();
 }
 
 Status StoreBuilder::calibrate_without_held_out(StoreDirectory& directory) {

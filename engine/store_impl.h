@@ -182,7 +182,10 @@ struct Store::Impl {
   std::string opened_path;
   Impl* next_disowned = nullptr;  // in a child
 
-  bool in_memory() const { return generation && generation->cache().all_pages() != nullptr; }
+  // Every page is cached, and a walk over the graph does.
+  bool in_memory() const {
+    return generation && properties.walks_in_memory && generation->cache().all_pages() != nullptr;
+  }
   const Manifest& manifest() const { return *directory->manifest(); }
 };
 

@@ -45,6 +45,8 @@ struct SearchIndex {
   const BlockCodes* codes = nullptr;
   const PageCache* cache = nullptr;
   Centre centre = {};  // what rows and codes are relative to
+  // Whether a walk over the graph alone finds what it should, so that codes are of no use where every page is cached.
+  bool walks_in_memory = true;
 };
 
 // Which rows an answer may hold; asked once for every row whose vector has been seen.

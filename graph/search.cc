@@ -32,7 +32,7 @@ std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint3
 Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& index, IoBackend backend,
                                                              std::uint32_t lanes, MemoryBudget& budget) {
   VECSTORE_CHECK(lanes >= 1 && lanes <= kLanesMax);
-  const bool in_memory = index.cache->all_pages() != nullptr;
+  const bool in_memory = index.walks_in_memory && index.cache->all_pages() != nullptr;
   std::unique_ptr<GraphSearcher> searcher(new GraphSearcher);
   const std::uint32_t in_flight = (in_memory ? 1 : lanes) * kPagesPerRound;
   VECSTORE_ASSIGN(searcher->reader_, PageReader::create(*index.graph, {backend, in_flight}, budget));

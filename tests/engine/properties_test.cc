@@ -28,6 +28,7 @@ StoreProperties some_properties() {
   properties.calibrated_on = CalibratedOn::kGivenQueries;
   properties.width_recall = {.97, .995};
   properties.copies_share = .25f;
+  properties.walks_in_memory = false;
   properties.calibration = {point(1, .8, 2),     point(1, .9, 4),     point(1, .99, 10),
                             point(10, .8, 12),   point(10, .9, 20),   point(10, .99, 60),
                             point(100, .8, 110), point(100, .9, 150), point(100, .99, 400)};
@@ -38,7 +39,7 @@ StoreProperties some_properties() {
 std::vector<std::byte> of_version(std::uint8_t version, const StoreProperties& properties) {
   auto bytes = encode_properties(properties);
   bytes[0] = std::byte{version};
-  bytes.resize(bytes.size() - 2 * sizeof(double) - sizeof(float));
+  bytes.resize(bytes.size() - 2 * sizeof(double) - sizeof(float) - 1);
   return bytes;
 }
 
@@ -82,6 +83,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
   BOOST_TEST(read->width_recall.bits8 == .97);
   BOOST_TEST(read->width_recall.bits16 == .995);
   BOOST_TEST(read->copies_share == .25f);
+  BOOST_TEST(!read->walks_in_memory);
   BOOST_TEST((read->calibrated_on == written.calibrated_on));
   BOOST_REQUIRE_EQUAL(read->calibration.size(), written.calibration.size());
   for (std::size_t i = 0; i < written.calibration.size(); ++i) {

@@ -23,8 +23,8 @@ std::vector<Interval> random_intervals(std::size_t count, double width, Random& 
   std::vector<Interval> all(count);
   for (Interval& interval : all) {
     // Some in common, so that there are ties.
-    interval.nearest = static_cast<float>(random.below(4) == 0 ? 0.25 * static_cast<double>(random.below(4))
-                                                               : random.unit());
+    interval.nearest =
+        static_cast<float>(random.below(4) == 0 ? 0.25 * static_cast<double>(random.below(4)) : random.unit());
     interval.farthest = interval.nearest + static_cast<float>(width * random.unit());
   }
   return all;

@@ -309,8 +309,7 @@ BOOST_AUTO_TEST_CASE(no_row_whose_interval_begins_within_the_limit_is_out_of_rea
                 for (std::size_t row = 0; row < rows.rows(); ++row)
                   BOOST_REQUIRE((begins[row] > begins[limit] || scored.distances[row] <= reach));
               }
-              BOOST_REQUIRE(
-                  std::isinf(scored.query().reach(std::numeric_limits<double>::infinity(), greatest)));
+              BOOST_REQUIRE(std::isinf(scored.query().reach(std::numeric_limits<double>::infinity(), greatest)));
             }
           }
         }

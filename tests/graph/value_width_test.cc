@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_summary_that_contradicts_its_width_is_refused) {
       BOOST_TEST((code_of(with<std::uint32_t>(good, kBytesBefore, none)) == Code::kCorrupt), none << " bits");
     for (const DType integer : {DType::kU8, DType::kI8})
       BOOST_TEST((code_of(with<DType>(good, 3, integer)) == Code::kCorrupt));
-    BOOST_TEST((code_of(with<std::uint32_t>(good, 28, bits == 16 ? 0 : 1)) == Code::kCorrupt));  // row parameters
+    BOOST_TEST((code_of(with<std::uint32_t>(good, 28, bits == 16 ? 0 : 1)) == Code::kCorrupt));    // row parameters
     BOOST_TEST((code_of(with<std::uint32_t>(good, 20, bits == 16 ? 39 : 22)) == Code::kCorrupt));  // more than fit
   }
 }

@@ -214,13 +214,14 @@ namespace {
 struct CorrectionRange {
   double least = 0;
   double greatest = 0;
+  bool is_cut = false;
 };
 
 CorrectionRange range_of(std::span<float> values) {
   constexpr double kTail = .02;
   constexpr double kSpreads = 50;
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  const CorrectionRange all{double{*low}, double{*high}};
+  const CorrectionRange all{double{*low}, double{*high}, false};
   const auto at = [&values](double share) {
     const auto place = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
     std::nth_element(values.begin(), values.begin() + place, values.end());
@@ -230,7 +231,8 @@ CorrectionRange range_of(std::span<float> values) {
   const double upper = at(1 - kTail);
   const double room = kSpreads * (upper - lower);
   if (!(room > 0)) return all;
-  return {std::max(all.least, lower - room), std::min(all.greatest, upper + room)};
+  return {std::max(all.least, lower - room), std::min(all.greatest, upper + room),
+          all.least < lower - room || all.greatest > upper + room};
 }
 
 // Whether steps of corrections are more than what codes leave untold of many rows, so that 16 bits say less of a row
@@ -256,11 +258,13 @@ Status store_corrections(const EncodedRows& encoded, double near2, BlockCodes& c
   };
   VECSTORE_ASSIGN(auto values, Buffer<float>::allocate(budget, codes.rows));
   for (std::size_t i = 0; i < codes.rows; ++i) values[i] = static_cast<float>(of_row(i));
-  const auto [least, greatest] = range_of(values.span());
+  const auto [least, greatest, is_cut] = range_of(values.span());
   const double step = (greatest - least) / kCorrectionLevels;
   codes.model.correction_offset = static_cast<float>(least);
   codes.model.correction_scale = static_cast<float>(step);
-  if (is_too_coarse(step, near2, encoded.errors2.span())) {
+  // A long residual has a great factor, and only its whole correction keeps what that makes of the table's sum at bay.
+  const bool needs_all = is_cut && !codes.factors.empty();
+  if (needs_all || is_too_coarse(step, near2, encoded.errors2.span())) {
     codes.corrections.reset();
     codes.model.correction_offset = 0;
     codes.model.correction_scale = 0;

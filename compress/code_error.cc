@@ -16,7 +16,6 @@ constexpr std::size_t kQueries = 256;
 constexpr std::size_t kBlocksScanned = 64;
 constexpr std::size_t kCandidates = 256;  // best estimates whose true distance is computed
 constexpr std::size_t kNeighbours = 50;   // of these, the truly nearest
-constexpr std::size_t kCloseShare = 10;   // of the queries, one in so many lies where rows are closer together
 constexpr double kPairsMin = 1000;        // fewer do not tell a bias from chance
 constexpr double kSpreadMin = 1e-6;       // of squares; less is rounding
 
@@ -138,7 +137,7 @@ struct Worker {
     return candidates.span().first(kept);
   }
 
-  // near2: the middle one of the pairs' distances.
+  // near2: of the pairs, the least distance that is one. Where estimates say nothing, most pairs are of rows far apart.
   Sums measure(const BlockCodes& codes, const FloatRows& rows, std::span<const float> errors2, Pos self,
                double& near2) {
     const std::size_t dim = codes.model.dim;
@@ -164,7 +163,9 @@ struct Worker {
                         if (a.distance2 != b.distance2) return a.distance2 < b.distance2;
                         return a.error != b.error ? a.error < b.error : a.scale < b.scale;
                       });
-    if (kept != 0) near2 = std::abs(pairs[kept / 2].distance2);
+    const auto apart = std::find_if(pairs.begin(), pairs.begin() + static_cast<std::ptrdiff_t>(kept),
+                                    [](const Pair& pair) { return pair.distance2 != 0; });
+    if (apart != pairs.end()) near2 = std::abs(apart->distance2);
     Sums sums;
     for (std::size_t i = 0; i < kept; ++i) {
       const Pair& pair = pairs[i];
@@ -210,7 +211,7 @@ Result<CodeError> measure_error(const BlockCodes& codes, const FloatRows& rows, 
   if (biased) sums.fit(error);
   std::erase(near2, 0.0);
   std::sort(near2.begin(), near2.end());
-  if (!near2.empty()) error.near2 = near2[near2.size() / kCloseShare];
+  if (!near2.empty()) error.near2 = near2[near2.size() / 2];
   if (sums.count > 0) error.table_error = std::sqrt(sums.table2 / sums.count);
   if (sums.residual2(error) > 0) error.table_share = sums.table2 / sums.residual2(error);
   if (sums.scale2 > 0) error.slope = static_cast<float>(std::sqrt(sums.residual2(error) / sums.scale2));

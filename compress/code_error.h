@@ -16,7 +16,7 @@ struct CodeError {
   float slope = 0;         // of what the bias leaves
   double table_share = 0;  // of the variance of that: what the steps of the tables cause
   double table_error = 0;  // of which the standard error is this
-  double near2 = 0;        // |q − x|² of near rows (ip: |⟨q,x⟩|), where rows lie close together; 0: there are no pairs
+  double near2 = 0;        // |q − x|² of the nearest row (ip: |⟨q,x⟩|), for every other row; 0: there are no pairs
 };
 
 // Rows spread over `codes` act as queries. Each ranks the nearest blocks' rows by estimate as a search does; for the

@@ -33,7 +33,7 @@ constexpr double kBlockPays = .018;
 constexpr double kShortfall = .01;
 constexpr double kStandardErrors = 2;
 // Of fewer queries, two standard errors more are asked for, or many a small index would miss its target.
-constexpr std::size_t kQueriesEnough = 500;
+constexpr std::size_t kQueriesEnough = 800;
 constexpr std::uint32_t kSearchListTop = 512;
 constexpr std::uint64_t kAnswersEnough = 25000;  // neighbours looked for in one trial; more queries tell nothing new
 

@@ -280,7 +280,7 @@ BOOST_AUTO_TEST_CASE(far_clusters_have_fine_tables_and_estimates_as_good_as_one_
   for (const CodecKind kind : kKinds) {
     MemoryBudget budget;
     const double before = near_error(plain, encoded(plain, kind, budget), budget, all);
-    for (const double apart : {30.0, 100.0, 1e4}) {
+    for (const double apart : {100.0, 1e4}) {
       // Beyond, bytes of a centroid leave so much to the codes that only codewords which learn it are of use.
       if (apart > 1e3 && kind == CodecKind::kRabitq) continue;
       const MemoryRows rows(kDim, in_far_clusters(apart));

@@ -69,24 +69,23 @@ Status Store::Impl::rerank(const VectorView& queries, std::uint64_t query, std::
   std::vector<float> wanted(queries.dim);
   std::vector<float> original(queries.dim);
   widen_row(queries, query, wanted.data());
-  std::vector<double> nearest;  // a heap of the k nearest distances
+  std::vector<std::pair<double, RowId>> nearest;  // a heap of the k nearest
   for (const Contender& contender : contenders) {
-    if (nearest.size() == k && double{contender.nearest} + constant > nearest.front()) break;
+    if (nearest.size() == k && double{contender.nearest} + constant > nearest.front().first) break;
     std::uint64_t reads = 0;
     VECSTORE_ASSIGN(const StoredRow stored, rows->read(contender.row, &reads));
     stats.reads += static_cast<std::uint32_t>(reads);
     stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
     widen_row({stored.vector.data(), properties.dtype, 1, queries.dim, 0}, 0, original.data());
     const double distance = exact_distance(properties.metric, wanted.data(), original.data(), queries.dim);
-    found.push_back({static_cast<float>(distance - constant), kNoPos, contender.row});
-    if (nearest.size() == k && distance >= nearest.front()) continue;
-    if (nearest.size() == k) {
-      std::pop_heap(nearest.begin(), nearest.end());
-      nearest.pop_back();
-    }
-    nearest.push_back(distance);
+    nearest.emplace_back(distance, contender.row);
     std::push_heap(nearest.begin(), nearest.end());
+    if (nearest.size() <= k) continue;
+    std::pop_heap(nearest.begin(), nearest.end());
+    nearest.pop_back();
   }
+  std::sort_heap(nearest.begin(), nearest.end());
+  for (const auto& [distance, row] : nearest) found.push_back({static_cast<float>(distance - constant), kNoPos, row});
   return Status::ok();
 }
 
@@ -217,7 +216,11 @@ class Store::BatchSearch {
       stats.exact_distances += static_cast<std::uint32_t>(delta_->rows());
       place.query = ~std::uint64_t{0};
     }
-    std::sort(found_.begin(), found_.end());
+    if (reranks_) {  // graph and delta are each in order, of distances that floats may not tell apart
+      std::ranges::stable_sort(found_, {}, &FoundRow::distance);
+    } else {
+      std::sort(found_.begin(), found_.end());
+    }
     const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
     Hit* hits = &results_.hits_[answer.query * options_.k];
     for (std::uint32_t i = 0; i < count; ++i)

@@ -123,8 +123,7 @@ inline std::vector<std::vector<Candidate>> exact_nearest(const Matrix& base, con
 
 inline QuantizedRows quantized(const Matrix& matrix, Metric metric, MemoryBudget& budget,
                                std::uint32_t value_bits = kValueBitsMin, Centre centre = {}) {
-  auto rows =
-      QuantizedRows::create(matrix.rows(), {matrix.dim, matrix.dtype, metric, value_bits, centre}, budget);
+  auto rows = QuantizedRows::create(matrix.rows(), {matrix.dim, matrix.dtype, metric, value_bits, centre}, budget);
   REQUIRE_OK(rows);
   rows->fill(0, matrix.view());
   rows->finish();

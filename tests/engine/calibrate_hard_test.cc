@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(what_is_expected_is_what_distinct_rows_find) {
   HardSet set = hard_set("near_copies_1e-3");
   const std::vector<float> copied(set.row(0).begin(), set.row(0).end());
   for (std::size_t i = 0; i < set.base.size(); ++i)
-    if (i / set.dim % 8 != 0) set.base[i] = 3 * copied[i % set.dim];
+    if (i / set.dim % 4 != 0) set.base[i] = 3 * copied[i % set.dim];
   const test::TemporaryDirectory directory;
   BuildOptions build = build_options(Metric::kL2, true);
   build.vector_bits = 8;

@@ -11,7 +11,7 @@ using test::code_of;
 
 namespace {
 
-constexpr std::size_t kBytesOfFive = 20;  // what version 5 added at the end
+constexpr std::size_t kBytesOfFive = 20 + 1;  // what version 5 added at the end
 
 StoreProperties some_properties() {
   StoreProperties properties;
@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(the_fifth_version_tells_of_widths_and_copies) {
   double bits8 = 0;  // where README says they lie: last of all
   float copies = 0;
   std::memcpy(&bits8, bytes.data() + bytes.size() - kBytesOfFive, sizeof bits8);
-  std::memcpy(&copies, bytes.data() + bytes.size() - sizeof copies, sizeof copies);
+  std::memcpy(&copies, bytes.data() + bytes.size() - 1 - sizeof copies, sizeof copies);
   BOOST_TEST(bits8 == .875);
   BOOST_TEST(copies == .625f);
 }

@@ -131,7 +131,7 @@ struct Store::Impl {
   Status verify_reachable(VerifyReport& report) const;
   Status verify_files(const Manifest& content, VerifyReport& report) const;
   Status verify_rows(VerifyReport& report) const;
-  bool has_catalog_of_another_content() const;
+  bool has_catalog_of_unfinished_build() const;
 
   const OpenOptions opened;
   const StoreEnvironment environment;

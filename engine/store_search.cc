@@ -217,7 +217,10 @@ class Store::BatchSearch {
       place.query = ~std::uint64_t{0};
     }
     if (reranks_) {  // graph and delta are each in order, of distances that floats may not tell apart
-      std::ranges::stable_sort(found_, {}, &FoundRow::distance);
+      for (std::size_t i = 0; i < found_.size(); ++i) found_[i].position = static_cast<Pos>(i);
+      std::ranges::sort(found_, [](const FoundRow& a, const FoundRow& b) {
+        return a.distance != b.distance ? a.distance < b.distance : a.position < b.position;
+      });
     } else {
       std::sort(found_.begin(), found_.end());
     }

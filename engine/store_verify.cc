@@ -161,7 +161,8 @@ Status Store::Impl::verify_rows(VerifyReport& report) const {
 
 // A build that was killed before its publish leaves a whole catalog of what it would have been. That is no damage:
 // nobody believes it, and the next writer makes another.
-bool Store::Impl::has_catalog_of_another_content() const {
+bool Store::Impl::has_catalog_of_unfinished_build() const {
+  if (!directory->has_unfinished_publish()) return false;
   const std::string path = directory->file_path("catalog");
   const auto blocks = CatalogBlocks::open(path + catalog::kDataName, path + catalog::kSumsName);
   return blocks && blocks->facts().store != manifest().store;
@@ -179,7 +180,7 @@ Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
   if (const Manifest* previous = s.directory->previous(); previous != nullptr)
     VECSTORE_TRY(s.verify_files(*previous, report));
   VECSTORE_TRY(s.verify_rows(report));
-  if (s.rows && s.rows->layout().keys && !s.has_catalog_of_another_content()) {
+  if (s.rows && s.rows->layout().keys && !s.has_catalog_of_unfinished_build()) {
     const auto catalog = Catalog::open(s.directory->file_path("catalog"), s.manifest().store, s.budget);
     Status checked = catalog ? catalog->verify() : catalog.error();
     if (checked.code() == Code::kNotFound)

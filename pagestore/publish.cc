@@ -234,16 +234,20 @@ std::uint16_t StoreDirectory::format_minor() const {
   return impl_->state && impl_->state->content().slot.mirrored ? kSlotMinorMirrored : 0;
 }
 
+bool StoreDirectory::has_unfinished_publish() const {
+  if (!impl_->state) return false;
+  const std::uint64_t sequence = impl_->state->sequence();
+  const auto intent = read_intent(impl_->file_system, impl_->path);
+  return intent && *intent && ((*intent)->sequence == sequence || (*intent)->sequence + 1 == sequence);
+}
+
 std::vector<Status> StoreDirectory::damage() const {
   std::vector<Status> found;
   if (!impl_->salvaged_from.is_ok()) found.push_back(impl_->salvaged_from);
   if (!impl_->state) return found;
   const StoreState& state = *impl_->state;
   // What a publish that died has torn is no damage.
-  const auto intent = read_intent(impl_->file_system, impl_->path);
-  const bool was_torn =
-      intent && *intent && ((*intent)->sequence == state.sequence() || (*intent)->sequence + 1 == state.sequence());
-  if (state.has_lost_a_slot() && !was_torn)
+  if (state.has_lost_a_slot() && !has_unfinished_publish())
     found.push_back(Status(Code::kCorrupt,
                            "a slot of the superblock is damaged; the other one names the content, and the next writer "
                            "renews it")

@@ -78,6 +78,8 @@ class StoreDirectory {
   const Manifest* previous() const;
   // Minor version of the format that the content was published in: 1 since both slots of the superblock name it.
   std::uint16_t format_minor() const;
+  // A publish was begun here and has not ended: it is under way, or whoever began it died.
+  bool has_unfinished_publish() const;
   // What is wrong although the content could be found: a slot that is damaged, or whose manifest is; a newer file that
   // nothing accounts for. One Status each, naming file and offset.
   std::vector<Status> damage() const;

@@ -55,7 +55,7 @@ void after_fork_in_child() {
   OpenDescriptors::lock.unlock();
 }
 
-const bool registered = [] {
+const bool kRegistered = [] {
   VECSTORE_CHECK(::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0);
   return true;
 }();

@@ -2,6 +2,7 @@
 #include "compress/block_codes.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -20,23 +21,24 @@
 namespace vecstore {
 namespace {
 
-std::uint64_t blocks_of(std::uint64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
-
 // The mean of the rows of a block, twice: the second time without those that the first mean leaves far away.
 class BlockMean {
  public:
   BlockMean(const FloatRows& rows, std::size_t first, std::size_t count, float* row, double* sums)
       : rows_(rows), first_(first), squares_(count), row_(row), sums_(sums) {}
 
-  // sums: [dim] becomes the mean. Under inner product far rows are what is looked for, and stay.
-  void compute(Metric metric) {
+  // sums: [dim] becomes the mean.
+  void compute() {
     average(std::numeric_limits<double>::infinity());
-    if (metric == Metric::kInnerProduct) return;
     for (std::size_t i = 0; i < squares_.size(); ++i) squares_[i] = square_of(i);
     std::vector<double> scratch;
     const double limit = far_limit(std::span<const double>(squares_), scratch);
-    if (*std::max_element(squares_.begin(), squares_.end()) > limit) average(limit);
+    if (std::isfinite(limit)) usual_ = limit / kFarRows;
+    has_far_rows_ = *std::max_element(squares_.begin(), squares_.end()) > limit;
+    if (has_far_rows_) average(limit);
   }
+  bool has_far_rows() const { return has_far_rows_; }
+  double usual() const { return usual_; }  // the median of |row − mean|²
 
  private:
   void average(double limit) {
@@ -66,19 +68,39 @@ class BlockMean {
   std::vector<double> squares_;
   float* row_;
   double* sums_;
+  bool has_far_rows_ = false;
+  double usual_ = 0;
 };
 
-Status compute_centroids(const FloatRows& rows, Metric metric, BlockCodes& codes, Executor& executor,
-                         MemoryBudget& budget) {
+// What blocks say of the data.
+struct BlockFacts {
+  std::atomic<bool> has_far_rows = false;  // that lie far from the others of their block
+  std::atomic<std::uint64_t> spread = 0;   // blocks whose rows differ
+  std::atomic<std::uint64_t> coarse = 0;   // of these, whose centroid bytes move by a good part of what rows differ by
+
+  bool are_coarse() const {
+    constexpr std::uint64_t kShare = 10;
+    return coarse * kShare > spread;
+  }
+};
+
+Status compute_centroids(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget,
+                         BlockFacts& facts) {
+  constexpr double kCoarse = .1;
   const std::size_t dim = rows.dim();
   VECSTORE_ASSIGN(auto row_scratch, Buffer<float>::allocate(budget, dim * executor.thread_count()));
   VECSTORE_ASSIGN(auto sum_scratch, Buffer<double>::allocate(budget, dim * executor.thread_count()));
-  executor.parallel_for(codes.blocks, 1, [&](std::size_t block, std::size_t, unsigned worker) {
+  executor.parallel_for(codes.blocks.count(), 1, [&](std::size_t block, std::size_t, unsigned worker) {
     float* row = row_scratch.data() + worker * dim;
     double* sums = sum_scratch.data() + worker * dim;
-    BlockMean(rows, block * kBlockRows, rows_of_block(codes, block), row, sums).compute(metric);
+    BlockMean mean(rows, codes.blocks.begin(block), codes.blocks.rows(block), row, sums);
+    mean.compute();
     for (std::size_t k = 0; k < dim; ++k) row[k] = static_cast<float>(sums[k]);
     codes.centroids.encode(block, row, dim);
+    codes.centroids.subtract_from(row, block, dim);
+    if (mean.has_far_rows()) facts.has_far_rows = true;
+    if (mean.usual() > 0) ++facts.spread;
+    if (mean.usual() > 0 && sum_of_squares({row, dim}) > kCoarse * mean.usual()) ++facts.coarse;
   });
   return Status::ok();
 }
@@ -89,22 +111,22 @@ Status compute_mean(const BlockCodes& codes, MemoryBudget& budget, CodecModel& m
   const std::size_t dim = model.dim;
   VECSTORE_ASSIGN(auto centroid, Buffer<float>::allocate(budget, dim));
   VECSTORE_ASSIGN(auto sums, Buffer<double>::allocate(budget, dim));
-  VECSTORE_ASSIGN(auto squares, Buffer<double>::allocate(budget, codes.blocks));
+  VECSTORE_ASSIGN(auto squares, Buffer<double>::allocate(budget, codes.blocks.count()));
   const auto average = [&](double limit) {
     std::fill(sums.begin(), sums.end(), 0.0);
     double weights = 0;
-    for (std::size_t block = 0; block < codes.blocks; ++block) {
+    for (std::size_t block = 0; block < codes.blocks.count(); ++block) {
       if (squares[block] > limit) continue;
-      decode_centroid(codes, block, dim, centroid.data());
-      const auto weight = static_cast<double>(rows_of_block(codes, block));
+      codes.centroids.decode(block, dim, centroid.data());
+      const auto weight = static_cast<double>(codes.blocks.rows(block));
       for (std::size_t k = 0; k < dim; ++k) sums[k] += weight * static_cast<double>(centroid[k]);
       weights += weight;
     }
     for (std::size_t k = 0; k < dim; ++k) model.mean[k] = static_cast<float>(sums[k] / weights);
   };
   average(std::numeric_limits<double>::infinity());
-  for (std::size_t block = 0; block < codes.blocks; ++block) {
-    decode_centroid(codes, block, dim, centroid.data());
+  for (std::size_t block = 0; block < codes.blocks.count(); ++block) {
+    codes.centroids.decode(block, dim, centroid.data());
     for (std::size_t k = 0; k < dim; ++k) {
       const double difference = static_cast<double>(centroid[k]) - static_cast<double>(model.mean[k]);
       squares[block] += difference * difference;
@@ -127,10 +149,7 @@ void draw_sample(const FloatRows& rows, const BlockCodes& codes, const CodecShap
       const std::uint64_t position = first + Random(seed, i).below(last - first);
       float* residual = sample + i * stride;
       rows.read(static_cast<Pos>(position), residual);
-      const std::size_t block = position / kBlockRows;
-      const std::uint8_t* centroid = codes.centroids.codes.data() + block * shape.dim;
-      for (std::size_t k = 0; k < shape.dim; ++k)
-        residual[k] -= codes.centroids.offset[block] + codes.centroids.scale[block] * static_cast<float>(centroid[k]);
+      codes.centroids.subtract_from(residual, codes.blocks.block_of(static_cast<Pos>(position)), shape.dim);
     }
   });
 }
@@ -147,8 +166,8 @@ void forget_far_rows(const CodecShape& shape, float* sample) {
 }
 
 // Where residuals differ in length by far, codewords would be the long ones' and tell nothing of the short: then each
-// is brought to length 1. Returns whether they were.
-bool scale_sample(const CodecShape& shape, float* sample) {
+// is brought to length 1. Returns whether they were. `wanted`: they differ, as a few show that the sample may lack.
+bool scale_sample(const CodecShape& shape, bool wanted, float* sample) {
   constexpr double kMixed = 300;  // times the square of one in ten: that of nine in ten
   const std::size_t stride = padded(shape.dim);
   std::vector<double> squares;
@@ -158,7 +177,7 @@ bool scale_sample(const CodecShape& shape, float* sample) {
   }
   if (squares.empty()) return false;
   std::sort(squares.begin(), squares.end());
-  if (squares[squares.size() * 9 / 10] <= kMixed * squares[squares.size() / 10]) return false;
+  if (!wanted && squares[squares.size() * 9 / 10] <= kMixed * squares[squares.size() / 10]) return false;
   for (std::size_t i = 0; i < shape.sample_rows; ++i) {
     const double square = sum_of_squares({sample + i * stride, shape.dim});
     if (square > 0) scale_row(sample + i * stride, shape.dim, 1 / std::sqrt(square));
@@ -166,15 +185,17 @@ bool scale_sample(const CodecShape& shape, float* sample) {
   return true;
 }
 
-Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options, const BlockCodes& codes,
-                              Executor& executor, MemoryBudget& budget) {
+// Under inner product far rows are what is looked for: they need codes that tell how far they are.
+Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options, bool has_far_rows,
+                              const BlockCodes& codes, Executor& executor, MemoryBudget& budget) {
   const CodecShape shape = shape_of(rows.rows(), rows.dim(), options);
   VECSTORE_ASSIGN(auto model, empty_model(shape, options.metric, options.seed, budget));
   VECSTORE_TRY(compute_mean(codes, budget, model));
   VECSTORE_ASSIGN(auto sample, Buffer<float>::allocate(budget, shape.sample_rows * padded(shape.dim)));
   draw_sample(rows, codes, shape, options.seed, executor, sample.data());
-  if (options.metric != Metric::kInnerProduct) forget_far_rows(shape, sample.data());
-  model.scaled = shape.sample_rows != 0 && scale_sample(shape, sample.data());
+  const bool inner_product = options.metric == Metric::kInnerProduct;
+  if (!inner_product) forget_far_rows(shape, sample.data());
+  model.scaled = shape.sample_rows != 0 && scale_sample(shape, inner_product && has_far_rows, sample.data());
   VECSTORE_TRY(train_model(shape, options.seed, sample.data(), executor, budget, model));
   return model;
 }
@@ -183,7 +204,7 @@ Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options
 
 std::uint64_t BlockCodes::bytes_per_row_total() const {
   return codes.size_bytes() + factors.size_bytes() + corrections.size_bytes() + wide_corrections.size_bytes() +
-         centroids.bytes() + groups.bytes();
+         centroids.bytes() + groups.bytes() + blocks.bytes();
 }
 
 std::uint64_t BlockCodes::fixed_bytes() const {
@@ -223,9 +244,6 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
   return copied;
 }
 
-// Of a row whose data need factors and corrections of 32 bits, which is not known before.
-constexpr std::uint64_t kHardRowBytes = 4;
-
 // Whether the steps of u8 tables blur near rows: they are a good part of what estimates err by, and that tells beside
 // the distances of near rows.
 bool blurs(const CodeError& error) {
@@ -239,12 +257,19 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
   VECSTORE_CHECK(reuse == nullptr || (reuse->dim == rows.dim() && reuse->metric == options.metric));
   BlockCodes codes;
   codes.rows = rows.rows();
-  codes.blocks = blocks_of(codes.rows);
-  VECSTORE_ASSIGN(codes.centroids, Centroids::allocate(codes.blocks, rows.dim(), budget));
-  VECSTORE_TRY(compute_centroids(rows, options.metric, codes, executor, budget));
+  VECSTORE_ASSIGN(codes.blocks, find_blocks(rows, executor, budget));
+  BlockFacts facts;
+  VECSTORE_ASSIGN(codes.centroids, Centroids::allocate(codes.blocks.count(), rows.dim(), false, budget));
+  VECSTORE_TRY(compute_centroids(rows, codes, executor, budget, facts));
+  if (facts.are_coarse()) {
+    codes.centroids = {};
+    VECSTORE_ASSIGN(codes.centroids, Centroids::allocate(codes.blocks.count(), rows.dim(), true, budget));
+    VECSTORE_TRY(compute_centroids(rows, codes, executor, budget, facts));
+  }
   VECSTORE_ASSIGN(codes.groups, group_centroids(codes.centroids, rows.dim(), budget));
-  VECSTORE_ASSIGN(codes.model,
-                  reuse != nullptr ? copy_model(*reuse, budget) : make_model(rows, options, codes, executor, budget));
+  VECSTORE_ASSIGN(codes.model, reuse != nullptr
+                                   ? copy_model(*reuse, budget)
+                                   : make_model(rows, options, facts.has_far_rows, codes, executor, budget));
   VECSTORE_ASSIGN(codes.codes, Buffer<std::uint8_t>::allocate(budget, codes.rows * codes.model.code_bytes));
   if (codes.model.kind == CodecKind::kRabitq || codes.model.scaled) {
     VECSTORE_ASSIGN(codes.factors, Buffer<std::uint16_t>::allocate(budget, codes.rows));
@@ -252,11 +277,13 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
   VECSTORE_ASSIGN(const EncodedRows encoded, encode_rows(rows, codes, executor, budget));
   codes.model.bias_offset = 0;
   codes.model.bias_per_error2 = 0;
-  codes.model.fine_tables = false;  // a model that is used again may have had them
+  // Keys of wide centroids are squared distances, by differences. A model that is used again may have had other tables.
+  const bool needs_fine = codes.centroids.is_wide() && options.metric != Metric::kInnerProduct;
+  codes.model.fine_tables = needs_fine;
   VECSTORE_TRY(store_corrections(encoded, 0, codes, budget));
   VECSTORE_ASSIGN(CodeError error, measure_error(codes, rows, encoded.errors2.span(), executor, budget));
   const double near2 = error.near2;
-  codes.model.fine_tables = blurs(error);
+  codes.model.fine_tables = needs_fine || blurs(error);
   if (codes.model.fine_tables || near2 > 0) VECSTORE_TRY(store_corrections(encoded, near2, codes, budget));
   if (codes.model.fine_tables || !codes.wide_corrections.empty()) {
     VECSTORE_ASSIGN(error, measure_error(codes, rows, encoded.errors2.span(), executor, budget));
@@ -271,12 +298,13 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
 std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options,
                                    unsigned threads) {
   const CodecShape shape = shape_of(rows, dim, options);
-  const std::uint64_t centring = 12ull * dim * threads;
+  const std::uint64_t centring = std::max<std::uint64_t>(12ull * dim * threads, find_blocks_bytes(rows, dim, threads));
   const std::uint64_t training = sizeof(float) * shape.sample_rows * padded(dim) + train_bytes(shape, threads);
   const std::uint64_t encoding = encode_rows_bytes(shape, rows, threads);
   const std::uint64_t measuring = measure_error_bytes(rows, dim, shape.code_bytes, threads);
-  const std::uint64_t coded = rows * (row_bytes(shape) + kHardRowBytes);
-  const std::uint64_t before_codes = predict_resident_bytes(rows, dim, options) - rows * row_bytes(shape);
+  const std::uint64_t coded = rows * row_bytes(shape);
+  const std::uint64_t before_codes =
+      predict_resident_bytes(rows, dim, options) - rows * row_bytes(shape) + predict_hard_bytes(rows, dim);
   return before_codes + std::max({centring, training,
                                   coded + std::max(encoding, encoded_rows_bytes(rows) +
                                                                  std::max(measuring, 2 * sizeof(float) * rows))});
@@ -284,8 +312,17 @@ std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const 
 
 std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {
   const CodecShape shape = shape_of(rows, dim, options);
-  const std::uint64_t blocks = blocks_of(rows);
-  return rows * row_bytes(shape) + Centroids::bytes_for(blocks + groups_of(blocks), dim) + model_bytes(shape);
+  const std::uint64_t blocks = Blocks::even_count(rows);
+  return rows * row_bytes(shape) + Centroids::bytes_for(blocks + groups_of(blocks), dim, false) + model_bytes(shape);
+}
+
+std::uint64_t predict_hard_bytes(std::uint64_t rows, std::uint32_t dim) {
+  constexpr std::uint64_t kHardRowBytes = 4;
+  const std::uint64_t even = Blocks::even_count(rows);
+  const std::uint64_t most = blocks_max(rows, dim);
+  return rows * kHardRowBytes + Blocks::bytes_for(rows, most) +
+         Centroids::bytes_for(most + groups_of(most), dim, true) -
+         Centroids::bytes_for(even + groups_of(even), dim, false);
 }
 
 std::uint64_t predict_fixed_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {

@@ -2,9 +2,10 @@
 //
 // The code cache: a small code per row in RAM, centred on the row's block, and what a query needs to score it.
 //
-// A block is kBlockRows consecutive positions; its centroid ĉ (their mean, one byte a dimension) is kept once. A row is
-// coded as its residual: r = R·(x − ĉ), R the rotation of the model, r ≈ r̂ = f · one codeword (8 bits) per subspace,
-// and one 16-bit correction. With key(x) = |x|² − 2⟨q,x⟩ (squared L2 less |q|²; under inner product −2⟨q,x⟩):
+// A block is kBlockRows consecutive positions, or fewer (compress/blocks.h); its centroid ĉ, their mean, is kept once
+// (compress/centroids.h). A row is coded as its residual: r = R·(x − ĉ), R the rotation of the model, r ≈ r̂ = f · one
+// codeword (8 bits) per subspace, and one 16-bit correction. With key(x) = |x|² − 2⟨q,x⟩ (squared L2 less |q|²; under
+// inner product −2⟨q,x⟩):
 //
 //   estimate = key(ĉ) + f · Σ_m table_m[code_m] + correction,    table_m[j] = −2⟨(R(q−μ))_m, codeword_mj⟩
 //   L2, cosine: correction = 2⟨R(ĉ−μ), r̂⟩ + |r̂|² + |r − r̂|² − bias
@@ -30,6 +31,7 @@
 #include <span>
 #include <vector>
 
+#include "compress/blocks.h"
 #include "compress/centroids.h"
 #include "compress/kernels.h"
 #include "engine/base/executor.h"
@@ -86,22 +88,43 @@ struct CodecModel {
   Buffer<std::uint16_t> mixing;  // [kMixingRounds × dim] the rotation of kRabitq (compress/mixing.h)
 };
 
+// All that must be known beside the layout to predict what a search takes.
+struct CodeForm {
+  std::uint32_t code_bytes = 0;
+  std::uint64_t blocks = 0;
+  bool fine_tables = false;
+  bool wide_centroids = false;
+  bool cut_blocks = false;
+
+  // Of data that is not hard.
+  static CodeForm ordinary(std::uint64_t rows, std::uint32_t code_bytes) {
+    return {code_bytes, Blocks::even_count(rows)};
+  }
+  // Of data that takes most.
+  static CodeForm hardest(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes) {
+    return {code_bytes, blocks_max(rows, dim), true, true, true};
+  }
+};
+
 // The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 (with factors + 4; with corrections
 // of 32 bits 2 more) + (dim + 12) · (1 + 1/kGroupBlocks) / kBlockRows.
 struct BlockCodes {
   CodecModel model;
   std::uint64_t rows = 0;
-  std::uint64_t blocks = 0;       // ⌈rows / kBlockRows⌉
+  Blocks blocks;
   Buffer<std::uint8_t> codes;     // [rows × code_bytes] row-major in position order
   Buffer<std::uint16_t> factors;  // [rows] f as store_factor() of compress/rabitq.h gives it; kRabitq and scaled
   // [rows] in 16 bits, or as they are where 16 bits would blur what codes tell of near rows.
   Buffer<std::uint16_t> corrections;
   Buffer<float> wide_corrections;
-  Centroids centroids;  // [blocks]
-  Centroids groups;     // [groups_of(blocks)], computed at load; not stored
+  Centroids centroids;  // [blocks.count()]
+  Centroids groups;     // [groups_of(blocks.count())], computed at load; not stored
 
   std::uint64_t bytes_per_row_total() const;  // all arrays that grow with rows, in bytes in all
   std::uint64_t fixed_bytes() const;          // the model
+  CodeForm form() const {
+    return {model.code_bytes, blocks.count(), model.fine_tables, centroids.is_wide(), blocks.is_cut()};
+  }
   // What the error of a row's estimate is proportional to beside |q − x|: f, as |r − r̂| nearly is; else 1.
   float error_scale(Pos position) const;
 };
@@ -121,6 +144,8 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget);
 std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options,
                                    unsigned threads = 16);
 std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
+// What more of it data may need, which is not known before: factors, wide corrections and centroids, cut blocks.
+std::uint64_t predict_hard_bytes(std::uint64_t rows, std::uint32_t dim);
 std::uint64_t predict_fixed_bytes(std::uint64_t rows, std::uint32_t dim,
                                   const CodecOptions& options);  // of these, model
 
@@ -144,8 +169,7 @@ class CodeScorer {
  public:
   // `codes` must outlive the scorer. Errors: kMemoryBudget.
   static Result<CodeScorer> create(const BlockCodes& codes, MemoryBudget& budget);
-  static std::uint64_t predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes,
-                                     bool fine_tables = false);
+  static std::uint64_t predict_bytes(std::uint32_t dim, const CodeForm& form);
 
   // query: [dim] floats (cosine: normalised).
   void prepare(const float* query, ScorerScratch& scratch);
@@ -157,12 +181,14 @@ class CodeScorer {
       return a.key != b.key ? a.key < b.key : a.block < b.block;
     }
   };
-  // The nearest `count` blocks, or all, nearest first, among those of the nearest groups. room: [blocks + groups],
-  // where the answer begins. Returns how many there are.
+  // The nearest `count` blocks, or all, nearest first, among those of the nearest groups where there are many. room:
+  // [blocks + groups], where the answer begins. Returns how many there are.
   std::size_t nearest_blocks(std::size_t count, std::span<RankedBlock> room);
-  // The nearest block of the nearest group, without prepare(). There is at least one block.
+  // The nearest block of the nearest group, of all where blocks are cut, without prepare(). There is at least one
+  // block.
   std::uint32_t nearest_block(const float* query);
 
+  const Blocks& blocks() const { return codes_->blocks; }
   // [blocks] key(ĉ) of every block after prepare().
   std::span<const float> block_keys();
   // What makes squared distances of keys: |q|², but with fine tables, whose keys are squared distances, and under inner

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "compress/block_codes.h"
 #include "compress/code_stream.h"
@@ -22,8 +23,11 @@ constexpr std::uint32_t kVersionTrained = 4;  // of PQ and OPQ; 1 was without we
 // With flags in the upper half of `codewords`; what has none is written as above.
 constexpr std::uint32_t kVersionFlags = 5;
 constexpr std::uint32_t kFlagScaled = 1u << 16;
-constexpr std::uint32_t kFlagWide = 1u << 17;  // corrections of 32 bits
-constexpr std::uint32_t kFlagFine = 1u << 18;  // tables of floats
+constexpr std::uint32_t kFlagWide = 1u << 17;           // corrections of 32 bits
+constexpr std::uint32_t kFlagFine = 1u << 18;           // tables of floats
+constexpr std::uint32_t kFlagCut = 1u << 19;            // blocks
+constexpr std::uint32_t kFlagWideCentroids = 1u << 20;  // of floats
+constexpr std::uint32_t kFlags = kFlagScaled | kFlagWide | kFlagFine | kFlagCut | kFlagWideCentroids;
 constexpr auto kRabitq = static_cast<std::uint8_t>(CodecKind::kRabitq);
 
 struct Header {
@@ -48,16 +52,20 @@ struct Header {
   std::uint32_t codewords_count() const { return codewords & 0xFFFFu; }
   bool has_factors() const { return is_rabitq() || (codewords & kFlagScaled) != 0; }
   bool is_wide() const { return (codewords & kFlagWide) != 0; }
+  bool is_cut() const { return (codewords & kFlagCut) != 0; }
+  bool has_wide_centroids() const { return (codewords & kFlagWideCentroids) != 0; }
+  std::uint64_t block_bytes() const {
+    return (has_wide_centroids() ? sizeof(float) * dim : dim + 2 * sizeof(float)) +
+           (is_cut() ? sizeof(std::uint32_t) : 0);
+  }
   std::uint64_t row_bytes() const { return code_bytes + (has_factors() ? 2ull : 0ull) + (is_wide() ? 4ull : 2ull); }
 };
 static_assert(sizeof(Header) == 64 && alignof(Header) == 8);
 
 Status damaged(const char* text) { return {Code::kCorrupt, text}; }
 
-std::uint64_t blocks_of(std::uint64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
-
-// Of the whole stream. All factors are within their limits, so 64 bits hold every product.
-std::uint64_t stream_bytes(const Header& header) {
+// Of the whole stream but the blocks. All factors are within their limits, so 64 bits hold every product.
+std::uint64_t bytes_before_blocks(const Header& header) {
   const std::uint64_t dim = header.dim;
   const bool rabitq = header.kind == kRabitq;
   const std::uint64_t kept = rabitq ? 0 : header.form;
@@ -66,18 +74,32 @@ std::uint64_t stream_bytes(const Header& header) {
   const std::uint64_t subspaces = rabitq ? 0 : sizeof(std::uint32_t) * (header.code_bytes + 1ull);
   const std::uint64_t mixing = rabitq ? sizeof(std::uint16_t) * kMixingRounds * dim : 0;
   const std::uint64_t of_rows = header.rows * header.row_bytes();
-  const std::uint64_t of_blocks = blocks_of(header.rows) * (dim + 2 * sizeof(float));
-  return sizeof(Header) + subspaces + sizeof(float) * floats + mixing + of_rows + of_blocks;
+  return sizeof(Header) + subspaces + sizeof(float) * floats + mixing + of_rows;
+}
+
+// How many blocks there are. Where they are cut, the length of the stream says it; nothing: it is of no whole number.
+std::optional<std::uint64_t> blocks_of(const Header& header) {
+  const std::uint64_t even = Blocks::even_count(header.rows);
+  const std::uint64_t before = bytes_before_blocks(header);
+  if (!header.is_cut()) {
+    if (header.stream_bytes != before + even * header.block_bytes()) return std::nullopt;
+    return even;
+  }
+  if (header.stream_bytes < before || (header.stream_bytes - before) % header.block_bytes() != 0) return std::nullopt;
+  const std::uint64_t blocks = (header.stream_bytes - before) / header.block_bytes();
+  if (blocks < even || blocks > header.rows) return std::nullopt;
+  return blocks;
 }
 
 // What a header says of the codes must be what encode_blocks can have made.
 bool is_sane_form(const Header& header) {
   const std::uint32_t flags = header.codewords & ~0xFFFFu;
-  if ((flags & ~(kFlagScaled | kFlagWide | kFlagFine)) != 0 || (flags != 0) != (header.version == kVersionFlags))
-    return false;
+  if ((flags & ~kFlags) != 0 || (flags != 0) != (header.version == kVersionFlags)) return false;
+  const bool inner_product = header.metric == static_cast<std::uint8_t>(Metric::kInnerProduct);
+  if (header.has_wide_centroids() && !inner_product && (flags & kFlagFine) == 0) return false;
   if (header.kind == kRabitq) {
     const bool bits = header.form == 1 || header.form == 2 || header.form == 4;
-    return header.version != kVersionTrained && bits && (header.codewords & ~(kFlagWide | kFlagFine)) == 0 &&
+    return header.version != kVersionTrained && bits && (header.codewords & ~(kFlags & ~kFlagScaled)) == 0 &&
            header.code_bytes == rabitq_code_bytes(header.dim, header.form);
   }
   const bool rotated = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq);
@@ -99,7 +121,7 @@ Status check_header(const Header& header, std::uint64_t size) {
                     std::isfinite(header.error_slope) && header.error_slope >= 0 &&
                     std::isfinite(header.mean_square_error) && header.mean_square_error >= 0;
   if (!sane) return damaged("the header of the codes is damaged; rebuild the index or restore it from a backup");
-  if (header.stream_bytes != stream_bytes(header) || header.stream_bytes != size)
+  if (!blocks_of(header) || header.stream_bytes != size)
     return damaged("the codes are cut off or their sizes are damaged; rebuild the index or restore it from a backup");
   return Status::ok();
 }
@@ -161,6 +183,23 @@ Status check_codes(const Header& header, const BlockCodes& codes) {
   return Status::ok();
 }
 
+// Which blocks there are, and their centroids as they are stored.
+Status read_blocks(ByteSource& source, MemoryBudget& budget, const Header& header, BlockCodes& codes) {
+  const std::uint64_t blocks = *blocks_of(header);
+  codes.blocks = Blocks::even(header.rows);
+  if (header.is_cut()) {
+    Buffer<std::uint32_t> begins;
+    VECSTORE_TRY(read_array(source, budget, blocks, begins));
+    VECSTORE_ASSIGN(codes.blocks, Blocks::cut(header.rows, std::move(begins), budget));
+  }
+  Centroids& centroids = codes.centroids;
+  VECSTORE_ASSIGN(centroids.norm2, Buffer<float>::allocate(budget, blocks));
+  if (header.has_wide_centroids()) return read_floats(source, budget, blocks * header.dim, centroids.values);
+  VECSTORE_TRY(read_array(source, budget, blocks * header.dim, centroids.codes));
+  VECSTORE_TRY(read_floats(source, budget, blocks, centroids.scale));
+  return read_floats(source, budget, blocks, centroids.offset);
+}
+
 Result<Header> read_header(ByteSource& source) {
   Header header;
   if (source.size() < sizeof header)
@@ -176,7 +215,8 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   const CodecModel& model = codes.model;
   Header header;
   const std::uint32_t flags = (model.scaled ? kFlagScaled : 0u) | (codes.wide_corrections.empty() ? 0u : kFlagWide) |
-                              (model.fine_tables ? kFlagFine : 0u);
+                              (model.fine_tables ? kFlagFine : 0u) | (codes.blocks.is_cut() ? kFlagCut : 0u) |
+                              (codes.centroids.is_wide() ? kFlagWideCentroids : 0u);
   header.version = flags != 0 ? kVersionFlags : model.kind == CodecKind::kRabitq ? kVersionRabitq : kVersionTrained;
   header.kind = static_cast<std::uint8_t>(model.kind);
   header.metric = static_cast<std::uint8_t>(model.metric);
@@ -191,7 +231,7 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   header.mean_square_error = model.mean_square_error;
   header.bias_offset = model.bias_offset;
   header.bias_per_error2 = model.bias_per_error2;
-  header.stream_bytes = stream_bytes(header);
+  header.stream_bytes = bytes_before_blocks(header) + codes.blocks.count() * header.block_bytes();
   VECSTORE_TRY(sink.write(std::as_bytes(std::span(&header, 1))));
   VECSTORE_TRY(write_array(sink, std::span<const std::uint32_t>(model.subspace_begin)));
   VECSTORE_TRY(write_array(sink, model.mean.span()));
@@ -203,6 +243,8 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   VECSTORE_TRY(write_array(sink, codes.factors.span()));
   VECSTORE_TRY(write_array(sink, codes.corrections.span()));
   VECSTORE_TRY(write_array(sink, codes.wide_corrections.span()));
+  VECSTORE_TRY(write_array(sink, codes.blocks.begins()));
+  VECSTORE_TRY(write_array(sink, codes.centroids.values.span()));
   VECSTORE_TRY(write_array(sink, codes.centroids.codes.span()));
   VECSTORE_TRY(write_array(sink, codes.centroids.scale.span()));
   return write_array(sink, codes.centroids.offset.span());
@@ -210,7 +252,8 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
 
 Result<CodeForm> read_code_form(ByteSource& source) {
   VECSTORE_ASSIGN(const Header header, read_header(source));
-  return CodeForm{header.code_bytes, (header.codewords & kFlagFine) != 0};
+  return CodeForm{header.code_bytes, *blocks_of(header), (header.codewords & kFlagFine) != 0,
+                  header.has_wide_centroids(), header.is_cut()};
 }
 
 Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
@@ -233,7 +276,6 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
   model.bias_offset = header.bias_offset;
   model.bias_per_error2 = header.bias_per_error2;
   codes.rows = header.rows;
-  codes.blocks = blocks_of(header.rows);
 
   const std::uint64_t dim = header.dim;
   VECSTORE_TRY(read_model(source, budget, header, model));
@@ -241,11 +283,8 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
   VECSTORE_TRY(read_array(source, budget, header.has_factors() ? codes.rows : 0, codes.factors));
   VECSTORE_TRY(read_array(source, budget, header.is_wide() ? 0 : codes.rows, codes.corrections));
   VECSTORE_TRY(read_floats(source, budget, header.is_wide() ? codes.rows : 0, codes.wide_corrections));
-  VECSTORE_TRY(read_array(source, budget, codes.blocks * dim, codes.centroids.codes));
-  VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroids.scale));
-  VECSTORE_TRY(read_floats(source, budget, codes.blocks, codes.centroids.offset));
+  VECSTORE_TRY(read_blocks(source, budget, header, codes));
   VECSTORE_TRY(check_codes(header, codes));
-  VECSTORE_ASSIGN(codes.centroids.norm2, Buffer<float>::allocate(budget, codes.blocks));
   codes.centroids.compute_norms(dim);
   VECSTORE_ASSIGN(codes.groups, group_centroids(codes.centroids, header.dim, budget));
   return codes;

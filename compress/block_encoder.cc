@@ -118,14 +118,14 @@ class BlockEncoder {
     float* centroid = rotated + ModelTables::kBatch * stride_;
     float* shifted = centroid + stride_;         // ĉ − μ
     float* shifted_rotated = shifted + stride_;  // R(ĉ − μ)
-    decode_centroid(codes_, block, model.dim, centroid);
+    codes_.centroids.decode(block, model.dim, centroid);
     for (std::size_t k = 0; k < model.dim; ++k) shifted[k] = centroid[k] - model.mean[k];
     coder_.rotate(shifted, 1, shifted_rotated);
 
-    const std::size_t count = rows_of_block(codes_, block);
+    const std::size_t count = codes_.blocks.rows(block);
     for (std::size_t begin = 0; begin < count; begin += ModelTables::kBatch) {
       const std::size_t part = std::min(ModelTables::kBatch, count - begin);
-      const std::size_t first = block * kBlockRows + begin;
+      const std::size_t first = codes_.blocks.begin(block) + begin;
       double norms2[ModelTables::kBatch];
       for (std::size_t p = 0; p < part; ++p) {
         float* residual = residuals + p * stride_;
@@ -164,7 +164,7 @@ Status encode_all(const FloatRows& rows, const Coder& coder, const BlockCodes& c
   const std::size_t floats = encode_floats(codes.model.dim);
   VECSTORE_ASSIGN(auto scratch, Buffer<float>::allocate(budget, floats * executor.thread_count()));
   const BlockEncoder<Coder> encoder(rows, coder, codes, encoded);
-  executor.parallel_for(codes.blocks, 1, [&](std::size_t block, std::size_t, unsigned worker) {
+  executor.parallel_for(codes.blocks.count(), 1, [&](std::size_t block, std::size_t, unsigned worker) {
     encoder.encode(block, scratch.data() + worker * floats);
   });
   return Status::ok();
@@ -179,14 +179,6 @@ Status encode_all(const FloatRows& rows, BlockCodes& codes, EncodedRows& encoded
 }
 
 }  // namespace
-
-std::size_t rows_of_block(const BlockCodes& codes, std::size_t block) {
-  return static_cast<std::size_t>(std::min<std::uint64_t>(kBlockRows, codes.rows - std::uint64_t{block} * kBlockRows));
-}
-
-void decode_centroid(const BlockCodes& codes, std::size_t block, std::size_t dim, float* out) {
-  codes.centroids.decode(block, dim, out);
-}
 
 Result<EncodedRows> encode_rows(const FloatRows& rows, BlockCodes& codes, Executor& executor, MemoryBudget& budget) {
   EncodedRows encoded;

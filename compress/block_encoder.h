@@ -10,11 +10,6 @@
 
 namespace vecstore {
 
-std::size_t rows_of_block(const BlockCodes& codes, std::size_t block);
-
-// ĉ, as a search will see it. out: [dim].
-void decode_centroid(const BlockCodes& codes, std::size_t block, std::size_t dim, float* out);
-
 // What is known of the rows while they are encoded, and rounded or dropped afterwards.
 struct EncodedRows {
   Buffer<float> corrections;  // [rows]

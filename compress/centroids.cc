@@ -4,19 +4,29 @@
 #include <algorithm>
 
 #include "compress/sq8.h"
+#include "engine/base/sums.h"
 
 namespace vecstore {
 
-Result<Centroids> Centroids::allocate(std::uint64_t count, std::uint32_t dim, MemoryBudget& budget) {
+Result<Centroids> Centroids::allocate(std::uint64_t count, std::uint32_t dim, bool wide, MemoryBudget& budget) {
   Centroids centroids;
+  VECSTORE_ASSIGN(centroids.norm2, Buffer<float>::allocate(budget, count));
+  if (wide) {
+    VECSTORE_ASSIGN(centroids.values, Buffer<float>::allocate(budget, count * dim));
+    return centroids;
+  }
   VECSTORE_ASSIGN(centroids.codes, Buffer<std::uint8_t>::allocate(budget, count * dim));
   VECSTORE_ASSIGN(centroids.scale, Buffer<float>::allocate(budget, count));
   VECSTORE_ASSIGN(centroids.offset, Buffer<float>::allocate(budget, count));
-  VECSTORE_ASSIGN(centroids.norm2, Buffer<float>::allocate(budget, count));
   return centroids;
 }
 
 void Centroids::encode(std::size_t i, const float* centroid, std::size_t dim) {
+  if (is_wide()) {
+    std::copy_n(centroid, dim, values.data() + i * dim);
+    norm2[i] = static_cast<float>(sum_of_squares({centroid, dim}));
+    return;
+  }
   const Sq8Row encoded = encode_sq8(centroid, dim, codes.data() + i * dim);
   scale[i] = encoded.scale;
   offset[i] = encoded.offset;
@@ -24,28 +34,43 @@ void Centroids::encode(std::size_t i, const float* centroid, std::size_t dim) {
 }
 
 void Centroids::decode(std::size_t i, std::size_t dim, float* out) const {
-  decode_sq8(codes.data() + i * dim, scale[i], offset[i], dim, out);
+  if (is_wide()) {
+    std::copy_n(values.data() + i * dim, dim, out);
+  } else {
+    decode_sq8(codes.data() + i * dim, scale[i], offset[i], dim, out);
+  }
+}
+
+void Centroids::subtract_from(float* row, std::size_t i, std::size_t dim) const {
+  for (std::size_t k = 0; k < dim; ++k) row[k] -= value(i * dim + k, i);
 }
 
 void Centroids::compute_norms(std::size_t dim) {
-  for (std::size_t i = 0; i < count(); ++i) norm2[i] = norm2_sq8(codes.data() + i * dim, scale[i], offset[i], dim);
+  for (std::size_t i = 0; i < count(); ++i) {
+    norm2[i] = is_wide() ? static_cast<float>(sum_of_squares({values.data() + i * dim, dim}))
+                         : norm2_sq8(codes.data() + i * dim, scale[i], offset[i], dim);
+  }
 }
 
 void Centroids::keys(const Kernels& kernels, const float* query, float query_sum, std::size_t dim, Metric metric,
                      std::size_t first, std::size_t count, float* out) const {
-  kernels.dot_f32_u8(query, {codes.data() + first * dim, dim, nullptr, count}, dim, out);
   const float with_norm = metric == Metric::kInnerProduct ? 0.0f : 1.0f;
+  if (is_wide()) {
+    kernels.dot_f32(query, {values.data() + first * dim, dim * sizeof(float), nullptr, count}, dim, out);
+    for (std::size_t i = 0; i < count; ++i) out[i] = with_norm * norm2[first + i] - 2 * out[i];
+    return;
+  }
+  kernels.dot_f32_u8(query, {codes.data() + first * dim, dim, nullptr, count}, dim, out);
   for (std::size_t i = 0; i < count; ++i)
     out[i] = with_norm * norm2[first + i] - 2 * (offset[first + i] * query_sum + scale[first + i] * out[i]);
 }
 
 void Centroids::distances(const float* query, std::size_t dim, std::size_t first, std::size_t count, float* out) const {
   for (std::size_t i = 0; i < count; ++i) {
-    const std::uint8_t* code = codes.data() + (first + i) * dim;
     double square = 0;
     for (std::size_t k = 0; k < dim; ++k) {
-      const float value = offset[first + i] + scale[first + i] * static_cast<float>(code[k]);
-      const double difference = static_cast<double>(query[k]) - static_cast<double>(value);
+      const double difference =
+          static_cast<double>(query[k]) - static_cast<double>(value((first + i) * dim + k, first + i));
       square += difference * difference;
     }
     out[i] = static_cast<float>(square);
@@ -55,7 +80,7 @@ void Centroids::distances(const float* query, std::size_t dim, std::size_t first
 Result<Centroids> group_centroids(const Centroids& blocks, std::uint32_t dim, MemoryBudget& budget) {
   VECSTORE_ASSIGN(auto row, Buffer<float>::allocate(budget, dim));
   VECSTORE_ASSIGN(auto sums, Buffer<float>::allocate(budget, dim));
-  VECSTORE_ASSIGN(Centroids groups, Centroids::allocate(groups_of(blocks.count()), dim, budget));
+  VECSTORE_ASSIGN(Centroids groups, Centroids::allocate(groups_of(blocks.count()), dim, blocks.is_wide(), budget));
   for (std::size_t group = 0; group < groups.count(); ++group) {
     const std::size_t begin = group * kGroupBlocks;
     const std::size_t end = std::min(blocks.count(), begin + kGroupBlocks);

@@ -106,7 +106,7 @@ struct Worker {
     Worker worker{std::move(scorer), std::move(scratch), {}, {}, {}, {}, {}};
     VECSTORE_ASSIGN(worker.query, Buffer<float>::allocate(budget, codes.model.dim));
     VECSTORE_ASSIGN(worker.row, Buffer<float>::allocate(budget, codes.model.dim));
-    VECSTORE_ASSIGN(worker.blocks, Buffer<std::uint32_t>::allocate(budget, codes.blocks));
+    VECSTORE_ASSIGN(worker.blocks, Buffer<std::uint32_t>::allocate(budget, codes.blocks.count()));
     VECSTORE_ASSIGN(worker.estimates, Buffer<float>::allocate(budget, kBlockRows));
     VECSTORE_ASSIGN(worker.candidates, Buffer<Candidate>::allocate(budget, scanned_rows_max(codes.rows)));
     return worker;
@@ -121,11 +121,11 @@ struct Worker {
                       [&](std::uint32_t a, std::uint32_t b) { return keys[a] != keys[b] ? keys[a] < keys[b] : a < b; });
     std::size_t found = 0;
     for (std::size_t b = 0; b < scanned; ++b) {
-      const std::uint64_t first = std::uint64_t{blocks[b]} * kBlockRows;
-      const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kBlockRows, codes.rows - first));
-      scorer.score_run(static_cast<Pos>(first), count, estimates.data());
+      const Pos first = codes.blocks.begin(blocks[b]);
+      const std::size_t count = codes.blocks.rows(blocks[b]);
+      scorer.score_run(first, count, estimates.data());
       for (std::size_t i = 0; i < count; ++i) {
-        const auto position = static_cast<Pos>(first + i);
+        const Pos position = first + static_cast<Pos>(i);
         if (position != self) candidates[found++] = {estimates[i], position};
       }
     }
@@ -221,10 +221,10 @@ Result<CodeError> measure_error(const BlockCodes& codes, const FloatRows& rows, 
 std::uint64_t measure_error_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes,
                                   std::uint64_t threads) {
   constexpr bool kFine = true;  // at most
-  const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  const std::uint64_t blocks = blocks_max(rows, dim);
   const std::uint64_t floats = 2ull * dim + blocks + kBlockRows;
   return threads *
-         (CodeScorer::predict_bytes(rows, dim, code_bytes, kFine) + ScorerScratch::predict_bytes(dim, code_bytes) +
+         (CodeScorer::predict_bytes(dim, {code_bytes, blocks, kFine}) + ScorerScratch::predict_bytes(dim, code_bytes) +
           sizeof(float) * floats + sizeof(Candidate) * scanned_rows_max(rows));
 }
 

@@ -81,18 +81,16 @@ Result<CodeScorer> CodeScorer::create(const BlockCodes& codes, MemoryBudget& bud
     VECSTORE_ASSIGN(scorer.sums_, Buffer<std::uint16_t>::allocate(budget, kBlockRows));
   }
   VECSTORE_ASSIGN(scorer.query_, Buffer<float>::allocate(budget, codes.model.dim));
-  VECSTORE_ASSIGN(scorer.block_keys_, Buffer<float>::allocate(budget, codes.blocks));
+  VECSTORE_ASSIGN(scorer.block_keys_, Buffer<float>::allocate(budget, codes.blocks.count()));
   VECSTORE_ASSIGN(scorer.keys_of_, Buffer<std::uint32_t>::allocate(budget, codes.groups.count()));
   VECSTORE_ASSIGN(scorer.group_keys_, Buffer<float>::allocate(budget, codes.groups.count()));
   return scorer;
 }
 
-std::uint64_t CodeScorer::predict_bytes(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes,
-                                        bool fine_tables) {
-  const std::uint64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
-  return sizeof(float) * (blocks + dim + 2 * groups_of(blocks)) +
-         std::uint64_t{std::clamp(code_bytes, 1u, dim)} * kEntries * (fine_tables ? sizeof(float) : 1) +
-         (fine_tables ? sizeof(float) : sizeof(std::uint16_t)) * kBlockRows;
+std::uint64_t CodeScorer::predict_bytes(std::uint32_t dim, const CodeForm& form) {
+  return sizeof(float) * (form.blocks + dim + 2 * groups_of(form.blocks)) +
+         std::uint64_t{std::clamp(form.code_bytes, 1u, dim)} * kEntries * (form.fine_tables ? sizeof(float) : 1) +
+         (form.fine_tables ? sizeof(float) : sizeof(std::uint16_t)) * kBlockRows;
 }
 
 void CodeScorer::prepare(const float* query, ScorerScratch& scratch) {
@@ -240,7 +238,9 @@ std::size_t CodeScorer::nearest_blocks(std::size_t count, std::span<RankedBlock>
   // The groups are ranked behind where the blocks go.
   const std::span<RankedBlock> ranked = room.last(groups);
   const std::size_t enough = (count * kGroupSpread + kGroupBlocks - 1) / kGroupBlocks;
-  const std::size_t wanted = blocks <= kBlocksAllMax ? groups : std::min(groups, enough);
+  // A group of parts has a mean that may lie between them, near none.
+  const bool all = blocks <= kBlocksAllMax || codes_->blocks.is_cut();
+  const std::size_t wanted = all ? groups : std::min(groups, enough);
   if (wanted < groups) {
     keys_of(codes_->groups, 0, groups, group_keys_.data());
   }
@@ -262,6 +262,10 @@ std::size_t CodeScorer::nearest_blocks(std::size_t count, std::span<RankedBlock>
 
 std::uint32_t CodeScorer::nearest_block(const float* query) {
   take_query(query);
+  if (codes_->blocks.is_cut()) {
+    const auto keys = block_keys();
+    return static_cast<std::uint32_t>(std::min_element(keys.begin(), keys.end()) - keys.begin());
+  }
   keys_of(codes_->groups, 0, group_keys_.size(), group_keys_.data());
   const auto nearest = std::min_element(group_keys_.begin(), group_keys_.end());
   const std::size_t first = static_cast<std::size_t>(nearest - group_keys_.begin()) * kGroupBlocks;
@@ -276,8 +280,10 @@ void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
   const Terms terms = terms_of_estimates();
   const std::size_t stride = codes_->model.code_bytes;
   while (count != 0) {
-    const float key = block_key(first / kBlockRows);
-    const std::size_t part = std::min<std::size_t>(count, kBlockRows - first % kBlockRows);
+    const std::size_t block = codes_->blocks.block_of(first);
+    const float key = block_key(block);
+    const std::size_t left = codes_->blocks.rows(block) - (first - codes_->blocks.begin(block));
+    const std::size_t part = std::min(count, left);
     const Rows rows = {codes_->codes.data() + first * stride, stride, nullptr, part};
     sum_entries(rows);
     const std::uint16_t* corrections = codes_->corrections.data() + first;
@@ -320,7 +326,7 @@ void CodeScorer::score_positions(const Pos* positions, std::size_t count, float*
     sum_entries({codes_->codes.data(), stride, positions, part});
     for (std::size_t i = 0; i < part; ++i) {
       const Pos position = positions[i];
-      const float key = block_key(position / kBlockRows);
+      const float key = block_key(codes_->blocks.block_of(position));
       if (special) {
         out[i] = terms.estimate(key, sum_at(i), *codes_, position);
         continue;

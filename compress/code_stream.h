@@ -10,11 +10,6 @@
 
 namespace vecstore {
 
-// All that must be known beside the layout to predict what a search takes.
-struct CodeForm {
-  std::uint32_t code_bytes = 0;
-  bool fine_tables = false;
-};
 // `source` stands at its start and is read from. Errors: kCorrupt, those of the source.
 Result<CodeForm> read_code_form(ByteSource& source);
 

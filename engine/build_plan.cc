@@ -86,8 +86,8 @@ std::uint64_t search_bytes(const BuildPlan& plan, const GraphLayout& layout, Cod
   CodecOptions codec = plan.codec;
   codec.kind = kind;
   codec.code_bytes = code_bytes;
-  return predict_resident_bytes(plan.rows, plan.dim, codec) + GraphSearcher::predict_bytes(layout, code_bytes, 1) +
-         plan.dictionary_bytes;
+  return predict_resident_bytes(plan.rows, plan.dim, codec) +
+         GraphSearcher::predict_bytes(layout, CodeForm::ordinary(plan.rows, code_bytes), 1) + plan.dictionary_bytes;
 }
 
 // A code of the plan's kind that leaves room for correction, factor and centroids in the default bytes a row.
@@ -119,8 +119,9 @@ std::uint32_t widest_beside_lanes(const BuildPlan& plan, const GraphLayout& layo
   const CodecKind kind = plan.codec.kind;
   const std::uint32_t wanted = default_code_bytes(plan, kind);
   const std::uint64_t enough = search_bytes(plan, layout, kind, wanted);
+  const CodeForm form = CodeForm::ordinary(plan.rows, wanted);
   const std::uint64_t lanes =
-      GraphSearcher::predict_bytes(layout, wanted, kLanesPlanned) - GraphSearcher::predict_bytes(layout, wanted, 1);
+      GraphSearcher::predict_bytes(layout, form, kLanesPlanned) - GraphSearcher::predict_bytes(layout, form, 1);
   const std::uint32_t widest = widest_code(plan, layout, kind, std::min(enough, ram_bytes));
   const std::uint32_t beside =
       widest_code(plan, layout, kind, std::min(enough, ram_bytes - std::min(ram_bytes, lanes)));
@@ -194,8 +195,10 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t searching =
       plan.query_bytes == 0
           ? 0
-          : plan.threads * GraphSearcher::predict_bytes(layout, plan.codec.code_bytes, kCalibrationLanes);
-  const std::uint64_t packing = resident + model + std::max(predict_pack_bytes(n), searching);
+          : plan.threads * GraphSearcher::predict_bytes(layout, CodeForm::hardest(n, plan.dim, plan.codec.code_bytes),
+                                                        kCalibrationLanes);
+  const std::uint64_t packing =
+      resident + predict_hard_bytes(n, plan.dim) + model + std::max(predict_pack_bytes(n), searching);
   // Of queries that are given, beside all else; of rows, and a sample that tells how floats are kept, before it.
   const std::uint64_t truth = std::min(kTruthBytes, n * plan.dim * 4);
   const std::uint64_t truth_beside = plan.query_bytes != 0 && plan.held_out == 0 ? truth : 0;

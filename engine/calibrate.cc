@@ -121,9 +121,19 @@ class Trials {
     bound_ = bound;
   }
 
-  // The place in sizes_ of the smallest L that reaches `target` in all likelihood, the last place when none does.
+  // The place in sizes_ of the smallest L that reaches `target` in all likelihood, the last place when none does. Where
+  // that is less than k, longer ones may take fewer rounds and reads; then it is the last that does.
   Result<std::size_t> smallest(double target) {
-    return first_place([target](const Measured& measured) { return measured.reaches(target); });
+    VECSTORE_ASSIGN(std::size_t place,
+                    first_place([target](const Measured& measured) { return measured.reaches(target); }));
+    if (sizes_[place] >= k_) return place;
+    while (place + 1 < sizes_.size() && sizes_[place] < kLongest * k_) {
+      VECSTORE_ASSIGN(const Measured here, at(place));
+      VECSTORE_ASSIGN(const Measured longer, at(place + 1));
+      if (!longer.reaches(target) || longer.waits() >= here.waits()) break;
+      ++place;
+    }
+    return place;
   }
 
   Result<Measured> at(std::size_t place) {
@@ -150,6 +160,8 @@ class Trials {
   std::uint32_t size(std::size_t place) const { return sizes_[place]; }
 
  private:
+  static constexpr std::uint32_t kLongest = 8;  // times k: that far a longer list is looked for
+
   // The first place at which `enough` holds, the last place when it holds nowhere.
   template <typename Enough>
   Result<std::size_t> first_place(const Enough& enough) {
@@ -263,10 +275,10 @@ Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const 
   Trials trials(set, executor, progress);
   VECSTORE_TRY(trials.open(index, budget));
   const std::uint32_t k_usual = std::min(kCounts[1], set.truth.k);
-  VECSTORE_ASSIGN(const Setting usual, choose_blocks(trials, k_usual, kUsualTarget, index.codes->blocks, {}));
+  VECSTORE_ASSIGN(const Setting usual, choose_blocks(trials, k_usual, kUsualTarget, index.codes->blocks.count(), {}));
   VECSTORE_ASSIGN(const float bound, choose_bound(trials, k_usual, kHighTarget, usual.blocks));
   VECSTORE_ASSIGN(const Setting high,
-                  choose_blocks(trials, k_usual, kHighTarget, index.codes->blocks, {usual.blocks, bound}));
+                  choose_blocks(trials, k_usual, kHighTarget, index.codes->blocks.count(), {usual.blocks, bound}));
   for (const std::uint32_t k : kCounts) {
     if (k > set.truth.k) break;
     const Setting* current = nullptr;

@@ -164,14 +164,15 @@ Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uui
   MemoryBudget one_page;
   VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(codes, attributes.code_bytes, one_page));
   VECSTORE_ASSIGN(const CodeForm form, read_code_form(stream));
-  const std::uint64_t blocks = (summary.layout.rows + kBlockRows - 1) / kBlockRows;
+  const std::uint64_t groups = groups_of(form.blocks);
   Needs needs;
-  // And what is not stored: |ĉ|² of each block, and the groups.
-  needs.resident_bytes =
-      attributes.ranking_at() + blocks * sizeof(float) + Centroids::bytes_for(groups_of(blocks), summary.layout.dim);
+  // And what is not stored: |ĉ|² of each block, the groups, and where to look for a block that is cut.
+  needs.resident_bytes = attributes.ranking_at() + form.blocks * sizeof(float) +
+                         Centroids::bytes_for(groups, summary.layout.dim, form.wide_centroids) +
+                         (form.cut_blocks ? Blocks::even_count(summary.layout.rows) * sizeof(std::uint32_t) : 0);
   needs.loading_bytes = kStreamPageBytes + 2ull * summary.layout.dim * sizeof(float);
-  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form.code_bytes, lanes, form.fine_tables);
-  needs.memory_searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form.code_bytes, 0, form.fine_tables);
+  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form, lanes);
+  needs.memory_searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form, 0);
   return needs;
 }
 

@@ -253,8 +253,8 @@ Status Store::Impl::fill_cache() {
   if (may_hold_delta()) left -= std::min(left, opened.searchers * DeltaSearcher::predict_bytes(dim()));
   left -= std::min(left, growing_bytes(left));
   const auto needed_by = [&](std::uint32_t lanes_each) {
-    return opened.searchers * GraphSearcher::predict_bytes(generation->layout(), generation->codes().model.code_bytes,
-                                                           lanes_each, generation->codes().model.fine_tables);
+    return opened.searchers *
+           GraphSearcher::predict_bytes(generation->layout(), generation->codes().form(), lanes_each);
   };
   std::optional<std::uint64_t> pages = pages_asked_for(graph);
   const bool walks = properties.walks_in_memory;

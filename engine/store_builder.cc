@@ -320,6 +320,7 @@ Status StoreBuilder::order_all() {
   for (std::uint32_t attempt = 0; attempt < kOrderAttempts; ++attempt) {
     VECSTORE_TRY(order_rows(*rows_, affinity, {rows_per_page_, plan_.graph.seed}, *executor_, budget_, order_.span(),
                             reporter(BuildPhase::kOrder, plan_.rows)));
+    VECSTORE_TRY(gather_groups(*rows_, rows_per_page_, *executor_, budget_, order_.span()));
     VECSTORE_TRY(keep_order_without_held_out());
     const PackInput input{&*rows_, &*graph_, partial_order_.span()};
     invert_order(partial_order_.span(), place_.span());

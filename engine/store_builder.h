@@ -24,6 +24,7 @@
 #include "engine/properties.h"
 #include "graph/order.h"
 #include "graph/pack.h"
+#include "graph/page_groups.h"
 #include "pagestore/publish.h"
 
 namespace vecstore {

@@ -82,8 +82,7 @@ Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32
   const PageFile& graph = opened->graph();
   const std::uint64_t needed =
       PageCache::bytes_for(graph, graph.page_count()) + kCacheFillBytes + graph.page_count() * sizeof(std::uint32_t) +
-      plan_.threads *
-          GraphSearcher::predict_bytes(opened->layout(), plan_.codec.code_bytes, 0, opened->codes().model.fine_tables);
+      plan_.threads * GraphSearcher::predict_bytes(opened->layout(), opened->codes().form(), 0);
   if (properties_.calibration.empty() || needed > budget_.limit_bytes() - budget_.used_bytes()) return Status::ok();
   VECSTORE_TRY(opened->fill_cache(graph.page_count(), CachePolicy::kFixed, budget_));
   VECSTORE_ASSIGN(properties_.walks_in_memory, calibrate_in_memory(opened->search_index(), calibration_set_, *executor_,

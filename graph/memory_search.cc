@@ -29,9 +29,8 @@ MemorySearch::MemorySearch(const SearchIndex& index, PreparedQuery query, CodeSc
       query_(std::move(query)),
       scorer_(std::move(scorer)) {}
 
-std::uint64_t MemorySearch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, bool fine_tables) {
-  return PreparedQuery::predict_bytes(layout) +
-         CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes, fine_tables) +
+std::uint64_t MemorySearch::predict_bytes(const GraphLayout& layout, const CodeForm& form) {
+  return PreparedQuery::predict_bytes(layout) + CodeScorer::predict_bytes(layout.dim, form) +
          (kSearchListMax + 1) * sizeof(PoolEntry) + (layout.rows / 64 + 1) * 8 + kTouchedMax * sizeof(Pos) +
          kWaitingMax * (sizeof(Pos) + sizeof(Place) + 12ull) + kResultsMax * sizeof(FoundRow) +
          (rounds_rows(layout) ? Contenders::predict_bytes() : 0);
@@ -145,9 +144,11 @@ void MemorySearch::forget_visits() {
 
 void MemorySearch::seed_from_nearest_block() {
   const std::uint64_t block = scorer_.nearest_block(query_.values());
-  const std::uint64_t end = std::min<std::uint64_t>(layout_.rows, (block + 1) * kBlockRows);
-  for (auto position = static_cast<Pos>(block * kBlockRows); position < end; position += kSeedStride)
+  const Pos begin = scorer_.blocks().begin(block);
+  for (std::size_t i = 0; i < scorer_.blocks().rows(block); i += kSeedStride) {
+    const Pos position = begin + static_cast<Pos>(i);
     if (first_visit(position)) add_waiting(position);
+  }
   score_waiting();
 }
 

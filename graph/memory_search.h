@@ -21,7 +21,7 @@ class MemorySearch {
  public:
   // index.cache must hold every page and stay as it is. Allocates everything any query needs. Errors: kMemoryBudget.
   static Result<MemorySearch> create(const SearchIndex& index, MemoryBudget& budget);
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, bool fine_tables);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, const CodeForm& form);
 
   // As QueryRun's; of `params`, k, search_list and filter count. The answer is sorted and valid until the next search.
   // Errors: kCorrupt naming the page.

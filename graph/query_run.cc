@@ -51,10 +51,9 @@ Status damaged_list(const PageFile& graph, std::uint64_t page) {
       .at(Detail::kPage, page);
 }
 
-std::uint64_t QueryScratch::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes) {
-  const std::uint64_t blocks = (layout.rows + kBlockRows - 1) / kBlockRows;
-  return ScorerScratch::predict_bytes(layout.dim, code_bytes) +
-         (blocks + groups_of(blocks)) * sizeof(CodeScorer::RankedBlock) + kBlockRows * sizeof(float) +
+std::uint64_t QueryScratch::predict_bytes(const GraphLayout& layout, const CodeForm& form) {
+  return ScorerScratch::predict_bytes(layout.dim, form.code_bytes) +
+         (form.blocks + groups_of(form.blocks)) * sizeof(CodeScorer::RankedBlock) + kBlockRows * sizeof(float) +
          kScannedMax * sizeof(PoolEntry) + layout.rows_per_page * 8ull + kDegreeMax * sizeof(Pos);
 }
 
@@ -62,8 +61,8 @@ Result<QueryScratch> QueryScratch::create(const SearchIndex& index, MemoryBudget
   const GraphLayout& layout = index.summary->layout;
   VECSTORE_ASSIGN(ScorerScratch scorer, ScorerScratch::create(*index.codes, budget));
   QueryScratch scratch(std::move(scorer));
-  VECSTORE_ASSIGN(scratch.ranked_blocks_,
-                  Buffer<CodeScorer::RankedBlock>::allocate(budget, index.codes->blocks + index.codes->groups.count()));
+  VECSTORE_ASSIGN(scratch.ranked_blocks_, Buffer<CodeScorer::RankedBlock>::allocate(
+                                              budget, index.codes->blocks.count() + index.codes->groups.count()));
   VECSTORE_ASSIGN(scratch.estimates_, Buffer<float>::allocate(budget, kBlockRows));
   VECSTORE_ASSIGN(scratch.scanned_, Buffer<PoolEntry>::allocate(budget, kScannedMax));
   VECSTORE_ASSIGN(scratch.exact_, Buffer<float>::allocate(budget, layout.rows_per_page));
@@ -72,11 +71,10 @@ Result<QueryScratch> QueryScratch::create(const SearchIndex& index, MemoryBudget
   return scratch;
 }
 
-std::uint64_t QueryRun::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, bool fine_tables) {
-  return CodeScorer::predict_bytes(layout.rows, layout.dim, code_bytes, fine_tables) +
-         (kSearchListMax + 1) * sizeof(PoolEntry) + PageSet::predict_bytes(layout.pages()) +
-         PreparedQuery::predict_bytes(layout) + kResultsMax * sizeof(FoundRow) +
-         (rounds_rows(layout) ? Contenders::predict_bytes() : 0);
+std::uint64_t QueryRun::predict_bytes(const GraphLayout& layout, const CodeForm& form) {
+  return CodeScorer::predict_bytes(layout.dim, form) + (kSearchListMax + 1) * sizeof(PoolEntry) +
+         PageSet::predict_bytes(layout.pages()) + PreparedQuery::predict_bytes(layout) +
+         kResultsMax * sizeof(FoundRow) + (rounds_rows(layout) ? Contenders::predict_bytes() : 0);
 }
 
 Result<QueryRun> QueryRun::create(const SearchIndex& index, MemoryBudget& budget) {
@@ -176,7 +174,7 @@ Status QueryRun::advance(QueryScratch& scratch) {
 
 // False: there is nothing wider.
 bool QueryRun::widen() {
-  const std::uint64_t blocks = index_.codes->blocks;
+  const std::uint64_t blocks = index_.codes->blocks.count();
   if (params_.blocks >= blocks && params_.search_list >= kSearchListMax) return false;
   params_.blocks = static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, std::max(1u, params_.blocks) * 2ull));
   params_.search_list = std::min(kSearchListMax, std::max(params_.k, params_.search_list) * 2);
@@ -209,8 +207,9 @@ void QueryRun::refill(QueryScratch& scratch) {
 
 void QueryRun::collect_blocks(std::size_t end, QueryScratch& scratch) {
   auto& scan = scratch.scan_;
-  const auto first_of = [&](std::size_t i) { return Pos{scratch.ranked_blocks_[i].block * kBlockRows}; };
-  const auto count_of = [&](std::size_t i) { return std::min<std::size_t>(kBlockRows, layout_.rows - first_of(i)); };
+  const Blocks& blocks = index_.codes->blocks;
+  const auto first_of = [&](std::size_t i) { return blocks.begin(scratch.ranked_blocks_[i].block); };
+  const auto count_of = [&](std::size_t i) { return blocks.rows(scratch.ranked_blocks_[i].block); };
   for (; scan.done < end; ++scan.done) {
     const std::size_t i = scan.done;
     if (i + 1 < scan.blocks) scorer_.prefetch_run(first_of(i + 1), count_of(i + 1));

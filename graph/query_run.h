@@ -108,7 +108,7 @@ class QueryScratch {
  public:
   // Errors: kMemoryBudget.
   static Result<QueryScratch> create(const SearchIndex& index, MemoryBudget& budget);
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, const CodeForm& form);
 
  private:
   friend class QueryRun;
@@ -140,7 +140,7 @@ class QueryRun {
  public:
   // Allocates everything any query needs. Errors: kMemoryBudget.
   static Result<QueryRun> create(const SearchIndex& index, MemoryBudget& budget);
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, bool fine_tables);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, const CodeForm& form);
 
   // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero.
   void start(const VectorView& queries, std::uint64_t query, const SearchParams& params, QueryScratch& scratch);

@@ -20,13 +20,11 @@ std::uint64_t reader_bytes(std::uint64_t frames, std::uint64_t page_bytes) {
 
 }  // namespace
 
-std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes,
-                                           bool fine_tables) {
+std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, const CodeForm& form, std::uint32_t lanes) {
   const std::uint64_t frames = std::uint64_t{kPagesPerRound} * std::max(lanes, 1u);
   const std::uint64_t reader = reader_bytes(frames, layout.page_bytes);
-  if (lanes == 0) return reader + MemorySearch::predict_bytes(layout, code_bytes, fine_tables);
-  return reader + QueryScratch::predict_bytes(layout, code_bytes) +
-         lanes * QueryRun::predict_bytes(layout, code_bytes, fine_tables);
+  if (lanes == 0) return reader + MemorySearch::predict_bytes(layout, form);
+  return reader + QueryScratch::predict_bytes(layout, form) + lanes * QueryRun::predict_bytes(layout, form);
 }
 
 Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& index, IoBackend backend,

@@ -46,8 +46,7 @@ class GraphSearcher {
   static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, IoBackend backend, std::uint32_t lanes,
                                                        MemoryBudget& budget);
   // Bytes that create() will charge, or a little more; lanes = 0: when every page is cached.
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t code_bytes, std::uint32_t lanes,
-                                     bool fine_tables = false);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, const CodeForm& form, std::uint32_t lanes);
 
   // query: one row of the input's dtype (f16 and f32 are interchangeable), finite, under cosine not zero. The answer is
   // sorted and valid until the next search; fewer than k when there are fewer rows. Errors: kIo, kCorrupt naming the

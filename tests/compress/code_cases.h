@@ -269,15 +269,17 @@ inline bool same_model(const CodecModel& a, const CodecModel& b) {
 
 inline bool same_centroids(const Centroids& a, const Centroids& b) {
   const auto same = [](const auto& x, const auto& y) { return std::ranges::equal(x.span(), y.span()); };
-  return same(a.codes, b.codes) && same(a.scale, b.scale) && same(a.offset, b.offset) && same(a.norm2, b.norm2);
+  return same(a.values, b.values) && same(a.codes, b.codes) && same(a.scale, b.scale) && same(a.offset, b.offset) &&
+         same(a.norm2, b.norm2);
 }
 
 inline bool same_codes(const BlockCodes& a, const BlockCodes& b) {
   const auto same = [](const auto& x, const auto& y) {
     return x.size() == y.size() && std::equal(x.begin(), x.end(), y.begin());
   };
-  return same_model(a.model, b.model) && a.rows == b.rows && a.blocks == b.blocks && same(a.codes, b.codes) &&
-         same(a.factors, b.factors) && same(a.corrections, b.corrections) && same_centroids(a.centroids, b.centroids) &&
+  return same_model(a.model, b.model) && a.rows == b.rows && std::ranges::equal(a.blocks.begins(), b.blocks.begins()) &&
+         a.blocks.count() == b.blocks.count() && same(a.codes, b.codes) && same(a.factors, b.factors) &&
+         same(a.corrections, b.corrections) && same_centroids(a.centroids, b.centroids) &&
          same_centroids(a.groups, b.groups);
 }
 

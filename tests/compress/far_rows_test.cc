@@ -81,7 +81,14 @@ BlockCodes encoded(const MemoryRows& rows, CodecKind kind, MemoryBudget& budget,
   return std::move(codes).value();
 }
 
-// The mean of |estimate − distance²| over pairs of a query and one of its nearest rows, among `rows` that count.
+double product(const float* a, const float* b) {
+  double sum = 0;
+  for (std::size_t k = 0; k < kDim; ++k) sum += double{a[k]} * double{b[k]};
+  return sum;
+}
+
+// The mean of |estimate − distance²| (inner product: of |estimate + 2⟨q,x⟩|) over pairs of a query and one of its
+// nearest rows, among `rows` that count.
 double near_error(const MemoryRows& rows, const BlockCodes& codes, MemoryBudget& budget,
                   const std::function<bool(std::size_t)>& counts) {
   constexpr std::size_t kQueries = 40, kNear = 20;
@@ -103,7 +110,10 @@ double near_error(const MemoryRows& rows, const BlockCodes& codes, MemoryBudget&
     std::partial_sort(near.begin(), near.begin() + kNear, near.end());
     for (std::size_t i = 0; i < kNear; ++i) {
       const double estimate = double{estimates[near[i].second]} + double{scorer->key_shift()};
-      error += std::abs(estimate - near[i].first);
+      const double exact = codes.model.metric == Metric::kInnerProduct
+                               ? -2 * product(rows.row(self), rows.row(near[i].second))
+                               : near[i].first;
+      error += std::abs(estimate - exact);
       ++pairs;
     }
   }
@@ -161,11 +171,20 @@ Code code_with(std::vector<std::byte> bytes, std::size_t at, T value) {
   return test::code_of(load(bytes, budget));
 }
 
-constexpr std::uint32_t kScaled = 1u << 16, kWide = 1u << 17, kFine = 1u << 18;
+constexpr std::uint32_t kScaled = 1u << 16, kWide = 1u << 17, kFine = 1u << 18, kCut = 1u << 19;
+constexpr std::uint32_t kWideCentroids = 1u << 20;
+constexpr std::uint32_t kAll = kScaled | kWide | kFine | kCut | kWideCentroids;
 
 std::uint32_t flags_of(const BlockCodes& codes) {
   return (codes.model.scaled ? kScaled : 0) | (codes.wide_corrections.empty() ? 0 : kWide) |
-         (codes.model.fine_tables ? kFine : 0);
+         (codes.model.fine_tables ? kFine : 0) | (codes.blocks.is_cut() ? kCut : 0) |
+         (codes.centroids.is_wide() ? kWideCentroids : 0);
+}
+
+// Of all that is stored of blocks, which comes last.
+std::size_t block_bytes(const BlockCodes& codes) {
+  const std::size_t centroid = codes.centroids.is_wide() ? 4 * kDim : kDim + 8;
+  return codes.blocks.count() * (centroid + (codes.blocks.is_cut() ? 4 : 0));
 }
 
 // Data for each of the forms.
@@ -175,8 +194,10 @@ struct Form {
 };
 
 std::vector<Form> forms() {
-  return {
-      {"mixed norms", of_mixed_norms()}, {"far clusters", in_far_clusters(1e4)}, {"clusters", in_far_clusters(100)}};
+  return {{"mixed norms", of_mixed_norms()},
+          {"far clusters", in_far_clusters(1e4)},
+          {"clusters", in_far_clusters(100)},
+          {"clusters that end within blocks", in_far_clusters(1e4, kRows)}};
 }
 
 BOOST_AUTO_TEST_SUITE(far_rows)
@@ -212,6 +233,38 @@ BOOST_AUTO_TEST_CASE(one_far_row_leaves_the_estimates_of_all_others_as_good) {
         const double after = near_error(rows, encoded(rows, kind, budget), budget, counts);
         BOOST_TEST(after <= 1.1 * before, "codec " << static_cast<int>(kind) << ", row " << far << " × " << factor
                                                    << ": " << before << " → " << after);
+      }
+    }
+  }
+}
+
+// There it is the answer to half of all queries.
+BOOST_AUTO_TEST_CASE(under_inner_product_a_far_row_is_estimated_as_well_as_others_are) {
+  const MemoryRows plain(kDim, gaussian_values());
+  for (const CodecKind kind : kKinds) {
+    for (const std::uint64_t far : {0u, 700u, 2999u}) {
+      MemoryBudget budget;
+      const auto counts = [far](std::size_t row) { return row != far; };
+      const double before = near_error(plain, encoded(plain, kind, budget, Metric::kInnerProduct), budget, counts);
+      BOOST_REQUIRE(before > 0);
+      for (const float factor : {1e2f, 1e3f, 1e4f}) {
+        const MemoryRows rows(kDim, with_a_far_row(far, factor));
+        const BlockCodes codes = encoded(rows, kind, budget, Metric::kInnerProduct);
+        const double after = near_error(rows, codes, budget, counts);
+        BOOST_TEST(after <= 1.2 * before, "codec " << static_cast<int>(kind) << ", row " << far << " × " << factor
+                                                   << ": " << before << " → " << after);
+        auto scorer = CodeScorer::create(codes, budget);
+        REQUIRE_OK(scorer);
+        auto scratch = ScorerScratch::create(codes, budget);
+        REQUIRE_OK(scratch);
+        double error = 0;
+        for (std::size_t query = 100; query < 150; ++query) {
+          scorer->prepare(rows.row(query), *scratch);
+          float estimate = 0;
+          scorer->score_run(static_cast<Pos>(far), 1, &estimate);
+          error += std::abs(double{estimate} + 2 * product(rows.row(query), rows.row(far))) / 50;
+        }
+        BOOST_TEST(error <= 3 * before * double{factor});
       }
     }
   }
@@ -281,15 +334,16 @@ BOOST_AUTO_TEST_CASE(far_clusters_have_fine_tables_and_estimates_as_good_as_one_
     MemoryBudget budget;
     const double before = near_error(plain, encoded(plain, kind, budget), budget, all);
     for (const double apart : {100.0, 1e4}) {
-      // Beyond, bytes of a centroid leave so much to the codes that only codewords which learn it are of use.
-      if (apart > 1e3 && kind == CodecKind::kRabitq) continue;
-      const MemoryRows rows(kDim, in_far_clusters(apart));
-      const BlockCodes codes = encoded(rows, kind, budget);
-      BOOST_TEST(codes.model.fine_tables);
-      const double after = near_error(rows, codes, budget, all);
-      const double most = apart > 1e3 ? 6 : 1.5;
-      BOOST_TEST(after <= most * before,
-                 "codec " << static_cast<int>(kind) << ", " << apart << " apart: " << before << " → " << after);
+      for (const std::uint64_t count : {std::uint64_t{12 * kBlockRows}, kRows, std::uint64_t{1000}}) {
+        const MemoryRows rows(kDim, in_far_clusters(apart, count));
+        const BlockCodes codes = encoded(rows, kind, budget);
+        BOOST_TEST(codes.model.fine_tables);
+        BOOST_TEST(codes.blocks.is_cut() == (count % kBlockRows != 0));
+        BOOST_TEST(codes.centroids.is_wide());
+        const double after = near_error(rows, codes, budget, all);
+        BOOST_TEST(after <= 1.3 * before, "codec " << static_cast<int>(kind) << ", " << count << " rows, " << apart
+                                                   << " apart: " << before << " → " << after);
+      }
     }
   }
 }
@@ -336,7 +390,7 @@ BOOST_AUTO_TEST_CASE(every_form_is_saved_and_loaded) {
       }
     }
   }
-  BOOST_TEST(seen == (kScaled | kWide | kFine));
+  BOOST_TEST(seen == kAll);
 }
 
 BOOST_AUTO_TEST_CASE(headers_of_these_forms_that_contradict_themselves_are_refused) {
@@ -351,12 +405,15 @@ BOOST_AUTO_TEST_CASE(headers_of_these_forms_that_contradict_themselves_are_refus
       const std::vector<std::byte> good = saved(codes);
       const std::uint32_t stored = codes.model.codewords | flags;
       BOOST_TEST((code_with(good, 20, stored) == Code::kOk));
-      for (unsigned bit = 19; bit < 32; ++bit)
+      for (unsigned bit = 21; bit < 32; ++bit)
         BOOST_TEST((code_with(good, 20, stored | 1u << bit) == Code::kCorrupt), "an unknown flag, bit " << bit);
       BOOST_TEST((code_with(good, 20, codes.model.codewords) == Code::kCorrupt), "a version with flags, without any");
       // Flags that change sizes are found out; that of fine tables changes none.
       BOOST_TEST((code_with(good, 20, stored ^ kScaled) == Code::kCorrupt));
       BOOST_TEST((code_with(good, 20, stored ^ kWide) == Code::kCorrupt));
+      BOOST_TEST((code_with(good, 20, stored ^ kCut) == Code::kCorrupt));
+      BOOST_TEST((code_with(good, 20, stored ^ kWideCentroids) == Code::kCorrupt));
+      if (codes.centroids.is_wide()) BOOST_TEST((code_with(good, 20, stored & ~kFine) == Code::kCorrupt));
       for (const std::uint32_t version : {0u, 1u, 3u}) BOOST_TEST((code_with(good, 4, version) == Code::kUnsupported));
       for (const std::uint32_t version : {2u, 4u})
         BOOST_TEST((code_with(good, 4, version) == Code::kCorrupt), "flags in version " << version);
@@ -367,18 +424,27 @@ BOOST_AUTO_TEST_CASE(headers_of_these_forms_that_contradict_themselves_are_refus
         BOOST_TEST((test::code_of(load(cut, budget)) == Code::kCorrupt));
       }
       if (codes.model.scaled) {  // a factor that is no number
-        const std::size_t centroids = codes.blocks * (kDim + 8);
-        const std::size_t corrections = kRows * (codes.wide_corrections.empty() ? 2 : 4);
-        const std::size_t factors = good.size() - centroids - corrections - 2 * kRows;
+        const std::size_t corrections = codes.rows * (codes.wide_corrections.empty() ? 2 : 4);
+        const std::size_t factors = good.size() - block_bytes(codes) - corrections - 2 * codes.rows;
         BOOST_TEST((code_with(good, factors + 2 * 17, std::uint16_t{0xFF00}) == Code::kCorrupt));
       }
       if (!codes.wide_corrections.empty()) {
-        const std::size_t last = good.size() - codes.blocks * (kDim + 8) - 4;
+        const std::size_t last = good.size() - block_bytes(codes) - 4;
         BOOST_TEST((code_with(good, last, std::nanf("")) == Code::kCorrupt));
       }
+      if (codes.blocks.is_cut()) {
+        const std::size_t begins = good.size() - block_bytes(codes);
+        const auto second = value_at<std::uint32_t>(good, begins + 4);
+        BOOST_TEST((code_with(good, begins, 1u) == Code::kCorrupt), "rows before the first block");
+        BOOST_TEST((code_with(good, begins + 4, 0u) == Code::kCorrupt), "two blocks at one place");
+        BOOST_TEST((code_with(good, begins + 8, second) == Code::kCorrupt), "two blocks at one place");
+        const std::size_t last = begins + 4 * (codes.blocks.count() - 1);
+        BOOST_TEST((code_with(good, last, static_cast<std::uint32_t>(codes.rows)) == Code::kCorrupt), "an empty block");
+      }
+      if (codes.centroids.is_wide()) BOOST_TEST((code_with(good, good.size() - 4, std::nanf("")) == Code::kCorrupt));
     }
   }
-  BOOST_TEST(seen == (kScaled | kWide | kFine));
+  BOOST_TEST(seen == kAll);
 }
 
 BOOST_AUTO_TEST_CASE(any_number_of_threads_makes_the_same_codes_of_hard_rows) {

@@ -22,7 +22,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"shifted_10000", Metric::kL2},    {"scaled", Metric::kL2},
     {"unix_time", Metric::kL2},        {"town", Metric::kL2},
-    {"outliers_10000", Metric::kL2},   {"outliers_1_percent", Metric::kInnerProduct},
+    {"outliers_10000", Metric::kL2},   {"outliers_10000", Metric::kInnerProduct},
     {"far_clusters_100", Metric::kL2}, {"near_copies_1e-3", Metric::kCosine},
     {"integers", Metric::kL2},         {"gaussian_3d", Metric::kL2},
     {"tiny_1e-15", Metric::kL2},       {"tiny_1e-30", Metric::kCosine},

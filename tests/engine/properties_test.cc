@@ -39,7 +39,9 @@ StoreProperties some_properties() {
 std::vector<std::byte> of_version(std::uint8_t version, const StoreProperties& properties) {
   auto bytes = encode_properties(properties);
   bytes[0] = std::byte{version};
-  bytes.resize(bytes.size() - 2 * sizeof(double) - sizeof(float) - 1);
+  constexpr std::size_t kAdded = 2 * sizeof(double) + sizeof(float) + 1;
+  BOOST_REQUIRE(bytes.size() > kAdded);
+  bytes.erase(bytes.end() - kAdded, bytes.end());
   return bytes;
 }
 

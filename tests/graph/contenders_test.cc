@@ -42,7 +42,10 @@ float kth_farthest(const std::vector<Interval>& all, std::size_t k) {
 std::vector<std::size_t> order_of(const std::vector<Interval>& all, int which, Random& random) {
   std::vector<std::size_t> order(all.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto by = [&](const auto& less) { std::stable_sort(order.begin(), order.end(), less); };
+  const auto by = [&](const auto& less) {
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return less(a, b) || (!less(b, a) && a < b); });
+  };
   if (which == 0) by([&](std::size_t a, std::size_t b) { return all[a].nearest < all[b].nearest; });
   if (which == 1) by([&](std::size_t a, std::size_t b) { return all[a].nearest > all[b].nearest; });
   if (which == 2) by([&](std::size_t a, std::size_t b) { return all[a].farthest > all[b].farthest; });

@@ -169,7 +169,7 @@ BOOST_AUTO_TEST_CASE(it_holds_what_is_predicted) {
   const std::uint64_t before = index.budget().used_bytes();
   const auto searcher = index.searcher();
   const std::uint64_t held = index.budget().used_bytes() - before;
-  const std::uint64_t predicted = GraphSearcher::predict_bytes(index.summary().layout, 32, 0);
+  const std::uint64_t predicted = GraphSearcher::predict_bytes(index.summary().layout, index.codes().form(), 0);
   BOOST_TEST(held <= predicted);
   BOOST_TEST(static_cast<double>(held) > 0.75 * static_cast<double>(predicted));
 }

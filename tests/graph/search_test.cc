@@ -368,7 +368,7 @@ BOOST_AUTO_TEST_CASE(a_searcher_holds_what_is_predicted) {
   const std::uint64_t before = index.budget().used_bytes();
   const auto searcher = index.searcher(IoBackend::kAutomatic);
   const std::uint64_t held = index.budget().used_bytes() - before;
-  const std::uint64_t predicted = GraphSearcher::predict_bytes(index.summary().layout, 32, 1);
+  const std::uint64_t predicted = GraphSearcher::predict_bytes(index.summary().layout, index.codes().form(), 1);
   BOOST_TEST(held <= predicted);
   BOOST_TEST(static_cast<double>(held) > 0.75 * static_cast<double>(predicted));
   MemoryBudget too_small(held / 2);

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compress/blocks.h"
+
+#include <algorithm>
+#include <set>
+
+#include "tests/compress/code_cases.h"
+
+namespace vecstore {
+namespace {
+
+using test::MemoryRows;
+
+constexpr std::uint32_t kDim = 8;
+
+Result<Blocks> blocks_of(std::uint64_t rows, const std::vector<std::uint32_t>& begins, MemoryBudget& budget) {
+  auto buffer = Buffer<std::uint32_t>::allocate(budget, begins.size());
+  REQUIRE_OK(buffer);
+  std::copy(begins.begin(), begins.end(), buffer->begin());
+  return Blocks::cut(rows, std::move(*buffer), budget);
+}
+
+// Rows that lie evenly in a cube, each moved along all axes by what `place` says of its position.
+template <typename Place>
+MemoryRows moved_rows(std::uint64_t rows, std::uint32_t dim, const Place& place) {
+  Random random(1);
+  std::vector<float> values(rows * dim);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(random.unit() + place(i / dim));
+  return {dim, std::move(values)};
+}
+
+std::vector<std::uint32_t> begins_found(const MemoryRows& rows, Executor& executor, MemoryBudget& budget) {
+  const auto blocks = find_blocks(rows, executor, budget);
+  REQUIRE_OK(blocks);
+  std::vector<std::uint32_t> begins;
+  for (std::size_t block = 0; block < blocks->count(); ++block) begins.push_back(blocks->begin(block));
+  return begins;
+}
+
+std::vector<std::uint32_t> begins_found(const MemoryRows& rows) {
+  SerialExecutor executor;
+  MemoryBudget budget;
+  return begins_found(rows, executor, budget);
+}
+
+using Begins = std::vector<std::uint32_t>;
+
+BOOST_AUTO_TEST_SUITE(blocks)
+
+BOOST_AUTO_TEST_CASE(every_row_is_in_the_block_that_has_it) {
+  Random random(1);
+  for (const std::uint64_t rows : {1u, 255u, 256u, 257u, 1000u, 5000u}) {
+    for (const bool cut : {false, true}) {
+      std::set<std::uint32_t> begins;
+      for (std::uint32_t at = 0; at < rows; at += kBlockRows) begins.insert(at);
+      if (cut)
+        for (int i = 0; i < 20; ++i) begins.insert(static_cast<std::uint32_t>(random.below(rows)));
+      MemoryBudget budget;
+      const Blocks blocks = cut ? *blocks_of(rows, Begins(begins.begin(), begins.end()), budget) : Blocks::even(rows);
+      BOOST_TEST(blocks.is_cut() == cut);
+      BOOST_REQUIRE_EQUAL(blocks.count(), begins.size());
+      if (cut) BOOST_TEST(blocks.bytes() == Blocks::bytes_for(rows, blocks.count()));
+      std::size_t block = 0;
+      for (const std::uint32_t begin : begins) {
+        BOOST_REQUIRE_EQUAL(blocks.begin(block), begin);
+        for (std::size_t i = 0; i < blocks.rows(block); ++i)
+          BOOST_REQUIRE_EQUAL(blocks.block_of(begin + static_cast<Pos>(i)), block);
+        ++block;
+      }
+      BOOST_TEST(blocks.begin(block - 1) + blocks.rows(block - 1) == rows);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(begins_that_are_none_are_damage) {
+  MemoryBudget budget;
+  REQUIRE_OK(blocks_of(600, {0, 7, 256, 300, 512}, budget));
+  const std::vector<Begins> damaged = {{},
+                                       {1, 256, 512},       // not from the first row on
+                                       {0, 256, 256, 512},  // an empty block
+                                       {0, 300, 256, 512},  // not rising
+                                       {0, 7, 300, 512},    // a block of more than kBlockRows
+                                       {0, 256},            // the same at the end
+                                       {0, 256, 512, 600},  // beyond the rows
+                                       {0, 256, 512, 4000000000}};
+  for (const Begins& begins : damaged) BOOST_TEST((test::code_of(blocks_of(600, begins, budget)) == Code::kCorrupt));
+}
+
+BOOST_AUTO_TEST_CASE(blocks_are_cut_between_far_groups) {
+  const auto at_300 = [](std::size_t row) { return row < 300 ? 0.0 : 1e3; };
+  BOOST_TEST((begins_found(moved_rows(600, kDim, at_300)) == Begins{0, 256, 300, 512}));
+  // A group may be as small as two rows, and begin or end with a block.
+  const auto small = [](std::size_t row) { return row >= 40 && row < 42 ? -1e3 : row < 254 ? 0.0 : 1e3; };
+  BOOST_TEST((begins_found(moved_rows(600, kDim, small)) == Begins{0, 40, 42, 254, 256, 512}));
+  const auto at_block = [](std::size_t row) { return row < 256 ? 0.0 : 1e3; };
+  BOOST_TEST((begins_found(moved_rows(600, kDim, at_block)) == Begins{0, 256, 512}));
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_cut_where_nothing_or_one_row_is_far) {
+  const Begins even = {0, 256, 512};
+  BOOST_TEST((begins_found(moved_rows(600, kDim, [](std::size_t) { return 0.0; })) == even));
+  const auto one = [](std::size_t row) { return row % 100 == 50 ? 1e4 : 0.0; };
+  BOOST_TEST((begins_found(moved_rows(600, kDim, one)) == even));
+  // In one dimension, in order, gaps differ by chance.
+  BOOST_TEST((begins_found(moved_rows(600, 1, [](std::size_t row) { return static_cast<double>(row); })) == even));
+  // Of equal rows no step is usual.
+  BOOST_TEST((begins_found(MemoryRows(kDim, std::vector<float>(600 * kDim, 2.0f))) == even));
+  for (const std::uint64_t rows : {1u, 2u, 3u})
+    BOOST_TEST(
+        (begins_found(moved_rows(rows, kDim, [](std::size_t row) { return row < 2 ? 0.0 : 1e6; })) == Begins{0}));
+  BOOST_TEST(begins_found(MemoryRows(kDim, {})).empty());
+}
+
+BOOST_AUTO_TEST_CASE(memory_bounds_the_cuts_and_the_greatest_steps_come_first) {
+  // Groups of ten rows in many dimensions; the steps to every fourth are greater.
+  constexpr std::uint32_t kManyDims = 512;
+  const auto place = [](std::size_t row) {
+    const std::size_t group = row / 10;
+    return group % 4 == 3 ? 5e4 + static_cast<double>(group) : static_cast<double>(group % 2) * 1e3;
+  };
+  const MemoryRows rows = moved_rows(1024, kManyDims, place);
+  SerialExecutor executor;
+  MemoryBudget budget;
+  const Begins begins = begins_found(rows, executor, budget);
+  BOOST_TEST(begins.size() > Blocks::even_count(1024));
+  BOOST_TEST(begins.size() <= blocks_max(1024, kManyDims));
+  BOOST_TEST(begins.size() < 100u);
+  for (const std::uint32_t begin : begins) {
+    if (begin % kBlockRows == 0) continue;
+    const std::size_t group = begin / 10;
+    BOOST_TEST((begin % 10 == 0 && (group % 4 == 3 || group % 4 == 0)), begin);
+  }
+  BOOST_TEST(budget.peak_bytes() <=
+             find_blocks_bytes(1024, kManyDims, 1) + Blocks::bytes_for(1024, blocks_max(1024, kManyDims)));
+  test::ThreadsExecutor threads(3);
+  BOOST_TEST((begins_found(rows, threads, budget) == begins));
+  MemoryBudget none(100);
+  BOOST_TEST((test::code_of(find_blocks(rows, executor, none)) == Code::kMemoryBudget));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace vecstore

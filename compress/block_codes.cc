@@ -30,17 +30,25 @@ class BlockMean {
   // sums: [dim] becomes the mean.
   void compute() {
     average(std::numeric_limits<double>::infinity());
-    for (std::size_t i = 0; i < squares_.size(); ++i) squares_[i] = square_of(i);
-    std::vector<double> scratch;
-    const double limit = far_limit(std::span<const double>(squares_), scratch);
-    if (std::isfinite(limit)) usual_ = limit / kFarRows;
+    double limit = measure();
     has_far_rows_ = *std::max_element(squares_.begin(), squares_.end()) > limit;
-    if (has_far_rows_) average(limit);
+    if (has_far_rows_) {
+      average(limit);
+      limit = measure();
+    }
+    if (std::isfinite(limit)) usual_ = limit / kFarRows;
   }
   bool has_far_rows() const { return has_far_rows_; }
   double usual() const { return usual_; }  // the median of |row − mean|²
 
  private:
+  // |row − mean|² → squares_. Returns the limit beyond which they are far.
+  double measure() {
+    std::vector<double> scratch(squares_.size());
+    for (std::size_t i = 0; i < squares_.size(); ++i) squares_[i] = square_of(i);
+    return far_limit<double>(squares_, scratch);
+  }
+
   void average(double limit) {
     std::fill_n(sums_, rows_.dim(), 0.0);
     std::size_t counted = 0;
@@ -132,8 +140,8 @@ Status compute_mean(const BlockCodes& codes, MemoryBudget& budget, CodecModel& m
       squares[block] += difference * difference;
     }
   }
-  std::vector<double> scratch;
-  const double limit = rare_limit(std::span<const double>(squares.span()), scratch, kFarBlocks);
+  VECSTORE_ASSIGN(auto scratch, Buffer<double>::allocate(budget, codes.blocks.count()));
+  const double limit = rare_limit<double>(squares.span(), scratch.span(), kFarBlocks);
   if (*std::max_element(squares.begin(), squares.end()) > limit) average(limit);
   return Status::ok();
 }
@@ -159,8 +167,8 @@ void forget_far_rows(const CodecShape& shape, float* sample) {
   const std::size_t stride = padded(shape.dim);
   std::vector<double> squares(shape.sample_rows);
   for (std::size_t i = 0; i < squares.size(); ++i) squares[i] = sum_of_squares({sample + i * stride, shape.dim});
-  std::vector<double> scratch;
-  const double limit = rare_limit(std::span<const double>(squares), scratch);
+  std::vector<double> scratch(squares.size());
+  const double limit = rare_limit<double>(squares, scratch);
   for (std::size_t i = 0; i < squares.size(); ++i)
     if (squares[i] > limit) std::fill_n(sample + i * stride, shape.dim, 0.0f);
 }
@@ -185,7 +193,8 @@ bool scale_sample(const CodecShape& shape, bool wanted, float* sample) {
   return true;
 }
 
-// Under inner product far rows are what is looked for: they need codes that tell how far they are.
+// Under inner product far rows are what is looked for. Those that have no block of their own need codes that tell how
+// far they are.
 Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options, bool has_far_rows,
                               const BlockCodes& codes, Executor& executor, MemoryBudget& budget) {
   const CodecShape shape = shape_of(rows.rows(), rows.dim(), options);
@@ -193,8 +202,8 @@ Result<CodecModel> make_model(const FloatRows& rows, const CodecOptions& options
   VECSTORE_TRY(compute_mean(codes, budget, model));
   VECSTORE_ASSIGN(auto sample, Buffer<float>::allocate(budget, shape.sample_rows * padded(shape.dim)));
   draw_sample(rows, codes, shape, options.seed, executor, sample.data());
+  forget_far_rows(shape, sample.data());
   const bool inner_product = options.metric == Metric::kInnerProduct;
-  if (!inner_product) forget_far_rows(shape, sample.data());
   model.scaled = shape.sample_rows != 0 && scale_sample(shape, inner_product && has_far_rows, sample.data());
   VECSTORE_TRY(train_model(shape, options.seed, sample.data(), executor, budget, model));
   return model;
@@ -244,6 +253,8 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
   return copied;
 }
 
+bool has_factors(const CodecModel& model) { return model.kind == CodecKind::kRabitq || model.scaled; }
+
 // Whether the steps of u8 tables blur near rows: they are a good part of what estimates err by, and that tells beside
 // the distances of near rows.
 bool blurs(const CodeError& error) {
@@ -257,7 +268,9 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
   VECSTORE_CHECK(reuse == nullptr || (reuse->dim == rows.dim() && reuse->metric == options.metric));
   BlockCodes codes;
   codes.rows = rows.rows();
-  VECSTORE_ASSIGN(codes.blocks, find_blocks(rows, executor, budget));
+  // Under inner product a far row is looked for, and only a block of its own ranks where it belongs.
+  const bool inner_product = options.metric == Metric::kInnerProduct;
+  VECSTORE_ASSIGN(codes.blocks, find_blocks(rows, inner_product, executor, budget));
   BlockFacts facts;
   VECSTORE_ASSIGN(codes.centroids, Centroids::allocate(codes.blocks.count(), rows.dim(), false, budget));
   VECSTORE_TRY(compute_centroids(rows, codes, executor, budget, facts));
@@ -267,18 +280,20 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
     VECSTORE_TRY(compute_centroids(rows, codes, executor, budget, facts));
   }
   VECSTORE_ASSIGN(codes.groups, group_centroids(codes.centroids, rows.dim(), budget));
-  VECSTORE_ASSIGN(codes.model, reuse != nullptr
+  // The model of rows without a far one cannot code it; under inner product that row is the answer to many queries.
+  const bool too_narrow = inner_product && facts.has_far_rows && reuse != nullptr && !has_factors(*reuse);
+  VECSTORE_ASSIGN(codes.model, reuse != nullptr && !too_narrow
                                    ? copy_model(*reuse, budget)
                                    : make_model(rows, options, facts.has_far_rows, codes, executor, budget));
   VECSTORE_ASSIGN(codes.codes, Buffer<std::uint8_t>::allocate(budget, codes.rows * codes.model.code_bytes));
-  if (codes.model.kind == CodecKind::kRabitq || codes.model.scaled) {
+  if (has_factors(codes.model)) {
     VECSTORE_ASSIGN(codes.factors, Buffer<std::uint16_t>::allocate(budget, codes.rows));
   }
   VECSTORE_ASSIGN(const EncodedRows encoded, encode_rows(rows, codes, executor, budget));
   codes.model.bias_offset = 0;
   codes.model.bias_per_error2 = 0;
   // Keys of wide centroids are squared distances, by differences. A model that is used again may have had other tables.
-  const bool needs_fine = codes.centroids.is_wide() && options.metric != Metric::kInnerProduct;
+  const bool needs_fine = codes.centroids.is_wide() && !inner_product;
   codes.model.fine_tables = needs_fine;
   VECSTORE_TRY(store_corrections(encoded, 0, codes, budget));
   VECSTORE_ASSIGN(CodeError error, measure_error(codes, rows, encoded.errors2.span(), executor, budget));
@@ -318,11 +333,13 @@ std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, cons
 
 std::uint64_t predict_hard_bytes(std::uint64_t rows, std::uint32_t dim) {
   constexpr std::uint64_t kHardRowBytes = 4;
-  const std::uint64_t even = Blocks::even_count(rows);
+  const auto centroid_bytes = [dim](std::uint64_t blocks, bool wide) {
+    return Centroids::bytes_for(blocks + groups_of(blocks), dim, wide);
+  };
   const std::uint64_t most = blocks_max(rows, dim);
   return rows * kHardRowBytes + Blocks::bytes_for(rows, most) +
-         Centroids::bytes_for(most + groups_of(most), dim, true) -
-         Centroids::bytes_for(even + groups_of(even), dim, false);
+         std::max(centroid_bytes(most, true), centroid_bytes(most, false)) -
+         centroid_bytes(Blocks::even_count(rows), false);
 }
 
 std::uint64_t predict_fixed_bytes(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {

@@ -100,14 +100,10 @@ struct CodeForm {
   static CodeForm ordinary(std::uint64_t rows, std::uint32_t code_bytes) {
     return {code_bytes, Blocks::even_count(rows)};
   }
-  // Of data that takes most.
-  static CodeForm hardest(std::uint64_t rows, std::uint32_t dim, std::uint32_t code_bytes) {
-    return {code_bytes, blocks_max(rows, dim), true, true, true};
-  }
 };
 
 // The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 (with factors + 4; with corrections
-// of 32 bits 2 more) + (dim + 12) · (1 + 1/kGroupBlocks) / kBlockRows.
+// of 32 bits 2 more); and per block (dim + 12) · (1 + 1/kGroupBlocks), where centroids are wide 4 · (dim + 1).
 struct BlockCodes {
   CodecModel model;
   std::uint64_t rows = 0;
@@ -181,11 +177,12 @@ class CodeScorer {
       return a.key != b.key ? a.key < b.key : a.block < b.block;
     }
   };
-  // The nearest `count` blocks, or all, nearest first, among those of the nearest groups where there are many. room:
+  // The nearest `count` blocks, or all, nearest first, among those of the nearest groups, and of groups with parts of
+  // blocks, where there are many. room:
   // [blocks + groups], where the answer begins. Returns how many there are.
   std::size_t nearest_blocks(std::size_t count, std::span<RankedBlock> room);
-  // The nearest block of the nearest group, of all where blocks are cut, without prepare(). There is at least one
-  // block.
+  // The nearest block of the nearest group and of groups with parts of blocks, without prepare(). There is at least
+  // one.
   std::uint32_t nearest_block(const float* query);
 
   const Blocks& blocks() const { return codes_->blocks; }
@@ -216,6 +213,7 @@ class CodeScorer {
   // Fine tables or corrections of 32 bits.
   bool is_special() const { return codes_->model.fine_tables || !codes_->wide_corrections.empty(); }
   void fill_keys(std::size_t group);
+  std::size_t rank_groups();
   float block_key(std::size_t block) {
     if (keys_of_[block / kGroupBlocks] != query_number_) fill_keys(block / kGroupBlocks);
     return block_keys_[block];

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <vector>
 
 #include "compress/block_codes.h"
@@ -38,18 +39,22 @@ class Steps {
   }
 
   // Writes to gaps[i] how far row i lies from the row before, where a cut before it is wanted.
-  void find(std::size_t count, float* gaps) const {
-    if (count < 2 * kPartRowsMin) return;
-    std::vector<double> scratch;
-    const double limit = far_limit(std::span<const double>(single_), scratch);
+  void find(std::size_t count, bool alone, float* gaps) const {
+    std::vector<double> moves;
+    std::copy_if(single_.begin(), single_.end(), std::back_inserter(moves), [](double step) { return step > 0; });
+    const double limit = far_limit_of(std::span(moves));
+    const std::size_t least = alone ? 1 : 2;  // rows of a part
     std::size_t last = 0;
-    for (std::size_t i = kPartRowsMin; i + kPartRowsMin <= count; ++i) {
-      if (i - last < kPartRowsMin) continue;
-      // From row i − 1 to i, from i − 2 to i, and from i − 1 to i + 1.
-      if (single_[i - 1] <= limit || double_[i - 2] <= limit || double_[i - 1] <= limit) continue;
+    std::size_t cuts = 0;
+    for (std::size_t i = least; i + least <= count; ++i) {
+      if (i - last < least || single_[i - 1] <= limit) continue;
+      // Also from row i − 2 to i, and from i − 1 to i + 1.
+      if (!alone && (double_[i - 2] <= limit || double_[i - 1] <= limit)) continue;
       gaps[i] = static_cast<float>(single_[i - 1]);
       last = i;
+      ++cuts;
     }
+    if (cuts * (alone ? kCutRowsAlone : kCutRows) > count) std::fill_n(gaps, count, 0.0f);
   }
 
  private:
@@ -57,19 +62,30 @@ class Steps {
   std::vector<double> double_;  // [i] |row i+2 − row i|²
 };
 
-// Of one more block: its centroid in floats, what goes with it, and its begin.
-std::uint64_t part_bytes(std::uint32_t dim) { return Centroids::bytes_for(1, dim, true) + sizeof(std::uint32_t); }
+// Of one more block: its centroid, what goes with it, and its begin.
+std::uint64_t part_bytes(std::uint32_t dim) {
+  return std::max(Centroids::bytes_for(1, dim, true), Centroids::bytes_for(1, dim, false)) + sizeof(std::uint32_t);
+}
 
-// The gap beyond which cuts are made, so that no more are than memory allows.
-Result<float> least_gap(std::span<const float> gaps, std::uint64_t cuts_max, MemoryBudget& budget) {
+// Leaves the greatest `cuts_max` gaps, the first of equal ones, and makes the others zero. Returns how many there are.
+Result<std::uint64_t> keep_greatest(std::span<float> gaps, std::uint64_t cuts_max, MemoryBudget& budget) {
   const auto is_wanted = [](float gap) { return gap > 0; };
   const auto wanted = static_cast<std::uint64_t>(std::count_if(gaps.begin(), gaps.end(), is_wanted));
-  if (wanted <= cuts_max) return 0.0f;
+  if (wanted <= cuts_max) return wanted;
   VECSTORE_ASSIGN(auto ranked, Buffer<float>::allocate(budget, wanted));
   std::copy_if(gaps.begin(), gaps.end(), ranked.begin(), is_wanted);
   float* const last = ranked.begin() + cuts_max;
   std::nth_element(ranked.begin(), last, ranked.end(), std::greater<>());
-  return *last;  // the greatest that is left out
+  const float limit = *last;  // the greatest that is left out
+  auto equal = cuts_max - static_cast<std::uint64_t>(
+                              std::count_if(ranked.begin(), last, [limit](float gap) { return gap > limit; }));
+  for (float& gap : gaps) {
+    if (gap > limit) continue;
+    const bool kept = gap == limit && equal > 0;
+    if (kept) --equal;
+    if (!kept) gap = 0;
+  }
+  return cuts_max;
 }
 
 }  // namespace
@@ -102,7 +118,7 @@ Result<Blocks> Blocks::cut(std::uint64_t rows, Buffer<std::uint32_t> begins, Mem
   return blocks;
 }
 
-Result<Blocks> find_blocks(const FloatRows& rows, Executor& executor, MemoryBudget& budget) {
+Result<Blocks> find_blocks(const FloatRows& rows, bool alone, Executor& executor, MemoryBudget& budget) {
   const std::uint64_t count = rows.rows();
   const std::uint64_t even = Blocks::even_count(count);
   VECSTORE_ASSIGN(auto gaps, Buffer<float>::allocate(budget, count));
@@ -112,25 +128,23 @@ Result<Blocks> find_blocks(const FloatRows& rows, Executor& executor, MemoryBudg
     const std::size_t first = block * kBlockRows;
     const auto in_block = static_cast<std::size_t>(std::min<std::uint64_t>(kBlockRows, count - first));
     Steps(rows, first, in_block, scratch.data() + worker * kRowsAtOnce * rows.dim())
-        .find(in_block, gaps.data() + first);
+        .find(in_block, alone, gaps.data() + first);
   });
-  VECSTORE_ASSIGN(const float least, least_gap(gaps.span(), blocks_max(count, rows.dim()) - even, budget));
-  const auto is_cut = [least](float gap) { return gap > least; };
-  const auto cuts = static_cast<std::uint64_t>(std::count_if(gaps.begin(), gaps.end(), is_cut));
+  VECSTORE_ASSIGN(const std::uint64_t cuts, keep_greatest(gaps.span(), blocks_max(count, rows.dim()) - even, budget));
   if (cuts == 0) return Blocks::even(count);
   VECSTORE_ASSIGN(auto begins, Buffer<std::uint32_t>::allocate(budget, even + cuts));
   std::size_t found = 0;
   for (std::size_t i = 0; i < count; ++i)
-    if (i % kBlockRows == 0 || is_cut(gaps[i])) begins[found++] = static_cast<std::uint32_t>(i);
+    if (i % kBlockRows == 0 || gaps[i] > 0) begins[found++] = static_cast<std::uint32_t>(i);
   return Blocks::cut(count, std::move(begins), budget);
 }
 
 std::uint64_t blocks_max(std::uint64_t rows, std::uint32_t dim) {
-  return Blocks::even_count(rows) + std::min(kCutRowBytes * rows / part_bytes(dim), rows / kPartRowsMin);
+  return Blocks::even_count(rows) + std::min(kCutRowBytes * rows / part_bytes(dim), rows / kCutRows);
 }
 
 std::uint64_t find_blocks_bytes(std::uint64_t rows, std::uint32_t dim, unsigned threads) {
-  return sizeof(float) * (rows + rows / kPartRowsMin + kRowsAtOnce * std::uint64_t{dim} * threads);
+  return sizeof(float) * (rows + rows / kCutRows + kRowsAtOnce * std::uint64_t{dim} * threads);
 }
 
 }  // namespace vecstore

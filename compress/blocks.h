@@ -40,6 +40,12 @@ class Blocks {
     const std::uint64_t end = block + 1 == count_ ? rows_ : begin(block + 1);
     return static_cast<std::size_t>(end - begin(block));
   }
+  // Whether `count` blocks from `first` on are all of kBlockRows rows, the last of all perhaps of fewer.
+  bool are_whole(std::size_t first, std::size_t count) const {
+    if (begins_.empty()) return true;
+    if (first + count == count_) return even_count(rows_ - begins_[first]) == count;
+    return begins_[first + count] - begins_[first] == count * kBlockRows;
+  }
   std::size_t block_of(Pos position) const {
     if (begins_.empty()) return position / kBlockRows;
     std::size_t block = first_of_[position / kBlockRows];
@@ -57,13 +63,15 @@ class Blocks {
 class Executor;
 class FloatRows;
 
-// Cuts blocks where the step from a row to the next is far beyond the median step of the block (far_rows.h), and so
-// from the rows around: one far row among others cuts nothing. No part has fewer than kPartRowsMin rows. What parts add
-// to memory is at most kCutRowBytes for each row; the greatest steps come first. Same blocks for any thread count.
-// Errors: kMemoryBudget.
-inline constexpr std::size_t kPartRowsMin = 2;
+// Cuts blocks where the step from a row to the next is far beyond the median step of the block (far_rows.h; copies take
+// no step), and so from the rows around: one far row among others cuts nothing, unless it is to stand `alone`. A block
+// that would have fewer than kCutRows (kCutRowsAlone) rows a cut has too small groups to gain, and stays whole. What
+// parts add to memory is at most kCutRowBytes for each row; the greatest steps come first. Same blocks for any thread
+// count. Errors: kMemoryBudget.
+inline constexpr std::size_t kCutRows = 8;
+inline constexpr std::size_t kCutRowsAlone = 32;
 inline constexpr std::uint64_t kCutRowBytes = 16;
-Result<Blocks> find_blocks(const FloatRows& rows, Executor& executor, MemoryBudget& budget);
+Result<Blocks> find_blocks(const FloatRows& rows, bool alone, Executor& executor, MemoryBudget& budget);
 std::uint64_t find_blocks_bytes(std::uint64_t rows, std::uint32_t dim, unsigned threads);
 std::uint64_t blocks_max(std::uint64_t rows, std::uint32_t dim);  // that find_blocks() makes
 

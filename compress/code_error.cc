@@ -196,8 +196,8 @@ Result<CodeError> measure_error(const BlockCodes& codes, const FloatRows& rows, 
   // Beside one far row the errors of all others would be nothing.
   std::vector<float> coding(queries);
   for (std::size_t query = 0; query < queries; ++query) coding[query] = errors2[position_of(query)];
-  std::vector<float> scratch;
-  const float limit = rare_limit(std::span<const float>(coding), scratch);
+  std::vector<float> scratch(queries);
+  const float limit = rare_limit<float>(coding, scratch);
   std::vector<Sums> parts(queries);
   std::vector<double> near2(queries);
   executor.parallel_for(queries, 1, [&](std::size_t query, std::size_t, unsigned worker) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "compress/block_codes.h"
 #include "compress/dense.h"
@@ -230,6 +231,22 @@ std::span<const float> CodeScorer::block_keys() {
   return block_keys_.span();
 }
 
+// group_keys_ of the query; −∞ where a group has parts of blocks, whose mean may lie between them, near none. Returns
+// how many such groups there are.
+std::size_t CodeScorer::rank_groups() {
+  const Blocks& blocks = codes_->blocks;
+  const std::size_t groups = group_keys_.size();
+  keys_of(codes_->groups, 0, groups, group_keys_.data());
+  std::size_t with_parts = 0;
+  for (std::size_t group = 0; blocks.is_cut() && group < groups; ++group) {
+    const std::size_t first = group * kGroupBlocks;
+    if (blocks.are_whole(first, std::min<std::size_t>(kGroupBlocks, blocks.count() - first))) continue;
+    group_keys_[group] = -std::numeric_limits<float>::infinity();
+    ++with_parts;
+  }
+  return with_parts;
+}
+
 std::size_t CodeScorer::nearest_blocks(std::size_t count, std::span<RankedBlock> room) {
   const std::size_t blocks = block_keys_.size();
   const std::size_t groups = keys_of_.size();
@@ -238,12 +255,9 @@ std::size_t CodeScorer::nearest_blocks(std::size_t count, std::span<RankedBlock>
   // The groups are ranked behind where the blocks go.
   const std::span<RankedBlock> ranked = room.last(groups);
   const std::size_t enough = (count * kGroupSpread + kGroupBlocks - 1) / kGroupBlocks;
-  // A group of parts has a mean that may lie between them, near none.
-  const bool all = blocks <= kBlocksAllMax || codes_->blocks.is_cut();
-  const std::size_t wanted = all ? groups : std::min(groups, enough);
-  if (wanted < groups) {
-    keys_of(codes_->groups, 0, groups, group_keys_.data());
-  }
+  std::size_t wanted = groups;
+  if (blocks > kBlocksAllMax && enough < groups) wanted = enough + rank_groups();
+  wanted = std::min(wanted, groups);
   for (std::uint32_t group = 0; group < groups; ++group) ranked[group] = {group_keys_[group], group};
   if (wanted < groups) std::nth_element(ranked.begin(), ranked.begin() + wanted, ranked.end());
   std::size_t found = 0;
@@ -262,17 +276,24 @@ std::size_t CodeScorer::nearest_blocks(std::size_t count, std::span<RankedBlock>
 
 std::uint32_t CodeScorer::nearest_block(const float* query) {
   take_query(query);
-  if (codes_->blocks.is_cut()) {
-    const auto keys = block_keys();
-    return static_cast<std::uint32_t>(std::min_element(keys.begin(), keys.end()) - keys.begin());
+  const std::size_t with_parts = rank_groups();
+  RankedBlock best{std::numeric_limits<float>::infinity(), 0};
+  const auto compare = [&](std::size_t group) {
+    const std::size_t first = group * kGroupBlocks;
+    const std::size_t end = std::min(block_keys_.size(), first + kGroupBlocks);
+    for (std::size_t block = first; block < end; ++block)
+      best = std::min(best, {block_key(block), static_cast<std::uint32_t>(block)});
+  };
+  if (with_parts != 0) {
+    for (std::size_t group = 0; group < group_keys_.size(); ++group) {
+      if (!std::isinf(group_keys_[group])) continue;
+      compare(group);
+      group_keys_[group] = std::numeric_limits<float>::infinity();
+    }
   }
-  keys_of(codes_->groups, 0, group_keys_.size(), group_keys_.data());
   const auto nearest = std::min_element(group_keys_.begin(), group_keys_.end());
-  const std::size_t first = static_cast<std::size_t>(nearest - group_keys_.begin()) * kGroupBlocks;
-  const std::size_t end = std::min(block_keys_.size(), first + kGroupBlocks);
-  block_key(first);
-  const auto block = std::min_element(block_keys_.begin() + first, block_keys_.begin() + end);
-  return static_cast<std::uint32_t>(block - block_keys_.begin());
+  compare(static_cast<std::size_t>(nearest - group_keys_.begin()));
+  return best.block;
 }
 
 void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
@@ -286,13 +307,14 @@ void CodeScorer::score_run(Pos first, std::size_t count, float* out) {
     const std::size_t part = std::min(count, left);
     const Rows rows = {codes_->codes.data() + first * stride, stride, nullptr, part};
     sum_entries(rows);
-    const std::uint16_t* corrections = codes_->corrections.data() + first;
     if (is_special()) {
       for (std::size_t i = 0; i < part; ++i)
         out[i] = terms.estimate(key, sum_at(i), *codes_, static_cast<Pos>(first + i));
     } else if (codes_->factors.empty()) {
+      const std::uint16_t* corrections = codes_->corrections.data() + first;
       for (std::size_t i = 0; i < part; ++i) out[i] = terms.estimate(key, sums_[i], corrections[i]);
     } else {
+      const std::uint16_t* corrections = codes_->corrections.data() + first;
       const std::uint16_t* factors = codes_->factors.data() + first;
       for (std::size_t i = 0; i < part; ++i) out[i] = terms.estimate(key, sums_[i], corrections[i], factors[i]);
     }

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <limits>
 #include <span>
-#include <vector>
 
 namespace vecstore {
 
@@ -16,20 +15,26 @@ namespace vecstore {
 inline constexpr double kFarRows = 400;
 inline constexpr double kFarBlocks = 25;
 
-// The squared distance beyond which values are far: infinite where there is no scale to judge by. scratch is replaced.
+// The squared distance beyond which values are far: infinite where there is no scale to judge by. Reorders `squares`.
 template <typename T>
-T far_limit(std::span<const T> squares, std::vector<T>& scratch, double times = kFarRows) {
+T far_limit_of(std::span<T> squares, double times = kFarRows) {
   constexpr T kNone = std::numeric_limits<T>::infinity();
   if (squares.empty()) return kNone;
-  scratch.assign(squares.begin(), squares.end());
-  const auto middle = scratch.begin() + static_cast<std::ptrdiff_t>(scratch.size() / 2);
-  std::nth_element(scratch.begin(), middle, scratch.end());
+  const auto middle = squares.begin() + static_cast<std::ptrdiff_t>(squares.size() / 2);
+  std::nth_element(squares.begin(), middle, squares.end());
   return *middle > 0 ? static_cast<T>(times * static_cast<double>(*middle)) : kNone;
+}
+
+// The same, with scratch: [squares.size()] reordered instead.
+template <typename T>
+T far_limit(std::span<const T> squares, std::span<T> scratch, double times = kFarRows) {
+  std::copy(squares.begin(), squares.end(), scratch.begin());
+  return far_limit_of(scratch.first(squares.size()), times);
 }
 
 // The same where far values are few, a tenth at most: what is frequent is no exception.
 template <typename T>
-T rare_limit(std::span<const T> squares, std::vector<T>& scratch, double times = kFarRows) {
+T rare_limit(std::span<const T> squares, std::span<T> scratch, double times = kFarRows) {
   const T limit = far_limit(squares, scratch, times);
   const auto far = std::count_if(squares.begin(), squares.end(), [limit](T square) { return square > limit; });
   return static_cast<std::size_t>(far) * 10 <= squares.size() ? limit : std::numeric_limits<T>::infinity();

@@ -195,8 +195,8 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
   const std::uint64_t searching =
       plan.query_bytes == 0
           ? 0
-          : plan.threads * GraphSearcher::predict_bytes(layout, CodeForm::hardest(n, plan.dim, plan.codec.code_bytes),
-                                                        kCalibrationLanes);
+          : plan.threads *
+                GraphSearcher::predict_bytes(layout, CodeForm::ordinary(n, plan.codec.code_bytes), kCalibrationLanes);
   const std::uint64_t packing =
       resident + predict_hard_bytes(n, plan.dim) + model + std::max(predict_pack_bytes(n), searching);
   // Of queries that are given, beside all else; of rows, and a sample that tells how floats are kept, before it.
@@ -210,7 +210,8 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
       kFixedBytes + plan.chunk_rows * plan.dim * element_bytes(plan.dtype) + plan.query_bytes;
   const std::uint64_t graph_bytes = (layout.pages() + 1) * layout.page_bytes;
   const std::uint64_t original_bytes = plan.keep_originals ? n * (plan.dim * element_bytes(plan.dtype) + 16) : 0;
-  prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + n * 4 + original_bytes + (1u << 20);
+  prediction.disk_bytes = graph_bytes * (plan.held_out == 0 ? 1 : 2) + resident + predict_hard_bytes(n, plan.dim) +
+                          n * 4 + original_bytes + (1u << 20);
   prediction.page_bytes = plan.page_bytes;
   prediction.vector_bits = plan.value_bits;
   prediction.codec = codec_of(shape_of(n, plan.dim, plan.codec).kind);  // few rows get no rotation

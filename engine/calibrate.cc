@@ -64,7 +64,7 @@ struct Outcome {
   double reads = 0;
   std::uint64_t rounds = 0;
   double weight = 1;
-  std::uint32_t region = 0;  // the block of the nearest row found
+  std::size_t region = 0;  // the block of the nearest row found
 };
 
 // The standard error of a mean of recalls. Queries that have their answers in one region succeed or fail together where
@@ -72,7 +72,7 @@ struct Outcome {
 // queries. Where regions hardly differ, their few queries each would only make the estimate rougher.
 double standard_error_of(std::span<const Outcome> outcomes, double mean, double weights) {
   constexpr double kTogether = 1.5;
-  std::map<std::uint32_t, double> regions;
+  std::map<std::size_t, double> regions;
   double alone = 0;
   for (const Outcome& outcome : outcomes) {
     const double off = outcome.weight * (outcome.recall - mean);
@@ -107,6 +107,7 @@ class Trials {
       : set_(&set), executor_(&executor), progress_(&progress), sizes_(list_sizes()) {}
 
   Status open(const SearchIndex& index, MemoryBudget& budget) {
+    blocks_of_index_ = &index.codes->blocks;
     for (unsigned i = 0; i < executor_->thread_count(); ++i) {
       VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(index, IoBackend::kAutomatic, kCalibrationLanes, budget));
       searchers_.push_back(std::move(searcher));
@@ -122,10 +123,12 @@ class Trials {
   }
 
   // The place in sizes_ of the smallest L that reaches `target` in all likelihood, the last place when none does. Where
-  // that is less than k, longer ones may take fewer rounds and reads; then it is the last that does.
-  Result<std::size_t> smallest(double target) {
+  // that is less than k, longer ones may take fewer rounds and reads; then it is the last that does. It is not before
+  // `least`, that of a lower target.
+  Result<std::size_t> smallest(double target, std::size_t least = 0) {
     VECSTORE_ASSIGN(std::size_t place,
                     first_place([target](const Measured& measured) { return measured.reaches(target); }));
+    place = std::max(place, least);
     if (sizes_[place] >= k_) return place;
     while (place + 1 < sizes_.size() && sizes_[place] < kLongest * k_) {
       VECSTORE_ASSIGN(const Measured here, at(place));
@@ -192,7 +195,7 @@ class Trials {
             outcomes[answer.query] = {recall_of(answer.query, answer.found),
                                       reads_of_4k(answer.stats.reads, answer.stats.bytes), answer.stats.rounds,
                                       set_->weight(answer.query),
-                                      answer.found.empty() ? 0u : answer.found[0].position / kBlockRows};
+                                      answer.found.empty() ? 0 : blocks_of_index_->block_of(answer.found[0].position)};
             return Status::ok();
           });
       if (failures[worker].is_ok()) failures[worker] = outcome;
@@ -224,6 +227,7 @@ class Trials {
   Executor* executor_;
   const std::function<void(std::uint64_t)>* progress_;
   std::vector<std::uint32_t> sizes_;
+  const Blocks* blocks_of_index_ = nullptr;
   std::vector<std::unique_ptr<GraphSearcher>> searchers_;
   std::uint32_t k_ = 0;
   std::uint32_t blocks_ = 0;
@@ -282,11 +286,15 @@ Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const 
   for (const std::uint32_t k : kCounts) {
     if (k > set.truth.k) break;
     const Setting* current = nullptr;
+    std::size_t place = 0;
     for (const double target : kTargets) {
       const Setting& wanted = target <= kUsualTarget ? usual : high;
-      if (current != &wanted) trials.begin(k, wanted.blocks, wanted.bound);
+      if (current != &wanted) {
+        trials.begin(k, wanted.blocks, wanted.bound);
+        place = 0;
+      }
       current = &wanted;
-      VECSTORE_ASSIGN(const std::size_t place, trials.smallest(target));
+      VECSTORE_ASSIGN(place, trials.smallest(target, place));
       VECSTORE_ASSIGN(const Measured measured, trials.at(place));
       points.push_back(
           {k, target, measured.recall, trials.size(place), wanted.blocks, wanted.bound, measured.reads, 0});

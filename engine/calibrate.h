@@ -42,7 +42,7 @@ Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const 
 Result<bool> calibrate_in_memory(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
                                  MemoryBudget& budget, std::vector<CalibrationPoint>& points);
 
-// Searches that calibrate() will make at most, for a progress bar.
+// Searches that calibrate() will make, as a rule fewer; for a progress bar.
 std::uint64_t calibration_searches(std::uint64_t queries);
 
 }  // namespace vecstore

@@ -87,6 +87,8 @@ class StoreBuilder {
   Buffer<float> centre_;  // [dim] or empty
   std::optional<QuantizedRows> rows_;
   std::optional<GraphBuilder> graph_;
+  std::uint64_t blocks_ = 0;             // of the codes written last
+  std::uint64_t calibrated_blocks_ = 0;  // of those that calibration searched, without held_out_
   std::vector<std::uint32_t> held_out_;  // ascending, at most 1,000
   Buffer<std::uint8_t> is_held_out_;     // [rows]
   Buffer<std::byte> queries_;            // of the calibration

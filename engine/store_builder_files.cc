@@ -68,6 +68,7 @@ Result<std::vector<ManifestFile>> StoreBuilder::write_files(const Generation::Pa
                   write_row_map(paths.row_map, identity(FileKind::kRowMap), place_.span(), budget_));
   // Codebooks fit the rows they were trained on best. Where those not held out are few, that would tell: then the model
   // is trained again once all rows are there.
+  blocks_ = codes.blocks.count();
   if (order.size() >= kModelOutgrowsHeldOut * held_out_.size()) model_ = std::move(codes.model);
   return std::vector<ManifestFile>{graph, coded, mapped};
 }
@@ -96,6 +97,7 @@ Status StoreBuilder::calibrate_without_held_out(StoreDirectory& directory) {
   VECSTORE_ASSIGN(const auto files, write_files(paths, kTemporaryGeneration, partial_order_.span()));
   VECSTORE_TRY(calibrate_files(paths, kTemporaryGeneration));
   properties_.calibrated_on = CalibratedOn::kOwnRows;
+  calibrated_blocks_ = blocks_;
   for (const std::string& path : {paths.graph, paths.codes, paths.row_map})
     VECSTORE_TRY(FileSystem::posix().unlink(path));
   return Status::ok();
@@ -106,6 +108,11 @@ Status StoreBuilder::write_generation(StoreDirectory& directory) {
   const auto path = [&](FileKind kind) { return directory.file_path(file_name(kind, generation_)); };
   VECSTORE_ASSIGN(files_, write_files({path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)},
                                       generation_, order_.span()));
+  // Where blocks are cut, their number may have grown by more than the rows held out: then as many are scanned of each.
+  const std::uint64_t even = Blocks::even_count(plan_.rows);
+  if (calibrated_blocks_ == 0 || blocks_ == even || blocks_ <= calibrated_blocks_) return Status::ok();
+  for (CalibrationPoint& point : properties_.calibration)
+    point.blocks = static_cast<std::uint32_t>((point.blocks * blocks_ + calibrated_blocks_ - 1) / calibrated_blocks_);
   return Status::ok();
 }
 

@@ -2,7 +2,6 @@
 #include "graph/page_groups.h"
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "compress/far_rows.h"
@@ -12,7 +11,7 @@ namespace {
 
 // The steps from each row of a page to the next.
 struct PageSteps {
-  float usual = 0;  // the median
+  float usual = 0;  // the median of those that are not between copies; 0: there are none
   float greatest = 0;
 };
 
@@ -26,7 +25,10 @@ class Pages {
   PageSteps steps(std::size_t page) const {
     const auto of_page = rows_of(page);
     std::vector<float> steps;
-    for (std::size_t i = 1; i < of_page.size(); ++i) steps.push_back(distance(of_page[i - 1], of_page[i]));
+    for (std::size_t i = 1; i < of_page.size(); ++i) {
+      const float step = distance(of_page[i - 1], of_page[i]);
+      if (step > 0) steps.push_back(step);
+    }
     if (steps.empty()) return {};
     const auto middle = steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2);
     const float greatest = *std::max_element(steps.begin(), steps.end());
@@ -84,9 +86,8 @@ Status gather_groups(const QuantizedRows& rows, std::uint32_t rows_per_page, Exe
     }
   });
   if (usual.empty()) return Status::ok();
-  float* const middle = usual.begin() + usual.size() / 2;
-  std::nth_element(usual.begin(), middle, usual.end());
-  const auto limit = *middle > 0 ? static_cast<float>(kFarRows) * *middle : std::numeric_limits<float>::infinity();
+  const auto end = std::remove(usual.begin(), usual.end(), 0.0f);
+  const float limit = far_limit_of(usual.span().first(static_cast<std::size_t>(end - usual.begin())));
   // One after the other: where a page begins depends on where the page before ends.
   for (std::size_t page = 0; page < pages.count(); ++page)
     if (greatest[page] > limit) pages.chain(page);

@@ -29,18 +29,19 @@ MemoryRows moved_rows(std::uint64_t rows, std::uint32_t dim, const Place& place)
   return {dim, std::move(values)};
 }
 
-std::vector<std::uint32_t> begins_found(const MemoryRows& rows, Executor& executor, MemoryBudget& budget) {
-  const auto blocks = find_blocks(rows, executor, budget);
+std::vector<std::uint32_t> begins_found(const MemoryRows& rows, Executor& executor, MemoryBudget& budget,
+                                        bool alone = false) {
+  const auto blocks = find_blocks(rows, alone, executor, budget);
   REQUIRE_OK(blocks);
   std::vector<std::uint32_t> begins;
   for (std::size_t block = 0; block < blocks->count(); ++block) begins.push_back(blocks->begin(block));
   return begins;
 }
 
-std::vector<std::uint32_t> begins_found(const MemoryRows& rows) {
+std::vector<std::uint32_t> begins_found(const MemoryRows& rows, bool alone = false) {
   SerialExecutor executor;
   MemoryBudget budget;
-  return begins_found(rows, executor, budget);
+  return begins_found(rows, executor, budget, alone);
 }
 
 using Begins = std::vector<std::uint32_t>;
@@ -60,6 +61,15 @@ BOOST_AUTO_TEST_CASE(every_row_is_in_the_block_that_has_it) {
       BOOST_TEST(blocks.is_cut() == cut);
       BOOST_REQUIRE_EQUAL(blocks.count(), begins.size());
       if (cut) BOOST_TEST(blocks.bytes() == Blocks::bytes_for(rows, blocks.count()));
+      for (std::size_t first = 0; first < blocks.count(); ++first) {
+        for (std::size_t count = 1; count <= blocks.count() - first && count < 10; ++count) {
+          bool whole = true;
+          for (std::size_t block = first; block < first + count; ++block)
+            whole = whole && (blocks.rows(block) == kBlockRows ||
+                              (block + 1 == blocks.count() && blocks.begin(block) % kBlockRows == 0));
+          if (blocks.begin(first) % kBlockRows == 0) BOOST_REQUIRE_EQUAL(blocks.are_whole(first, count), whole);
+        }
+      }
       std::size_t block = 0;
       for (const std::uint32_t begin : begins) {
         BOOST_REQUIRE_EQUAL(blocks.begin(block), begin);
@@ -111,11 +121,48 @@ BOOST_AUTO_TEST_CASE(nothing_is_cut_where_nothing_or_one_row_is_far) {
   BOOST_TEST(begins_found(MemoryRows(kDim, {})).empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_far_row_stands_alone_where_it_is_wanted) {
+  const auto one = [](std::size_t row) { return row % 100 == 50 ? 1e4 : 0.0; };
+  BOOST_TEST((begins_found(moved_rows(600, kDim, one), true) ==
+              Begins{0, 50, 51, 150, 151, 250, 251, 256, 350, 351, 450, 451, 512, 550, 551}));
+}
+
+BOOST_AUTO_TEST_CASE(copies_hide_no_groups_and_pairs_are_none) {
+  // Each row stands three times, in two groups.
+  const auto group = [](std::size_t row) { return row / 3 < 100 ? 0.0 : 1e3; };
+  Random random(2);
+  std::vector<float> values(600 * kDim);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::size_t row = i / kDim;
+    values[i] = row % 3 == 0 ? static_cast<float>(random.unit() + group(row)) : values[i - kDim];
+  }
+  BOOST_TEST((begins_found(MemoryRows(kDim, values)) == Begins{0, 256, 300, 512}));
+  // Each row is followed by a near copy: steps between pairs are far, and cuts would gain nothing.
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const bool copy = i / kDim % 2 == 1;
+    values[i] = copy ? values[i - kDim] + 1e-3f : static_cast<float>(random.unit());
+  }
+  BOOST_TEST((begins_found(MemoryRows(kDim, values)) == Begins{0, 256, 512}));
+}
+
+BOOST_AUTO_TEST_CASE(of_equal_steps_the_first_are_cut) {
+  constexpr std::uint32_t kManyDims = 512;
+  std::vector<float> values(1024 * kManyDims);
+  for (std::size_t row = 0; row < 1024; ++row) {
+    values[row * kManyDims + row / 16] = 1000;
+    values[row * kManyDims + 256 + row % 16] = 1;
+  }
+  const MemoryRows rows(kManyDims, values);
+  const Begins begins = begins_found(rows);
+  BOOST_TEST(begins.size() == blocks_max(1024, kManyDims));
+  BOOST_TEST((begins[1] == 16 && begins[2] == 32));
+}
+
 BOOST_AUTO_TEST_CASE(memory_bounds_the_cuts_and_the_greatest_steps_come_first) {
-  // Groups of ten rows in many dimensions; the steps to every fourth are greater.
+  // Groups of sixteen rows in many dimensions; the steps to every fourth are greater.
   constexpr std::uint32_t kManyDims = 512;
   const auto place = [](std::size_t row) {
-    const std::size_t group = row / 10;
+    const std::size_t group = row / 16;
     return group % 4 == 3 ? 5e4 + static_cast<double>(group) : static_cast<double>(group % 2) * 1e3;
   };
   const MemoryRows rows = moved_rows(1024, kManyDims, place);
@@ -127,15 +174,15 @@ BOOST_AUTO_TEST_CASE(memory_bounds_the_cuts_and_the_greatest_steps_come_first) {
   BOOST_TEST(begins.size() < 100u);
   for (const std::uint32_t begin : begins) {
     if (begin % kBlockRows == 0) continue;
-    const std::size_t group = begin / 10;
-    BOOST_TEST((begin % 10 == 0 && (group % 4 == 3 || group % 4 == 0)), begin);
+    const std::size_t group = begin / 16;
+    BOOST_TEST((begin % 16 == 0 && (group % 4 == 3 || group % 4 == 0)), begin);
   }
   BOOST_TEST(budget.peak_bytes() <=
              find_blocks_bytes(1024, kManyDims, 1) + Blocks::bytes_for(1024, blocks_max(1024, kManyDims)));
   test::ThreadsExecutor threads(3);
   BOOST_TEST((begins_found(rows, threads, budget) == begins));
   MemoryBudget none(100);
-  BOOST_TEST((test::code_of(find_blocks(rows, executor, none)) == Code::kMemoryBudget));
+  BOOST_TEST((test::code_of(find_blocks(rows, false, executor, none)) == Code::kMemoryBudget));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

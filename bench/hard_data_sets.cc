@@ -7,7 +7,7 @@
 #include <functional>
 #include <random>
 
-#include "engine/base/half.h"
+#include "base/half.h"
 
 namespace vecstore::bench {
 namespace {

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/base/vector_view.h"
+#include "base/vector_view.h"
 
 namespace vecstore::bench {
 

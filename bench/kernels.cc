@@ -19,8 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/memory.h"
-#include "engine/base/random.h"
+#include "base/memory.h"
+#include "base/random.h"
 
 namespace vecstore {
 namespace {

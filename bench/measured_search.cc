@@ -6,9 +6,9 @@
 #include <atomic>
 #include <thread>
 
+#include "base/limits.h"
 #include "bench/measured_index.h"
 #include "bench/raw_reads.h"
-#include "engine/base/limits.h"
 #include "engine/generation.h"
 
 namespace vecstore::bench {

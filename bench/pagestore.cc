@@ -21,8 +21,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/random.h"
 #include "bench/raw_reads.h"
-#include "engine/base/random.h"
 #include "pagestore/page_reader.h"
 
 namespace vecstore {

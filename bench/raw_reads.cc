@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/base/memory.h"
-#include "engine/base/random.h"
+#include "base/memory.h"
+#include "base/random.h"
 
 namespace vecstore::bench {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/base/status.h"
+#include "base/status.h"
 #include "pagestore/page_file.h"
 
 namespace vecstore::bench {

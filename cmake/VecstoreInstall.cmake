@@ -10,10 +10,10 @@ set(VECSTORE_INSTALLED_HEADERS
   engine/key.h
   engine/vecstore.hpp
   engine/vector_source.h
-  engine/base/ids.h
-  engine/base/status.h
-  engine/base/sync_mode.h
-  engine/base/vector_view.h)
+  base/ids.h
+  base/status.h
+  base/sync_mode.h
+  base/vector_view.h)
 set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/vecstore)
 
 get_property(folders GLOBAL PROPERTY VECSTORE_LIBRARIES)

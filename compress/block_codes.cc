@@ -7,16 +7,16 @@
 #include <limits>
 #include <vector>
 
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/random.h"
+#include "base/sums.h"
 #include "compress/block_encoder.h"
 #include "compress/code_error.h"
 #include "compress/codec_model.h"
 #include "compress/far_rows.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
-#include "engine/base/random.h"
-#include "engine/base/sums.h"
 
 namespace vecstore {
 namespace {

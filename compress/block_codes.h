@@ -31,14 +31,14 @@
 #include <span>
 #include <vector>
 
+#include "base/executor.h"
+#include "base/ids.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/vector_view.h"
 #include "compress/blocks.h"
 #include "compress/centroids.h"
 #include "compress/kernels.h"
-#include "engine/base/executor.h"
-#include "engine/base/ids.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
-#include "engine/base/vector_view.h"
 
 namespace vecstore {
 

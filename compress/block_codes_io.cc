@@ -6,13 +6,13 @@
 #include <cstring>
 #include <optional>
 
+#include "base/bytes.h"
+#include "base/limits.h"
 #include "compress/block_codes.h"
 #include "compress/code_stream.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"
-#include "engine/base/bytes.h"
-#include "engine/base/limits.h"
 
 namespace vecstore {
 namespace {

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/limits.h"
 #include "compress/far_rows.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"
-#include "engine/base/limits.h"
 
 namespace vecstore {
 namespace {

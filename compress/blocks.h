@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/base/ids.h"
-#include "engine/base/limits.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/memory.h"
+#include "base/status.h"
 
 namespace vecstore {
 

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "base/sums.h"
 #include "compress/sq8.h"
-#include "engine/base/sums.h"
 
 namespace vecstore {
 

@@ -9,10 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/vector_view.h"
 #include "compress/kernels.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
-#include "engine/base/vector_view.h"
 
 namespace vecstore {
 

@@ -6,8 +6,8 @@
 #include <numeric>
 #include <vector>
 
+#include "base/limits.h"
 #include "compress/far_rows.h"
-#include "engine/base/limits.h"
 
 namespace vecstore {
 namespace {

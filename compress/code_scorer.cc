@@ -4,14 +4,14 @@
 #include <cstring>
 #include <limits>
 
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/sums.h"
 #include "compress/block_codes.h"
 #include "compress/dense.h"
 #include "compress/extremes.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
-#include "engine/base/sums.h"
 
 namespace vecstore {
 namespace {

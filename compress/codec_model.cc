@@ -8,13 +8,13 @@
 #include <numeric>
 #include <span>
 
+#include "base/check.h"
+#include "base/limits.h"
 #include "compress/kmeans.h"
 #include "compress/kmeans_memory.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
 #include "compress/rotation.h"
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
 
 namespace vecstore {
 namespace {

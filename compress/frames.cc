@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 
 namespace vecstore {
 namespace {

@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/memory.h"
+#include "base/status.h"
 
 struct ZSTD_CCtx_s;
 struct ZSTD_CDict_s;

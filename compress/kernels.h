@@ -10,8 +10,8 @@
 
 #include <string_view>
 
+#include "base/status.h"
 #include "compress/kernel_table.h"
-#include "engine/base/status.h"
 
 namespace vecstore {
 

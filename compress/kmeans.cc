@@ -6,10 +6,10 @@
 #include <limits>
 #include <vector>
 
+#include "base/check.h"
+#include "base/random.h"
 #include "compress/dense.h"
 #include "compress/kmeans_memory.h"
-#include "engine/base/check.h"
-#include "engine/base/random.h"
 
 namespace vecstore {
 namespace {

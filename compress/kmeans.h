@@ -6,9 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/base/executor.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/executor.h"
+#include "base/memory.h"
+#include "base/status.h"
 
 namespace vecstore {
 

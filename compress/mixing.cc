@@ -7,9 +7,9 @@
 #include <numeric>
 #include <utility>
 
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
-#include "engine/base/random.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/random.h"
 
 namespace vecstore {
 namespace {

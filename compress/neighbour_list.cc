@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compress/neighbour_list.h"
 
-#include "engine/base/check.h"
+#include "base/check.h"
 
 namespace vecstore {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/base/ids.h"
+#include "base/ids.h"
 
 namespace vecstore {
 

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <new>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 
 namespace vecstore {
 namespace {

@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/executor.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "compress/dense.h"
-#include "engine/base/executor.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
 
 namespace vecstore {
 

@@ -5,11 +5,11 @@
 #include <cmath>
 #include <thread>
 
+#include "base/limits.h"
+#include "base/thrown.h"
 #include "compress/codec_model.h"
 #include "compress/frames.h"
 #include "compress/rabitq.h"
-#include "engine/base/limits.h"
-#include "engine/base/thrown.h"
 #include "engine/calibrate.h"
 #include "engine/check_options.h"
 #include "graph/format.h"

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
+#include "base/status.h"
 #include "compress/block_codes.h"
-#include "engine/base/status.h"
 #include "engine/vecstore.hpp"
 #include "graph/build.h"
 

@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/io.h"
 #include "compress/kernels.h"
 #include "engine/vecstore.hpp"
-#include "pagestore/io.h"
 
 namespace vecstore {
 namespace {

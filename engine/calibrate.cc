@@ -8,8 +8,8 @@
 #include <memory>
 #include <tuple>
 
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
+#include "base/check.h"
+#include "base/limits.h"
 
 namespace vecstore {
 namespace {

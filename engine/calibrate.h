@@ -9,9 +9,9 @@
 #include <span>
 #include <vector>
 
-#include "engine/base/executor.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/executor.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "engine/vecstore.hpp"
 #include "graph/search.h"
 

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <utility>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 #include "engine/catalog_format.h"
 #include "engine/catalog_tree.h"
 #include "engine/rows.h"

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 #include "engine/catalog.h"
 #include "engine/catalog_format.h"
 #include "engine/key_sorter.h"

@@ -15,8 +15,8 @@
 #include <string>
 #include <string_view>
 
-#include "engine/base/ids.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/status.h"
 #include "engine/catalog_sums.h"
 
 namespace vecstore::catalog {

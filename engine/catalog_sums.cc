@@ -9,8 +9,8 @@
 #include <cstring>
 #include <memory>
 
-#include "engine/base/bytes.h"
-#include "engine/base/check.h"
+#include "base/bytes.h"
+#include "base/check.h"
 
 namespace vecstore {
 

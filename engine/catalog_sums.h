@@ -10,9 +10,9 @@
 #include <span>
 #include <string>
 
-#include "engine/base/ids.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "engine/posix_file.h"
 
 namespace vecstore {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/bytes.h"
-#include "engine/base/limits.h"
+#include "base/bytes.h"
+#include "base/limits.h"
 #include "engine/catalog_format.h"
 
 namespace vecstore {

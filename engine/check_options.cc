@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 
 namespace vecstore {
 namespace {

@@ -3,7 +3,7 @@
 // What the options of the public API may be. Every range is written so that NaN lies outside of it. Thread-safe.
 #pragma once
 
-#include "engine/base/status.h"
+#include "base/status.h"
 #include "engine/vecstore.hpp"
 
 namespace vecstore {

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <limits>
 
-#include "engine/base/half.h"
-#include "engine/base/memory.h"
-#include "engine/base/thrown.h"
+#include "base/half.h"
+#include "base/memory.h"
+#include "base/thrown.h"
 #include "engine/output_file.h"
 #include "engine/vector_file.h"
 

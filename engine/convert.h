@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "engine/base/status.h"
+#include "base/status.h"
 
 namespace vecstore {
 

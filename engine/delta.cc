@@ -10,7 +10,7 @@
 #include <cstring>
 #include <limits>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 #include "engine/exact_distance.h"
 
 namespace vecstore {

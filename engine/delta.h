@@ -16,11 +16,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/vector_view.h"
 #include "compress/kernels.h"
-#include "engine/base/ids.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
-#include "engine/base/vector_view.h"
 #include "engine/key.h"
 #include "engine/log_records.h"
 #include "graph/prepared_query.h"

@@ -11,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory.h"
+#include "base/status.h"
 #include "compress/frames.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
 #include "engine/live_state.h"
 
 namespace vecstore {

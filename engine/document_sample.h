@@ -8,8 +8,8 @@
 #include <span>
 #include <string_view>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/memory.h"
+#include "base/status.h"
 
 namespace vecstore {
 

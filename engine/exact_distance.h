@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstddef>
 
-#include "engine/base/vector_view.h"
+#include "base/vector_view.h"
 
 namespace vecstore {
 

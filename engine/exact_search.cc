@@ -17,10 +17,10 @@
 #include <limits>
 #include <type_traits>
 
+#include "base/limits.h"
+#include "base/memory.h"
+#include "base/thrown.h"
 #include "compress/kernels.h"
-#include "engine/base/limits.h"
-#include "engine/base/memory.h"
-#include "engine/base/thrown.h"
 #include "engine/prepared_rows.h"
 #include "engine/thread_pool.h"
 #include "engine/vecstore.hpp"

@@ -5,9 +5,9 @@
 #include <array>
 #include <cmath>
 
+#include "base/bytes.h"
+#include "base/limits.h"
 #include "compress/code_stream.h"
-#include "engine/base/bytes.h"
-#include "engine/base/limits.h"
 #include "engine/page_stream.h"
 
 namespace vecstore {

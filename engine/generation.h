@@ -9,9 +9,9 @@
 #include <span>
 #include <string>
 
+#include "base/memory.h"
+#include "base/status.h"
 #include "compress/block_codes.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
 #include "graph/format.h"
 #include "graph/pack.h"
 #include "graph/search.h"

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "engine/base/open_descriptor.h"
+#include "base/open_descriptor.h"
 
 namespace vecstore {
 

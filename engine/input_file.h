@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/base/status.h"
+#include "base/status.h"
 
 namespace vecstore {
 

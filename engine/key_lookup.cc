@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 #include "engine/catalog_format.h"
 
 namespace vecstore {

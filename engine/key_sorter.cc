@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
+#include "base/check.h"
+#include "base/limits.h"
 
 namespace vecstore {
 

@@ -14,9 +14,9 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/base/ids.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "engine/posix_file.h"
 
 namespace vecstore {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 
 namespace vecstore {
 namespace {

@@ -14,9 +14,9 @@
 #include <span>
 #include <string>
 
+#include "base/memory.h"
+#include "base/status.h"
 #include "compress/frames.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
 #include "engine/delta.h"
 #include "engine/log_records.h"
 #include "engine/tombstones.h"

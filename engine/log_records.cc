@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/base/bytes.h"
-#include "engine/base/limits.h"
+#include "base/bytes.h"
+#include "base/limits.h"
 
 namespace vecstore {
 namespace {

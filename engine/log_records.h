@@ -9,8 +9,8 @@
 #include <span>
 #include <string_view>
 
-#include "engine/base/ids.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/status.h"
 #include "engine/key.h"
 #include "wal/format.h"
 

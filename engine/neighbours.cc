@@ -5,8 +5,8 @@
 #include <array>
 #include <limits>
 
-#include "engine/base/bytes.h"
-#include "engine/base/thrown.h"
+#include "base/bytes.h"
+#include "base/thrown.h"
 #include "engine/input_file.h"
 #include "engine/output_file.h"
 #include "engine/vecstore.hpp"

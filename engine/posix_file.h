@@ -11,7 +11,7 @@
 #include <span>
 #include <string>
 
-#include "engine/base/status.h"
+#include "base/status.h"
 
 namespace vecstore {
 

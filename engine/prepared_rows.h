@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "engine/thread_pool.h"
 #include "engine/vecstore.hpp"
 

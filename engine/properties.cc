@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "engine/base/bytes.h"
-#include "engine/base/limits.h"
+#include "base/bytes.h"
+#include "base/limits.h"
 
 namespace vecstore {
 namespace {

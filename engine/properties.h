@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/ids.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/status.h"
 #include "engine/vecstore.hpp"
 #include "graph/format.h"
 

@@ -13,10 +13,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "compress/frames.h"
-#include "engine/base/ids.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
 #include "pagestore/page_file.h"
 
 namespace vecstore {

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <utility>
 
-#include "engine/base/bytes.h"
-#include "engine/base/check.h"
+#include "base/bytes.h"
+#include "base/check.h"
 #include "engine/rows_format.h"
 
 namespace vecstore {

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 #include "engine/rows.h"
 #include "pagestore/format.h"
 

@@ -4,8 +4,8 @@
 #include <span>
 #include <utility>
 
-#include "engine/base/bytes.h"
-#include "engine/base/check.h"
+#include "base/bytes.h"
+#include "base/check.h"
 #include "engine/posix_file.h"
 #include "engine/rows_format.h"
 

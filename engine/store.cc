@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "base/thrown.h"
 #include "compress/kernels.h"
-#include "engine/base/thrown.h"
 #include "engine/check_options.h"
 #include "engine/store_builder.h"
 #include "engine/store_impl.h"

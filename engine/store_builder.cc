@@ -7,11 +7,11 @@
 #include <array>
 #include <cstring>
 
-#include "engine/base/bytes.h"
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
-#include "engine/base/random.h"
-#include "engine/base/thrown.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/random.h"
+#include "base/thrown.h"
 #include "engine/text_lines.h"
 #include "engine/thread_pool.h"
 #include "engine/validate.h"

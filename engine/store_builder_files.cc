@@ -3,7 +3,7 @@
 // The second half of a build: what goes to disk.
 #include <algorithm>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 #include "engine/catalog.h"
 #include "engine/rows.h"
 #include "engine/store_builder.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <optional>
 
-#include "engine/base/thrown.h"
+#include "base/thrown.h"
 #include "engine/output_file.h"
 #include "engine/store_impl.h"
 #include "engine/vector_file.h"

@@ -13,8 +13,8 @@
 #include <optional>
 #include <string>
 
-#include "engine/base/fork.h"
-#include "engine/base/memory.h"
+#include "base/fork.h"
+#include "base/memory.h"
 #include "engine/document_packer.h"
 #include "engine/generation.h"
 #include "engine/key_lookup.h"

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cstring>
 
-#include "engine/base/thrown.h"
+#include "base/thrown.h"
 #include "engine/store_impl.h"
 
 namespace vecstore {

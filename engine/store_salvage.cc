@@ -3,7 +3,7 @@
 #include <string>
 #include <unordered_map>
 
-#include "engine/base/thrown.h"
+#include "base/thrown.h"
 #include "engine/log_records.h"
 #include "engine/store_impl.h"
 #include "pagestore/store_files.h"

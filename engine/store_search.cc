@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cmath>
 
-#include "engine/base/check.h"
-#include "engine/base/thrown.h"
+#include "base/check.h"
+#include "base/thrown.h"
 #include "engine/check_options.h"
 #include "engine/exact_distance.h"
 #include "engine/store_impl.h"

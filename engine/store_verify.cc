@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
+#include "base/thrown.h"
 #include "compress/neighbour_list.h"
-#include "engine/base/thrown.h"
 #include "engine/catalog_format.h"
 #include "engine/catalog_sums.h"
 #include "engine/page_stream.h"

@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "engine/base/check.h"
-#include "engine/base/thrown.h"
+#include "base/check.h"
+#include "base/thrown.h"
 #include "engine/log_records.h"
 #include "engine/store_impl.h"
 #include "engine/validate.h"

@@ -13,9 +13,9 @@
 #include <string>
 #include <string_view>
 
-#include "engine/base/limits.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/limits.h"
+#include "base/memory.h"
+#include "base/status.h"
 
 namespace vecstore {
 

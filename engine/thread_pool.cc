@@ -7,8 +7,8 @@
 #include <system_error>
 #include <thread>
 
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
+#include "base/check.h"
+#include "base/limits.h"
 
 #ifdef VECSTORE_THREADS_STD
 #include <atomic>

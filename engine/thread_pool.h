@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "engine/base/executor.h"
+#include "base/executor.h"
 
 namespace vecstore {
 

@@ -3,7 +3,7 @@
 
 #include <bit>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 
 namespace vecstore {
 namespace {

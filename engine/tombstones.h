@@ -8,9 +8,9 @@
 #include <memory>
 #include <vector>
 
-#include "engine/base/ids.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "wal/format.h"
 
 namespace vecstore {

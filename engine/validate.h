@@ -15,8 +15,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "engine/base/status.h"
-#include "engine/base/vector_view.h"
+#include "base/status.h"
+#include "base/vector_view.h"
 
 namespace vecstore {
 

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 #include "engine/validate.h"
 #include "graph/prepared_query.h"
 

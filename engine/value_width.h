@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <functional>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "engine/calibrate.h"
 #include "engine/properties.h"
 #include "graph/quantized_rows.h"

@@ -31,10 +31,10 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/ids.h"
-#include "engine/base/status.h"
-#include "engine/base/sync_mode.h"
-#include "engine/base/vector_view.h"
+#include "base/ids.h"
+#include "base/status.h"
+#include "base/sync_mode.h"
+#include "base/vector_view.h"
 #include "engine/key.h"
 #include "engine/vector_source.h"
 

@@ -5,8 +5,8 @@
 #include <array>
 #include <cstring>
 
-#include "engine/base/limits.h"
-#include "engine/base/memory.h"
+#include "base/limits.h"
+#include "base/memory.h"
 
 namespace vecstore {
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "engine/base/status.h"
-#include "engine/base/vector_view.h"
+#include "base/status.h"
+#include "base/vector_view.h"
 #include "engine/input_file.h"
 
 namespace vecstore {

@@ -5,7 +5,7 @@
 #include <array>
 #include <limits>
 
-#include "engine/base/bytes.h"
+#include "base/bytes.h"
 #include "engine/vector_file.h"
 
 namespace vecstore {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "engine/base/bytes.h"
+#include "base/bytes.h"
 #include "engine/vector_file.h"
 
 namespace vecstore {

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "engine/base/thrown.h"
+#include "base/thrown.h"
 #include "engine/vector_file.h"
 
 namespace vecstore {

@@ -12,8 +12,8 @@
 #include <memory>
 #include <string>
 
-#include "engine/base/status.h"
-#include "engine/base/vector_view.h"
+#include "base/status.h"
+#include "base/vector_view.h"
 
 namespace vecstore {
 

@@ -5,8 +5,8 @@
 #include <array>
 #include <numeric>
 
-#include "engine/base/check.h"
-#include "engine/base/random.h"
+#include "base/check.h"
+#include "base/random.h"
 
 namespace vecstore {
 namespace {

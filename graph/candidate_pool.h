@@ -12,10 +12,10 @@
 #include <limits>
 #include <span>
 
-#include "engine/base/check.h"
-#include "engine/base/ids.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/check.h"
+#include "base/ids.h"
+#include "base/memory.h"
+#include "base/status.h"
 
 namespace vecstore {
 

@@ -10,10 +10,10 @@
 #include <limits>
 #include <span>
 
-#include "engine/base/ids.h"
-#include "engine/base/limits.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "graph/prepared_query.h"
 
 namespace vecstore {

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
+#include "base/check.h"
 #include "compress/neighbour_list.h"
-#include "engine/base/bytes.h"
-#include "engine/base/check.h"
 
 namespace vecstore {
 namespace {

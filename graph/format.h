@@ -10,10 +10,10 @@
 #include <span>
 #include <vector>
 
-#include "engine/base/ids.h"
-#include "engine/base/limits.h"
-#include "engine/base/status.h"
-#include "engine/base/vector_view.h"
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "base/vector_view.h"
 #include "pagestore/format.h"
 
 namespace vecstore {

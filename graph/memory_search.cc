@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "compress/neighbour_list.h"
-#include "engine/base/check.h"
 
 namespace vecstore {
 namespace {

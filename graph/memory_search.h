@@ -9,8 +9,8 @@
 #include <optional>
 #include <span>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "graph/prepared_query.h"
 #include "graph/query_run.h"
 

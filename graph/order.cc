@@ -6,8 +6,8 @@
 #include <numeric>
 #include <vector>
 
-#include "engine/base/check.h"
-#include "engine/base/random.h"
+#include "base/check.h"
+#include "base/random.h"
 
 namespace vecstore {
 namespace {

@@ -11,9 +11,9 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/base/executor.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/executor.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "graph/build.h"
 #include "graph/quantized_rows.h"
 

@@ -5,8 +5,8 @@
 #include <numeric>
 #include <vector>
 
+#include "base/check.h"
 #include "compress/neighbour_list.h"
-#include "engine/base/check.h"
 
 namespace vecstore {
 namespace {

@@ -9,10 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/memory.h"
+#include "base/status.h"
 
 namespace vecstore {
 

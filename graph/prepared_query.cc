@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/sums.h"
 #include "compress/sq16.h"
-#include "engine/base/sums.h"
 
 namespace vecstore {
 namespace {

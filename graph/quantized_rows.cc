@@ -6,10 +6,10 @@
 #include <cstring>
 #include <vector>
 
+#include "base/check.h"
+#include "base/sums.h"
 #include "compress/sq16.h"
 #include "compress/sq8.h"
-#include "engine/base/check.h"
-#include "engine/base/sums.h"
 
 namespace vecstore {
 namespace {

@@ -13,11 +13,11 @@
 #include <cstdint>
 #include <span>
 
+#include "base/executor.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/vector_view.h"
 #include "compress/kernels.h"
-#include "engine/base/executor.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
-#include "engine/base/vector_view.h"
 #include "graph/format.h"
 
 namespace vecstore {

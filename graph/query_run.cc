@@ -6,8 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/check.h"
 #include "compress/neighbour_list.h"
-#include "engine/base/check.h"
 
 namespace vecstore {
 namespace {

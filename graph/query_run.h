@@ -25,9 +25,9 @@
 #include <span>
 #include <vector>
 
+#include "base/memory.h"
+#include "base/status.h"
 #include "compress/block_codes.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
 #include "graph/candidate_pool.h"
 #include "graph/contenders.h"
 #include "graph/format.h"

@@ -5,7 +5,7 @@
 #include <bit>
 #include <utility>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 
 namespace vecstore {
 namespace {

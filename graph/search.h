@@ -15,8 +15,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "graph/in_flight_target.h"
 #include "graph/memory_search.h"
 #include "graph/query_run.h"

@@ -6,7 +6,7 @@
 #include <array>
 #include <cstring>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 
 namespace vecstore {
 namespace {

@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/base/ids.h"
-#include "engine/base/limits.h"
+#include "base/ids.h"
+#include "base/limits.h"
 
 namespace vecstore {
 

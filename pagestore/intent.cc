@@ -4,7 +4,7 @@
 #include <array>
 #include <cstring>
 
-#include "engine/base/bytes.h"
+#include "base/bytes.h"
 #include "pagestore/manifest.h"
 #include "pagestore/store_files.h"
 

@@ -12,8 +12,8 @@
 #include <optional>
 #include <string>
 
-#include "engine/base/status.h"
-#include "pagestore/io.h"
+#include "base/io.h"
+#include "base/status.h"
 
 namespace vecstore {
 

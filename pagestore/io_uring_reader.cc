@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string>
 
-#include "engine/base/fork.h"
+#include "base/fork.h"
 #include "pagestore/reader_frames.h"
 
 namespace vecstore {

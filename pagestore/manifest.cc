@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/base/bytes.h"
+#include "base/bytes.h"
 
 namespace vecstore {
 namespace {

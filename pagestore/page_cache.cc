@@ -6,7 +6,7 @@
 #include <cstring>
 #include <memory>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 #include "pagestore/page_reader.h"
 
 namespace vecstore {

@@ -17,8 +17,8 @@
 #include <mutex>
 #include <span>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "pagestore/page_file.h"
 
 namespace vecstore {

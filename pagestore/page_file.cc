@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 #include "pagestore/page_header.h"
 
 namespace vecstore {

@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "pagestore/format.h"
-#include "pagestore/io.h"
 
 namespace vecstore {
 

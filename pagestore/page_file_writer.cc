@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/base/check.h"
-#include "pagestore/io.h"
+#include "base/check.h"
+#include "base/io.h"
 #include "pagestore/page_file.h"
 #include "pagestore/page_header.h"
 

@@ -4,8 +4,8 @@
 #include <array>
 #include <cstring>
 
-#include "engine/base/bytes.h"
-#include "engine/base/check.h"
+#include "base/bytes.h"
+#include "base/check.h"
 
 namespace vecstore {
 namespace {

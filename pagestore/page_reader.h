@@ -15,8 +15,8 @@
 #include <span>
 #include <string_view>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "pagestore/page_file.h"
 
 namespace vecstore {

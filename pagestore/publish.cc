@@ -8,8 +8,8 @@
 #include <set>
 #include <thread>
 
-#include "engine/base/check.h"
-#include "engine/base/thrown.h"
+#include "base/check.h"
+#include "base/thrown.h"
 #include "pagestore/manifest.h"
 #include "pagestore/store_files.h"
 #include "pagestore/store_lock.h"

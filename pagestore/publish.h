@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/ids.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "pagestore/format.h"
-#include "pagestore/io.h"
 
 namespace vecstore {
 

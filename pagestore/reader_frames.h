@@ -12,9 +12,9 @@
 #include <span>
 #include <string>
 
-#include "engine/base/check.h"
-#include "engine/base/limits.h"
-#include "engine/base/memory.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/memory.h"
 #include "pagestore/page_reader.h"
 
 namespace vecstore {

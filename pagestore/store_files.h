@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "engine/base/status.h"
-#include "pagestore/io.h"
+#include "base/io.h"
+#include "base/status.h"
 
 namespace vecstore {
 

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "engine/base/status.h"
-#include "pagestore/io.h"
+#include "base/io.h"
+#include "base/status.h"
 
 namespace vecstore {
 

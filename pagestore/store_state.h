@@ -12,9 +12,9 @@
 #include <set>
 #include <string>
 
-#include "engine/base/status.h"
+#include "base/io.h"
+#include "base/status.h"
 #include "pagestore/intent.h"
-#include "pagestore/io.h"
 #include "pagestore/publish.h"
 #include "pagestore/superblock.h"
 

@@ -9,8 +9,8 @@
 #include <span>
 #include <string>
 
-#include "engine/base/ids.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/status.h"
 #include "pagestore/manifest.h"
 
 namespace vecstore {

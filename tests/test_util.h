@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/status.h"
+#include "base/status.h"
 
 // A Status or Result that must be ok; its message otherwise.
 #define REQUIRE_OK(expression)                                                                        \

@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "engine/base/status.h"
+#include "base/status.h"
 #include "engine/vecstore.hpp"
 
 namespace vecstore::tools {

@@ -3,7 +3,7 @@
 // What the process tells its caller. Scripts depend on these numbers; they never change their meaning.
 #pragma once
 
-#include "engine/base/status.h"
+#include "base/status.h"
 
 namespace vecstore::tools {
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <filesystem>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 #include "tools/commands.h"
 #include "tools/numbers.h"
 #include "tools/output.h"

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/status.h"
+#include "base/status.h"
 
 namespace vecstore::tools {
 

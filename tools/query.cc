@@ -6,8 +6,8 @@
 #include <cstring>
 #include <limits>
 
-#include "engine/base/half.h"
-#include "engine/base/limits.h"
+#include "base/half.h"
+#include "base/limits.h"
 #include "tools/commands.h"
 #include "tools/document_text.h"
 #include "tools/explain.h"

@@ -11,8 +11,8 @@
 #include <optional>
 #include <thread>
 
-#include "engine/base/limits.h"
-#include "engine/base/memory.h"
+#include "base/limits.h"
+#include "base/memory.h"
 #include "tools/commands.h"
 #include "tools/explain.h"
 #include "tools/numbers.h"

@@ -9,9 +9,9 @@
 #include <optional>
 #include <string>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
-#include "pagestore/io.h"
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "wal/format.h"
 
 namespace vecstore {

@@ -7,8 +7,8 @@
 #include <charconv>
 #include <cstring>
 
-#include "engine/base/bytes.h"
-#include "engine/base/check.h"
+#include "base/bytes.h"
+#include "base/check.h"
 
 namespace vecstore {
 namespace {

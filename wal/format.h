@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/ids.h"
-#include "engine/base/status.h"
+#include "base/ids.h"
+#include "base/status.h"
 
 namespace vecstore {
 

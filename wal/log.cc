@@ -5,8 +5,8 @@
 #include <chrono>
 #include <cstring>
 
-#include "engine/base/check.h"
-#include "engine/base/thrown.h"
+#include "base/check.h"
+#include "base/thrown.h"
 
 namespace vecstore {
 namespace {

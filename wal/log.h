@@ -20,11 +20,11 @@
 #include <thread>
 #include <vector>
 
-#include "engine/base/memory.h"
-#include "engine/base/random.h"
-#include "engine/base/status.h"
-#include "engine/base/sync_mode.h"
-#include "pagestore/io.h"
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/status.h"
+#include "base/sync_mode.h"
 #include "wal/end_file.h"
 #include "wal/format.h"
 #include "wal/log_reader.h"

@@ -17,9 +17,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
-#include "pagestore/io.h"
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "wal/format.h"
 
 namespace vecstore {

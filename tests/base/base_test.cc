@@ -3,10 +3,10 @@
 #include <cerrno>
 #include <cmath>
 
-#include "engine/base/bytes.h"
-#include "engine/base/half.h"
-#include "engine/base/memory.h"
-#include "engine/base/status.h"
+#include "base/bytes.h"
+#include "base/half.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
+#include "base/random.h"
 #include "compress/block_codes.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"
-#include "engine/base/limits.h"
-#include "engine/base/random.h"
 #include "tests/test_util.h"
 
 namespace vecstore::test {

@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
+#include "base/random.h"
 #include "compress/kernels.h"
-#include "engine/base/random.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "engine/base/memory.h"
-#include "engine/base/random.h"
+#include "base/memory.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

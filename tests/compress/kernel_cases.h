@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
+#include "base/random.h"
 #include "compress/kernels.h"
-#include "engine/base/check.h"
-#include "engine/base/random.h"
 
 namespace vecstore::test {
 

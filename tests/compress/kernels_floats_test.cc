@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/base/half.h"
+#include "base/half.h"
 #include "tests/compress/kernel_cases.h"
 #include "tests/test_util.h"
 

@@ -5,8 +5,8 @@
 #include <set>
 #include <vector>
 
-#include "engine/base/limits.h"
-#include "engine/base/random.h"
+#include "base/limits.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

@@ -25,8 +25,8 @@ file(GLOB neon_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/compress/kern
 set(neon_sources
     ${PROJECT_SOURCE_DIR}/compress/kernels.cc ${PROJECT_SOURCE_DIR}/compress/kernels_scalar.cc
     ${PROJECT_SOURCE_DIR}/compress/kernels_neon.cc ${PROJECT_SOURCE_DIR}/compress/rabitq.cc
-    ${PROJECT_SOURCE_DIR}/engine/base/status.cc
-    ${PROJECT_SOURCE_DIR}/engine/base/check.cc ${CMAKE_CURRENT_SOURCE_DIR}/compress/neon_main.cc ${neon_tests})
+    ${PROJECT_SOURCE_DIR}/base/status.cc
+    ${PROJECT_SOURCE_DIR}/base/check.cc ${CMAKE_CURRENT_SOURCE_DIR}/compress/neon_main.cc ${neon_tests})
 set(neon_flags -std=c++20 -O2 -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
                $<$<BOOL:${VECSTORE_DEVELOPER}>:-Werror>
                -isystem ${neon_dir}/include -I${PROJECT_SOURCE_DIR} -DVECSTORE_TEST_STATIC

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <vector>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

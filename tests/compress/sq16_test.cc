@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "engine/catalog.h"
 #include "tests/engine/specimen.h"
 

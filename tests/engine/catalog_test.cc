@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <map>
 
-#include "engine/base/limits.h"
-#include "engine/base/random.h"
+#include "base/limits.h"
+#include "base/random.h"
 #include "engine/key_sorter.h"
 #include "engine/rows.h"
 #include "tests/test_util.h"

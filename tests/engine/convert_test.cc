@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/base/half.h"
+#include "base/half.h"
 #include "engine/output_file.h"
 #include "engine/vecstore.hpp"
 #include "engine/vector_source.h"

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/engine/child.h"
 #include "tests/engine/specimen.h"
 

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <thread>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/engine/specimen.h"
 
 namespace vecstore {

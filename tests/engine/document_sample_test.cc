@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/base/limits.h"
-#include "engine/base/random.h"
+#include "base/limits.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 using namespace vecstore;

@@ -5,7 +5,7 @@
 #include <array>
 #include <filesystem>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "engine/document_packer.h"
 #include "engine/log_records.h"
 #include "engine/store_impl.h"

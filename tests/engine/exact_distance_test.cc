@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 using namespace vecstore;

@@ -7,7 +7,7 @@
 #include <functional>
 #include <random>
 
-#include "engine/base/half.h"
+#include "base/half.h"
 #include "engine/vecstore.hpp"
 #include "tests/test_util.h"
 

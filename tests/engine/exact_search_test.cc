@@ -4,7 +4,7 @@
 #include <numeric>
 #include <random>
 
-#include "engine/base/half.h"
+#include "base/half.h"
 #include "engine/convert.h"
 #include "engine/validate.h"
 #include "engine/vecstore.hpp"

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <map>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/engine/stores.h"
 
 using namespace vecstore;

@@ -4,8 +4,8 @@
 // returns is not judged; a sanitizer, a signal or the test's time limit is.
 #include <cstring>
 
-#include "engine/base/bytes.h"
-#include "engine/base/random.h"
+#include "base/bytes.h"
+#include "base/random.h"
 #include "pagestore/format.h"
 #include "pagestore/manifest.h"
 #include "pagestore/page_header.h"

@@ -10,7 +10,7 @@
 #include <map>
 #include <thread>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/engine/child.h"
 #include "tests/engine/specimen.h"
 

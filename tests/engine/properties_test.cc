@@ -3,8 +3,8 @@
 
 #include <limits>
 
-#include "engine/base/limits.h"
-#include "engine/base/random.h"
+#include "base/limits.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 using namespace vecstore;

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstring>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "engine/document_sample.h"
 #include "engine/rows_format.h"
 #include "engine/text_lines.h"

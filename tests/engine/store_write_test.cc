@@ -12,7 +12,7 @@
 #include <set>
 #include <thread>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "engine/store_impl.h"
 #include "tests/engine/stores.h"
 

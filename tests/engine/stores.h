@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/half.h"
+#include "base/half.h"
 #include "engine/vecstore.hpp"
 #include "tests/test_util.h"
 

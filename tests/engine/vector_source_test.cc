@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "engine/base/limits.h"
+#include "base/limits.h"
 #include "tests/test_util.h"
 
 using namespace vecstore;

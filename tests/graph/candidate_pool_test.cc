@@ -4,7 +4,7 @@
 #include <set>
 #include <tuple>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <set>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

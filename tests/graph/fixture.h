@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "compress/block_codes.h"
 #include "compress/neighbour_list.h"
-#include "engine/base/random.h"
 #include "engine/thread_pool.h"
 #include "graph/build.h"
 #include "graph/order.h"

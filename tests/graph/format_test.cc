@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "graph/format.h"
 
+#include "base/bytes.h"
 #include "compress/neighbour_list.h"
-#include "engine/base/bytes.h"
 #include "tests/graph/fixture.h"
 
 namespace vecstore {

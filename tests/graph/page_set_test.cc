@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "pagestore/io.h"
+#include "base/io.h"
 
 namespace vecstore::test {
 

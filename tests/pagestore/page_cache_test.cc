@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "tests/pagestore/page_files.h"
 
 namespace vecstore {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "pagestore/page_file.h"
 #include "tests/test_util.h"
 

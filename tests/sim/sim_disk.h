@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/random.h"
-#include "pagestore/io.h"
+#include "base/io.h"
+#include "base/random.h"
 
 namespace vecstore::test {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "engine/store_impl.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/test_util.h"

@@ -18,16 +18,20 @@ struct Layer {
 
 // The longest folder that fits a path is its layer.
 inline const std::vector<Layer>& layers() {
-  static const std::vector<std::string_view> public_api = {
-      "engine/vecstore.hpp", "engine/vector_source.h", "engine/convert.h", "engine/text_lines.h",
-      "engine/base/",        "pagestore/format.h",     "wal/format.h"};
+  static const std::vector<std::string_view> public_api = {"engine/vecstore.hpp",
+                                                           "engine/vector_source.h",
+                                                           "engine/convert.h",
+                                                           "engine/text_lines.h",
+                                                           "base/",
+                                                           "pagestore/format.h",
+                                                           "wal/format.h"};
   static const std::vector<Layer> table = {
-      {"engine/base/", false, {}},
-      {"compress/", false, {"engine/base/"}},
-      {"pagestore/", false, {"engine/base/"}},
-      {"wal/", false, {"engine/base/", "pagestore/io.h"}},
-      {"graph/", false, {"engine/base/", "compress/", "pagestore/"}},
-      {"gpu/", false, {"engine/base/", "compress/"}},
+      {"base/", false, {}},
+      {"compress/", false, {"base/"}},
+      {"pagestore/", false, {"base/"}},
+      {"wal/", false, {"base/"}},
+      {"graph/", false, {"base/", "compress/", "pagestore/"}},
+      {"gpu/", false, {"base/", "compress/"}},
       {"engine/", false, {"compress/", "pagestore/", "wal/", "graph/", "gpu/"}},
       {"tools/", false, public_api},
       {"python/", false, public_api},

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/random.h"
+#include "base/random.h"
 #include "engine/vecstore.hpp"
 #include "tests/tools/command.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/base/random.h"
+#include "base/random.h"
 
 #include <random>
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/base/fork.h"
+#include "base/fork.h"
 
 #include <pthread.h>
 #include <unistd.h>
 
 #include <mutex>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 
 namespace vecstore {
 

@@ -9,7 +9,7 @@
 //   }
 #pragma once
 
-#include "engine/base/status.h"
+#include "base/status.h"
 
 namespace vecstore {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/base/vector_view.h"
+#include "base/vector_view.h"
 
 #include <cstring>
 
-#include "engine/base/check.h"
-#include "engine/base/half.h"
+#include "base/check.h"
+#include "base/half.h"
 
 namespace vecstore {
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/base/memory.h"
+#include "base/memory.h"
 
 #include <sys/mman.h>
 
 #include <cstdlib>
 #include <cstring>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 
 namespace vecstore {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/base/open_descriptor.h"
+#include "base/open_descriptor.h"
 
 #include <fcntl.h>
 

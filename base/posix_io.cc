@@ -10,10 +10,10 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "engine/base/check.h"
-#include "engine/base/fork.h"
-#include "engine/base/open_descriptor.h"
-#include "pagestore/io.h"
+#include "base/check.h"
+#include "base/fork.h"
+#include "base/io.h"
+#include "base/open_descriptor.h"
 
 namespace vecstore {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/base/thrown.h"
+#include "base/thrown.h"
 
 #include <new>
 #include <system_error>

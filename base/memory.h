@@ -16,7 +16,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "engine/base/status.h"
+#include "base/status.h"
 
 namespace vecstore {
 

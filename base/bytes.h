@@ -17,7 +17,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "engine/base/check.h"
+#include "base/check.h"
 
 namespace vecstore {
 

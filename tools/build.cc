@@ -95,69 +95,51 @@ Status run_build(BuildCommandOptions& options) {
   return print_summary(options, prediction, seconds);
 }
 
-void add_form_options(CLI::App& command, BuildOptions& build) {
-  const auto parse_codec = [&build](const std::string& text) {
-    for (const Codec known : {Codec::kPq, Codec::kOpq, Codec::kRabitq}) {
-      if (text != name_of(known)) continue;
-      build.codec = known;
-      return;
-    }
-    throw CLI::ValidationError("--codec", "'" + text + "' is none of opq, pq, rabitq");
-  };
-  command
-      .add_option_function<std::string>("--codec", parse_codec,
-                                        "codes kept in memory (default: from --search-ram, else opq)")
-      ->type_name("opq|pq|rabitq");
-  add_whole(command, "--code-bytes", build.code_bytes,
-            "bytes a code (default: from --search-ram); rabitq takes 1, 2 or 4 bits a dimension of them");
-  const auto parse_page = [&build](const std::string& text) {
-    const auto size = parse_size(text);
-    if (!size || (*size != 4096 && *size != 8192 && *size != 16384))
-      throw CLI::ValidationError("--page-size", "'" + text + "' is none of 4096, 8192, 16384");
-    build.page_bytes = static_cast<std::uint32_t>(*size);
-  };
-  command
-      .add_option_function<std::string>("--page-size", parse_page,
-                                        "bytes a page: 4096, 8192, 16384 (default: by record)")
-      ->type_name("SIZE");
-  const auto parse_bits = [&build](const std::string& text) {
-    if (text != "auto" && text != "8" && text != "16" && text != "32")
-      throw CLI::ValidationError("--vectors", "'" + text + "' is none of auto, 8, 16, 32");
-    build.vector_bits = text == "auto" ? 0 : static_cast<std::uint32_t>(std::stoul(text));
-  };
-  command
-      .add_option_function<std::string>("--vectors", parse_bits,
-                                        "bits in which pages keep a value of f32 and f16 vectors (default: the least "
-                                        "that rank as the vectors do)")
-      ->type_name("auto|8|16|32");
-  add_whole(command, "--max-degree", build.max_degree, "edges a row, at most (default: by dimension)");
-  add_whole(command, "--build-list", build.build_list, "list length of the construction (default 80)");
-  add_real(command, "--alpha", build.alpha, {1, 4}, "slack of pruning, 1 to 4 (default 1.2)");
-  add_whole(command, "--seed", build.seed, "seed of everything drawn by chance (default 1)");
+void add_form_options(CommandOptions& options, BuildOptions& build) {
+  add_named(options, "--codec", {Codec::kOpq, Codec::kPq, Codec::kRabitq}, build.codec,
+            "codes kept in memory (default: from --search-ram, else opq)");
+  options.whole("--code-bytes", build.code_bytes,
+                "bytes a code (default: from --search-ram); rabitq takes 1, 2 or 4 bits a dimension of them");
+  options.parsed("--page-size", "SIZE", "bytes a page: 4096, 8192, 16384 (default: by record)",
+                 [&build](const std::string& text) -> std::string {
+                   const auto size = parse_size(text);
+                   if (!size || (*size != 4096 && *size != 8192 && *size != 16384))
+                     return "'" + text + "' is none of 4096, 8192, 16384";
+                   build.page_bytes = static_cast<std::uint32_t>(*size);
+                   return {};
+                 });
+  options.choice(
+      "--vectors", {"auto", "8", "16", "32"},
+      "bits in which pages keep a value of f32 and f16 vectors (default: the least that rank as the vectors do)",
+      [&build](std::size_t i) { build.vector_bits = i == 0 ? 0u : 4u << i; });
+  options.whole("--max-degree", build.max_degree, "edges a row, at most (default: by dimension)");
+  options.whole("--build-list", build.build_list, "list length of the construction (default 80)");
+  options.real("--alpha", build.alpha, {1, 4}, "slack of pruning, 1 to 4 (default 1.2)");
+  options.whole("--seed", build.seed, "seed of everything drawn by chance (default 1)");
 }
 
 }  // namespace
 
-Command add_build(CLI::App& app) {
+Command add_build(CommandLine& line) {
   const auto options = std::make_shared<BuildCommandOptions>();
   BuildOptions& build = options->build;
-  CLI::App* command = app.add_subcommand("build", "build an index from a file of vectors");
-  command->add_option("--input", options->input, "fbin, f16bin, u8bin, i8bin, fvecs, bvecs or npy file")->required();
-  command->add_option("--output", options->output, "directory of the index")->required();
-  add_metric(*command, build.metric);
-  add_size(*command, "--ram", build.ram_bytes, "bound of the build's memory (default: none)");
-  add_size(*command, "--search-ram", build.search_ram_bytes, "memory that a search may use; chooses the codes");
-  add_whole(*command, "--threads", build.threads, "threads (default: all processors)");
-  command->add_option("--keys", build.keys_path, "file of keys, one a line, in the order of the vectors");
-  command->add_option("--documents", build.documents_path, "file of documents, one a line, plain or .zst");
-  add_form_options(*command, build);
-  command->add_option("--calibration-queries", options->calibration_queries,
-                      "queries to calibrate on (default: rows held out)");
-  command->add_flag("--no-calibration", options->no_calibration, "leave recall targets uncalibrated");
-  command->add_flag("--overwrite", build.overwrite, "replace an index that is there");
-  command->add_flag("--dry-run", options->dry_run, "print what the build would take, and stop");
-  add_quiet(*command, options->quiet);
-  add_json(*command, options->json);
+  CommandOptions command = line.add("build", "build an index from a file of vectors");
+  command.text("--input", options->input, "fbin, f16bin, u8bin, i8bin, fvecs, bvecs or npy file").required();
+  command.text("--output", options->output, "directory of the index").required();
+  add_metric(command, build.metric);
+  command.size("--ram", build.ram_bytes, "bound of the build's memory (default: none)");
+  command.size("--search-ram", build.search_ram_bytes, "memory that a search may use; chooses the codes");
+  command.whole("--threads", build.threads, "threads (default: all processors)");
+  command.text("--keys", build.keys_path, "file of keys, one a line, in the order of the vectors");
+  command.text("--documents", build.documents_path, "file of documents, one a line, plain or .zst");
+  add_form_options(command, build);
+  command.text("--calibration-queries", options->calibration_queries,
+               "queries to calibrate on (default: rows held out)");
+  command.flag("--no-calibration", options->no_calibration, "leave recall targets uncalibrated");
+  command.flag("--overwrite", build.overwrite, "replace an index that is there");
+  command.flag("--dry-run", options->dry_run, "print what the build would take, and stop");
+  add_quiet(command, options->quiet);
+  add_json(command, options->json);
   return {command, [options] { return run_build(*options); }};
 }
 

@@ -4,51 +4,60 @@
 // once they are parsed; the objects behind the options live as long as the function.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "engine/vecstore.hpp"
+#include "tools/options.h"
 
 namespace vecstore::tools {
 
 struct Command {
-  CLI::App* app = nullptr;
+  CommandOptions options;
   std::function<Status()> run;
 };
 
-Command add_build(CLI::App& app);
-Command add_create(CLI::App& app);
-Command add_insert(CLI::App& app);
-Command add_delete(CLI::App& app);
-Command add_import(CLI::App& app);
-Command add_get(CLI::App& app);
-Command add_export(CLI::App& app);
-Command add_stats(CLI::App& app);
-Command add_info(CLI::App& app);
-Command add_search(CLI::App& app);
-Command add_query(CLI::App& app);
-Command add_verify(CLI::App& app);
-Command add_salvage(CLI::App& app);
-Command add_groundtruth(CLI::App& app);
-Command add_convert(CLI::App& app);
+Command add_build(CommandLine& line);
+Command add_create(CommandLine& line);
+Command add_insert(CommandLine& line);
+Command add_delete(CommandLine& line);
+Command add_import(CommandLine& line);
+Command add_get(CommandLine& line);
+Command add_export(CommandLine& line);
+Command add_stats(CommandLine& line);
+Command add_info(CommandLine& line);
+Command add_search(CommandLine& line);
+Command add_query(CommandLine& line);
+Command add_verify(CommandLine& line);
+Command add_salvage(CommandLine& line);
+Command add_groundtruth(CommandLine& line);
+Command add_convert(CommandLine& line);
 
-// Options of one meaning everywhere. Each throws what CLI11 turns into a usage error.
-CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& bytes, const std::string& help);
-CLI::Option* add_metric(CLI::App& app, Metric& metric);
-CLI::Option* add_key_type(CLI::App& app, KeyKind& keys);
-void add_recall_target(CLI::App& app, double& target);
-void add_json(CLI::App& app, bool& json);
-void add_quiet(CLI::App& app, bool& quiet);
+// Options of one meaning everywhere.
+void add_metric(CommandOptions& options, Metric& metric);
+void add_key_type(CommandOptions& options, KeyKind& keys);
+void add_recall_target(CommandOptions& options, double& target);
+void add_json(CommandOptions& options, bool& json);
+void add_quiet(CommandOptions& options, bool& quiet);
+
+// One of `values`, by name_of().
+template <typename T>
+void add_named(CommandOptions& options, const std::string& name, std::vector<T> values, T& value,
+               const std::string& help) {
+  std::vector<std::string> words;
+  for (const T each : values) words.emplace_back(name_of(each));
+  options.choice(name, words, help, [values, &value](std::size_t i) { value = values[i]; });
+}
 
 // Options of an open store: --ram --cache --backend.
-void add_open_options(CLI::App& app, OpenOptions& options);
+void add_open_options(CommandOptions& options, OpenOptions& open);
 // Options of a writer, which it is made: --ram --delta --log; and --sync --sync-interval.
-void add_writer_memory(CLI::App& app, OpenOptions& options);
-void add_write_options(CLI::App& app, OpenOptions& options);
+void add_writer_memory(CommandOptions& options, OpenOptions& open);
+void add_write_options(CommandOptions& options, OpenOptions& open);
 
 // The key that `text` names in a store of such keys; borrows the text. Errors: kInvalidArgument.
 Result<Key> parse_key(const std::string& text, KeyKind kind);

@@ -36,18 +36,18 @@ Status run_convert(ConvertCommandOptions& options) {
 
 }  // namespace
 
-Command add_convert(CLI::App& app) {
+Command add_convert(CommandLine& line) {
   const auto options = std::make_shared<ConvertCommandOptions>();
-  CLI::App* command = app.add_subcommand(
+  CommandOptions command = line.add(
       "convert",
       "write a vector file in another layout: fvecs bvecs ivecs fbin f16bin u8bin i8bin ibin npy, by the ending");
-  command->add_option("input", options->from, "file to read")->required();
-  command->add_option("output", options->to, "file to write")->required();
-  add_whole(*command, "--first-row", options->convert.first_row, "first row taken (default 0)");
-  add_whole(*command, "--count", options->convert.count, "rows taken (default: all that follow)");
-  command->add_flag("--overwrite", options->convert.overwrite, "replace the output if it is there");
-  add_quiet(*command, options->quiet);
-  add_json(*command, options->json);
+  command.text("input", options->from, "file to read").required();
+  command.text("output", options->to, "file to write").required();
+  command.whole("--first-row", options->convert.first_row, "first row taken (default 0)");
+  command.whole("--count", options->convert.count, "rows taken (default: all that follow)");
+  command.flag("--overwrite", options->convert.overwrite, "replace the output if it is there");
+  add_quiet(command, options->quiet);
+  add_json(command, options->json);
   return {command, [options] { return run_convert(*options); }};
 }
 

@@ -58,14 +58,14 @@ Status run_delete(DeleteOptions& options) {
 
 }  // namespace
 
-Command add_delete(CLI::App& app) {
+Command add_delete(CommandLine& line) {
   const auto options = std::make_shared<DeleteOptions>();
-  CLI::App* command = app.add_subcommand("delete", "delete vectors by key; those that are not there are passed over");
-  command->add_option("store", options->path, "directory of the store")->required();
-  command->add_option("key", options->keys, "keys");
-  command->add_option("--keys", options->keys_path, "file of one key a line");
-  add_write_options(*command, options->open);
-  add_json(*command, options->json);
+  CommandOptions command = line.add("delete", "delete vectors by key; those that are not there are passed over");
+  command.text("store", options->path, "directory of the store").required();
+  command.texts("key", options->keys, "keys");
+  command.text("--keys", options->keys_path, "file of one key a line");
+  add_write_options(command, options->open);
+  add_json(command, options->json);
   return {command, [options] { return run_delete(*options); }};
 }
 

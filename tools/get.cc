@@ -34,12 +34,12 @@ Status run_get(const GetOptions& options) {
 
 }  // namespace
 
-Command add_get(CLI::App& app) {
+Command add_get(CommandLine& line) {
   const auto options = std::make_shared<GetOptions>();
-  CLI::App* command = app.add_subcommand("get", "show the vector of a key as it was put, and its document");
-  command->add_option("store", options->path, "directory of the store")->required();
-  command->add_option("key", options->key, "key")->required();
-  add_json(*command, options->json);
+  CommandOptions command = line.add("get", "show the vector of a key as it was put, and its document");
+  command.text("store", options->path, "directory of the store").required();
+  command.text("key", options->key, "key").required();
+  add_json(command, options->json);
   return {command, [options] { return run_get(*options); }};
 }
 

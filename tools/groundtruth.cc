@@ -49,17 +49,17 @@ Status run_groundtruth(const GroundtruthOptions& options) {
 
 }  // namespace
 
-Command add_groundtruth(CLI::App& app) {
+Command add_groundtruth(CommandLine& line) {
   const auto options = std::make_shared<GroundtruthOptions>();
-  CLI::App* command = app.add_subcommand("groundtruth", "find the exact neighbours of queries by brute force");
-  command->add_option("--base", options->base, "file of the vectors to search")->required();
-  command->add_option("--queries", options->queries, "file of the queries")->required();
-  command->add_option("--output", options->output, "file to write: rows and distances")->required();
-  add_whole(*command, "--k", options->k, "neighbours a query, 1 to 1000 (default 100)");
-  add_metric(*command, options->metric);
-  add_whole(*command, "--threads", options->threads, "threads, at most 256 (default: all processors)", kThreadsMax);
-  command->add_flag("--overwrite", options->overwrite, "replace the output if it is there");
-  add_json(*command, options->json);
+  CommandOptions command = line.add("groundtruth", "find the exact neighbours of queries by brute force");
+  command.text("--base", options->base, "file of the vectors to search").required();
+  command.text("--queries", options->queries, "file of the queries").required();
+  command.text("--output", options->output, "file to write: rows and distances").required();
+  command.whole("--k", options->k, "neighbours a query, 1 to 1000 (default 100)");
+  add_metric(command, options->metric);
+  command.whole("--threads", options->threads, "threads, at most 256 (default: all processors)", kThreadsMax);
+  command.flag("--overwrite", options->overwrite, "replace the output if it is there");
+  add_json(command, options->json);
   return {command, [options] { return run_groundtruth(*options); }};
 }
 

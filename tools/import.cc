@@ -48,19 +48,19 @@ Status run_import(ImportOptions& options) {
 
 }  // namespace
 
-Command add_import(CLI::App& app) {
+Command add_import(CommandLine& line) {
   const auto options = std::make_shared<ImportOptions>();
-  CLI::App* command = app.add_subcommand("import", "put what was exported into a store, which is made if need be");
-  command->add_option("store", options->path, "directory of the store")->required();
-  command->add_option("--input", options->files.vectors, "file of vectors")->required();
-  command->add_option("--keys", options->files.keys, "file of one key a line")->required();
-  command->add_option("--documents", options->files.documents, "file of one document a line");
-  add_metric(*command, options->create.metric);
-  add_key_type(*command, options->create.keys);
+  CommandOptions command = line.add("import", "put what was exported into a store, which is made if need be");
+  command.text("store", options->path, "directory of the store").required();
+  command.text("--input", options->files.vectors, "file of vectors").required();
+  command.text("--keys", options->files.keys, "file of one key a line").required();
+  command.text("--documents", options->files.documents, "file of one document a line");
+  add_metric(command, options->create.metric);
+  add_key_type(command, options->create.keys);
   options->open.sync = SyncMode::kNone;  // one sync at the end
-  add_writer_memory(*command, options->open);
-  add_quiet(*command, options->files.quiet);
-  add_json(*command, options->json);
+  add_writer_memory(command, options->open);
+  add_quiet(command, options->files.quiet);
+  add_json(command, options->json);
   return {command, [options] { return run_import(*options); }};
 }
 

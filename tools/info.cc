@@ -140,11 +140,11 @@ Status run_info(const InfoOptions& options) {
 
 }  // namespace
 
-Command add_info(CLI::App& app) {
+Command add_info(CommandLine& line) {
   const auto options = std::make_shared<InfoOptions>();
-  CLI::App* command = app.add_subcommand("info", "describe an index: sizes, parameters, degrees, calibration");
-  command->add_option("index", options->path, "directory of the index")->required();
-  add_json(*command, options->json);
+  CommandOptions command = line.add("info", "describe an index: sizes, parameters, degrees, calibration");
+  command.text("index", options->path, "directory of the index").required();
+  add_json(command, options->json);
   return {command, [options] { return run_info(*options); }};
 }
 

@@ -18,24 +18,16 @@ int report(const Status& status) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("vecstore: build a nearest-neighbour index on disk, and search it with few reads and little memory");
-  app.name("vecstore");
-  app.set_version_flag("--version", "vecstore " + std::string(version()));
-  app.set_help_all_flag("--help-all", "the options of every command");
-  app.require_subcommand(1);
-  app.footer("Exit codes: 0 done, 1 failure, 2 usage, 3 damaged index, 4 busy, 5 newer format.");
-  const std::array<Command, 15> commands = {add_build(app),   add_create(app),      add_insert(app), add_delete(app),
-                                            add_get(app),     add_info(app),        add_stats(app),  add_search(app),
-                                            add_query(app),   add_export(app),      add_import(app), add_verify(app),
-                                            add_salvage(app), add_groundtruth(app), add_convert(app)};
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    // CLI11 has codes of its own from 100 up; here all of them are wrong usage.
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
-  }
+  CommandLine line("vecstore", std::string(version()),
+                   "vecstore: build a nearest-neighbour index on disk, and search it with few reads and little memory",
+                   "Exit codes: 0 done, 1 failure, 2 usage, 3 damaged index, 4 busy, 5 newer format.");
+  const std::array<Command, 15> commands = {
+      add_build(line),  add_create(line), add_insert(line),  add_delete(line),      add_get(line),
+      add_info(line),   add_stats(line),  add_search(line),  add_query(line),       add_export(line),
+      add_import(line), add_verify(line), add_salvage(line), add_groundtruth(line), add_convert(line)};
+  if (const auto wrong = line.parse(argc, argv)) return *wrong ? kExitUsage : kExitOk;
   for (const Command& command : commands) {
-    if (!command.app->parsed()) continue;
+    if (!command.options.were_given()) continue;
     const Status status = command.run();
     const Status printed = finish_output();
     return report(status.is_ok() ? printed : status);

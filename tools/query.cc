@@ -170,21 +170,21 @@ Status run_query(const QueryOptions& options) {
 
 }  // namespace
 
-Command add_query(CLI::App& app) {
+Command add_query(CommandLine& line) {
   const auto options = std::make_shared<QueryOptions>();
   SearchOptions& search = options->search;
-  CLI::App* command = app.add_subcommand("query", "search for one vector and show what is found, documents included");
-  command->add_option("index", options->path, "directory of the index")->required();
-  auto* file =
-      command->add_option("--queries", options->queries, "file of vectors (default: numbers on standard input)");
-  add_whole(*command, "--row", options->row, "row of the file, counted from 0 (default 0)")->needs(file);
-  add_whole(*command, "--k", search.k, "answers, 1 to 1000 (default 10)");
-  add_recall_target(*command, search.recall_target);
-  add_open_options(*command, options->open);
-  add_whole(*command, "--L", search.search_list, "list length, instead of the calibrated one");
-  add_whole(*command, "--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
-  command->add_flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
-  add_json(*command, options->json);
+  CommandOptions command = line.add("query", "search for one vector and show what is found, documents included");
+  command.text("index", options->path, "directory of the index").required();
+  const Option file =
+      command.text("--queries", options->queries, "file of vectors (default: numbers on standard input)");
+  command.whole("--row", options->row, "row of the file, counted from 0 (default 0)").needs(file);
+  command.whole("--k", search.k, "answers, 1 to 1000 (default 10)");
+  add_recall_target(command, search.recall_target);
+  add_open_options(command, options->open);
+  command.whole("--L", search.search_list, "list length, instead of the calibrated one");
+  command.whole("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  command.flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
+  add_json(command, options->json);
   return {command, [options] { return run_query(*options); }};
 }
 

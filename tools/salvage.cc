@@ -7,16 +7,16 @@
 
 namespace vecstore::tools {
 
-Command add_salvage(CLI::App& app) {
+Command add_salvage(CommandLine& line) {
   struct Options {
     std::string path, output;
     bool json = false;
   };
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("salvage", "make a store of what can be read of a damaged one");
-  command->add_option("store", options->path, "directory of the damaged store")->required();
-  command->add_option("--output", options->output, "directory of the store to make")->required();
-  add_json(*command, options->json);
+  CommandOptions command = line.add("salvage", "make a store of what can be read of a damaged one");
+  command.text("store", options->path, "directory of the damaged store").required();
+  command.text("--output", options->output, "directory of the store to make").required();
+  add_json(command, options->json);
   return {command, [options]() -> Status {
             VECSTORE_ASSIGN(const SalvageReport report, Store::salvage(options->path, options->output));
             if (options->json) {

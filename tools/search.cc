@@ -245,28 +245,26 @@ Status run_search(SearchCommandOptions& options) {
 
 }  // namespace
 
-Command add_search(CLI::App& app) {
+Command add_search(CommandLine& line) {
   const auto options = std::make_shared<SearchCommandOptions>();
   SearchOptions& search = options->search;
-  CLI::App* command = app.add_subcommand("search", "search an index with a file of queries, and measure it");
-  command->add_option("index", options->path, "directory of the index")->required();
-  command->add_option("--queries", options->queries, "file of the queries")->required();
-  add_whole(*command, "--k", search.k, "answers a query, 1 to 1000 (default 10)");
-  command->add_option("--groundtruth", options->groundtruth, "file of exact neighbours, to measure recall");
-  add_recall_target(*command, search.recall_target);
-  add_open_options(*command, options->open);
-  add_whole(*command, "--L", search.search_list, "list length, instead of the calibrated one");
-  add_whole(*command, "--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
-  add_real(*command, "--bound", search.bound, {0, kBoundMax},
-           "standard errors of the read bound, instead of the calibrated");
-  command->add_flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
-  add_whole(*command, "--threads", options->threads, "threads that share the batch; 0: all processors (default 1)");
-  add_whole(*command, "--clients", options->clients, "callers that search one query at a time, instead of a batch");
-  command->add_option("--output", options->output,
-                      "file of the answers to write: rows and distances (replaced if there)");
-  command->add_flag("--explain", options->explain, "also say where the memory went and where the settings come from");
-  add_quiet(*command, options->quiet);
-  add_json(*command, options->json);
+  CommandOptions command = line.add("search", "search an index with a file of queries, and measure it");
+  command.text("index", options->path, "directory of the index").required();
+  command.text("--queries", options->queries, "file of the queries").required();
+  command.whole("--k", search.k, "answers a query, 1 to 1000 (default 10)");
+  command.text("--groundtruth", options->groundtruth, "file of exact neighbours, to measure recall");
+  add_recall_target(command, search.recall_target);
+  add_open_options(command, options->open);
+  command.whole("--L", search.search_list, "list length, instead of the calibrated one");
+  command.whole("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  command.real("--bound", search.bound, {0, kBoundMax}, "standard errors of the read bound, instead of the calibrated");
+  command.flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
+  command.whole("--threads", options->threads, "threads that share the batch; 0: all processors (default 1)");
+  command.whole("--clients", options->clients, "callers that search one query at a time, instead of a batch");
+  command.text("--output", options->output, "file of the answers to write: rows and distances (replaced if there)");
+  command.flag("--explain", options->explain, "also say where the memory went and where the settings come from");
+  add_quiet(command, options->quiet);
+  add_json(command, options->json);
   return {command, [options] { return run_search(*options); }};
 }
 

@@ -7,15 +7,15 @@
 
 namespace vecstore::tools {
 
-Command add_stats(CLI::App& app) {
+Command add_stats(CommandLine& line) {
   struct Options {
     std::string path;
     bool json = false;
   };
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("stats", "what was written to a store: rows, log, what is durable");
-  command->add_option("store", options->path, "directory of the store")->required();
-  add_json(*command, options->json);
+  CommandOptions command = line.add("stats", "what was written to a store: rows, log, what is durable");
+  command.text("store", options->path, "directory of the store").required();
+  add_json(command, options->json);
   return {command, [options]() -> Status {
             VECSTORE_ASSIGN(const Store store, Store::open(options->path));
             const StoreStats stats = store.stats();

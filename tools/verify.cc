@@ -47,13 +47,12 @@ Status run_verify(const VerifyCommandOptions& options) {
 
 }  // namespace
 
-Command add_verify(CLI::App& app) {
+Command add_verify(CommandLine& line) {
   const auto options = std::make_shared<VerifyCommandOptions>();
-  CLI::App* command =
-      app.add_subcommand("verify", "check every page and list of an index; exit code 3 when it is damaged");
-  command->add_option("index", options->path, "directory of the index")->required();
-  command->add_flag("--deep", options->verify.deep, "also reachability, file hashes, documents and keys");
-  add_json(*command, options->json);
+  CommandOptions command = line.add("verify", "check every page and list of an index; exit code 3 when it is damaged");
+  command.text("index", options->path, "directory of the index").required();
+  command.flag("--deep", options->verify.deep, "also reachability, file hashes, documents and keys");
+  add_json(command, options->json);
   return {command, [options] { return run_verify(*options); }};
 }
 

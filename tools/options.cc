@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "tools/numbers.h"
+#include "tools/size_text.h"
+
+namespace vecstore::tools {
+namespace {
+
+// Of numbers up to `most`.
+template <typename Take>
+std::function<std::string(const std::string&)> whole_within(std::uint64_t most, const Take& take) {
+  return [most, take](const std::string& text) -> std::string {
+    const auto number = parse_whole(text);
+    if (!number || *number > most) return fmt::format("'{}' is not a whole number from 0 to {}", text, most);
+    take(*number);
+    return {};
+  };
+}
+
+template <typename Take>
+std::function<std::string(const std::string&)> real_within(RealRange range, const Take& take) {
+  return [range, take](const std::string& text) -> std::string {
+    const auto number = parse_real(text);
+    if (!number || *number < range.least || *number > range.most)
+      return fmt::format("'{}' is not a number from {} to {}", text, range.least, range.most);
+    take(*number);
+    return {};
+  };
+}
+
+constexpr std::uint64_t kWholeMax = std::numeric_limits<std::uint64_t>::max();
+
+}  // namespace
+
+Option& Option::required() {
+  option_->required();
+  return *this;
+}
+
+Option& Option::needs(const Option& other) {
+  option_->needs(other.option_);
+  return *this;
+}
+
+Option& Option::excludes(const Option& other) {
+  option_->excludes(other.option_);
+  return *this;
+}
+
+bool CommandOptions::were_given() const { return command_->parsed(); }
+
+Option CommandOptions::text(const std::string& name, std::string& value, const std::string& help) {
+  return Option(command_->add_option(name, value, help));
+}
+
+Option CommandOptions::texts(const std::string& name, std::vector<std::string>& values, const std::string& help) {
+  return Option(command_->add_option(name, values, help));
+}
+
+Option CommandOptions::flag(const std::string& name, bool& value, const std::string& help) {
+  return Option(command_->add_flag(name, value, help));
+}
+
+Option CommandOptions::whole(const std::string& name, std::uint32_t& value, const std::string& help,
+                             std::uint32_t most) {
+  return parsed(name, "UINT", help,
+                whole_within(most, [&value](std::uint64_t number) { value = static_cast<std::uint32_t>(number); }));
+}
+
+Option CommandOptions::whole(const std::string& name, std::uint64_t& value, const std::string& help) {
+  return parsed(name, "UINT", help, whole_within(kWholeMax, [&value](std::uint64_t number) { value = number; }));
+}
+
+Option CommandOptions::whole(const std::string& name, std::optional<std::uint64_t>& value, const std::string& help) {
+  return parsed(name, "UINT", help, whole_within(kWholeMax, [&value](std::uint64_t number) { value = number; }));
+}
+
+Option CommandOptions::real(const std::string& name, double& value, RealRange range, const std::string& help) {
+  return parsed(name, "FLOAT", help, real_within(range, [&value](double number) { value = number; }));
+}
+
+Option CommandOptions::real(const std::string& name, float& value, RealRange range, const std::string& help) {
+  return parsed(name, "FLOAT", help,
+                real_within(range, [&value](double number) { value = static_cast<float>(number); }));
+}
+
+Option CommandOptions::size(const std::string& name, std::uint64_t& bytes, const std::string& help) {
+  return parsed(name, "SIZE", help, [&bytes](const std::string& text) -> std::string {
+    const auto size = parse_size(text);
+    if (!size) return size.error().message();
+    bytes = *size;
+    return {};
+  });
+}
+
+Option CommandOptions::choice(const std::string& name, const std::vector<std::string>& words, const std::string& help,
+                              const std::function<void(std::size_t)>& take) {
+  return parsed(name, fmt::format("{}", fmt::join(words, "|")), help, [words, take](const std::string& text) {
+    const auto found = std::find(words.begin(), words.end(), text);
+    if (found == words.end()) return fmt::format("'{}' is none of {}", text, fmt::join(words, ", "));
+    take(static_cast<std::size_t>(found - words.begin()));
+    return std::string();
+  });
+}
+
+Option CommandOptions::parsed(const std::string& name, const std::string& form, const std::string& help,
+                              const std::function<std::string(const std::string&)>& take) {
+  const auto parse = [name, take](const std::string& text) {
+    const std::string wrong = take(text);
+    if (!wrong.empty()) throw CLI::ValidationError(name, wrong);
+  };
+  return Option(command_->add_option_function<std::string>(name, parse, help)->type_name(form));
+}
+
+CommandLine::CommandLine(const std::string& name, const std::string& version, const std::string& help,
+                         const std::string& footer)
+    : app_(std::make_unique<CLI::App>(help)) {
+  app_->name(name);
+  app_->set_version_flag("--version", name + " " + version);
+  app_->set_help_all_flag("--help-all", "the options of every command");
+  app_->require_subcommand(1);
+  app_->footer(footer);
+}
+
+CommandLine::~CommandLine() = default;
+
+CommandOptions CommandLine::add(const std::string& command, const std::string& help) {
+  return CommandOptions(app_->add_subcommand(command, help));
+}
+
+std::optional<bool> CommandLine::parse(int argc, char** argv) {
+  try {
+    app_->parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app_->exit(error) != 0;
+  }
+  return std::nullopt;
+}
+
+}  // namespace vecstore::tools

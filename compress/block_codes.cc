@@ -253,6 +253,17 @@ Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
   return copied;
 }
 
+// Of a row whose data need factors and corrections of 32 bits, which is not known before.
+constexpr std::uint64_t kHardRowBytes = 4;
+
+// What parts and wide centroids may take: half of what the budget will have left, since not all comes after.
+std::uint64_t room_for_blocks(const FloatRows& rows, const CodecOptions& options, unsigned threads,
+                              const MemoryBudget& budget) {
+  const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
+  const std::uint64_t needed = predict_encode_bytes(rows.rows(), rows.dim(), options, threads);
+  return left > needed ? (left - needed) / 2 : 0;
+}
+
 bool has_factors(const CodecModel& model) { return model.kind == CodecKind::kRabitq || model.scaled; }
 
 // Whether the steps of u8 tables blur near rows: they are a good part of what estimates err by, and that tells beside
@@ -270,11 +281,13 @@ Result<BlockCodes> encode_blocks(const FloatRows& rows, const CodecOptions& opti
   codes.rows = rows.rows();
   // Under inner product a far row is looked for, and only a block of its own ranks where it belongs.
   const bool inner_product = options.metric == Metric::kInnerProduct;
-  VECSTORE_ASSIGN(codes.blocks, find_blocks(rows, inner_product, executor, budget));
+  const std::uint64_t room = room_for_blocks(rows, options, executor.thread_count(), budget);
+  VECSTORE_ASSIGN(codes.blocks, find_blocks(rows, inner_product, room, executor, budget));
   BlockFacts facts;
   VECSTORE_ASSIGN(codes.centroids, Centroids::allocate(codes.blocks.count(), rows.dim(), false, budget));
   VECSTORE_TRY(compute_centroids(rows, codes, executor, budget, facts));
-  if (facts.are_coarse()) {
+  const std::uint64_t wide_bytes = Centroids::bytes_for(codes.blocks.count(), rows.dim(), true);
+  if (facts.are_coarse() && wide_bytes <= room) {
     codes.centroids = {};
     VECSTORE_ASSIGN(codes.centroids, Centroids::allocate(codes.blocks.count(), rows.dim(), true, budget));
     VECSTORE_TRY(compute_centroids(rows, codes, executor, budget, facts));
@@ -317,9 +330,8 @@ std::uint64_t predict_encode_bytes(std::uint64_t rows, std::uint32_t dim, const 
   const std::uint64_t training = sizeof(float) * shape.sample_rows * padded(dim) + train_bytes(shape, threads);
   const std::uint64_t encoding = encode_rows_bytes(shape, rows, threads);
   const std::uint64_t measuring = measure_error_bytes(rows, dim, shape.code_bytes, threads);
-  const std::uint64_t coded = rows * row_bytes(shape);
-  const std::uint64_t before_codes =
-      predict_resident_bytes(rows, dim, options) - rows * row_bytes(shape) + predict_hard_bytes(rows, dim);
+  const std::uint64_t coded = rows * (row_bytes(shape) + kHardRowBytes);
+  const std::uint64_t before_codes = predict_resident_bytes(rows, dim, options) - rows * row_bytes(shape);
   return before_codes + std::max({centring, training,
                                   coded + std::max(encoding, encoded_rows_bytes(rows) +
                                                                  std::max(measuring, 2 * sizeof(float) * rows))});
@@ -332,7 +344,6 @@ std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, cons
 }
 
 std::uint64_t predict_hard_bytes(std::uint64_t rows, std::uint32_t dim) {
-  constexpr std::uint64_t kHardRowBytes = 4;
   const auto centroid_bytes = [dim](std::uint64_t blocks, bool wide) {
     return Centroids::bytes_for(blocks + groups_of(blocks), dim, wide);
   };

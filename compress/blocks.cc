@@ -118,7 +118,8 @@ Result<Blocks> Blocks::cut(std::uint64_t rows, Buffer<std::uint32_t> begins, Mem
   return blocks;
 }
 
-Result<Blocks> find_blocks(const FloatRows& rows, bool alone, Executor& executor, MemoryBudget& budget) {
+Result<Blocks> find_blocks(const FloatRows& rows, bool alone, std::uint64_t room, Executor& executor,
+                           MemoryBudget& budget) {
   const std::uint64_t count = rows.rows();
   const std::uint64_t even = Blocks::even_count(count);
   VECSTORE_ASSIGN(auto gaps, Buffer<float>::allocate(budget, count));
@@ -130,7 +131,8 @@ Result<Blocks> find_blocks(const FloatRows& rows, bool alone, Executor& executor
     Steps(rows, first, in_block, scratch.data() + worker * kRowsAtOnce * rows.dim())
         .find(in_block, alone, gaps.data() + first);
   });
-  VECSTORE_ASSIGN(const std::uint64_t cuts, keep_greatest(gaps.span(), blocks_max(count, rows.dim()) - even, budget));
+  const std::uint64_t most = std::min(blocks_max(count, rows.dim()) - even, room / part_bytes(rows.dim()));
+  VECSTORE_ASSIGN(const std::uint64_t cuts, keep_greatest(gaps.span(), most, budget));
   if (cuts == 0) return Blocks::even(count);
   VECSTORE_ASSIGN(auto begins, Buffer<std::uint32_t>::allocate(budget, even + cuts));
   std::size_t found = 0;

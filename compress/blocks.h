@@ -66,12 +66,13 @@ class FloatRows;
 // Cuts blocks where the step from a row to the next is far beyond the median step of the block (far_rows.h; copies take
 // no step), and so from the rows around: one far row among others cuts nothing, unless it is to stand `alone`. A block
 // that would have fewer than kCutRows (kCutRowsAlone) rows a cut has too small groups to gain, and stays whole. What
-// parts add to memory is at most kCutRowBytes for each row; the greatest steps come first. Same blocks for any thread
-// count. Errors: kMemoryBudget.
+// parts add to memory is at most kCutRowBytes for each row, and `room` bytes; the greatest steps come first. Same
+// blocks for any thread count. Errors: kMemoryBudget.
 inline constexpr std::size_t kCutRows = 8;
 inline constexpr std::size_t kCutRowsAlone = 32;
 inline constexpr std::uint64_t kCutRowBytes = 16;
-Result<Blocks> find_blocks(const FloatRows& rows, bool alone, Executor& executor, MemoryBudget& budget);
+Result<Blocks> find_blocks(const FloatRows& rows, bool alone, std::uint64_t room, Executor& executor,
+                           MemoryBudget& budget);
 std::uint64_t find_blocks_bytes(std::uint64_t rows, std::uint32_t dim, unsigned threads);
 std::uint64_t blocks_max(std::uint64_t rows, std::uint32_t dim);  // that find_blocks() makes
 

@@ -197,8 +197,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
           ? 0
           : plan.threads *
                 GraphSearcher::predict_bytes(layout, CodeForm::ordinary(n, plan.codec.code_bytes), kCalibrationLanes);
-  const std::uint64_t packing =
-      resident + predict_hard_bytes(n, plan.dim) + model + std::max(predict_pack_bytes(n), searching);
+  const std::uint64_t packing = resident + model + std::max(predict_pack_bytes(n), searching);
   // Of queries that are given, beside all else; of rows, and a sample that tells how floats are kept, before it.
   const std::uint64_t truth = std::min(kTruthBytes, n * plan.dim * 4);
   const std::uint64_t truth_beside = plan.query_bytes != 0 && plan.held_out == 0 ? truth : 0;

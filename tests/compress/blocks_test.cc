@@ -12,6 +12,7 @@ namespace {
 using test::MemoryRows;
 
 constexpr std::uint32_t kDim = 8;
+constexpr std::uint64_t kRoom = 1u << 30;
 
 Result<Blocks> blocks_of(std::uint64_t rows, const std::vector<std::uint32_t>& begins, MemoryBudget& budget) {
   auto buffer = Buffer<std::uint32_t>::allocate(budget, begins.size());
@@ -31,7 +32,7 @@ MemoryRows moved_rows(std::uint64_t rows, std::uint32_t dim, const Place& place)
 
 std::vector<std::uint32_t> begins_found(const MemoryRows& rows, Executor& executor, MemoryBudget& budget,
                                         bool alone = false) {
-  const auto blocks = find_blocks(rows, alone, executor, budget);
+  const auto blocks = find_blocks(rows, alone, kRoom, executor, budget);
   REQUIRE_OK(blocks);
   std::vector<std::uint32_t> begins;
   for (std::size_t block = 0; block < blocks->count(); ++block) begins.push_back(blocks->begin(block));
@@ -179,10 +180,13 @@ BOOST_AUTO_TEST_CASE(memory_bounds_the_cuts_and_the_greatest_steps_come_first) {
   }
   BOOST_TEST(budget.peak_bytes() <=
              find_blocks_bytes(1024, kManyDims, 1) + Blocks::bytes_for(1024, blocks_max(1024, kManyDims)));
+  const auto few = find_blocks(rows, false, 10'000, executor, budget);  // of 2,056 bytes each, and no more
+  REQUIRE_OK(few);
+  BOOST_TEST(few->count() == Blocks::even_count(1024) + 4);
   test::ThreadsExecutor threads(3);
   BOOST_TEST((begins_found(rows, threads, budget) == begins));
   MemoryBudget none(100);
-  BOOST_TEST((test::code_of(find_blocks(rows, false, executor, none)) == Code::kMemoryBudget));
+  BOOST_TEST((test::code_of(find_blocks(rows, false, kRoom, executor, none)) == Code::kMemoryBudget));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -63,8 +63,9 @@ std::string_view name_of(Codec codec);  // "pq" "opq" "rabitq" "automatic"
 struct BuildOptions {
   Metric metric = Metric::kL2;
   std::uint64_t ram_bytes = 0;  // bound of the build's memory; 0: unbounded
-  // What one searching thread takes must fit. Chooses codes that take no more than when this is 0: 36 B a row in all
-  // up to 200 dimensions, dim/8 + 8 above; up to a tenth less for queries under way. What is left caches pages.
+  // What one searching thread takes must fit; hard data may take more (engine/README.md). Chooses codes that take no
+  // more than when this is 0: 36 B a row in all up to 200 dimensions, dim/8 + 8 above; up to a tenth less for queries
+  // under way. What is left caches pages.
   std::uint64_t search_ram_bytes = 0;
   Codec codec = Codec::kAutomatic;
   // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.
@@ -155,7 +156,8 @@ struct SearchOptions {
   std::uint32_t blocks = 0;       // blocks scanned; 0: calibrated
   float bound = -1.0f;            // standard errors of the read bound, up to kBoundMax; < 0: calibrated
   // Ranks by the vectors as they were put: reads from rows/ those that may be among the k nearest, by what rounding can
-  // have changed at most, so that what the search has seen is ranked exactly.
+  // have changed at most, so that what the search has seen is ranked exactly: of more than 1,500 rows that rounding
+  // leaves open, the nearest so many.
   bool full_precision = false;
 };
 
@@ -332,8 +334,8 @@ class Store {
 
   // Builds a store in the directory `path` (made if need be) from `vectors`; leaves the old content, or none, when it
   // fails or is killed. Errors: kExists (no overwrite), kInvalidInput (values, with their row), kInvalidArgument (an
-  // option, with its range), kMemoryBudget (before starting: the prediction exceeds ram_bytes), kNoSpace, kPermission,
-  // kBusy, kIo.
+  // option, with its range), kMemoryBudget (before starting, or once a sample asks for wider values: the prediction
+  // exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
   static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options);
 
   // Makes a store in `to` of all that can still be read of the one in `path`, whose log is damaged: the graph as it is,

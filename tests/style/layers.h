@@ -32,7 +32,7 @@ inline const std::vector<Layer>& layers() {
       {"wal/", false, {"base/"}},
       {"graph/", false, {"base/", "compress/", "pagestore/"}},
       {"gpu/", false, {"base/", "compress/"}},
-      {"engine/", false, {"compress/", "pagestore/", "wal/", "graph/", "gpu/"}},
+      {"engine/", false, {"base/", "compress/", "pagestore/", "wal/", "graph/", "gpu/"}},
       {"tools/", false, public_api},
       {"python/", false, public_api},
       {"server/", false, public_api},

@@ -349,6 +349,43 @@ BOOST_AUTO_TEST_CASE(far_clusters_have_fine_tables_and_estimates_as_good_as_one_
   }
 }
 
+// So many blocks that groups of them are ranked first. A group with parts of blocks has a mean between far places.
+BOOST_AUTO_TEST_CASE(the_block_of_a_far_group_is_found_among_thousands) {
+  constexpr std::size_t kGroups = 5000, kGroupRows = 9, kOrdinary = 20000;
+  Random random(4);
+  std::vector<float> values;
+  for (std::size_t group = 0; group < kGroups; ++group) {
+    const double x = 1e4 * bell(random), y = 1e4 * bell(random);
+    for (std::size_t i = 0; i < kGroupRows; ++i)
+      values.insert(values.end(), {static_cast<float>(x + random.unit()), static_cast<float>(y + random.unit())});
+  }
+  for (std::size_t i = 0; i < 2 * kOrdinary; ++i) values.push_back(static_cast<float>(1e5 + 100 * bell(random)));
+  const MemoryRows rows(2, values);
+  SerialExecutor executor;
+  MemoryBudget budget;
+  CodecOptions options;
+  options.code_bytes = 2;
+  const auto codes = encode_blocks(rows, options, nullptr, executor, budget);
+  REQUIRE_OK(codes);
+  BOOST_REQUIRE(codes->blocks.count() > 4096);
+  auto scorer = CodeScorer::create(*codes, budget);
+  REQUIRE_OK(scorer);
+  auto scratch = ScorerScratch::create(*codes, budget);
+  REQUIRE_OK(scratch);
+  std::vector<CodeScorer::RankedBlock> room(codes->blocks.count() + codes->groups.count());
+  for (std::size_t query = 0; query < kGroups * kGroupRows; query += 997) {
+    const std::size_t own = codes->blocks.block_of(static_cast<Pos>(query));
+    scorer->prepare(rows.row(query), *scratch);
+    BOOST_TEST(scorer->nearest_blocks(20, room) == 20u);
+    std::size_t nearest = 0;
+    const auto keys = scorer->block_keys();
+    for (std::size_t block = 1; block < keys.size(); ++block) nearest = keys[block] < keys[nearest] ? block : nearest;
+    BOOST_TEST(room[0].block == nearest);
+    BOOST_TEST(scorer->nearest_block(rows.row(query)) == nearest);
+    if (codes->blocks.rows(own) == kGroupRows) BOOST_TEST(nearest == own);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(ordinary_rows_take_none_of_these_forms) {
   for (const CodecKind kind : kKinds) {
     for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {

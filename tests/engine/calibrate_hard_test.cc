@@ -16,9 +16,7 @@ namespace {
 
 constexpr std::uint32_t kResults = 10;
 
-HardSet hard_set(const std::string& name) {
-  return bench::make_hard_set(name, {test::kInstrumented ? 1000u : 3000u, 200, 1});
-}
+HardSet hard_set(const std::string& name) { return bench::make_hard_set(name, {3000, 200, 1}); }
 Matrix rows_of(const HardSet& set) { return {bench::encode_values(set.base, set.dtype), set.dtype, set.dim}; }
 Matrix queries_of(const HardSet& set) { return {bench::encode_values(set.queries, set.dtype), set.dtype, set.dim}; }
 

@@ -12,7 +12,7 @@ using test::Matrix;
 
 namespace {
 
-constexpr std::uint64_t kRows = test::kInstrumented ? 600 : 2000;
+constexpr std::uint64_t kRows = 2000;
 
 Matrix hard_rows(const std::string& name, std::uint64_t rows = kRows) {
   const bench::HardSet set = bench::make_hard_set(name, {rows, 10, 1});
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(the_centre_is_a_median_that_few_rows_do_not_move) {
 BOOST_AUTO_TEST_CASE(any_number_of_threads_writes_the_same_bytes_of_any_width) {
   for (const auto& [name, bits] : {std::pair<const char*, std::uint32_t>{"far_clusters_100", 16},
                                    std::pair<const char*, std::uint32_t>{"near_copies_1e-3", 32}}) {
-    const Matrix base = hard_rows(name, test::kInstrumented ? 600 : 1500);
+    const Matrix base = hard_rows(name, 1500);
     const test::TemporaryDirectory directory;
     std::map<std::string, std::vector<char>> first;
     for (const std::uint32_t threads : {1u, 2u, 4u}) {

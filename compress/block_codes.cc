@@ -174,7 +174,7 @@ void forget_far_rows(const CodecShape& shape, float* sample) {
 }
 
 // Where residuals differ in length by far, codewords would be the long ones' and tell nothing of the short: then each
-// is brought to length 1. Returns whether they were. `wanted`: they differ, as a few show that the sample may lack.
+// is brought to length 1. Returns whether they were. `wanted`: lengths differ, even if the sample does not show it.
 bool scale_sample(const CodecShape& shape, bool wanted, float* sample) {
   constexpr double kMixed = 300;  // times the square of one in ten: that of nine in ten
   const std::size_t stride = padded(shape.dim);

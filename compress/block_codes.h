@@ -125,7 +125,8 @@ struct BlockCodes {
   float error_scale(Pos position) const;
 };
 
-// Computes centroids, trains the model on a sample and encodes every row. Same bytes for any thread count.
+// Computes centroids, trains the model on a sample and encodes every row. Same bytes for any thread count, unless a
+// budget that is nearly used up bounds the cuts of blocks.
 // `reuse`: a model trained before on the same data; then only centroids and codes are computed, and what describes the
 // codes (correction scale and offset, errors). code_bytes above dim counts as dim. The rotation is left out (kPq) where
 // it would not pay: rows < 4 · dim or dim > 2048. Errors: kMemoryBudget, kInvalidInput (squares of values overflow).

@@ -17,7 +17,7 @@
 
 #include "bench/measured_index.h"
 #include "compress/block_codes.h"
-#include "engine/generation.h"
+#include "engine/generation/generation.h"
 #include "engine/thread_pool.h"
 
 namespace vecstore::bench {

@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "bench/measured_index.h"
 #include "bench/raw_reads.h"
-#include "engine/generation.h"
+#include "engine/generation/generation.h"
 
 namespace vecstore::bench {
 namespace {

@@ -6,7 +6,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(VECSTORE_INSTALLED_HEADERS
-  engine/convert.h
+  engine/files/convert.h
   engine/key.h
   engine/vecstore.hpp
   engine/vector_source.h

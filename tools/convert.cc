@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/convert.h"
+#include "engine/files/convert.h"
 
 #include <fmt/format.h>
 

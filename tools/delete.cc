@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include "engine/text_lines.h"
+#include "engine/files/text_lines.h"
 #include "tools/commands.h"
 #include "tools/output.h"
 

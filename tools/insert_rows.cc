@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/text_lines.h"
+#include "engine/files/text_lines.h"
 #include "tools/commands.h"
 #include "tools/progress.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/text_lines.h"
+#include "engine/files/text_lines.h"
 #include "tests/test_util.h"
 
 namespace vecstore::test {

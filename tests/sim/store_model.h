@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "engine/store_impl.h"
+#include "engine/store/impl.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/test_util.h"
 

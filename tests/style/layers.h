@@ -20,8 +20,8 @@ struct Layer {
 inline const std::vector<Layer>& layers() {
   static const std::vector<std::string_view> public_api = {"engine/vecstore.hpp",
                                                            "engine/vector_source.h",
-                                                           "engine/convert.h",
-                                                           "engine/text_lines.h",
+                                                           "engine/files/convert.h",
+                                                           "engine/files/text_lines.h",
                                                            "base/",
                                                            "pagestore/format.h",
                                                            "wal/format.h"};

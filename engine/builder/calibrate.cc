@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/builder/calibrate.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "base/check.h"
+#include "base/limits.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::array<std::uint32_t, 3> kCounts = {1, 10, 100};
+constexpr std::array<double, 7> kTargets = {.80, .85, .90, .95, .97, .98, .99};
+constexpr std::array<std::uint32_t, 4> kBlockChoices = {20, 40, 80, 160};
+// Standard errors of the read bound. The tighter one saves reads; too tight a bound caps the highest recalls: 1.5 never
+// reached .99 on csift (graph/README.md).
+constexpr float kBoundTight = 2.0f;
+constexpr float kBoundWide = 2.5f;
+// Blocks and bound are chosen twice, for k = 10: at the first of these targets for all up to it, at the second for the
+// others.
+constexpr double kUsualTarget = .95;
+constexpr double kHighTarget = .99;
+// A further block must save so many reads and rounds together. It takes some 1.5 µs of a processor; a read takes 6 of
+// one and 14 of a disk, a round a disk 36 more.
+constexpr double kBlockPays = .018;
+// Few queries measure recall roughly: of 128, one in forty samples is off by .02. So a setting must reach the target,
+// and in all likelihood (two standard errors) miss it by no more than this on queries that nobody has seen.
+constexpr double kShortfall = .01;
+constexpr double kStandardErrors = 2;
+// Of fewer queries, two standard errors more are asked for, or many a small index would miss its target.
+constexpr std::size_t kQueriesEnough = 800;
+constexpr std::uint32_t kSearchListTop = 512;
+constexpr std::uint64_t kAnswersEnough = 25000;  // neighbours looked for in one trial; more queries tell nothing new
+
+// The values of L that are tried: all up to 16, then steps of an eighth.
+std::vector<std::uint32_t> list_sizes() {
+  std::vector<std::uint32_t> sizes;
+  for (std::uint32_t size = 2; size <= kSearchListTop; size += std::max(1u, size / 8)) sizes.push_back(size);
+  return sizes;
+}
+
+struct Measured {
+  double recall = 0;
+  double recall_error = 0;  // the standard error of recall
+  double reads = 0;
+  double rounds = 0;
+  bool is_rough = false;  // of few queries
+
+  double waits() const { return reads + rounds; }
+  bool reaches(double target) const {
+    return recall >= target + (is_rough ? kStandardErrors * recall_error : 0.0) &&
+           recall - kStandardErrors * recall_error >= target - kShortfall;
+  }
+};
+
+// What one search found.
+struct Outcome {
+  double recall = 0;
+  double reads = 0;
+  std::uint64_t rounds = 0;
+  double weight = 1;
+  std::size_t region = 0;  // the block of the nearest row found
+};
+
+// The standard error of a mean of recalls. Queries that have their answers in one region succeed or fail together where
+// rows lie in groups that codes cannot tell apart; then what counts is how many regions were asked, not how many
+// queries. Where regions hardly differ, their few queries each would only make the estimate rougher.
+double standard_error_of(std::span<const Outcome> outcomes, double mean, double weights) {
+  constexpr double kTogether = 1.5;
+  std::map<std::size_t, double> regions;
+  double alone = 0;
+  for (const Outcome& outcome : outcomes) {
+    const double off = outcome.weight * (outcome.recall - mean);
+    alone += off * off;
+    regions[outcome.region] += off;
+  }
+  double together = 0;
+  for (const auto& [region, off] : regions) together += off * off;
+  return std::sqrt(together > kTogether * kTogether * alone ? together : alone) / weights;
+}
+
+// Summed in the order of the queries, so that the result does not depend on the threads. Recall is weighed; what a
+// search takes is not.
+Measured summary_of(std::span<const Outcome> outcomes, bool is_rough) {
+  Measured sum;
+  double weights = 0;
+  for (const Outcome& outcome : outcomes) {
+    sum.recall += outcome.weight * outcome.recall;
+    sum.reads += outcome.reads;
+    sum.rounds += static_cast<double>(outcome.rounds);
+    weights += outcome.weight;
+  }
+  const auto count = static_cast<double>(outcomes.size());
+  const double mean = sum.recall / weights;
+  return {mean, standard_error_of(outcomes, mean, weights), sum.reads / count, sum.rounds / count, is_rough};
+}
+
+// Searches all queries with one setting, and remembers what came out.
+class Trials {
+ public:
+  Trials(const CalibrationSet& set, Executor& executor, const std::function<void(std::uint64_t)>& progress)
+      : set_(&set), executor_(&executor), progress_(&progress), sizes_(list_sizes()) {}
+
+  Status open(const SearchIndex& index, MemoryBudget& budget) {
+    blocks_of_index_ = &index.codes->blocks;
+    for (unsigned i = 0; i < executor_->thread_count(); ++i) {
+      VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(index, IoBackend::kAutomatic, kCalibrationLanes, budget));
+      searchers_.push_back(std::move(searcher));
+    }
+    return Status::ok();
+  }
+
+  // Another k, number of blocks or bound; what was measured with the ones before stays known.
+  void begin(std::uint32_t k, std::uint32_t blocks, float bound) {
+    k_ = k;
+    blocks_ = blocks;
+    bound_ = bound;
+  }
+
+  // The place in sizes_ of the smallest L that reaches `target` in all likelihood, the last place when none does. Where
+  // that is less than k, longer ones may take fewer rounds and reads; then it is the last that does. It is not before
+  // `least`, that of a lower target.
+  Result<std::size_t> smallest(double target, std::size_t least = 0) {
+    VECSTORE_ASSIGN(std::size_t place,
+                    first_place([target](const Measured& measured) { return measured.reaches(target); }));
+    place = std::max(place, least);
+    if (sizes_[place] >= k_) return place;
+    while (place + 1 < sizes_.size() && sizes_[place] < kLongest * k_) {
+      VECSTORE_ASSIGN(const Measured here, at(place));
+      VECSTORE_ASSIGN(const Measured longer, at(place + 1));
+      if (!longer.reaches(target) || longer.waits() >= here.waits()) break;
+      ++place;
+    }
+    return place;
+  }
+
+  Result<Measured> at(std::size_t place) {
+    const auto setting = std::tuple(k_, blocks_, bound_, place);
+    const auto known = known_.find(setting);
+    if (known != known_.end()) return known->second;
+    VECSTORE_ASSIGN(const Measured measured, run(sizes_[place]));
+    known_.emplace(setting, measured);
+    return measured;
+  }
+
+  // Reads and rounds at which `target` would be met exactly, between the setting that meets it and the one before.
+  Result<double> waits_at(double target) {
+    VECSTORE_ASSIGN(const std::size_t place,
+                    first_place([target](const Measured& measured) { return measured.recall >= target; }));
+    VECSTORE_ASSIGN(const Measured enough, at(place));
+    if (place == 0 || enough.recall < target) return enough.waits();
+    VECSTORE_ASSIGN(const Measured before, at(place - 1));
+    if (before.recall >= target) return before.waits();
+    const double share = (target - before.recall) / (enough.recall - before.recall);
+    return before.waits() + share * (enough.waits() - before.waits());
+  }
+
+  std::uint32_t size(std::size_t place) const { return sizes_[place]; }
+
+ private:
+  static constexpr std::uint32_t kLongest = 8;  // times k: that far a longer list is looked for
+
+  // The first place at which `enough` holds, the last place when it holds nowhere.
+  template <typename Enough>
+  Result<std::size_t> first_place(const Enough& enough) {
+    std::size_t low = 0;
+    std::size_t high = sizes_.size() - 1;
+    while (low < high) {
+      // Small values are cheap and likely, so the middle is taken low.
+      const std::size_t middle = low + (high - low) / 3;
+      VECSTORE_ASSIGN(const Measured measured, at(middle));
+      if (enough(measured)) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return low;
+  }
+
+  Result<Measured> run(std::uint32_t search_list) {
+    const std::uint64_t queries = std::min(set_->queries.rows, kAnswersEnough / k_);
+    std::vector<Outcome> outcomes(queries);
+    QueryQueue queue(queries);
+    std::vector<Status> failures(searchers_.size());
+    executor_->parallel_for(searchers_.size(), 1, [&](std::size_t, std::size_t, unsigned worker) {
+      const Status outcome = searchers_[worker]->search_all(
+          set_->queries, {k_, search_list, blocks_, bound_}, [&] { return queue.take(); },
+          [&](const GraphSearcher::Answer& answer) {
+            outcomes[answer.query] = {recall_of(answer.query, answer.found),
+                                      reads_of_4k(answer.stats.reads, answer.stats.bytes), answer.stats.rounds,
+                                      set_->weight(answer.query),
+                                      answer.found.empty() ? 0 : blocks_of_index_->block_of(answer.found[0].position)};
+            return Status::ok();
+          });
+      if (failures[worker].is_ok()) failures[worker] = outcome;
+    });
+    for (const Status& failure : failures) VECSTORE_TRY(failure);
+    done_ += queries;
+    if (*progress_) (*progress_)(done_);
+    return summary_of(outcomes, set_->queries.rows < kQueriesEnough);
+  }
+
+  // With ties: any row as near as the k-th true neighbour counts.
+  double recall_of(std::size_t query, std::span<const FoundRow> found) const {
+    const std::size_t columns = set_->truth.k;
+    const std::uint32_t* rows = set_->truth.rows.data() + query * columns;
+    const float* distances = set_->truth.distances.data() + query * columns;
+    std::size_t known = 0;
+    while (known < columns && rows[known] != kNoPos) ++known;
+    const std::size_t wanted = std::min<std::size_t>(k_, known);
+    if (wanted == 0) return 1;
+    std::size_t ties = wanted;
+    while (ties < known && distances[ties] <= distances[wanted - 1]) ++ties;
+    std::size_t matched = 0;
+    for (const FoundRow& row : found)
+      matched += std::find(rows, rows + ties, static_cast<std::uint32_t>(row.row.value)) != rows + ties ? 1 : 0;
+    return static_cast<double>(std::min(matched, wanted)) / static_cast<double>(wanted);
+  }
+
+  const CalibrationSet* set_;
+  Executor* executor_;
+  const std::function<void(std::uint64_t)>* progress_;
+  std::vector<std::uint32_t> sizes_;
+  const Blocks* blocks_of_index_ = nullptr;
+  std::vector<std::unique_ptr<GraphSearcher>> searchers_;
+  std::uint32_t k_ = 0;
+  std::uint32_t blocks_ = 0;
+  float bound_ = 0;
+  std::uint64_t done_ = 0;
+  std::map<std::tuple<std::uint32_t, std::uint32_t, float, std::size_t>, Measured> known_;
+};
+
+struct Setting {
+  std::uint32_t blocks = 0;
+  float bound = kBoundTight;
+};
+
+// The fewest blocks, from those of `least` on, for which twice as many would not pay.
+Result<Setting> choose_blocks(Trials& trials, std::uint32_t k, double target, std::uint64_t blocks_total,
+                              const Setting& least) {
+  Setting chosen;
+  double chosen_waits = 0;
+  for (const std::uint32_t blocks : kBlockChoices) {
+    if (blocks < least.blocks) continue;
+    trials.begin(k, blocks, least.bound);
+    VECSTORE_ASSIGN(const double waits, trials.waits_at(target));
+    if (chosen.blocks != 0 && chosen_waits - waits < kBlockPays * (blocks - chosen.blocks)) break;
+    chosen = {blocks, least.bound};
+    chosen_waits = waits;
+    if (blocks >= blocks_total) break;
+  }
+  return chosen;
+}
+
+// The tight bound, unless the target is out of its reach.
+Result<float> choose_bound(Trials& trials, std::uint32_t k, double target, std::uint32_t blocks) {
+  trials.begin(k, blocks, kBoundTight);
+  VECSTORE_ASSIGN(const std::size_t place, trials.smallest(target));
+  VECSTORE_ASSIGN(const Measured measured, trials.at(place));
+  return measured.reaches(target) ? kBoundTight : kBoundWide;
+}
+
+}  // namespace
+
+std::uint64_t calibration_searches(std::uint64_t queries) { return queries * 75; }
+
+Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
+                                                MemoryBudget& budget,
+                                                const std::function<void(std::uint64_t done)>& progress) {
+  VECSTORE_CHECK(set.truth.queries == set.queries.rows);
+  std::vector<CalibrationPoint> points;
+  if (set.queries.rows == 0 || index.summary->layout.rows == 0 || set.truth.k == 0) return points;
+  Trials trials(set, executor, progress);
+  VECSTORE_TRY(trials.open(index, budget));
+  const std::uint32_t k_usual = std::min(kCounts[1], set.truth.k);
+  VECSTORE_ASSIGN(const Setting usual, choose_blocks(trials, k_usual, kUsualTarget, index.codes->blocks.count(), {}));
+  VECSTORE_ASSIGN(const float bound, choose_bound(trials, k_usual, kHighTarget, usual.blocks));
+  VECSTORE_ASSIGN(const Setting high,
+                  choose_blocks(trials, k_usual, kHighTarget, index.codes->blocks.count(), {usual.blocks, bound}));
+  for (const std::uint32_t k : kCounts) {
+    if (k > set.truth.k) break;
+    const Setting* current = nullptr;
+    std::size_t place = 0;
+    for (const double target : kTargets) {
+      const Setting& wanted = target <= kUsualTarget ? usual : high;
+      if (current != &wanted) {
+        trials.begin(k, wanted.blocks, wanted.bound);
+        place = 0;
+      }
+      current = &wanted;
+      VECSTORE_ASSIGN(place, trials.smallest(target, place));
+      VECSTORE_ASSIGN(const Measured measured, trials.at(place));
+      points.push_back(
+          {k, target, measured.recall, trials.size(place), wanted.blocks, wanted.bound, measured.reads, 0});
+    }
+  }
+  return points;
+}
+
+Result<bool> calibrate_in_memory(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
+                                 MemoryBudget& budget, std::vector<CalibrationPoint>& points) {
+  VECSTORE_CHECK(index.cache->all_pages() != nullptr);
+  const std::function<void(std::uint64_t)> no_progress;
+  Trials trials(set, executor, no_progress);
+  VECSTORE_TRY(trials.open(index, budget));
+  constexpr double kAsGood = .01;
+  bool reaches = true;
+  std::uint32_t k = 0;
+  for (CalibrationPoint& point : points) {
+    if (point.k != k) trials.begin(point.k, point.blocks, point.bound);
+    k = point.k;
+    VECSTORE_ASSIGN(const std::size_t place, trials.smallest(point.recall_target));
+    point.memory_list = trials.size(place);
+    VECSTORE_ASSIGN(const Measured measured, trials.at(place));
+    if (measured.recall < std::min(point.recall, point.recall_target) - kAsGood) reaches = false;
+  }
+  if (reaches) return true;
+  for (CalibrationPoint& point : points) point.memory_list = 0;
+  return false;
+}
+
+}  // namespace vecstore

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/builder/store_builder.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/random.h"
+#include "base/thrown.h"
+#include "engine/builder/value_width.h"
+#include "engine/files/text_lines.h"
+#include "engine/files/validate.h"
+#include "engine/thread_pool.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint32_t kOrderAttempts = 3;             // orders that are computed before the rows per page are settled
+constexpr std::uint32_t kTruthColumns = 100;            // neighbours known of each calibration query
+constexpr std::uint32_t kTruthSpare = 100;              // more are found, because held-out rows drop out of them
+constexpr std::uint64_t kTruthWorkBytes = 24u << 20;    // exact search's own blocks and candidates
+constexpr std::size_t kDocumentSampleBytes = 1u << 20;  // a dictionary is trained on up to these
+// Of fewer the dictionary, kept twice, would take more than what it saves (engine/README.md).
+constexpr std::uint64_t kDocumentBytesForDictionary = 1u << 20;
+constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
+constexpr float kCopyDistance = 1e-15f;         // of rows with one direction, which norms may have rounded
+constexpr auto kReportInterval = std::chrono::milliseconds(250);
+
+}  // namespace
+
+StoreBuilder::StoreBuilder(const VectorSource& vectors, const BuildOptions& options, const BuildPlan& plan)
+    : vectors_(&vectors),
+      options_(&options),
+      plan_(plan),
+      budget_(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited),
+      executor_(make_executor(plan.threads)) {}
+
+Status StoreBuilder::run(StoreDirectory& directory) {
+  VECSTORE_TRY(check_room(directory));
+  if (directory.manifest()) generation_ = directory.manifest()->generation + 1;
+  properties_.metric = plan_.metric;
+  properties_.dtype = plan_.dtype;
+  properties_.dim = plan_.dim;
+  properties_.rows = plan_.rows;
+  VECSTORE_TRY(read_texts());
+  VECSTORE_TRY(hold_out_rows());
+  finish_step("hold_out");
+  VECSTORE_TRY(choose_values(directory));
+  finish_step("values");
+  VECSTORE_TRY(read_rows());
+  finish_step("read");
+  VECSTORE_TRY(link_rows());
+  finish_step("link");
+  VECSTORE_TRY(order_all());
+  finish_step("order");
+  if (!held_out_.empty()) {
+    VECSTORE_TRY(calibrate_without_held_out(directory));
+    finish_step("calibrate");
+    VECSTORE_TRY(link_held_out());
+    finish_step("link_held_out");
+  }
+  VECSTORE_TRY(write_generation(directory));
+  finish_step("write");
+  if (options_->calibration_queries != nullptr && options_->calibrate) {
+    VECSTORE_TRY(calibrate_on_given(directory));
+    finish_step("calibrate");
+  }
+  VECSTORE_TRY(write_rows(directory));
+  finish_step("rows");
+  return publish(directory);
+}
+
+Status StoreBuilder::publish(StoreDirectory& directory) {
+  report(BuildPhase::kPublish, 0, 1);
+  Manifest manifest;
+  manifest.store = uuid_;
+  manifest.generation = generation_;
+  manifest.files = files_;
+  manifest.properties = encode_properties(properties_);
+  VECSTORE_TRY(directory.publish(std::move(manifest)));
+  // The store is complete without its report: a disk that has no room left for it does not make the build a failure.
+  static_cast<void>(without_throwing([&] {
+    finish_step("publish");
+    const BuildReport::Subject subject{vectors_->name(), hex_of(uuid_), generation_, options_->ram_bytes};
+    return BuildReport::write(directory.file_path(kBuildReportName), directory.temporary_path(kBuildReportName),
+                              report_.to_json(subject, plan_));
+  }));
+  report(BuildPhase::kPublish, 1, 1);
+  return Status::ok();
+}
+
+// Passes over keys and documents once, so that a file with too few or too many lines is refused before the long work
+// and not after it. Their hash is part of the uuid: a catalog of the same vectors under other keys is not ours.
+Status StoreBuilder::read_texts() {
+  if (!options_->keys_path.empty()) VECSTORE_TRY(read_lines(options_->keys_path, kKeyBytesMax, text_hash_[0], nullptr));
+  if (options_->documents_path.empty()) return Status::ok();
+  VECSTORE_ASSIGN(DocumentSample sample, DocumentSample::create(kDocumentSampleBytes, budget_));
+  VECSTORE_TRY(read_lines(options_->documents_path, kDocumentBytesMax, text_hash_[1], &sample));
+  return train_on(sample);
+}
+
+Status StoreBuilder::read_lines(const std::string& path, std::size_t line_bytes_max, std::uint64_t& hash,
+                                DocumentSample* sample) {
+  VECSTORE_ASSIGN(TextLines lines, TextLines::open(path, budget_, line_bytes_max));
+  std::string_view line;
+  for (std::uint64_t row = 0; row < plan_.rows; ++row) {
+    VECSTORE_TRY(lines.expect_line(plan_.rows, line));
+    hash = XXH3_64bits_withSeed(line.data(), line.size(), hash + row);
+    if (sample != nullptr) sample->offer(line);
+  }
+  return lines.expect_end(plan_.rows);
+}
+
+Status StoreBuilder::train_on(const DocumentSample& sample) {
+  if (sample.offered_bytes() < kDocumentBytesForDictionary) return Status::ok();
+  VECSTORE_ASSIGN(const Charge charge, Charge::take(budget_, kTrainingBytes));
+  const std::vector<std::byte> dictionary = train_dictionary(sample.bytes(), sample.sizes());
+  if (dictionary.empty()) return Status::ok();
+  VECSTORE_ASSIGN(dictionary_, FrameDictionary::open(dictionary, budget_));
+  return Status::ok();
+}
+
+// Quantises every row; the store's uuid is a hash of what was read and of the options that shape the result.
+Status StoreBuilder::read_rows() {
+  VECSTORE_ASSIGN(rows_, QuantizedRows::create(plan_.rows, row_shape(), budget_));
+  const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
+  VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(budget_, std::min(plan_.chunk_rows, plan_.rows) * row_bytes));
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> owner(XXH3_createState(), XXH3_freeState);
+  if (!owner) return Status(Code::kMemoryBudget, "the system has no memory left for a checksum; free some");
+  XXH3_state_t* state = owner.get();
+  XXH3_128bits_reset_withSeed(state, plan_.graph.seed);
+  for (std::uint64_t first = 0; first < plan_.rows; first += plan_.chunk_rows) {
+    const std::uint64_t count = std::min(plan_.chunk_rows, plan_.rows - first);
+    VECSTORE_TRY(vectors_->read(first, count, chunk.data()));
+    const VectorView view{chunk.data(), plan_.dtype, count, plan_.dim, 0};
+    VECSTORE_TRY(check_vectors(view, plan_.metric, vectors_->name(), first));
+    XXH3_128bits_update(state, chunk.data(), count * row_bytes);
+    constexpr std::size_t kGrain = 1024;
+    executor_->parallel_for(count, kGrain, [&](std::size_t begin, std::size_t end, unsigned) {
+      rows_->fill(first + begin, VectorView{view.row(begin), plan_.dtype, end - begin, plan_.dim, 0});
+    });
+    report(BuildPhase::kRead, first + count, plan_.rows);
+  }
+  rows_->finish();
+  ByteWriter shape;
+  shape.write(plan_.codec.sample_rows);  // a small --ram halves it
+  shape.write(static_cast<std::uint8_t>(plan_.metric));
+  shape.write(static_cast<std::uint8_t>(plan_.dtype));
+  shape.write(static_cast<std::uint8_t>(plan_.codec.kind));
+  shape.write(static_cast<std::uint8_t>(!options_->keys_path.empty()));
+  shape.write(static_cast<std::uint8_t>(!options_->documents_path.empty()));
+  for (const std::uint32_t value : {plan_.dim, plan_.page_bytes, plan_.graph.max_degree, plan_.graph.build_list,
+                                    plan_.codec.code_bytes, static_cast<std::uint32_t>(plan_.held_out)})
+    shape.write(value);
+  shape.write(plan_.graph.alpha);
+  for (const std::uint64_t hash : text_hash_) shape.write(hash);
+  if (plan_.value_bits != kValueBitsMin) shape.write(plan_.value_bits);
+  XXH3_128bits_update(state, shape.bytes().data(), shape.size());
+  const XXH128_hash_t hash = XXH3_128bits_digest(state);
+  static_assert(sizeof(hash) == sizeof(uuid_));
+  std::memcpy(uuid_.data(), &hash, sizeof(hash));
+  return Status::ok();
+}
+
+Status StoreBuilder::hold_out_rows() {
+  if (plan_.held_out == 0) return Status::ok();
+  VECSTORE_ASSIGN(is_held_out_, Buffer<std::uint8_t>::allocate(budget_, plan_.rows));
+  Random random(plan_.graph.seed, 7);
+  while (held_out_.size() < plan_.held_out) {
+    const auto row = static_cast<std::uint32_t>(random.below(plan_.rows));
+    if (is_held_out_[row] != 0) continue;
+    is_held_out_[row] = 1;
+    held_out_.push_back(row);
+  }
+  std::sort(held_out_.begin(), held_out_.end());
+  const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
+  VECSTORE_ASSIGN(queries_, Buffer<std::byte>::allocate(budget_, held_out_.size() * row_bytes));
+  for (std::size_t i = 0; i < held_out_.size(); ++i)
+    VECSTORE_TRY(vectors_->read(held_out_[i], 1, queries_.data() + i * row_bytes));
+  calibration_set_.queries = {queries_.data(), plan_.dtype, held_out_.size(), plan_.dim, 0};
+  return find_truth(*view_source(calibration_set_.queries), true);
+}
+
+// Fills calibration_set_.truth; rows that are held out are no answers.
+Status StoreBuilder::find_truth(const VectorSource& queries, bool skip_held_out) {
+  VECSTORE_ASSIGN(const Charge charge, Charge::take(budget_, std::min(kTruthWorkBytes, plan_.rows * plan_.dim * 4)));
+  const auto wanted = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(plan_.rows, kTruthColumns + (skip_held_out ? kTruthSpare : 0)));
+  VECSTORE_ASSIGN(const ExactNeighbours all, exact_search(*vectors_, queries, wanted, plan_.metric, plan_.threads));
+  ExactNeighbours& truth = calibration_set_.truth;
+  truth.queries = all.queries;
+  truth.k = std::min(kTruthColumns, wanted);
+  truth.rows.assign(std::size_t{truth.queries} * truth.k, kNoPos);
+  truth.distances.assign(truth.rows.size(), std::numeric_limits<float>::infinity());
+  for (std::size_t q = 0; q < truth.queries; ++q) {
+    std::size_t filled = 0;
+    for (std::size_t i = 0; i < all.k && filled < truth.k; ++i) {
+      const std::uint32_t row = all.rows[q * all.k + i];
+      if (row == kNoPos || (skip_held_out && is_held_out_[row] != 0)) continue;
+      truth.rows[q * truth.k + filled] = row;
+      truth.distances[q * truth.k + filled] = all.distances[q * all.k + i];
+      ++filled;
+    }
+  }
+  weigh_queries(all);
+  return Status::ok();
+}
+
+RowShape StoreBuilder::row_shape() const {
+  return {plan_.dim, plan_.dtype, plan_.metric, plan_.value_bits, centre_.span()};
+}
+
+// What pages keep of floats: less which centre, and in how many bits.
+Status StoreBuilder::choose_values(StoreDirectory& directory) {
+  if (is_integer(plan_.dtype) || plan_.rows == 0) return Status::ok();
+  VECSTORE_ASSIGN(centre_, find_centre(*vectors_, plan_.metric, budget_));
+  if (held_out_.empty()) VECSTORE_TRY(sample_queries());
+  ValueWidth width{plan_.value_bits, {}};
+  if (options_->vector_bits == 0) {
+    VECSTORE_ASSIGN(width, choose_width(*vectors_, calibration_set_, row_shape(), budget_));
+  } else if (plan_.value_bits != 32) {
+    double& recall = plan_.value_bits == 8 ? width.recall.bits8 : width.recall.bits16;
+    VECSTORE_ASSIGN(recall, measure_width(*vectors_, calibration_set_, row_shape(), budget_));
+  }
+  if (held_out_.empty()) {
+    calibration_set_ = {};
+    queries_.reset();
+  }
+  properties_.width_recall = width.recall;
+  if (width.bits == plan_.value_bits) return Status::ok();
+  auto plan = plan_build(*vectors_, *options_, width.bits);
+  // Where no page is large enough for values as they are, half of them are better than a quarter.
+  if (!plan && plan.error().code() == Code::kUnsupported && width.bits == 32)
+    plan = plan_build(*vectors_, *options_, 16);
+  if (!plan) return plan.error();
+  plan_ = *plan;
+  return check_room(directory);
+}
+
+Status StoreBuilder::check_room(StoreDirectory& directory) const {
+  VECSTORE_ASSIGN(const std::uint64_t free, directory.free_bytes());
+  if (free >= plan_.prediction.disk_bytes) return Status::ok();
+  return Status(Code::kNoSpace, "the file system has too little room for this build, which needs about")
+      .about(directory.path())
+      .at(Detail::kBytes, plan_.prediction.disk_bytes);
+}
+
+// Of the queries that were given, or else of the rows, which then find themselves too.
+Status StoreBuilder::sample_queries() {
+  const VectorSource& source = options_->calibration_queries != nullptr ? *options_->calibration_queries : *vectors_;
+  const std::uint64_t count = std::min(source.rows(), kSampledQueries);
+  const std::size_t row_bytes = source.dim() * element_bytes(source.dtype());
+  VECSTORE_ASSIGN(queries_, Buffer<std::byte>::allocate(budget_, count * row_bytes));
+  for (std::uint64_t i = 0; i < count; ++i)
+    VECSTORE_TRY(source.read(i * source.rows() / count, 1, queries_.data() + i * row_bytes));
+  calibration_set_.queries = {queries_.data(), source.dtype(), count, source.dim(), 0};
+  return find_truth(*view_source(calibration_set_.queries), false);
+}
+
+// A query that equals rows stands for all of them. Under inner product distances do not tell what is equal.
+void StoreBuilder::weigh_queries(const ExactNeighbours& all) {
+  std::vector<float>& weights = calibration_set_.weights;
+  weights.assign(all.queries, 1.0f);
+  if (plan_.metric == Metric::kInnerProduct) return;
+  std::uint64_t copies = 0;
+  for (std::size_t q = 0; q < all.queries; ++q) {
+    const auto distances = std::span(all.distances).subspan(q * all.k, all.k);
+    const float copy = plan_.metric == Metric::kCosine ? kCopyDistance : 0.0f;
+    const auto equal = std::upper_bound(distances.begin(), distances.end(), copy) - distances.begin();
+    if (equal > 1) ++copies;
+    weights[q] = 1.0f / static_cast<float>(std::max<std::ptrdiff_t>(equal, 1));
+  }
+  properties_.copies_share = static_cast<float>(copies) / static_cast<float>(std::max(all.queries, 1u));
+}
+
+Status StoreBuilder::link_rows() {
+  VECSTORE_ASSIGN(graph_, GraphBuilder::create(*rows_, plan_.graph, *executor_, budget_));
+  VECSTORE_ASSIGN(auto sequence, graph_->insertion_order(budget_));
+  std::uint32_t* end = sequence.end();
+  if (!held_out_.empty())
+    end =
+        std::remove_if(sequence.begin(), sequence.end(), [this](std::uint32_t row) { return is_held_out_[row] != 0; });
+  graph_->insert({sequence.begin(), end}, reporter(BuildPhase::kGraph, plan_.rows));
+  graph_->find_nearest(held_out_);
+  graph_->trim();
+  graph_->connect();
+  return Status::ok();
+}
+
+GraphLayout StoreBuilder::layout_for(std::uint64_t rows) const {
+  GraphLayout layout;
+  layout.rows = rows;
+  layout.dim = plan_.dim;
+  layout.page_bytes = plan_.page_bytes;
+  layout.rows_per_page = rows_per_page_;
+  layout.row_id_bytes = 4;
+  layout.value_bits = plan_.value_bits;
+  layout.row_params = plan_.row_params;
+  layout.metric = plan_.metric;
+  layout.dtype = plan_.dtype;
+  return layout;
+}
+
+// Order and rows per page depend on one another: the order is cut at pages, and how many rows fit one depends on how
+// short the order makes the lists. A second order is rarely needed, a third hardly ever.
+Status StoreBuilder::order_all() {
+  VECSTORE_ASSIGN(order_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows));
+  VECSTORE_ASSIGN(place_, Buffer<Pos>::allocate(budget_, plan_.rows));
+  VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(*graph_, plan_.rows, budget_));
+  VECSTORE_ASSIGN(auto list_bytes, Buffer<std::uint16_t>::allocate(budget_, plan_.rows));
+  std::uint64_t edges = 0;
+  for (std::uint32_t row = 0; row < plan_.rows; ++row) edges += graph_->neighbours(row).size();
+  const double mean_degree = plan_.rows == 0 ? 0 : static_cast<double>(edges) / static_cast<double>(plan_.rows);
+  rows_per_page_ = std::max(1u, guess_rows_per_page(layout_for(plan_.rows), mean_degree));
+  for (std::uint32_t attempt = 0; attempt < kOrderAttempts; ++attempt) {
+    VECSTORE_TRY(order_rows(*rows_, affinity, {rows_per_page_, plan_.graph.seed}, *executor_, budget_, order_.span(),
+                            reporter(BuildPhase::kOrder, plan_.rows)));
+    VECSTORE_TRY(gather_groups(*rows_, rows_per_page_, *executor_, budget_, order_.span()));
+    VECSTORE_TRY(keep_order_without_held_out());
+    const PackInput input{&*rows_, &*graph_, partial_order_.span()};
+    invert_order(partial_order_.span(), place_.span());
+    measure_lists(input, place_.span(), *executor_, list_bytes.span());
+    const std::uint32_t best =
+        choose_rows_per_page(layout_for(partial_order_.size()), list_bytes.span().first(partial_order_.size()), edges);
+    if (best == rows_per_page_) break;
+    rows_per_page_ = best;
+  }
+  return Status::ok();
+}
+
+Status StoreBuilder::keep_order_without_held_out() {
+  partial_order_.reset();
+  VECSTORE_ASSIGN(partial_order_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows - held_out_.size()));
+  std::copy_if(order_.begin(), order_.end(), partial_order_.begin(),
+               [this](std::uint32_t row) { return held_out_.empty() || is_held_out_[row] == 0; });
+  return Status::ok();
+}
+
+Status StoreBuilder::link_held_out() {
+  graph_->insert(held_out_, {});
+  graph_->trim();
+  graph_->connect();
+  return Status::ok();
+}
+
+// Everything but the plan: what is left to write comes from the input again.
+void StoreBuilder::release_build_memory() {
+  graph_.reset();
+  rows_.reset();
+  model_.reset();
+  order_.reset();
+  place_.reset();
+  queries_.reset();
+}
+
+void StoreBuilder::report(BuildPhase phase, std::uint64_t done, std::uint64_t total) {
+  if (!options_->progress) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (reported_phase_ == phase && done != total && now - reported_ < kReportInterval) return;
+  reported_ = now;
+  reported_phase_ = phase;
+  options_->progress({phase, done, total, budget_.used_bytes()});
+}
+
+RowProgress StoreBuilder::reporter(BuildPhase phase, std::uint64_t total) {
+  return [this, phase, total](std::uint64_t done) { report(phase, done, total); };
+}
+
+}  // namespace vecstore

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The offline pipeline behind Store::build: read, link, order, encode, calibrate, write, publish.
+//
+// Calibration must not search for rows that are indexed, and no row may be lost to it. So the rows held out as queries
+// are searched for but not linked at first: they take part in the order, which is computed once; a generation without
+// them is written to tmp/ and calibrated on; then they are linked and the final generation is written.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compress/frames.h"
+#include "engine/builder/build_plan.h"
+#include "engine/builder/build_report.h"
+#include "engine/builder/calibrate.h"
+#include "engine/generation/generation.h"
+#include "engine/generation/properties.h"
+#include "engine/rows/document_sample.h"
+#include "graph/order.h"
+#include "graph/pack.h"
+#include "graph/page_groups.h"
+#include "pagestore/publish.h"
+
+namespace vecstore {
+
+// Used once, by one thread; works through its executor.
+class StoreBuilder {
+ public:
+  StoreBuilder(const VectorSource& vectors, const BuildOptions& options, const BuildPlan& plan);
+  // `directory` is locked. Errors: as of Store::build.
+  Status run(StoreDirectory& directory);
+
+ private:
+  Status read_texts();
+  // Hashes as many lines as there are rows into `hash`, and offers them to `sample` unless it is null.
+  Status read_lines(const std::string& path, std::size_t line_bytes_max, std::uint64_t& hash, DocumentSample* sample);
+  Status train_on(const DocumentSample& sample);
+  Status hold_out_rows();
+  Status choose_values(StoreDirectory& directory);
+  Status sample_queries();
+  void weigh_queries(const ExactNeighbours& all);
+  Status check_room(StoreDirectory& directory) const;
+  Status read_rows();
+  Status find_truth(const VectorSource& queries, bool skip_held_out);
+  Status link_rows();
+  Status order_all();
+  Status keep_order_without_held_out();
+  Status calibrate_without_held_out(StoreDirectory& directory);
+  Status link_held_out();
+  Status write_generation(StoreDirectory& directory);
+  Status calibrate_on_given(StoreDirectory& directory);
+  Status write_rows(StoreDirectory& directory);
+  void release_build_memory();
+  Status publish(StoreDirectory& directory);
+  void finish_step(const char* step) { report_.finish_step(step, budget_.peak_bytes()); }
+
+  Result<BlockCodes> encode(std::span<const std::uint32_t> order, const CodecModel* model);
+  // The pages of the rows in `order`; place_ is theirs afterwards.
+  Result<ManifestFile> write_graph(const std::string& path, const FileIdentity& identity,
+                                   std::span<const std::uint32_t> order);
+  // All three files of a generation.
+  Result<std::vector<ManifestFile>> write_files(const Generation::Paths& paths, std::uint32_t generation,
+                                                std::span<const std::uint32_t> order);
+  Status calibrate_files(const Generation::Paths& paths, std::uint32_t generation);
+  GraphLayout layout_for(std::uint64_t rows) const;
+  RowShape row_shape() const;
+  void report(BuildPhase phase, std::uint64_t done, std::uint64_t total);
+  RowProgress reporter(BuildPhase phase, std::uint64_t total);
+
+  const VectorSource* vectors_;
+  const BuildOptions* options_;
+  BuildPlan plan_;
+  MemoryBudget budget_;
+  std::unique_ptr<Executor> executor_;
+
+  Uuid uuid_{};
+  std::array<std::uint64_t, 2> text_hash_{};     // of keys and documents
+  std::unique_ptr<FrameDictionary> dictionary_;  // of the documents; null: they are too few, or have nothing in common
+  std::uint32_t generation_ = 1;
+  std::uint32_t rows_per_page_ = 1;
+  Buffer<float> centre_;  // [dim] or empty
+  std::optional<QuantizedRows> rows_;
+  std::optional<GraphBuilder> graph_;
+  std::uint64_t blocks_ = 0;             // of the codes written last
+  std::uint64_t calibrated_blocks_ = 0;  // of those that calibration searched, without held_out_
+  std::vector<std::uint32_t> held_out_;  // ascending, at most 1,000
+  Buffer<std::uint8_t> is_held_out_;     // [rows]
+  Buffer<std::byte> queries_;            // of the calibration
+  CalibrationSet calibration_set_;
+  Buffer<std::uint32_t> order_;          // [rows] of all rows
+  Buffer<std::uint32_t> partial_order_;  // without held_out_
+  Buffer<Pos> place_;                    // [rows]
+  std::optional<CodecModel> model_;
+  StoreProperties properties_;
+  std::vector<ManifestFile> files_;
+  BuildReport report_;
+  std::chrono::steady_clock::time_point reported_{};
+  std::optional<BuildPhase> reported_phase_;
+};
+
+}  // namespace vecstore

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/generation/generation.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "compress/code_stream.h"
+#include "engine/generation/page_stream.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint32_t kStreamPageBytes = 16384;
+constexpr std::uint16_t kStreamVersion = 2;  // of codes-<n> with a centre
+constexpr std::uint16_t kStreamVersionPlain = 1;
+
+Status newer_format(const std::string& path) {
+  return Status(Code::kNewerFormat, "written by a newer VecStore; upgrade to read it").about(path);
+}
+
+// Attributes of codes-<n>: version, bytes of the code stream, number of ranked pages and, in version 2, elements of the
+// centre. The centre follows the codes as f32, then the ranking as u32.
+struct CodesAttributes {
+  std::uint64_t code_bytes = 0;
+  std::uint64_t ranked_pages = 0;
+  std::uint32_t centre_elements = 0;
+
+  std::uint64_t centre_bytes() const { return std::uint64_t{centre_elements} * sizeof(float); }
+  std::uint64_t ranking_at() const { return code_bytes + centre_bytes(); }
+};
+
+Result<CodesAttributes> read_codes_attributes(const PageFile& file) {
+  ByteReader in(file.attributes());
+  CodesAttributes attributes;
+  const auto version = in.read<std::uint16_t>();
+  if (version > kStreamVersion) return newer_format(file.path());
+  attributes.code_bytes = in.read<std::uint64_t>();
+  attributes.ranked_pages = in.read<std::uint64_t>();
+  if (version >= 2) attributes.centre_elements = in.read<std::uint32_t>();
+  const std::uint64_t room = file.page_count() * page_payload_bytes(file.page_bytes());
+  if (!in.done() || attributes.centre_elements > kDimMax || attributes.code_bytes > room ||
+      attributes.ranking_at() > room || attributes.ranked_pages > (room - attributes.ranking_at()) / 4)
+    return Status(Code::kCorrupt, "the header names more bytes than the file has; restore or rebuild")
+        .about(file.path());
+  return attributes;
+}
+
+}  // namespace
+
+std::string file_name(FileKind kind, std::uint32_t generation) {
+  const std::string number = std::to_string(generation);
+  switch (kind) {
+    case FileKind::kGraph:
+      return "graph-" + number;
+    case FileKind::kCodes:
+      return "codes-" + number;
+    case FileKind::kRowMap:
+      return "rowmap-" + number;
+    case FileKind::kRows:
+      return "rows/" + number + "-0";
+  }
+  return {};
+}
+
+ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished) {
+  ManifestFile file;
+  file.kind = static_cast<std::uint16_t>(identity.kind);
+  file.generation = identity.generation;
+  file.name = file_name(identity.kind, identity.generation);
+  file.bytes = finished.bytes;
+  file.hash_low = finished.hash_low;
+  file.hash_high = finished.hash_high;
+  return file;
+}
+
+Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentity& identity, const BlockCodes& codes,
+                                      Centre centre, std::span<const std::uint32_t> page_ranking,
+                                      MemoryBudget& budget) {
+  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(path, {identity, kStreamPageBytes}, budget));
+  PageStreamWriter stream(writer);
+  VECSTORE_TRY(save_block_codes(codes, stream));
+  std::array<std::byte, 22> attributes{};
+  SpanWriter out(attributes);
+  out.write(centre.empty() ? kStreamVersionPlain : kStreamVersion);
+  out.write(stream.written());
+  out.write(static_cast<std::uint64_t>(page_ranking.size()));
+  if (!centre.empty()) {
+    out.write(static_cast<std::uint32_t>(centre.size()));
+    VECSTORE_TRY(stream.write(std::as_bytes(centre)));
+  }
+  VECSTORE_TRY(stream.write(std::as_bytes(page_ranking)));
+  VECSTORE_TRY(stream.flush());
+  VECSTORE_ASSIGN(const auto finished, writer.finish(std::span(attributes).first(centre.empty() ? 18 : 22)));
+  return manifest_entry(identity, finished);
+}
+
+Result<ManifestFile> write_row_map(const std::string& path, const FileIdentity& identity,
+                                   std::span<const Pos> positions, MemoryBudget& budget) {
+  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(path, {identity, kStreamPageBytes}, budget));
+  PageStreamWriter stream(writer);
+  VECSTORE_TRY(stream.write(std::as_bytes(positions)));
+  VECSTORE_TRY(stream.flush());
+  ByteWriter attributes;
+  attributes.write(kStreamVersionPlain);
+  attributes.write(static_cast<std::uint64_t>(positions.size()));
+  VECSTORE_ASSIGN(const auto finished, writer.finish(attributes.bytes()));
+  return manifest_entry(identity, finished);
+}
+
+Result<std::unique_ptr<Generation>> Generation::open(const Paths& paths, const Uuid& store, std::uint32_t generation,
+                                                     MemoryBudget& budget) {
+  std::unique_ptr<Generation> opened(new Generation);
+  const auto open_file = [&](const std::string& path, FileKind kind) -> Result<std::unique_ptr<PageFile>> {
+    VECSTORE_ASSIGN(PageFile file, PageFile::open(path, {store, kind, generation}));
+    return std::make_unique<PageFile>(std::move(file));
+  };
+  VECSTORE_ASSIGN(opened->graph_, open_file(paths.graph, FileKind::kGraph));
+  VECSTORE_ASSIGN(opened->codes_file_, open_file(paths.codes, FileKind::kCodes));
+  VECSTORE_ASSIGN(opened->row_map_, open_file(paths.row_map, FileKind::kRowMap));
+  auto summary = decode_summary(opened->graph_->attributes());
+  if (!summary) return Status(summary.error()).about(paths.graph);
+  opened->summary_ = *summary;
+  const GraphLayout& layout = opened->layout();
+  if (layout.pages() != opened->graph_->page_count() || layout.page_bytes != opened->graph_->page_bytes())
+    return Status(Code::kCorrupt, "the header does not fit the file; restore or rebuild").about(paths.graph);
+  if (ByteReader(opened->row_map_->attributes()).read<std::uint16_t>() > kStreamVersionPlain)
+    return newer_format(paths.row_map);
+  VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*opened->codes_file_));
+  VECSTORE_ASSIGN(PageStreamReader stream,
+                  PageStreamReader::create(*opened->codes_file_, attributes.code_bytes, budget));
+  auto codes = load_block_codes(stream, budget);
+  if (!codes) return codes.error().subject().empty() ? Status(codes.error()).about(paths.codes) : codes.error();
+  opened->codes_ = std::move(*codes);
+  if (opened->codes_.rows != layout.rows || opened->codes_.model.dim != layout.dim ||
+      opened->codes_.model.metric != layout.metric || attributes.ranked_pages != layout.pages())
+    return Status(Code::kCorrupt, "the codes do not belong to this graph; restore or rebuild").about(paths.codes);
+  VECSTORE_TRY(opened->load_centre(budget));
+  return opened;
+}
+
+Status Generation::load_centre(MemoryBudget& budget) {
+  VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*codes_file_));
+  if (attributes.centre_elements == 0) return Status::ok();
+  VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(*codes_file_, attributes.ranking_at(), budget));
+  VECSTORE_TRY(stream.skip(attributes.code_bytes));
+  VECSTORE_ASSIGN(centre_, Buffer<float>::allocate(budget, attributes.centre_elements));
+  VECSTORE_TRY(stream.read(std::as_writable_bytes(centre_.span())));
+  const auto finite = [](float value) { return std::isfinite(value); };
+  if (attributes.centre_elements != layout().dim || is_integer(layout().dtype) ||
+      !std::all_of(centre_.begin(), centre_.end(), finite))
+    return Status(Code::kCorrupt, "the centre of the rows is damaged; restore or rebuild").about(codes_file_->path());
+  return Status::ok();
+}
+
+Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation,
+                                                   std::uint32_t lanes) {
+  VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {store, FileKind::kGraph, generation}));
+  VECSTORE_ASSIGN(const PageFile codes, PageFile::open(paths.codes, {store, FileKind::kCodes, generation}));
+  VECSTORE_ASSIGN(const GraphSummary summary, decode_summary(graph.attributes()));
+  VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(codes));
+  MemoryBudget one_page;
+  VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(codes, attributes.code_bytes, one_page));
+  VECSTORE_ASSIGN(const CodeForm form, read_code_form(stream));
+  const std::uint64_t groups = groups_of(form.blocks);
+  Needs needs;
+  // And what is not stored: |ĉ|² of each block, the groups, and where to look for a block that is cut.
+  needs.resident_bytes = attributes.ranking_at() + form.blocks * sizeof(float) +
+                         Centroids::bytes_for(groups, summary.layout.dim, form.wide_centroids) +
+                         (form.cut_blocks ? Blocks::even_count(summary.layout.rows) * sizeof(std::uint32_t) : 0);
+  needs.loading_bytes = kStreamPageBytes + 2ull * summary.layout.dim * sizeof(float);
+  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form, lanes);
+  needs.memory_searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form, 0);
+  return needs;
+}
+
+Result<Pos> Generation::position_of(RowId row, MemoryBudget& budget) const {
+  VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(*row_map_, layout().rows * sizeof(Pos), budget));
+  VECSTORE_TRY(stream.skip(row.value * sizeof(Pos)));
+  Pos position = kNoPos;
+  VECSTORE_TRY(stream.read(std::as_writable_bytes(std::span(&position, 1))));
+  if (position >= layout().rows)
+    return Status(Code::kCorrupt, "the row map names a position that is not there; restore or rebuild")
+        .about(row_map_->path())
+        .at(Detail::kRow, row.value);
+  return position;
+}
+
+Status Generation::fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget) {
+  cache_ = PageCache();
+  if (pages == 0) return Status::ok();
+  VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*codes_file_));
+  VECSTORE_ASSIGN(
+      PageStreamReader stream,
+      PageStreamReader::create(*codes_file_, attributes.ranking_at() + attributes.ranked_pages * 4, budget));
+  VECSTORE_TRY(stream.skip(attributes.ranking_at()));
+  VECSTORE_ASSIGN(auto ranking, Buffer<std::uint32_t>::allocate(budget, std::min(pages, attributes.ranked_pages)));
+  VECSTORE_TRY(stream.read(std::as_writable_bytes(ranking.span())));
+  for (const std::uint32_t page : ranking)
+    if (page == 0 || page > layout().pages())
+      return Status(Code::kCorrupt, "the page ranking names a page that is not there; restore or rebuild")
+          .about(codes_file_->path())
+          .at(Detail::kPage, page);
+  VECSTORE_ASSIGN(cache_, PageCache::fill(*graph_, ranking.span(), ranking.size(), policy, budget));
+  return Status::ok();
+}
+
+}  // namespace vecstore

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/generation/properties.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/limits.h"
+
+namespace vecstore {
+namespace {
+
+// 1 had no memory_list, 2 no keys and no log; 3 took a memory_list below k for k; 4 did not know why values have their
+// width, nor of copies.
+constexpr std::uint16_t kVersion = 5;
+constexpr std::uint32_t kPointsMax = 1000;
+
+// Where nothing was calibrated.
+constexpr std::uint32_t kSearchListDefault = 64;
+constexpr std::uint32_t kBlocksDefault = 40;
+constexpr float kBoundDefault = 3.0f;
+
+}  // namespace
+
+std::vector<std::byte> encode_properties(const StoreProperties& properties) {
+  ByteWriter out;
+  out.write(kVersion);
+  out.write(static_cast<std::uint8_t>(properties.metric));
+  out.write(static_cast<std::uint8_t>(properties.dtype));
+  out.write(properties.dim);
+  out.write(properties.rows);
+  out.write(static_cast<std::uint8_t>(properties.has_rows_file));
+  out.write(static_cast<std::uint8_t>(properties.calibrated_on));
+  out.write(static_cast<std::uint8_t>(properties.keys));
+  out.write(static_cast<std::uint8_t>(properties.has_log));
+  out.write(static_cast<std::uint32_t>(properties.calibration.size()));
+  for (const CalibrationPoint& point : properties.calibration) {
+    out.write(point.k);
+    out.write(point.search_list);
+    out.write(point.blocks);
+    out.write(point.bound);
+    out.write(point.recall_target);
+    out.write(point.recall);
+    out.write(point.reads_per_query);
+    out.write(point.memory_list);
+  }
+  out.write(properties.width_recall.bits8);
+  out.write(properties.width_recall.bits16);
+  out.write(properties.copies_share);
+  out.write(static_cast<std::uint8_t>(properties.walks_in_memory));
+  return std::move(out).take();
+}
+
+Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
+  const Status damaged(Code::kCorrupt, "the store's properties are damaged; restore or rebuild");
+  ByteReader in(bytes);
+  const auto version = in.read<std::uint16_t>();
+  if (version > kVersion)
+    return Status(Code::kNewerFormat, "the store was written by a newer VecStore; upgrade to read it");
+  StoreProperties properties;
+  properties.metric = static_cast<Metric>(in.read<std::uint8_t>());
+  properties.dtype = static_cast<DType>(in.read<std::uint8_t>());
+  properties.dim = in.read<std::uint32_t>();
+  properties.rows = in.read<std::uint64_t>();
+  properties.has_rows_file = in.read<std::uint8_t>() != 0;
+  properties.calibrated_on = static_cast<CalibratedOn>(in.read<std::uint8_t>());
+  if (version >= 3) {
+    properties.keys = static_cast<KeyKind>(in.read<std::uint8_t>());
+    properties.has_log = in.read<std::uint8_t>() != 0;
+  } else if (properties.has_rows_file) {
+    properties.keys = KeyKind::kBytes;  // unless rows/ has none, which who opens it finds out
+  }
+  const auto points = in.read<std::uint32_t>();
+  if (!in.ok() || points > kPointsMax || properties.metric > Metric::kCosine || properties.dtype > DType::kI8 ||
+      (properties.dim == 0 && properties.rows != 0) || properties.dim > kDimMax || properties.rows > kRowsMax ||
+      properties.keys > KeyKind::kBytes || properties.calibrated_on > CalibratedOn::kGivenQueries)
+    return damaged;
+  for (std::uint32_t i = 0; i < points && in.ok(); ++i) {
+    CalibrationPoint point;
+    point.k = in.read<std::uint32_t>();
+    point.search_list = in.read<std::uint32_t>();
+    point.blocks = in.read<std::uint32_t>();
+    point.bound = in.read<float>();
+    point.recall_target = in.read<double>();
+    point.recall = in.read<double>();
+    point.reads_per_query = in.read<double>();
+    if (version >= 2) point.memory_list = in.read<std::uint32_t>();
+    if (version < 4 && point.memory_list != 0) point.memory_list = std::max(point.memory_list, point.k);
+    // A bound that is no number would let a search read without end.
+    if (point.k == 0 || point.k > kResultsMax || point.search_list == 0 || point.search_list > kSearchListMax ||
+        point.blocks == 0 || point.memory_list > kSearchListMax || !(point.bound >= 0.0f))
+      return damaged;
+    properties.calibration.push_back(point);
+  }
+  if (version >= 5) {
+    properties.width_recall.bits8 = in.read<double>();
+    properties.width_recall.bits16 = in.read<double>();
+    properties.copies_share = in.read<float>();
+    properties.walks_in_memory = in.read<std::uint8_t>() != 0;
+  }
+  if (!in.done()) return damaged;
+  return properties;
+}
+
+std::string hex_of(const Uuid& uuid) {
+  std::string text;
+  for (const std::uint8_t byte : uuid)
+    for (const int shift : {4, 0}) text += "0123456789abcdef"[(byte >> shift) & 15];
+  return text;
+}
+
+// Points come by ascending k and target: of the first k that is enough, else the last, the first target that is enough,
+// else the last.
+const CalibrationPoint* calibration_for(const StoreProperties& properties, const SearchOptions& options) {
+  const CalibrationPoint* best = nullptr;
+  for (const CalibrationPoint& point : properties.calibration) {
+    const bool enough = best != nullptr && best->recall_target >= options.recall_target;
+    if (best == nullptr || (point.k == best->k ? !enough : best->k < options.k)) best = &point;
+  }
+  return best;
+}
+
+std::string_view why_missed(const StoreProperties& properties, const GraphLayout& layout, double target) {
+  constexpr float kMostly = .5f;
+  const WidthRecall& width = properties.width_recall;
+  const double of_pages = layout.value_bits == 8 ? width.bits8 : layout.value_bits == 16 ? width.bits16 : -1;
+  if (properties.copies_share > kMostly)
+    return "more than half of the rows are copies of others, which says little of the rest: calibrate on queries of "
+           "your own";
+  if (of_pages >= 0 && of_pages < target)
+    return "pages keep too few bits of a value to tell near rows apart: build with more (--vectors), or search with "
+           "--full-precision";
+  return "the codes in memory do not tell near rows apart: build with wider ones (--search-ram or --code-bytes), or "
+         "search with a longer list (--L)";
+}
+
+SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options, bool in_memory) {
+  SearchOptions resolved = options;
+  const CalibrationPoint* best = calibration_for(properties, options);
+  if (resolved.search_list == 0) {
+    std::uint64_t list = best == nullptr ? std::max(kSearchListDefault, options.k * 2) : best->search_list;
+    if (in_memory && best != nullptr)
+      list = best->memory_list != 0 ? best->memory_list : std::max<std::uint64_t>(list * 3 / 2, best->k);
+    if (best != nullptr && options.k > best->k) list = list * options.k / best->k;
+    resolved.search_list = static_cast<std::uint32_t>(std::min<std::uint64_t>(list, kSearchListMax));
+  }
+  if (resolved.blocks == 0) resolved.blocks = best == nullptr ? kBlocksDefault : best->blocks;
+  if (resolved.bound < 0) resolved.bound = best == nullptr ? kBoundDefault : best->bound;
+  return resolved;
+}
+
+}  // namespace vecstore

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What was written since the graph on disk: the rows of the delta, and which rows of the graph are gone. apply() is how
+// a record of the log takes effect, when it is written and when it is replayed.
+//
+// What a record does can be seen once it is applied and safe as the sync mode says: publish() moves the moment that
+// readers see, and both sides call it. Writers take turns (the caller's lock); readers take none.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "compress/frames.h"
+#include "engine/live/delta.h"
+#include "engine/live/log_records.h"
+#include "engine/live/tombstones.h"
+#include "wal/format.h"
+
+namespace vecstore {
+
+class LiveState {
+ public:
+  // shape.dim may be 0: then the first row tells. base_rows: RowIds below it are the graph's; `applied`: what the graph
+  // holds of the log. `budget`: of what is replayed.
+  LiveState(const DeltaShape& shape, std::uint64_t base_rows, Lsn applied, MemoryBudget& budget)
+      : shape_(shape),
+        base_rows_(base_rows),
+        budget_(&budget),
+        erasing_budget_(&budget),
+        applied_(applied.value),
+        safe_(applied.value),
+        published_(applied.value),
+        rows_(base_rows) {}
+
+  // What is put from now on is charged to `budget`; to `for_erasing`, what erasing takes beyond it.
+  void charge_to(MemoryBudget& budget, MemoryBudget& for_erasing);
+
+  // Room for what a batch brings, so that applying it cannot fail. Errors: kMemoryBudget.
+  struct Needs {
+    std::uint32_t dim = 0;
+    std::uint64_t rows = 0;
+    std::uint64_t text_bytes = 0;  // of keys and documents
+    std::uint64_t base_rows_ended = 0;
+    std::span<const std::byte> dictionary{};  // none: empty
+  };
+  Status reserve(const Needs& needs);
+
+  // Records come in the order of their numbers. Errors: kCorrupt (it contradicts what was applied before),
+  // kMemoryBudget.
+  Status apply(Lsn lsn, const LogRecord& record);
+  // After the last record of a batch.
+  void applied(Lsn through) {
+    applied_.store(through.value);
+    publish();
+  }
+  // Any thread: the records up to this one are as safe as they have to be.
+  void safe(Lsn through) {
+    safe_.store(through.value);
+    publish();
+  }
+
+  Lsn snapshot() const { return {published_.load(std::memory_order_acquire)}; }
+  Lsn newest() const { return {applied_.load(std::memory_order_relaxed)}; }  // for writers
+
+  const Delta* delta() const { return delta_.load(std::memory_order_acquire); }  // nullptr: no row was put yet
+  const FrameDictionary* dictionary() const { return dictionary_.load(std::memory_order_acquire); }  // or nullptr
+  // Of records that were applied since one brought the dictionary, in bytes; for writers.
+  std::uint64_t bytes_since_dictionary() const { return bytes_since_dictionary_; }
+  // Of a row of the delta. Errors: kCorrupt, kMemoryBudget.
+  Result<std::string> document(RowId row) const;
+  const Tombstones& tombstones() const { return tombstones_; }
+  std::uint64_t base_rows() const { return base_rows_; }
+  RowId next_row() const { return delta() == nullptr ? RowId{base_rows_} : delta()->next(); }
+  std::uint64_t live_rows() const { return rows_.load(std::memory_order_relaxed); }
+  std::uint64_t live_delta_rows() const { return delta_rows_.load(std::memory_order_relaxed); }
+  bool is_live(RowId row, Lsn snapshot) const {
+    if (row.value < base_rows_) return !tombstones_.gone(row, snapshot);
+    return delta() != nullptr && delta()->is_live(row, snapshot);
+  }
+
+ private:
+  void publish();
+  Status make_delta(std::uint32_t dim);
+  Status prepare_dictionary(std::span<const std::byte> bytes);
+  Status take_dictionary(Lsn lsn, std::span<const std::byte> bytes);
+  Status end_row(RowId row, Lsn lsn);
+
+  DeltaShape shape_;
+  const std::uint64_t base_rows_;
+  MemoryBudget* budget_;
+  MemoryBudget* erasing_budget_;
+  Tombstones tombstones_;
+  std::unique_ptr<Delta> owned_delta_;
+  std::atomic<const Delta*> delta_{nullptr};
+  std::unique_ptr<FrameDictionary> owned_dictionary_;
+  std::atomic<const FrameDictionary*> dictionary_{nullptr};
+  std::uint64_t bytes_since_dictionary_ = 0;
+  std::atomic<std::uint64_t> applied_;
+  std::atomic<std::uint64_t> safe_;
+  std::atomic<std::uint64_t> published_;
+  std::atomic<std::uint64_t> rows_;  // live, of graph and delta, as of the last applied record
+  std::atomic<std::uint64_t> delta_rows_{0};
+};
+
+}  // namespace vecstore

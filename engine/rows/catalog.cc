@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/rows/catalog.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <mutex>
+#include <utility>
+
+#include "base/limits.h"
+#include "engine/rows/catalog_format.h"
+#include "engine/rows/catalog_tree.h"
+#include "engine/rows/rows.h"
+
+namespace vecstore {
+
+namespace catalog {
+
+std::uint64_t entry_sum(std::string_view key, std::uint64_t row, const Uuid& store) {
+  std::array<char, kKeyBytesMax + sizeof(row) + sizeof(Uuid)> bytes;
+  char* at = std::copy(key.begin(), key.end(), bytes.data());
+  std::memcpy(at, &row, sizeof(row));
+  std::memcpy(at + sizeof(row), store.data(), store.size());
+  return XXH3_64bits(bytes.data(), key.size() + sizeof(row) + store.size());
+}
+
+std::uint64_t meta_sum(const Meta& meta) { return XXH3_64bits(&meta, offsetof(Meta, sum)); }
+
+Status lmdb_status(int code, const std::string& path) {
+  if (code == MDB_MAP_FULL) return Status(Code::kNoSpace, "the catalog's map is full; free space").about(path);
+  if (code > 0) return errno_status(code, "LMDB cannot work on the catalog", path);
+  return Status(Code::kCorrupt, kDamaged).about(path);
+}
+
+Result<Environment> open_environment(const std::string& path, unsigned flags, std::uint64_t map_bytes) {
+  constexpr mdb_mode_t kMode = 0644;
+  MDB_env* made = nullptr;
+  if (const int code = ::mdb_env_create(&made); code != 0) return lmdb_status(code, path);
+  Environment environment(made);
+  ::mdb_env_set_maxdbs(made, 2);
+  if (map_bytes != 0) ::mdb_env_set_mapsize(made, map_bytes);
+  if (const int code = ::mdb_env_open(made, path.c_str(), flags | MDB_NOSUBDIR | MDB_NOLOCK | MDB_NORDAHEAD, kMode);
+      code != 0)
+    return lmdb_status(code, path);
+  return environment;
+}
+
+Result<Transaction> begin(MDB_env* environment, unsigned flags, const std::string& path) {
+  MDB_txn* made = nullptr;
+  if (const int code = ::mdb_txn_begin(environment, nullptr, flags, &made); code != 0) return lmdb_status(code, path);
+  return Transaction(made);
+}
+
+}  // namespace catalog
+
+struct Catalog::Impl {
+  Impl(CatalogBlocks opened, MemoryBudget& with) : blocks(std::move(opened)), budget(with) {}
+
+  Status check();
+
+  const CatalogBlocks blocks;
+  MemoryBudget& budget;
+
+  std::mutex mutex;  // guards what follows
+  std::optional<Status> checked;
+  std::optional<CatalogTree> tree;
+};
+
+// With the mutex.
+Status Catalog::Impl::check() {
+  if (checked) return *checked;
+  tree.reset();
+  const Status outcome = [&]() -> Status {
+    VECSTORE_TRY(blocks.check(budget));
+    VECSTORE_ASSIGN(CatalogTree opened, CatalogTree::open(blocks, budget));
+    VECSTORE_TRY(opened.check(budget));
+    tree.emplace(std::move(opened));
+    return Status::ok();
+  }();
+  // That memory was short for the moment says nothing about the file.
+  if (outcome.is_ok() || outcome.code() == Code::kCorrupt) checked = outcome;
+  return outcome;
+}
+
+Catalog::Catalog(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Catalog::Catalog(Catalog&&) noexcept = default;
+Catalog::~Catalog() = default;
+
+Result<Catalog> Catalog::open(const std::string& path, const Uuid& store, MemoryBudget& budget) {
+  VECSTORE_ASSIGN(CatalogBlocks blocks, CatalogBlocks::open(path + catalog::kDataName, path + catalog::kSumsName));
+  if (blocks.facts().store != store)
+    return Status(Code::kCorrupt, "the catalog belongs to another store; the next writer rebuilds it from rows/")
+        .about(path);
+  return Catalog(std::make_unique<Impl>(std::move(blocks), budget));
+}
+
+std::uint64_t Catalog::applied_lsn() const { return impl_->blocks.facts().applied_lsn; }
+std::uint64_t Catalog::size() const { return impl_->blocks.facts().keys; }
+
+Result<std::optional<RowId>> Catalog::find(std::string_view key) const {
+  if (key.empty() || key.size() > kKeyBytesMax) return std::optional<RowId>();
+  const std::lock_guard lock(impl_->mutex);
+  VECSTORE_TRY(impl_->check());
+  return impl_->tree->find(key);
+}
+
+Status Catalog::verify() const {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->checked.reset();
+  return impl_->check();
+}
+
+Catalog::Feed keys_of(std::vector<const RowsExtent*> extents) {
+  struct State {
+    std::vector<const RowsExtent*> extents;
+    std::size_t extent = 0;
+    std::uint64_t row = 0;  // in the extent
+    std::vector<std::string> keys;
+    std::size_t given = 0;
+  };
+  auto state = std::make_shared<State>();
+  state->extents = std::move(extents);
+  return [state](std::string& key, RowId& row) -> Result<bool> {
+    State& at = *state;
+    while (at.extent < at.extents.size() && at.row == at.extents[at.extent]->rows()) {
+      ++at.extent;
+      at.row = 0;
+    }
+    if (at.extent == at.extents.size()) return false;
+    const RowsExtent& extent = *at.extents[at.extent];
+    row = RowId{extent.first().value + at.row};
+    if (at.given == at.keys.size()) {
+      VECSTORE_TRY(extent.read_keys(row, at.keys));
+      at.given = 0;
+    }
+    key.swap(at.keys[at.given++]);
+    ++at.row;
+    return true;
+  };
+}
+
+}  // namespace vecstore

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a key to its row of the graph: by the catalog, and what is done where that is missing or damaged.
+//
+// Only a writer makes the catalog anew, once, under the lock that it has. A reader writes nothing into a store: it
+// makes a table in memory from rows/, or, where its budget has no room for that, reads the keys one after the other for
+// each look-up. Both ask rows/ alone, so they are right whatever becomes of the catalog.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "engine/rows/catalog.h"
+#include "engine/rows/rows.h"
+
+namespace vecstore {
+
+// Thread-safe.
+class KeyLookup {
+ public:
+  struct Options {
+    std::string directory;  // of the catalog
+    Uuid store{};
+    std::uint64_t applied_lsn = 0;
+    bool may_write = false;  // the caller has the lock of writers
+  };
+
+  // Rows and budget must outlive it.
+  KeyLookup(Options options, const RowsExtent& rows, MemoryBudget& budget);
+
+  // Errors: kCorrupt and kIo of rows/, kMemoryBudget.
+  Result<std::optional<RowId>> find(std::string_view key);
+  // Nothing is written afterwards: waits for a rebuild that is under way.
+  void stop_writing();
+
+ private:
+  // Open addressing: a hash of 32 bits and a row for each key, in 10.7 bytes.
+  struct Slot {
+    std::uint32_t hash = 0;
+    std::uint32_t row_plus_one = 0;  // 0: free
+  };
+
+  Result<std::optional<RowId>> ask_catalog(std::string_view key);
+  Status rebuild_catalog();
+  Status make_table();
+  Result<std::optional<RowId>> ask_table(std::string_view key) const;
+  Result<std::optional<RowId>> ask_rows(std::string_view key) const;
+  std::uint64_t hash_of(std::string_view key) const;
+  std::uint64_t slot_of(std::uint64_t hash) const;
+
+  const Options options_;
+  const RowsExtent& rows_;
+  MemoryBudget& budget_;
+
+  std::mutex mutex_;  // guards what follows
+  bool may_write_;
+  bool catalog_lost_ = false;  // for good
+  std::optional<Catalog> catalog_;
+  bool table_tried_ = false;
+  Buffer<Slot> table_;  // not changed once it is made
+};
+
+}  // namespace vecstore

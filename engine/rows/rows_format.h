@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bytes of an extent of rows/. Byte-exact description and the figures behind the choices: engine/README.md.
+//
+// The payloads of the data pages, one after the other, are a stream. Groups of up to kGroupRowsMax rows follow each
+// other in it, then, from the next page on, the directory: one u64 per group, the group's offset in the stream. Then
+// the dictionary of the documents' frames, twice, where there is one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/limits.h"
+#include "engine/rows/rows.h"
+#include "pagestore/format.h"
+
+namespace vecstore::rows {
+
+inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersionWithoutDictionary = 1;  // what is written where there is none
+inline constexpr std::uint32_t kPageBytes = 4096;
+inline constexpr std::uint64_t kStreamPageBytes = page_payload_bytes(kPageBytes);
+inline constexpr std::uint32_t kGroupRowsMax = 16;
+inline constexpr std::size_t kFrameRawBytesMax = 16384;            // of a frame that holds more than one document
+inline constexpr std::size_t kFrameRawBytesWithDictionary = 4096;  // as written: the dictionary knows what they share
+inline constexpr std::uint64_t kDictionaryCopies = 2;
+inline constexpr std::uint32_t kVectorBytesMax = kDimMax * 4;
+inline constexpr std::uint32_t kGroupVectorBytes = 3072;  // vectors of a group; the rest of its page is for text
+inline constexpr std::uint32_t kHasKeys = 1;
+inline constexpr std::uint32_t kHasDocuments = 2;
+
+struct Attributes {
+  std::uint32_t version = kVersion;
+  std::uint32_t flags = 0;
+  std::uint32_t vector_bytes = 0;
+  std::uint32_t group_rows = 0;
+  std::uint64_t first = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t stream_bytes = 0;  // end of the last group
+};
+static_assert(sizeof(Attributes) == 40);
+
+// Follows the attributes from version 2 on. Its copies lie behind the directory, each from a page of its own on.
+struct DictionaryAttributes {
+  std::uint32_t bytes = 0;
+  std::uint32_t reserved = 0;
+};
+static_assert(sizeof(DictionaryAttributes) == 8);
+
+// Followed by rows × {u16 key bytes}, rows × {u32 document bytes}, frames × FrameEntry, the keys, the frames and the
+// vectors; the tables of what the layout does not have are absent.
+struct GroupHeader {
+  std::uint32_t group_bytes = 0;  // all of it, this header included
+  std::uint16_t rows = 0;
+  std::uint16_t frames = 0;
+  std::uint64_t first = 0;  // RowId
+};
+static_assert(sizeof(GroupHeader) == 16);
+
+// The documents of the next `rows` rows. bytes = their sum: stored as they are; less: one zstd frame.
+inline constexpr std::size_t kFrameEntryBytes = 6;  // u32 bytes, u16 rows
+
+inline constexpr std::size_t kTablesBytesMax = kGroupRowsMax * (2 + 4 + kFrameEntryBytes);
+inline constexpr std::uint64_t kDirectoryEntryBytes = 8;
+static_assert(kStreamPageBytes % kDirectoryEntryBytes == 0, "no entry of the directory straddles two pages");
+static_assert(kKeyBytesMax <= 0xFFFF && kDocumentBytesMax <= 0xFFFFFFFF);
+
+// With originals a group is made small enough to stay on one page with them; without, 16 texts compress together.
+constexpr std::uint32_t group_rows_for(std::uint32_t vector_bytes) {
+  std::uint32_t rows = kGroupRowsMax;
+  while (rows > 1 && std::uint64_t{rows} * vector_bytes > kGroupVectorBytes) rows /= 2;
+  return rows;
+}
+
+constexpr std::uint64_t pages_of(std::uint64_t stream_bytes) {
+  return stream_bytes / kStreamPageBytes + (stream_bytes % kStreamPageBytes != 0);
+}
+
+// Where a group of `size` bytes goes when the stream is at `at`: right there, unless it would then touch a page more
+// than it has to.
+constexpr std::uint64_t group_start(std::uint64_t at, std::uint64_t size) {
+  const std::uint64_t within = at % kStreamPageBytes;
+  const bool one_more = pages_of(within + size) > pages_of(size);
+  return within != 0 && one_more ? at + (kStreamPageBytes - within) : at;
+}
+
+}  // namespace vecstore::rows

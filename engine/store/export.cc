@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <optional>
+
+#include "base/thrown.h"
+#include "engine/files/output_file.h"
+#include "engine/files/vector_file.h"
+#include "engine/store/impl.h"
+
+namespace vecstore {
+namespace {
+
+Element element_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return Element::kF32;
+    case DType::kF16:
+      return Element::kF16;
+    case DType::kU8:
+      return Element::kU8;
+    case DType::kI8:
+      break;
+  }
+  return Element::kI8;
+}
+
+// A file of one text a line.
+class LineFile {
+ public:
+  static Result<LineFile> create(const std::string& path, bool overwrite) {
+    VECSTORE_ASSIGN(OutputFile file, OutputFile::create(path, overwrite));
+    return LineFile(std::move(file));
+  }
+  Status write(std::string text, RowId row) {
+    if (text.find('\n') != std::string::npos)
+      return Status(Code::kInvalidInput, "a key or document has a newline, which a file of one a line cannot hold")
+          .at(Detail::kRow, row.value);
+    text.push_back('\n');
+    return file_.write(text.data(), text.size());
+  }
+  Status commit() { return file_.commit(); }
+
+ private:
+  explicit LineFile(OutputFile file) : file_(std::move(file)) {}
+  OutputFile file_;
+};
+
+}  // namespace
+
+Status Store::export_to(const ExportFiles& files, bool overwrite) const try {
+  const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
+  const Element element = element_of(s.properties.dtype);
+  VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(files.vectors));
+  if (kind.element && *kind.element != element)
+    return Status(Code::kUnsupported, "this ending is of another element type than the store's; choose another, or npy")
+        .about(files.vectors);
+  if (s.dim() == 0)
+    return Status(Code::kNotFound, "the store has no rows, and no dimension yet").about(s.directory->path());
+  // Both passes see one moment: what is written meanwhile is not in it.
+  const Lsn snapshot = s.live->snapshot();
+  std::uint64_t rows = 0;
+  VECSTORE_ASSIGN(LineFile keys, LineFile::create(files.keys, overwrite));
+  std::optional<LineFile> documents;
+  if (!files.documents.empty()) {
+    VECSTORE_ASSIGN(LineFile made, LineFile::create(files.documents, overwrite));
+    documents.emplace(std::move(made));
+  }
+  const auto write_texts = [&](const Key& key, RowId row) -> Status {
+    ++rows;
+    VECSTORE_TRY(keys.write(key.to_string(), row));
+    if (!documents) return Status::ok();
+    VECSTORE_ASSIGN(std::string document, s.read_document(row));
+    return documents->write(std::move(document), row);
+  };
+  VECSTORE_TRY(s.for_each_row(snapshot, write_texts));
+  VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(files.vectors, overwrite));
+  const std::string header = make_header(kind.family, element, rows, s.dim());
+  VECSTORE_TRY(vectors.write(header.data(), header.size()));
+  std::vector<std::byte> vector(s.dim() * element_bytes(s.properties.dtype));
+  const auto dim = static_cast<std::int32_t>(s.dim());
+  const auto write_vector = [&](const Key&, RowId row) -> Status {
+    VECSTORE_TRY(s.read_vector(row, vector.data()));
+    if (kind.family == FileFamily::kVecs) VECSTORE_TRY(vectors.write(&dim, sizeof dim));
+    return vectors.write(vector.data(), vector.size());
+  };
+  VECSTORE_TRY(s.for_each_row(snapshot, write_vector));
+  VECSTORE_TRY(vectors.commit());
+  if (documents) VECSTORE_TRY(documents->commit());
+  return keys.commit();
+} catch (...) {
+  return status_of_exception();
+}
+
+}  // namespace vecstore

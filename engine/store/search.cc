@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+
+#include "base/check.h"
+#include "base/thrown.h"
+#include "engine/check_options.h"
+#include "engine/files/validate.h"
+#include "engine/store/impl.h"
+#include "engine/thread_pool.h"
+#include "engine/truth/exact_distance.h"
+
+namespace vecstore {
+namespace {
+
+// From the distance that a search computes with to the one that users see.
+float user_distance(Metric metric, float distance) { return metric == Metric::kL2 ? distance : 0.5f * distance; }
+
+// constant: of the query (graph/prepared_query.h).
+Hit make_hit(Metric metric, const FoundRow& found, double constant, std::uint64_t key) {
+  const float distance = user_distance(metric, static_cast<float>(double{found.distance} + constant));
+  return {found.row, key, metric == Metric::kCosine ? 1.0f - distance : -distance, distance};
+}
+
+// Those of the graph that are live at a moment.
+class LiveRows final : public RowFilter {
+ public:
+  LiveRows(const Tombstones& tombstones, std::uint64_t rows, Lsn snapshot)
+      : tombstones_(tombstones), rows_(rows - tombstones.size()), snapshot_(snapshot) {}
+  bool admits(RowId row) const override { return !tombstones_.gone(row, snapshot_); }
+  std::uint64_t rows() const override { return rows_; }
+
+ private:
+  const Tombstones& tombstones_;
+  const std::uint64_t rows_;
+  const Lsn snapshot_;
+};
+
+}  // namespace
+
+double Store::Impl::constant_of(const VectorView& queries, std::uint64_t query) const {
+  if (properties.metric != Metric::kInnerProduct || !generation || generation->centre().empty()) return 0;
+  std::vector<float> values(queries.dim);
+  widen_row(queries, query, values.data());
+  double product = 0;
+  for (std::uint32_t i = 0; i < queries.dim; ++i) product += double{values[i]} * double{generation->centre()[i]};
+  return -2.0 * product;
+}
+
+bool Store::Impl::reranks(const SearchOptions& options) const {
+  return options.full_precision && !is_integer(properties.dtype);
+}
+
+Status Store::Impl::check_queries(const VectorView& queries, const SearchOptions& options) const {
+  VECSTORE_TRY(check_options(options));
+  const bool same = queries.dtype == properties.dtype;
+  if (!same && (is_integer(queries.dtype) || is_integer(properties.dtype)))
+    return Status(Code::kInvalidArgument, "the queries have another element type than the index; convert them first");
+  if (dim() != 0 && queries.dim != dim())
+    return Status(Code::kInvalidInput, "the queries have another dimension than the index");
+  return check_vectors(queries, properties.metric, "queries", 0);
+}
+
+// Reads those that may be among the k nearest, until the k-th is nearer than any that is left can be.
+Status Store::Impl::rerank(const VectorView& queries, std::uint64_t query, std::span<const Contender> contenders,
+                           std::uint32_t k, double constant, std::vector<FoundRow>& found, QueryStats& stats) const {
+  std::vector<float> wanted(queries.dim);
+  std::vector<float> original(queries.dim);
+  widen_row(queries, query, wanted.data());
+  std::vector<std::pair<double, RowId>> nearest;  // a heap of the k nearest
+  for (const Contender& contender : contenders) {
+    if (nearest.size() == k && double{contender.nearest} + constant > nearest.front().first) break;
+    std::uint64_t reads = 0;
+    VECSTORE_ASSIGN(const StoredRow stored, rows->read(contender.row, &reads));
+    stats.reads += static_cast<std::uint32_t>(reads);
+    stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
+    widen_row({stored.vector.data(), properties.dtype, 1, queries.dim, 0}, 0, original.data());
+    const double distance = exact_distance(properties.metric, wanted.data(), original.data(), queries.dim);
+    nearest.emplace_back(distance, contender.row);
+    std::push_heap(nearest.begin(), nearest.end());
+    if (nearest.size() <= k) continue;
+    std::pop_heap(nearest.begin(), nearest.end());
+    nearest.pop_back();
+  }
+  std::sort_heap(nearest.begin(), nearest.end());
+  for (const auto& [distance, row] : nearest) found.push_back({static_cast<float>(distance - constant), kNoPos, row});
+  return Status::ok();
+}
+
+// What one thread does of a batch of queries: it takes a few at a time, scans the delta for these together, searches
+// the graph for each, and puts the live rows of both in order.
+class Store::BatchSearch {
+ public:
+  BatchSearch(const Impl& store, const VectorView& queries, const SearchOptions& options, Lsn snapshot,
+              SearchResults& results)
+      : store_(store),
+        queries_(queries),
+        options_(options),
+        snapshot_(snapshot),
+        results_(results),
+        delta_(store.live->delta()),
+        live_rows_(store.live->tombstones(), store.properties.rows, snapshot),
+        all_live_(store.live->tombstones().size() == 0),
+        reranks_(store.reranks(options)) {}
+
+  // `workers`: threads that search now.
+  Status run(StoreSearcher& searcher, QueryQueue& queue, std::size_t workers) try {
+    const std::size_t group = queries_.rows / std::max<std::size_t>(workers, 1);
+    group_max_ = std::clamp<std::size_t>(group, 1, DeltaSearcher::kQueriesMax);
+    searcher_ = &searcher;
+    if (delta_ != nullptr && searcher.delta == nullptr) {
+      VECSTORE_ASSIGN(searcher.delta, DeltaSearcher::create(delta_->shape(), store_.budget));
+    }
+    if (searcher.graph == nullptr) {
+      while (const auto query = next(queue)) VECSTORE_TRY(take({*query, {}, {}, {}, {}}));
+      return Status::ok();
+    }
+    if (store_.opened.lanes == 0) searcher.graph->follow(store_.in_flight, std::max(workers, store_.searchers.lent()));
+    const SearchParams params{
+        options_.k, options_.search_list, options_.blocks, options_.bound, all_live_ ? nullptr : &live_rows_, reranks_};
+    return searcher.graph->search_all(
+        queries_, params, [&] { return next(queue); },
+        [&](const GraphSearcher::Answer& answer) { return take(answer); });
+  } catch (...) {
+    return status_of_exception();
+  }
+
+ private:
+  // What the scan of the delta found for a query whose graph search is under way.
+  struct Waiting {
+    std::uint64_t query = ~std::uint64_t{0};
+    std::vector<FoundRow> found;
+    std::chrono::nanoseconds scan{};  // its share of the scan
+  };
+
+  std::optional<std::uint64_t> next(QueryQueue& queue) {
+    if (group_at_ == group_.size()) {
+      group_.clear();
+      group_at_ = 0;
+      while (group_.size() < (delta_ == nullptr ? 1 : group_max_)) {
+        const auto query = queue.take();
+        if (!query) break;
+        group_.push_back(*query);
+      }
+      if (group_.empty()) return std::nullopt;
+      scan_delta();
+    }
+    return group_[group_at_++];
+  }
+
+  // Queries are handed out in order, but other threads take some: those that follow one another are scanned together.
+  void scan_delta() {
+    if (delta_ == nullptr) return;
+    for (std::size_t begin = 0; begin < group_.size();) {
+      std::size_t end = begin + 1;
+      while (end < group_.size() && group_[end] == group_[end - 1] + 1) ++end;
+      const auto started = std::chrono::steady_clock::now();
+      searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, options_.k, snapshot_, scanned_.data());
+      const auto scan = (std::chrono::steady_clock::now() - started) / (end - begin);
+      for (std::size_t i = begin; i < end; ++i) {
+        Waiting& place = place_of(~std::uint64_t{0});
+        place.query = group_[i];
+        place.scan = scan;
+        std::swap(place.found, scanned_[i - begin]);
+      }
+      begin = end;
+    }
+  }
+
+  Waiting& place_of(std::uint64_t query) {
+    const auto place = std::ranges::find(waiting_, query, &Waiting::query);
+    VECSTORE_CHECK(place != waiting_.end());
+    return *place;
+  }
+
+  // Rows of the graph have their numbers for keys, where keys are numbers.
+  std::uint64_t key_of(RowId row) const {
+    const bool named = store_.properties.keys == KeyKind::kNumber && row.value >= store_.properties.rows;
+    return named ? delta_->key(row).number() : row.value;
+  }
+
+  Status check_rows(std::span<const FoundRow> found) const {
+    for (const FoundRow& row : found)
+      if (row.row.value >= store_.properties.rows)
+        return Status(Code::kCorrupt, "a page names a row that the graph does not have; restore or rebuild")
+            .about(store_.generation->graph().path())
+            .at(Detail::kRow, row.row.value);
+    return Status::ok();
+  }
+
+  // Puts what the graph has for a query and what the delta has in order.
+  Status take(const GraphSearcher::Answer& answer) {
+    VECSTORE_TRY(check_rows(answer.found));
+    QueryStats& stats = results_.stats_[answer.query];
+    stats.reads = answer.stats.reads;
+    stats.rounds = answer.stats.rounds;
+    stats.bytes = answer.stats.bytes;
+    stats.pages_from_cache = answer.stats.pages_from_cache;
+    stats.codes_scored = answer.stats.codes_scored;
+    stats.exact_distances = answer.stats.exact_distances;
+    auto latency = answer.latency;
+    const auto started = std::chrono::steady_clock::now();
+    const double constant = store_.constant_of(queries_, answer.query);
+    found_.clear();
+    if (reranks_) {
+      VECSTORE_TRY(store_.rerank(queries_, answer.query, answer.contenders, options_.k, constant, found_, stats));
+    } else {
+      found_.assign(answer.found.begin(), answer.found.end());
+    }
+    if (delta_ != nullptr) {
+      Waiting& place = place_of(answer.query);
+      latency += place.scan;
+      found_.insert(found_.end(), place.found.begin(), place.found.end());
+      stats.exact_distances += static_cast<std::uint32_t>(delta_->rows());
+      place.query = ~std::uint64_t{0};
+    }
+    if (reranks_) {  // graph and delta are each in order, of distances that floats may not tell apart
+      for (std::size_t i = 0; i < found_.size(); ++i) found_[i].position = static_cast<Pos>(i);
+      std::ranges::sort(found_, [](const FoundRow& a, const FoundRow& b) {
+        return a.distance != b.distance ? a.distance < b.distance : a.position < b.position;
+      });
+    } else {
+      std::sort(found_.begin(), found_.end());
+    }
+    const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
+    Hit* hits = &results_.hits_[answer.query * options_.k];
+    for (std::uint32_t i = 0; i < count; ++i)
+      hits[i] = make_hit(store_.properties.metric, found_[i], constant, key_of(found_[i].row));
+    results_.counts_[answer.query] = count;
+    latency += std::chrono::steady_clock::now() - started;
+    stats.latency_us =
+        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
+    return Status::ok();
+  }
+
+  const Impl& store_;
+  const VectorView& queries_;
+  const SearchOptions& options_;
+  const Lsn snapshot_;
+  SearchResults& results_;
+  const Delta* delta_;
+  const LiveRows live_rows_;
+  const bool all_live_;
+  const bool reranks_;
+  StoreSearcher* searcher_ = nullptr;
+  std::size_t group_max_ = 1;
+  std::vector<std::uint64_t> group_;
+  std::size_t group_at_ = 0;
+  std::array<std::vector<FoundRow>, DeltaSearcher::kQueriesMax> scanned_;
+  std::array<Waiting, kLanesMax + DeltaSearcher::kQueriesMax> waiting_;
+  std::vector<FoundRow> found_;
+};
+
+Result<SearchResults> Store::search(const VectorView& queries, const SearchOptions& options,
+                                    std::uint32_t threads) const try {
+  const Impl& s = *impl_;
+  VECSTORE_TRY(s.check_process());
+  VECSTORE_TRY(s.check_queries(queries, options));
+  if (threads == 0 || threads > kThreadsMax)
+    return Status(Code::kInvalidArgument, "the number of threads must be between 1 and 256");
+  if (queries.rows > kQueriesMax) return Status(Code::kInvalidArgument, "too many queries for one batch; divide it");
+  const SearchOptions resolved = resolve_options(s.properties, options, s.in_memory());
+  SearchResults results;
+  results.k_ = options.k;
+  results.hits_.resize(queries.rows * options.k);
+  results.counts_.resize(queries.rows);
+  results.stats_.resize(queries.rows);
+  const Lsn snapshot = s.live->snapshot();
+  const auto workers = static_cast<unsigned>(std::min<std::size_t>({threads, s.searchers.size(), queries.rows}));
+  QueryQueue queue(queries.rows);
+  std::vector<Status> failures(std::max(workers, 1u));
+  const auto body = [&](std::size_t worker, std::size_t, unsigned) {
+    const SearcherPool::Loan searcher = s.searchers.borrow();
+    BatchSearch search(s, queries, resolved, snapshot, results);
+    failures[worker] = search.run(*searcher, queue, workers);
+  };
+  if (workers <= 1) {
+    body(0, 1, 0);
+  } else {
+    make_executor(workers)->parallel_for(workers, 1, body);
+  }
+  for (const Status& failure : failures) VECSTORE_TRY(failure);
+  return results;
+} catch (...) {
+  return status_of_exception();
+}
+
+}  // namespace vecstore

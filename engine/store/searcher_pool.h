@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The searchers of an open store, lent to one search at a time.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "engine/live/delta.h"
+#include "graph/search.h"
+
+namespace vecstore {
+
+// What one search needs: nothing for a graph that is not there, nothing for a delta until it has rows.
+struct StoreSearcher {
+  std::unique_ptr<GraphSearcher> graph;
+  std::unique_ptr<DeltaSearcher> delta;
+};
+
+// Thread-safe.
+class SearcherPool {
+ public:
+  // Gives the searcher back when it goes.
+  class Loan {
+   public:
+    Loan(SearcherPool& pool, std::unique_ptr<StoreSearcher> searcher) : pool_(&pool), searcher_(std::move(searcher)) {}
+    Loan(Loan&&) noexcept = default;
+    Loan& operator=(Loan&&) = delete;
+    ~Loan() {
+      if (searcher_) pool_->give_back(std::move(searcher_));
+    }
+    StoreSearcher& operator*() const { return *searcher_; }
+
+   private:
+    SearcherPool* pool_;
+    std::unique_ptr<StoreSearcher> searcher_;
+  };
+
+  void add(std::unique_ptr<StoreSearcher> searcher) {
+    ++size_;
+    give_back(std::move(searcher));
+  }
+  std::size_t size() const { return size_; }
+  std::size_t lent() const {
+    const std::lock_guard guard(lock_);
+    return size_ - free_.size();
+  }
+
+  // Waits until one is free.
+  Loan borrow() {
+    std::unique_lock guard(lock_);
+    free_again_.wait(guard, [this] { return !free_.empty(); });
+    std::unique_ptr<StoreSearcher> searcher = std::move(free_.back());
+    free_.pop_back();
+    return Loan(*this, std::move(searcher));
+  }
+
+ private:
+  void give_back(std::unique_ptr<StoreSearcher> searcher) {
+    {
+      const std::lock_guard guard(lock_);
+      free_.push_back(std::move(searcher));
+    }
+    free_again_.notify_one();
+  }
+
+  mutable std::mutex lock_;  // guards free_
+  std::condition_variable free_again_;
+  std::vector<std::unique_ptr<StoreSearcher>> free_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace vecstore

@@ -19,6 +19,7 @@
 
 #include "bench/measured_index.h"
 #include "bench/measured_search.h"
+#include "engine/truth.h"
 
 namespace vecstore::bench {
 namespace {

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/truth.h"
+
 namespace vecstore::bench {
 namespace {
 

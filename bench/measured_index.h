@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/truth.h"
 #include "engine/vecstore.hpp"
 
 namespace vecstore::bench {

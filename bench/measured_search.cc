@@ -10,6 +10,7 @@
 #include "bench/measured_index.h"
 #include "bench/raw_reads.h"
 #include "engine/generation/generation.h"
+#include "engine/truth.h"
 
 namespace vecstore::bench {
 namespace {

@@ -8,6 +8,9 @@ include(CMakePackageConfigHelpers)
 set(VECSTORE_INSTALLED_HEADERS
   engine/files/convert.h
   engine/key.h
+  engine/options.h
+  engine/reports.h
+  engine/truth.h
   engine/vecstore.hpp
   engine/vector_source.h
   base/ids.h

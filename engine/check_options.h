@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/status.h"
-#include "engine/vecstore.hpp"
+#include "engine/options.h"
 
 namespace vecstore {
 

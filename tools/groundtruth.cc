@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/limits.h"
+#include "engine/truth.h"
 #include "tools/commands.h"
 #include "tools/numbers.h"
 #include "tools/output.h"

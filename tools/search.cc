@@ -13,6 +13,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "engine/truth.h"
 #include "tools/commands.h"
 #include "tools/explain.h"
 #include "tools/numbers.h"

@@ -7,7 +7,8 @@
 
 #include "base/status.h"
 #include "compress/block_codes.h"
-#include "engine/vecstore.hpp"
+#include "engine/options.h"
+#include "engine/reports.h"
 #include "graph/build.h"
 
 namespace vecstore {

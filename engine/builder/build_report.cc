@@ -11,7 +11,7 @@
 
 #include "base/io.h"
 #include "compress/kernels.h"
-#include "engine/vecstore.hpp"
+#include "engine/reports.h"
 
 namespace vecstore {
 namespace {

@@ -12,7 +12,8 @@
 #include "base/executor.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "engine/vecstore.hpp"
+#include "engine/reports.h"
+#include "engine/truth.h"
 #include "graph/search.h"
 
 namespace vecstore {

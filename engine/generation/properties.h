@@ -11,7 +11,8 @@
 
 #include "base/ids.h"
 #include "base/status.h"
-#include "engine/vecstore.hpp"
+#include "engine/options.h"
+#include "engine/reports.h"
 #include "graph/format.h"
 
 namespace vecstore {

@@ -40,42 +40,6 @@ Status name_file(Status status, const std::string& path) {
 
 }  // namespace
 
-std::string_view version() { return "0.1.0"; }
-
-std::string_view name_of(BuildPhase phase) {
-  switch (phase) {
-    case BuildPhase::kRead:
-      return "read";
-    case BuildPhase::kGraph:
-      return "graph";
-    case BuildPhase::kOrder:
-      return "order";
-    case BuildPhase::kCodes:
-      return "codes";
-    case BuildPhase::kCalibrate:
-      return "calibrate";
-    case BuildPhase::kWrite:
-      return "write";
-    case BuildPhase::kPublish:
-      return "publish";
-  }
-  return "unknown";
-}
-
-std::string_view name_of(Codec codec) {
-  switch (codec) {
-    case Codec::kPq:
-      return "pq";
-    case Codec::kOpq:
-      return "opq";
-    case Codec::kRabitq:
-      return "rabitq";
-    case Codec::kAutomatic:
-      break;
-  }
-  return "automatic";
-}
-
 Status Store::build(const std::string& path, const VectorSource& vectors, const BuildOptions& options) try {
   VECSTORE_TRY(kernels_status());
   VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));

@@ -22,8 +22,8 @@
 #include "base/thrown.h"
 #include "compress/kernels.h"
 #include "engine/thread_pool.h"
+#include "engine/truth.h"
 #include "engine/truth/prepared_rows.h"
-#include "engine/vecstore.hpp"
 
 namespace vecstore {
 namespace {

@@ -9,7 +9,8 @@
 #include "base/thrown.h"
 #include "engine/files/input_file.h"
 #include "engine/files/output_file.h"
-#include "engine/vecstore.hpp"
+#include "engine/reports.h"
+#include "engine/truth.h"
 
 namespace vecstore {
 namespace {

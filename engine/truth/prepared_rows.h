@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "base/executor.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "engine/thread_pool.h"
-#include "engine/vecstore.hpp"
+#include "engine/vector_source.h"
 
 namespace vecstore {
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/half.h"
+#include "engine/truth.h"
 #include "engine/vecstore.hpp"
 #include "tests/test_util.h"
 

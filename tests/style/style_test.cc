@@ -76,6 +76,9 @@ BOOST_AUTO_TEST_CASE(includes_follow_the_layer_table) {
   BOOST_TEST(!may_include("compress/x.cc", "pagestore/format.h"));
   BOOST_TEST(!may_include("base/x.cc", "engine/vecstore.hpp"));
   BOOST_TEST(!may_include("tools/x.cc", "engine/rows/catalog.h"));
+  BOOST_TEST(!may_include("engine/thread_pool.cc", "engine/rows/rows.h"));
+  BOOST_TEST(!may_include("engine/rows/x.cc", "engine/vecstore.hpp"));
+  BOOST_TEST(may_include("engine/rows/x.cc", "engine/key.h"));
   BOOST_TEST(may_include("tools/x.cc", "base/status.h"));
   for (const TextFile& file : files()) {
     if (!file.is_cpp()) continue;

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "engine/truth.h"
 #include "engine/vecstore.hpp"
 #include "tests/tools/command.h"
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "engine/truth.h"
 #include "engine/vecstore.hpp"
 #include "pagestore/store_lock.h"
 #include "pagestore/superblock.h"

@@ -3,6 +3,7 @@
 
 #include "engine/generation/generation.h"
 #include "engine/thread_pool.h"
+#include "engine/truth.h"
 #include "tests/engine/stores.h"
 
 using namespace vecstore;

@@ -6,6 +6,7 @@
 
 #include "base/half.h"
 #include "engine/files/output_file.h"
+#include "engine/truth.h"
 #include "engine/vecstore.hpp"
 #include "engine/vector_source.h"
 #include "tests/test_util.h"

@@ -8,6 +8,7 @@
 #include <limits>
 #include <random>
 
+#include "engine/truth.h"
 #include "engine/vecstore.hpp"
 #include "tests/test_util.h"
 

@@ -3,6 +3,7 @@
 // What a user is promised: recall on real data for each metric and element type, at a bounded number of reads. The
 // queries took no part in calibration. Reads, rounds and recall do not depend on time or threads: the bounds are what
 // was measured plus a tenth.
+#include "engine/truth.h"
 #include "tests/engine/stores.h"
 
 using namespace vecstore;

@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "engine/store/impl.h"
+#include "engine/truth.h"
 #include "tests/engine/stores.h"
 
 using namespace vecstore;

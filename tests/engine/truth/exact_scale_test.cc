@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/half.h"
+#include "engine/truth.h"
 #include "engine/vecstore.hpp"
 #include "tests/test_util.h"
 

@@ -7,6 +7,7 @@
 #include "base/half.h"
 #include "engine/files/convert.h"
 #include "engine/files/validate.h"
+#include "engine/truth.h"
 #include "engine/vecstore.hpp"
 #include "tests/test_util.h"
 

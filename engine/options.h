@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What callers choose when they build, make, open and search a store. Plain values, installed with vecstore.hpp. Their
+// ranges are checked by the calls that take them: kInvalidArgument names the option and its range.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/sync_mode.h"
+#include "base/vector_view.h"
+#include "engine/key.h"
+#include "engine/vector_source.h"
+
+namespace vecstore {
+
+enum class BuildPhase : std::uint8_t { kRead, kGraph, kOrder, kCodes, kCalibrate, kWrite, kPublish };
+std::string_view name_of(BuildPhase phase);
+
+struct Progress {
+  BuildPhase phase = BuildPhase::kRead;
+  std::uint64_t done = 0;  // units of the phase: rows, or queries while calibrating
+  std::uint64_t total = 0;
+  std::uint64_t memory_bytes = 0;  // charged at present
+};
+
+// The codes kept in memory. kPq and kOpq (with a rotation) are trained on the vectors; kRabitq has 1, 2 or 4 bits for
+// each dimension and nothing to train. kAutomatic: kOpq, or kRabitq where search_ram_bytes has too little room for the
+// model of the other.
+enum class Codec : std::uint8_t { kPq = 0, kOpq = 1, kRabitq = 2, kAutomatic = 3 };
+std::string_view name_of(Codec codec);  // "pq" "opq" "rabitq" "automatic"
+
+struct BuildOptions {
+  Metric metric = Metric::kL2;
+  std::uint64_t ram_bytes = 0;  // bound of the build's memory; 0: unbounded
+  // What one searching thread takes must fit; hard data may take more (engine/README.md). Chooses codes that take no
+  // more than when this is 0: 36 B a row in all up to 200 dimensions, dim/8 + 8 above; up to a tenth less for queries
+  // under way. What is left caches pages.
+  std::uint64_t search_ram_bytes = 0;
+  Codec codec = Codec::kAutomatic;
+  // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.
+  std::uint32_t code_bytes = 0;
+  // Bits in which pages keep a value of f32 and f16 vectors: 8, 16 or 32 (as it was put). 0: the least of these by
+  // which the nearest rows are ranked as by the vectors themselves (recall@10 of .99, measured on a sample). u8, i8: 8.
+  std::uint32_t vector_bits = 0;
+  // 4096 | 8192 | 16384; 0: 4096 for records up to 640 bytes before their links, else 8192 or what a record needs.
+  std::uint32_t page_bytes = 0;
+  std::uint32_t max_degree = 0;  // R; 0: by dimension
+  std::uint32_t build_list = 0;  // L of the construction; 0: default
+  float alpha = 1.2f;            // slack of RobustPrune, 1 … 4
+  std::uint32_t threads = 0;     // 0: all processors
+  std::uint64_t seed = 1;
+  bool overwrite = false;  // replace a store that is there
+  bool calibrate = true;
+
+  // Held-out queries for calibration, [rows × dim]; none: 1,000 rows are left out of the index for the purpose, then
+  // put back.
+  const VectorSource* calibration_queries = nullptr;
+  // One line per row, in input order; empty path: rows are known by their number.
+  std::string keys_path;       // byte-string keys, unique, ≤ kKeyBytesMax
+  std::string documents_path;  // any bytes but newline, e.g. JSON lines; .zst is decompressed
+
+  std::function<void(const Progress&)> progress;  // called from the building thread, at most a few times a second
+};
+
+struct CreateOptions {
+  std::uint32_t dim = 0;  // 0: that of the first vector put
+  DType dtype = DType::kF32;
+  Metric metric = Metric::kL2;
+  KeyKind keys = KeyKind::kNumber;
+};
+
+enum class Access : std::uint8_t {
+  kRead,       // any number of processes; a moment that refresh() moves on
+  kReadWrite,  // one process
+};
+
+enum class Backend : std::uint8_t { kAutomatic, kIoUring, kPread };
+
+struct OpenOptions {
+  Access access = Access::kRead;
+  std::uint64_t ram_bytes = 0;  // bound of all memory below; 0: unbounded, nothing cached unless asked
+  // Page cache inside the budget; by default whatever ram_bytes leaves. Fraction of the pages (0 … 1) or bytes.
+  std::optional<double> cache_fraction = std::nullopt;
+  std::optional<std::uint64_t> cache_bytes = std::nullopt;
+  // A cache of some pages adapts to what is asked for, so that an answer may be a little better the next time; fixed,
+  // it keeps the pages near which most rows lie, and the same search has the same answer and reads every time.
+  bool fixed_cache = false;
+  std::uint32_t searchers = 1;  // searches that may run at once; their scratch is allocated at open
+  // Queries of a batch that one searcher has in progress at once, so that the device is busy while it computes; 1 … 32,
+  // 0: 8 to 16, fewer where ram_bytes is short, many search or the device is slow. Answers do not depend on it.
+  std::uint32_t lanes = 0;
+  Backend backend = Backend::kAutomatic;
+
+  // Of a writer.
+  SyncMode sync = SyncMode::kAlways;
+  std::uint32_t interval_ms = 100;  // of SyncMode::kInterval
+  // Memory of what was put and is not merged yet, at least 1 MiB; taken from ram_bytes. An eighth is kept for erasing.
+  std::uint64_t delta_bytes = 64ull << 20;
+  // How long a put waits for room in there, before it is refused. Erasing and searching go on.
+  std::uint32_t full_wait_ms = 1000;
+  // Bound of the log's files, at least 4 MiB; to open a full log takes 1 MiB more. A sixteenth is kept for erasing.
+  std::uint64_t log_bytes = 256ull << 20;
+};
+
+struct SearchOptions {
+  std::uint32_t k = 10;           // 1 … kResultsMax
+  double recall_target = 0.95;    // above 0, up to 1; looked up in the calibration of the index
+  std::uint32_t search_list = 0;  // L; 0: calibrated
+  std::uint32_t blocks = 0;       // blocks scanned; 0: calibrated
+  float bound = -1.0f;            // standard errors of the read bound, up to kBoundMax; < 0: calibrated
+  // Ranks by the vectors as they were put: reads from rows/ those that may be among the k nearest, by what rounding can
+  // have changed at most, so that what the search has seen is ranked exactly: of more than 1,500 rows that rounding
+  // leaves open, the nearest so many.
+  bool full_precision = false;
+};
+
+struct ExportFiles {
+  std::string vectors;
+  std::string keys;
+  std::string documents;  // empty: not wanted
+};
+
+struct VerifyOptions {
+  bool deep = false;  // also reachability of every row, file hashes, rows/ and catalog
+};
+
+}  // namespace vecstore

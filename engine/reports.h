@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What calls answer and report. Plain values, installed with vecstore.hpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "base/vector_view.h"
+#include "engine/key.h"
+#include "engine/options.h"
+
+namespace vecstore {
+
+std::string_view version();  // "0.1.0"
+
+// What a build is predicted to take.
+struct BuildPrediction {
+  std::uint64_t memory_peak_bytes = 0;
+  std::uint64_t disk_bytes = 0;
+  std::uint32_t page_bytes = 0;
+  std::uint32_t vector_bits = 8;  // where BuildOptions leaves it open, the least that it can be
+  Codec codec = Codec::kOpq;
+  std::uint32_t code_bytes = 0;
+  std::uint32_t max_degree = 0;
+};
+// Errors: as of Store::build, before anything is written.
+Result<BuildPrediction> predict_build(const VectorSource& vectors, const BuildOptions& options);
+
+struct Hit {
+  RowId row;
+  std::uint64_t key = 0;  // where keys are numbers; else the row
+  float score = 0;
+  float distance = 0;
+};
+
+struct QueryStats {
+  std::uint32_t reads = 0;  // requests, each for one page or several side by side
+  std::uint32_t rounds = 0;
+  std::uint32_t bytes = 0;
+  std::uint32_t pages_from_cache = 0;
+  std::uint32_t codes_scored = 0;
+  std::uint32_t exact_distances = 0;
+  std::uint32_t latency_us = 0;
+};
+
+// What read requests cost a disk, in requests for one 4 KiB page; `bytes`: of all together. At saturation a request
+// takes it about 9.1 µs and .69 µs a KiB (virtual NVMe).
+constexpr double reads_of_4k(double requests, double bytes) {
+  return (9.1 * requests + 0.69 * bytes / 1024) / (9.1 + 0.69 * 4);
+}
+
+// Answers of a batch: up to k hits a query, best first. Fewer when the index holds fewer rows.
+class SearchResults {
+ public:
+  std::size_t size() const { return counts_.size(); }
+  std::span<const Hit> operator[](std::size_t query) const { return {hits_.data() + query * k_, counts_[query]}; }
+  const QueryStats& stats(std::size_t query) const { return stats_[query]; }
+  std::uint32_t k() const { return k_; }
+
+ private:
+  friend class Store;
+  std::uint32_t k_ = 0;
+  std::vector<Hit> hits_;  // [queries × k]
+  std::vector<std::uint32_t> counts_;
+  std::vector<QueryStats> stats_;
+};
+
+struct CalibrationPoint {
+  std::uint32_t k = 0;
+  double recall_target = 0;
+  double recall = 0;  // reached on the calibration queries; may miss the target when the codes cap it
+  std::uint32_t search_list = 0;
+  std::uint32_t blocks = 0;
+  float bound = 0;
+  double reads_per_query = 0;     // as reads_of_4k() has it
+  std::uint32_t memory_list = 0;  // L where every page is cached; 0: not calibrated
+};
+
+// What recall a search can expect, from the calibration.
+struct RecallExpectation {
+  double target = 0;    // SearchOptions::recall_target
+  double expected = 0;  // reached at calibration with the settings that will be used, at the precision of pages
+  bool missed = false;  // the target is out of reach of this index
+  // Why, and what to do; empty unless it is missed.
+  std::string_view reason;
+};
+
+// What a write did, and how safe it is.
+struct WriteReceipt {
+  std::uint64_t lsn = 0;          // of its last record in the log
+  std::uint64_t durable_lsn = 0;  // records up to this one survive a power cut; under SyncMode::kAlways ≥ lsn
+  std::uint64_t rows = 0;         // put, or erased
+};
+
+struct StoredItem {
+  std::vector<std::byte> vector;  // as it was put: dim elements of the store's dtype
+  std::string document;
+};
+
+struct StoreStats {
+  std::uint64_t rows = 0;                 // live
+  std::uint64_t delta_rows = 0;           // live, of these: put since the graph was built
+  std::uint64_t deleted_rows = 0;         // of the graph, still on disk
+  std::uint64_t delta_bytes = 0;          // memory of what was put
+  std::uint64_t document_bytes = 0;       // of the documents put since the graph was built
+  std::uint64_t kept_document_bytes = 0;  // what they take in there, compressed
+  bool has_dictionary = false;            // with a dictionary made of those before
+  std::uint64_t wal_bytes = 0;
+  std::uint64_t last_lsn = 0;
+  std::uint64_t durable_lsn = 0;  // of a reader: as far as it has read
+  std::uint64_t syncs = 0;        // of the log since it was opened
+};
+
+struct StoreInfo {
+  std::uint64_t rows = 0;  // live
+  std::uint32_t dim = 0;
+  DType dtype = DType::kF32;
+  Metric metric = Metric::kL2;
+  KeyKind keys = KeyKind::kNumber;
+  std::string uuid;
+  std::uint16_t format_major = 0, format_minor = 0;
+  std::uint32_t generation = 0;
+  std::uint32_t page_bytes = 0, rows_per_page = 0;
+  std::uint64_t pages = 0;
+  std::uint32_t vector_bits = 8;  // in which pages keep a value
+  // Why: recall@10 of ranking by pages with 8 and with 16 bits a value, on a sample; −1: was not measured.
+  double recall_of_8_bits = -1, recall_of_16_bits = -1;
+  double page_fill = 0;  // mean share of a page's bytes in use
+  std::uint32_t max_degree = 0;
+  double mean_degree = 0;
+  double edges_dropped = 0;  // share of edges that did not fit their page
+  std::string codec;         // "opq", "pq" or "rabitq"
+  std::uint32_t code_bytes = 0;
+  std::uint32_t code_bits = 0;         // a dimension, where the codec is "rabitq"
+  double code_error = 0;               // mean |r − r̂|² ÷ mean |x − ĉ|² is in README; here mean |r − r̂|²
+  double ram_bytes_per_row = 0;        // codes, corrections, centroids
+  std::uint64_t fixed_ram_bytes = 0;   // the model of the codes
+  std::uint64_t dictionary_bytes = 0;  // in memory, of the documents that the index was built with
+  std::uint64_t disk_bytes = 0;
+  bool has_keys = false, has_documents = false, has_originals = false;
+  double copies_share = 0;    // of the calibration's queries, those that equal several rows
+  std::string calibrated_on;  // "self", "queries" or "none"
+  std::vector<CalibrationPoint> calibration;
+  std::uint64_t ram_budget_bytes = 0, ram_used_bytes = 0, ram_peak_bytes = 0;
+  std::uint64_t codes_bytes = 0;  // ram_bytes_per_row · rows
+  std::uint64_t searchers = 0, searchers_bytes = 0;
+  std::uint32_t lanes = 0;  // of each searcher; 0: every page is cached, and one query follows the other
+  std::uint64_t pages_cached = 0, cache_bytes = 0;
+  std::uint64_t pages_replaced = 0;  // in the cache, since it was opened
+  std::string backend;               // in use
+  std::string backend_fallback;      // why, when it is not the one asked for
+};
+
+// What became of a damaged store.
+struct SalvageReport {
+  std::uint64_t rows = 0;            // live in what was made
+  std::uint64_t records = 0;         // of the log that were whole and took effect
+  std::uint64_t records_lost = 0;    // that were whole, but changed what is lost
+  std::uint64_t documents_lost = 0;  // of rows that are there, without them
+  std::uint64_t log_bytes_lost = 0;  // that hold no whole record
+  // What was wrong with superblock or manifest: then the newest manifest that is whole was taken, and its content may
+  // be older than what was lost. Ok: they were whole.
+  Status content;
+};
+
+struct VerifyReport {
+  std::uint64_t pages_checked = 0;
+  std::uint64_t rows_checked = 0;
+  std::uint64_t edges_checked = 0;
+  std::uint64_t unreachable_rows = 0;
+  std::vector<Status> damage;  // at most 100 findings, each naming file and place
+  std::uint64_t damage_total = 0;
+};
+
+}  // namespace vecstore

@@ -2,6 +2,7 @@
 //
 // Options that mean nothing are refused by name, at once: a bound that is NaN made a search that never ended.
 #include "engine/check_options.h"
+#include "engine/vecstore.hpp"
 
 #include <limits>
 

@@ -11,7 +11,7 @@
 //   random ids: a cache miss a line (64 bytes) of which about ten are in flight: 80 ns / 10 = 8 ns a line.
 //
 // Floors: over runs of 32 bytes, pq_score ≥ 8 × scalar and about 2 ns a row on AVX-512, ≥ 3 × on AVX2, in one run.
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 
 #include <benchmark/benchmark.h>
 

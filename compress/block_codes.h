@@ -38,7 +38,7 @@
 #include "base/vector_view.h"
 #include "compress/blocks.h"
 #include "compress/centroids.h"
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 
 namespace vecstore {
 

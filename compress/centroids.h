@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/vector_view.h"
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 
 namespace vecstore {
 

@@ -8,8 +8,8 @@
 #include "base/limits.h"
 #include "base/sums.h"
 #include "compress/block_codes.h"
-#include "compress/dense.h"
 #include "compress/extremes.h"
+#include "compress/kernels/dense.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "compress/block_codes.h"
-#include "compress/dense.h"
+#include "compress/kernels/dense.h"
 
 namespace vecstore {
 

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
-#include "compress/dense.h"
+#include "compress/kernels/dense.h"
 #include "compress/kmeans_memory.h"
 
 namespace vecstore {

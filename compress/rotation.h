@@ -10,7 +10,7 @@
 #include "base/executor.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "compress/dense.h"
+#include "compress/kernels/dense.h"
 
 namespace vecstore {
 

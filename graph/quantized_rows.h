@@ -17,7 +17,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/vector_view.h"
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 #include "graph/format.h"
 
 namespace vecstore {

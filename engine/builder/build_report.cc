@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "base/io.h"
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 #include "engine/reports.h"
 
 namespace vecstore {

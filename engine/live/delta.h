@@ -20,7 +20,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/vector_view.h"
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 #include "engine/key.h"
 #include "engine/live/log_records.h"
 #include "graph/prepared_query.h"

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/thrown.h"
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 #include "engine/builder/store_builder.h"
 #include "engine/check_options.h"
 #include "engine/store/impl.h"

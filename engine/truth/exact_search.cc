@@ -20,7 +20,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "base/thrown.h"
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 #include "engine/thread_pool.h"
 #include "engine/truth.h"
 #include "engine/truth/prepared_rows.h"

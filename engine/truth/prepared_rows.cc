@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 #include "engine/files/validate.h"
 
 namespace vecstore {

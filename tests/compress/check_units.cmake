@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DNM=nm "-DOBJECTS=a.o|b.o" -P check_units.cmake: fails when a kernel unit among them defines a weak symbol.
 string(REPLACE "|" ";" objects "${OBJECTS}")
-list(FILTER objects INCLUDE REGEX "kernels_(avx2|avx512|neon)")
+list(FILTER objects INCLUDE REGEX "/kernels/(dense_)?(avx2|avx512|neon)")
 if(NOT objects)
   message(FATAL_ERROR "no kernel unit among the objects: ${OBJECTS}")
 endif()

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compress/dense.h"
+#include "compress/kernels/dense.h"
 
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "base/random.h"
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

@@ -14,7 +14,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 
 namespace vecstore::test {
 

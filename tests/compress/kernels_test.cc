@@ -3,7 +3,7 @@
 // The choice of the table. The choice is made once per process, so each case asks a process of its own: this program,
 // run again with VECSTORE_KERNELS set and with the one test that prints what was chosen. A program for another
 // processor is run by the emulator that VECSTORE_TEST_RUNNER names.
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 
 #include <array>
 #include <cstdio>

@@ -23,8 +23,8 @@ file(CREATE_LINK ${neon_boost_root}/boost ${neon_dir}/include/boost SYMBOLIC)
 
 file(GLOB neon_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/compress/kernels_*test.cc)
 set(neon_sources
-    ${PROJECT_SOURCE_DIR}/compress/kernels.cc ${PROJECT_SOURCE_DIR}/compress/kernels_scalar.cc
-    ${PROJECT_SOURCE_DIR}/compress/kernels_neon.cc ${PROJECT_SOURCE_DIR}/compress/rabitq.cc
+    ${PROJECT_SOURCE_DIR}/compress/kernels/kernels.cc ${PROJECT_SOURCE_DIR}/compress/kernels/scalar.cc
+    ${PROJECT_SOURCE_DIR}/compress/kernels/neon.cc ${PROJECT_SOURCE_DIR}/compress/rabitq.cc
     ${PROJECT_SOURCE_DIR}/base/status.cc
     ${PROJECT_SOURCE_DIR}/base/check.cc ${CMAKE_CURRENT_SOURCE_DIR}/compress/neon_main.cc ${neon_tests})
 set(neon_flags -std=c++20 -O2 -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion

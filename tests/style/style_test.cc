@@ -74,6 +74,8 @@ BOOST_AUTO_TEST_CASE(the_walk_finds_the_sources) {
 
 BOOST_AUTO_TEST_CASE(includes_follow_the_layer_table) {
   BOOST_TEST(!may_include("compress/x.cc", "pagestore/format.h"));
+  BOOST_TEST(!may_include("compress/kernels/x.cc", "compress/sq8.h"));
+  BOOST_TEST(may_include("compress/x.cc", "compress/kernels/kernels.h"));
   BOOST_TEST(!may_include("base/x.cc", "engine/vecstore.hpp"));
   BOOST_TEST(!may_include("tools/x.cc", "engine/rows/catalog.h"));
   BOOST_TEST(!may_include("engine/thread_pool.cc", "engine/rows/rows.h"));

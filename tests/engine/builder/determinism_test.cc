@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 #include "tests/engine/stores.h"
 
 using namespace vecstore;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 
 #include <cstdlib>
 
-#include "compress/kernel_units.h"
+#include "compress/kernels/units.h"
 
 namespace vecstore {
 namespace {

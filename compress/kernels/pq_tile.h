@@ -5,12 +5,12 @@
 //
 // The tile lies in the first-level cache, which lets one load of a subspace's table serve all its rows. Transposing is
 // done at 256 bits in both units: a 16-byte load into half a vector costs half as much there as into a quarter of 512.
-// Everything is in an anonymous namespace: each unit has a copy compiled for itself (see kernel_units.h).
+// Everything is in an anonymous namespace: each unit has a copy compiled for itself (see units.h).
 #pragma once
 
 #include <immintrin.h>
 
-#include "compress/kernel_units.h"
+#include "compress/kernels/units.h"
 
 namespace vecstore::kernel_units {
 namespace {

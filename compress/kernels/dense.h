@@ -4,8 +4,8 @@
 //
 // Points are rows of floats; a table is [depth × columns], row k holding coordinate k of every column, so that one
 // vector register holds neighbouring columns. Columns come in multiples of kColumnStep: pad() a width, zero the rest.
-// The unit is chosen once by the level of compress/kernels.h. Thread safety: pure functions. Sums run over the depth in
-// order, so a result does not depend on how the points are batched.
+// The unit is chosen once by the level of compress/kernels/kernels.h. Thread safety: pure functions. Sums run over the
+// depth in order, so a result does not depend on how the points are batched.
 #pragma once
 
 #include <cstddef>

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "compress/kernel_table.h"
+#include "compress/kernels/table.h"
 
 namespace vecstore {
 

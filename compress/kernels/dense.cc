@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compress/dense.h"
+#include "compress/kernels/dense.h"
 
-#include "compress/kernels.h"
+#include "compress/kernels/kernels.h"
 
 namespace vecstore {
 

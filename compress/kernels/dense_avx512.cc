@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Compiled with -mavx512f -mfma.
-#include "compress/dense_unit.h"
+#include "compress/kernels/dense_unit.h"
 
 namespace vecstore::detail {
 

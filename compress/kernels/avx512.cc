@@ -5,7 +5,7 @@
 // Tails are masked loads, which touch no byte that the mask leaves out.
 #include <immintrin.h>
 
-#include "compress/kernel_units.h"
+#include "compress/kernels/units.h"
 
 namespace vecstore::kernel_units {
 namespace {

@@ -3,7 +3,7 @@
 // The scalar unit: the meaning of every kernel, the oracle of every other unit, and the table of processors that have
 // none. Plain loops at the same optimisation level as the rest of VecStore.
 #include "base/half.h"
-#include "compress/kernel_units.h"
+#include "compress/kernels/units.h"
 
 namespace vecstore::kernel_units {
 namespace {

@@ -4,7 +4,7 @@
 // row alone goes through the same operations in the same order, so its result does not depend on its batch.
 #include <immintrin.h>
 
-#include "compress/kernel_units.h"
+#include "compress/kernels/units.h"
 
 namespace vecstore::kernel_units {
 namespace {

@@ -3,8 +3,8 @@
 // The PQ scorer of the AVX-512 unit (VBMI): 64 rows a vector, up to four vectors a pass over the table.
 #include <immintrin.h>
 
-#include "compress/kernel_pq_tile.h"
-#include "compress/kernel_units.h"
+#include "compress/kernels/pq_tile.h"
+#include "compress/kernels/units.h"
 
 namespace vecstore::kernel_units {
 namespace {

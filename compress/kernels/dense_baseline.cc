@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What every processor of the target has: SSE2 on x86-64, NEON on aarch64.
-#include "compress/dense_unit.h"
+#include "compress/kernels/dense_unit.h"
 
 namespace vecstore::detail {
 

@@ -3,7 +3,7 @@
 // The NEON unit: what every 64-bit ARM processor has (no dot-product extension is assumed).
 #include <arm_neon.h>
 
-#include "compress/kernel_units.h"
+#include "compress/kernels/units.h"
 
 namespace vecstore::kernel_units {
 namespace {

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "compress/kernel_table.h"
+#include "compress/kernels/table.h"
 
 namespace vecstore::kernel_units {
 

@@ -13,8 +13,10 @@
 #include "base/sums.h"
 #include "compress/block_encoder.h"
 #include "compress/code_error.h"
-#include "compress/codec_model.h"
+#include "compress/codec_shape.h"
+#include "compress/codec_training.h"
 #include "compress/far_rows.h"
+#include "compress/kernels/dense.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"
 
@@ -222,36 +224,6 @@ std::uint64_t BlockCodes::fixed_bytes() const {
 }
 
 float BlockCodes::error_scale(Pos position) const { return factors.empty() ? 1.0f : factor_of(factors[position]); }
-
-Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
-  const auto copy = [&budget]<typename T>(const Buffer<T>& from) -> Result<Buffer<T>> {
-    VECSTORE_ASSIGN(auto to, Buffer<T>::allocate(budget, from.size()));
-    std::copy(from.begin(), from.end(), to.begin());
-    return to;
-  };
-  CodecModel copied;
-  copied.kind = model.kind;
-  copied.metric = model.metric;
-  copied.dim = model.dim;
-  copied.code_bytes = model.code_bytes;
-  copied.codewords = model.codewords;
-  copied.bits = model.bits;
-  copied.scaled = model.scaled;
-  copied.fine_tables = model.fine_tables;
-  copied.correction_scale = model.correction_scale;
-  copied.correction_offset = model.correction_offset;
-  copied.error_slope = model.error_slope;
-  copied.mean_square_error = model.mean_square_error;
-  copied.bias_offset = model.bias_offset;
-  copied.bias_per_error2 = model.bias_per_error2;
-  copied.subspace_begin = model.subspace_begin;
-  VECSTORE_ASSIGN(copied.mean, copy(model.mean));
-  VECSTORE_ASSIGN(copied.rotation, copy(model.rotation));
-  VECSTORE_ASSIGN(copied.weights, copy(model.weights));
-  VECSTORE_ASSIGN(copied.codebook, copy(model.codebook));
-  VECSTORE_ASSIGN(copied.mixing, copy(model.mixing));
-  return copied;
-}
 
 // Of a row whose data need factors and corrections of 32 bits, which is not known before.
 constexpr std::uint64_t kHardRowBytes = 4;

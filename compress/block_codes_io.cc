@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// BlockCodes as a stream of bytes; the format is in README.md of this folder.
+#include "compress/block_codes_io.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -8,8 +8,6 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
-#include "compress/block_codes.h"
-#include "compress/code_stream.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"

@@ -6,7 +6,9 @@
 
 #include "base/limits.h"
 #include "compress/far_rows.h"
+#include "compress/kernels/dense.h"
 #include "compress/mixing.h"
+#include "compress/model_tables.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"
 

@@ -5,8 +5,12 @@
 
 #include <cstdint>
 
+#include "base/executor.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "compress/block_codes.h"
-#include "compress/codec_model.h"
+#include "compress/codec_shape.h"
+#include "compress/float_rows.h"
 
 namespace vecstore {
 

@@ -6,8 +6,10 @@
 #include <iterator>
 #include <vector>
 
-#include "compress/block_codes.h"
+#include "base/executor.h"
+#include "compress/centroids.h"
 #include "compress/far_rows.h"
+#include "compress/float_rows.h"
 
 namespace vecstore {
 namespace {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "compress/code_scorer.h"
 #include "compress/far_rows.h"
 
 namespace vecstore {

@@ -6,7 +6,11 @@
 #include <cstdint>
 #include <span>
 
+#include "base/executor.h"
+#include "base/memory.h"
+#include "base/status.h"
 #include "compress/block_codes.h"
+#include "compress/float_rows.h"
 
 namespace vecstore {
 

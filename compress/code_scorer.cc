@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "compress/code_scorer.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -7,7 +9,6 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/sums.h"
-#include "compress/block_codes.h"
 #include "compress/extremes.h"
 #include "compress/kernels/dense.h"
 #include "compress/mixing.h"

@@ -2,341 +2,37 @@
 #include "compress/codec_model.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <limits>
-#include <numeric>
-#include <span>
-
-#include "base/check.h"
-#include "base/limits.h"
-#include "compress/kmeans.h"
-#include "compress/kmeans_memory.h"
-#include "compress/mixing.h"
-#include "compress/rabitq.h"
-#include "compress/rotation.h"
 
 namespace vecstore {
-namespace {
 
-constexpr std::uint32_t kRotatedDimMax = 2048;    // the eigenvectors of more would take minutes and the rotation 16 MiB
-constexpr std::uint64_t kRotationRowsPerDim = 4;  // fewer rows do not determine a covariance
-constexpr std::uint64_t kSampleBytesMax = 192u << 20;      // of residuals; at 784 dimensions 64,200 rows
-constexpr std::uint64_t kSampleRowsMin = 40 * kCodewords;  // below that codewords fit the sample, not the data
-constexpr std::uint32_t kTrainIterations = 12;
-constexpr double kWeightPower = 0.5;     // a weight's square is the variance to this power (README)
-constexpr double kVarianceFloor = 1e-9;  // of the greatest
-constexpr double kCodeBits = 8;          // of a subspace
-constexpr double kDroppedShare = .005;   // of the weight of coding errors, for leaving out dimensions
-constexpr std::size_t kRotateGrain = ModelTables::kBatch;
-
-static_assert(kCodewords % kColumnStep == 0);
-
-// [dim × padded(rotated)]: row k, column j = rotation[j][k].
-void transpose_rotation(const CodecModel& model, float* out) {
-  const std::size_t columns = padded(model.rotated_dims());
-  for (std::size_t j = 0; j < model.rotated_dims(); ++j) {
-    for (std::size_t k = 0; k < model.dim; ++k) out[k * columns + j] = model.rotation[j * model.dim + k];
-  }
-}
-
-Status rotate_sample(const CodecModel& model, std::size_t rows, float* sample, Executor& executor,
-                     MemoryBudget& budget) {
-  const std::size_t dim = model.dim;
-  const std::size_t stride = padded(dim);
-  VECSTORE_ASSIGN(auto table, Buffer<float>::allocate(budget, dim * stride));
-  const std::size_t batch_floats = kRotateGrain * stride;
-  VECSTORE_ASSIGN(auto scratch, Buffer<float>::allocate(budget, batch_floats * executor.thread_count()));
-  transpose_rotation(model, table.data());
-  executor.parallel_for(rows, kRotateGrain, [&](std::size_t begin, std::size_t end, unsigned worker) {
-    float* rotated = scratch.data() + worker * batch_floats;
-    const Points points = {sample + begin * stride, end - begin, stride, dim};
-    dense().multiply(points, {table.data(), stride, stride}, rotated, stride);
-    std::memcpy(sample + begin * stride, rotated, (end - begin) * stride * sizeof(float));
-  });
-  return Status::ok();
-}
-
-std::vector<double> variances_of(const Points& rotated) {
-  std::vector<double> variance(rotated.depth);
-  for (std::size_t p = 0; p < rotated.count; ++p) {
-    const float* row = rotated.data + p * rotated.stride;
-    for (std::size_t i = 0; i < rotated.depth; ++i) variance[i] += double{row[i]} * row[i];
-  }
-  for (double& one : variance) one /= static_cast<double>(rotated.count);
-  return variance;
-}
-
-// A dimension in which rows differ much is one in which a query differs much from its neighbours, and there an error of
-// coding weighs: the error of an estimate is −2⟨R(q − x̂), δ⟩. README of this folder has the reasoning and the figures.
-void weigh_dimensions(const std::vector<double>& variance, float* weights) {
-  const double greatest = *std::max_element(variance.begin(), variance.end());
-  for (std::size_t i = 0; i < variance.size(); ++i) {
-    const double share = greatest > 0 ? std::max(variance[i] / greatest, kVarianceFloor) : 1.0;
-    weights[i] = static_cast<float>(std::pow(share, kWeightPower / 2));
-  }
-}
-
-void scale_dimensions(float* sample, std::size_t rows, std::size_t dim, const float* weights, Executor& executor) {
-  executor.parallel_for(rows, kRotateGrain, [&](std::size_t begin, std::size_t end, unsigned) {
-    for (std::size_t p = begin; p < end; ++p) {
-      float* row = sample + p * padded(dim);
-      for (std::size_t i = 0; i < dim; ++i) row[i] *= weights[i];
-    }
-  });
-}
-
-Status train_codebooks(const CodecShape& shape, std::uint64_t seed, const float* rotated, Executor& executor,
-                       MemoryBudget& budget, CodecModel& model) {
-  const std::size_t codewords = shape.codewords;
-  const std::size_t stride = padded(shape.dim);
-  const std::uint32_t widest = (shape.dim + shape.code_bytes - 1) / shape.code_bytes;
-  VECSTORE_ASSIGN(auto centroids, Buffer<float>::allocate(budget, codewords * widest));
-  for (std::uint32_t m = 0; m < shape.code_bytes; ++m) {
-    const std::uint32_t begin = model.subspace_begin[m];
-    const std::size_t width = model.subspace_begin[m + 1] - begin;
-    const KMeansOptions options = {shape.codewords, kTrainIterations, seed + m};
-    VECSTORE_TRY(
-        kmeans(rotated + begin, shape.sample_rows, width, stride, options, executor, budget, centroids.data()));
-    for (std::size_t j = 0; j < codewords; ++j) {
-      for (std::size_t k = 0; k < width; ++k)
-        model.codebook[(begin + k) * codewords + j] = centroids[j * width + k] / model.weights[begin + k];
-    }
-  }
-  return Status::ok();
-}
-
-// The mean square error in each of some independent normal dimensions that 8 bits leave in all, at best: dimensions of
-// less variance get no bit (reverse water-filling: Cover, Thomas, Elements of Information Theory, 10.3.3).
-double error_level(std::span<const double> variance) {
-  double low = 0;
-  double high = *std::max_element(variance.begin(), variance.end());
-  for (int step = 0; step < 60; ++step) {
-    const double level = (low + high) / 2;
-    double bits = 0;
-    for (const double one : variance) bits += one > level ? 0.5 * std::log2(one / level) : 0.0;
-    (bits > kCodeBits ? low : high) = level;
-  }
-  return high;
-}
-
-// The mean square of a rotated dimension over the codewords of its subspace.
-double square_of_codewords(const CodecModel& model, std::size_t dimension) {
-  double square = 0;
-  for (std::size_t j = 0; j < model.codewords; ++j) {
-    const double x = model.codebook[dimension * model.codewords + j];
-    square += x * x;
-  }
-  return square / static_cast<double>(model.codewords);
-}
-
-// The rotated dimensions worth keeping. Where the variance of a dimension lies below what the bits of its subspace
-// reach, its codewords hardly differ, and leaving them out costs next to nothing. An estimate errs by 2⟨q, δ⟩, so what
-// is told of a dimension weighs as much as its variance; of that weight in all errors of the code kDroppedShare is
-// given up.
-std::vector<bool> dimensions_to_keep(const CodecModel& model, const std::vector<double>& variance) {
-  const std::size_t dims = variance.size();
-  std::vector<double> told(dims);
-  double errors = 0;
-  for (std::size_t m = 0; m < model.code_bytes; ++m) {
-    const std::size_t begin = model.subspace_begin[m];
-    const std::size_t width = model.subspace_begin[m + 1] - begin;
-    const double level = error_level(std::span(variance).subspan(begin, width));
-    for (std::size_t i = begin; i < begin + width; ++i) {
-      const double error = std::min(variance[i], level);
-      told[i] = (variance[i] - error) * variance[i];
-      errors += error * variance[i];
-    }
-  }
-  std::vector<std::uint32_t> rising(dims);
-  std::iota(rising.begin(), rising.end(), 0u);
-  std::sort(rising.begin(), rising.end(),
-            [&](std::uint32_t a, std::uint32_t b) { return told[a] != told[b] ? told[a] < told[b] : a < b; });
-  std::vector<std::uint32_t> left(model.code_bytes);
-  std::vector<std::size_t> subspace(dims);
-  for (std::size_t m = 0; m < model.code_bytes; ++m) {
-    left[m] = model.subspace_begin[m + 1] - model.subspace_begin[m];
-    std::fill(subspace.begin() + model.subspace_begin[m], subspace.begin() + model.subspace_begin[m + 1], m);
-  }
-  std::vector<bool> keep(dims, true);
-  double given_up = 0;
-  for (const std::uint32_t i : rising) {
-    given_up += told[i];
-    if (given_up > kDroppedShare * errors) break;
-    // Rows that are nearly alike are told better than by that theory.
-    if (left[subspace[i]] == 1 || square_of_codewords(model, i) > variance[i] / 2) continue;
-    --left[subspace[i]];
-    keep[i] = false;
-  }
-  return keep;
-}
-
-Status drop_dimensions(const std::vector<bool>& keep, MemoryBudget& budget, CodecModel& model) {
-  const auto kept = static_cast<std::size_t>(std::count(keep.begin(), keep.end(), true));
-  if (kept == keep.size()) return Status::ok();
-  VECSTORE_ASSIGN(auto rotation, Buffer<float>::allocate(budget, kept * model.dim));
-  VECSTORE_ASSIGN(auto weights, Buffer<float>::allocate(budget, kept));
-  VECSTORE_ASSIGN(auto codebook, Buffer<float>::allocate(budget, kept * model.codewords));
-  std::vector<std::uint32_t> begin(1, 0);
-  std::uint32_t to = 0;
-  for (std::size_t m = 0; m < model.code_bytes; ++m) {
-    for (std::size_t i = model.subspace_begin[m]; i < model.subspace_begin[m + 1]; ++i) {
-      if (!keep[i]) continue;
-      std::copy_n(model.rotation.data() + i * model.dim, model.dim, rotation.data() + to * model.dim);
-      std::copy_n(model.codebook.data() + i * model.codewords, model.codewords, codebook.data() + to * model.codewords);
-      weights[to++] = model.weights[i];
-    }
-    begin.push_back(to);
-  }
-  model.rotation = std::move(rotation);
-  model.weights = std::move(weights);
-  model.codebook = std::move(codebook);
-  model.subspace_begin = std::move(begin);
-  return Status::ok();
-}
-
-}  // namespace
-
-CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {
-  VECSTORE_CHECK(dim != 0 && dim <= kDimMax && rows <= kRowsMax);
-  CodecShape shape;
-  shape.dim = dim;
-  if (options.kind == CodecKind::kRabitq) {
-    shape.kind = CodecKind::kRabitq;
-    shape.bits = rabitq_bits(dim, options.code_bytes);
-    shape.code_bytes = rabitq_code_bytes(dim, shape.bits);
-    return shape;
-  }
-  shape.code_bytes = std::clamp(options.code_bytes, 1u, dim);
-  const bool determined = rows >= kRotationRowsPerDim * dim && dim <= kRotatedDimMax;
-  shape.kind = options.kind == CodecKind::kOpq && determined ? CodecKind::kOpq : CodecKind::kPq;
-  const std::uint64_t row_bytes = padded(dim) * sizeof(float);
-  const std::uint64_t most = std::max(kSampleRowsMin, kSampleBytesMax / row_bytes);
-  shape.sample_rows = std::min({rows, most, std::uint64_t{std::max(options.sample_rows, 1u)}});
-  shape.codewords = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(shape.sample_rows, 1, kCodewords));
-  return shape;
-}
-
-std::uint64_t model_bytes(const CodecShape& shape) {
-  const std::uint64_t dim = shape.dim;
-  const std::uint64_t rotation = shape.kind == CodecKind::kOpq ? dim * dim : 0;
-  const std::uint64_t mixing = shape.kind == CodecKind::kRabitq ? kMixingRounds * dim : 0;
-  const std::uint64_t weights = shape.kind == CodecKind::kRabitq ? 0 : dim;
-  return sizeof(float) * (dim + weights + rotation + dim * shape.codewords) + sizeof(std::uint16_t) * mixing;
-}
-
-std::uint64_t row_bytes(const CodecShape& shape) {
-  return shape.code_bytes + sizeof(std::uint16_t) * (shape.kind == CodecKind::kRabitq ? 2 : 1);
-}
-
-Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, std::uint64_t seed, MemoryBudget& budget) {
-  CodecModel model;
-  const std::size_t dim = shape.dim;
-  model.kind = shape.kind;
-  model.metric = metric;
-  model.dim = shape.dim;
-  model.code_bytes = shape.code_bytes;
-  model.codewords = shape.codewords;
-  model.bits = shape.bits;
-  VECSTORE_ASSIGN(model.mean, Buffer<float>::allocate(budget, dim));
-  if (shape.kind == CodecKind::kRabitq) {
-    VECSTORE_ASSIGN(model.mixing, Buffer<std::uint16_t>::allocate(budget, kMixingRounds * dim));
-    draw_mixing(shape.dim, seed, model.mixing.data());
-    return model;
-  }
-  model.subspace_begin = even_subspaces(shape.dim, shape.code_bytes);
-  if (shape.kind == CodecKind::kOpq) {
-    VECSTORE_ASSIGN(model.rotation, Buffer<float>::allocate(budget, dim * dim));
-  }
-  VECSTORE_ASSIGN(model.weights, Buffer<float>::allocate(budget, dim));
-  VECSTORE_ASSIGN(model.codebook, Buffer<float>::allocate(budget, dim * shape.codewords));
-  return model;
-}
-
-Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, Executor& executor, MemoryBudget& budget,
-                   CodecModel& model) {
-  if (shape.sample_rows == 0) return Status::ok();
-  if (shape.kind == CodecKind::kOpq) {
-    const Points points = {sample, shape.sample_rows, padded(shape.dim), shape.dim};
-    VECSTORE_TRY(
-        principal_rotation(points, shape.code_bytes, executor, budget, model.rotation.data(), model.subspace_begin));
-    VECSTORE_TRY(rotate_sample(model, shape.sample_rows, sample, executor, budget));
-  }
-  const std::vector<double> variance = variances_of({sample, shape.sample_rows, padded(shape.dim), shape.dim});
-  weigh_dimensions(variance, model.weights.data());
-  scale_dimensions(sample, shape.sample_rows, shape.dim, model.weights.data(), executor);
-  VECSTORE_TRY(train_codebooks(shape, seed, sample, executor, budget, model));
-  if (shape.kind != CodecKind::kOpq) return Status::ok();
-  return drop_dimensions(dimensions_to_keep(model, variance), budget, model);
-}
-
-std::uint64_t train_bytes(const CodecShape& shape, std::uint64_t threads) {
-  if (shape.sample_rows == 0) return 0;
-  const std::uint64_t dim = shape.dim;
-  const std::uint64_t widest = (dim + shape.code_bytes - 1) / shape.code_bytes;
-  std::uint64_t peak =
-      sizeof(float) * shape.codewords * widest + kmeans_bytes(shape.sample_rows, widest, padded(dim), shape.codewords);
-  if (shape.kind == CodecKind::kOpq) {
-    peak = std::max(
-        {peak, principal_rotation_bytes(dim, threads), sizeof(float) * padded(dim) * (dim + kRotateGrain * threads),
-         sizeof(float) * dim * (dim + 1 + shape.codewords)});  // the last: the model anew, less some dimensions
-  }
-  return peak;
-}
-
-Result<ModelTables> ModelTables::create(const CodecModel& model, MemoryBudget& budget) {
-  ModelTables tables;
-  tables.model_ = &model;
-  const std::size_t rotated = model.rotated_dims();
-  if (model.kind == CodecKind::kOpq) {
-    VECSTORE_ASSIGN(tables.rotation_, Buffer<float>::allocate(budget, model.dim * padded(rotated)));
-    transpose_rotation(model, tables.rotation_.data());
-  }
-  VECSTORE_ASSIGN(tables.codewords_, Buffer<float>::allocate(budget, rotated * kCodewords));
-  VECSTORE_ASSIGN(tables.norms_, Buffer<float>::allocate(budget, std::size_t{model.code_bytes} * kCodewords));
-  for (std::size_t m = 0; m < model.code_bytes; ++m) {
-    float* norms = tables.norms_.data() + m * kCodewords;
-    std::fill_n(norms + model.codewords, kCodewords - model.codewords, std::numeric_limits<float>::infinity());
-    for (std::size_t i = model.subspace_begin[m]; i < model.subspace_begin[m + 1]; ++i) {
-      const float* from = model.codebook.data() + i * model.codewords;
-      float* to = tables.codewords_.data() + i * kCodewords;
-      const float weight2 = model.weights[i] * model.weights[i];
-      for (std::size_t j = 0; j < model.codewords; ++j) {
-        to[j] = weight2 * from[j];
-        norms[j] += to[j] * from[j];
-      }
-    }
-  }
-  return tables;
-}
-
-std::uint64_t ModelTables::bytes(const CodecShape& shape) {
-  if (shape.kind == CodecKind::kRabitq) return 0;
-  const std::uint64_t dim = shape.dim;
-  const std::uint64_t rotation = shape.kind == CodecKind::kOpq ? dim * padded(dim) : 0;
-  return sizeof(float) * (rotation + kCodewords * (dim + shape.code_bytes));
-}
-
-void ModelTables::rotate(const float* residuals, std::size_t count, float* rotated) const {
-  const std::size_t stride = padded(model_->dim);
-  if (model_->kind == CodecKind::kPq) {
-    std::memcpy(rotated, residuals, count * stride * sizeof(float));
-    return;
-  }
-  const std::size_t columns = padded(model_->rotated_dims());
-  dense().multiply({residuals, count, stride, model_->dim}, {rotation_.data(), columns, columns}, rotated, stride);
-}
-
-void ModelTables::encode(const float* rotated, std::size_t count, std::uint8_t* codes) const {
-  VECSTORE_CHECK(count <= kBatch);
-  std::uint32_t index[kBatch];
-  for (std::size_t m = 0; m < model_->code_bytes; ++m) {
-    const std::size_t begin = model_->subspace_begin[m];
-    const Points points = {rotated + begin, count, padded(model_->dim), model_->subspace_begin[m + 1] - begin};
-    const Table table = {codewords_.data() + begin * kCodewords, kCodewords, kCodewords};
-    dense().nearest(points, table, norms_.data() + m * kCodewords, index, nullptr);
-    for (std::size_t p = 0; p < count; ++p) codes[p * model_->code_bytes + m] = static_cast<std::uint8_t>(index[p]);
-  }
+Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
+  const auto copy = [&budget]<typename T>(const Buffer<T>& from) -> Result<Buffer<T>> {
+    VECSTORE_ASSIGN(auto to, Buffer<T>::allocate(budget, from.size()));
+    std::copy(from.begin(), from.end(), to.begin());
+    return to;
+  };
+  CodecModel copied;
+  copied.kind = model.kind;
+  copied.metric = model.metric;
+  copied.dim = model.dim;
+  copied.code_bytes = model.code_bytes;
+  copied.codewords = model.codewords;
+  copied.bits = model.bits;
+  copied.scaled = model.scaled;
+  copied.fine_tables = model.fine_tables;
+  copied.correction_scale = model.correction_scale;
+  copied.correction_offset = model.correction_offset;
+  copied.error_slope = model.error_slope;
+  copied.mean_square_error = model.mean_square_error;
+  copied.bias_offset = model.bias_offset;
+  copied.bias_per_error2 = model.bias_per_error2;
+  copied.subspace_begin = model.subspace_begin;
+  VECSTORE_ASSIGN(copied.mean, copy(model.mean));
+  VECSTORE_ASSIGN(copied.rotation, copy(model.rotation));
+  VECSTORE_ASSIGN(copied.weights, copy(model.weights));
+  VECSTORE_ASSIGN(copied.codebook, copy(model.codebook));
+  VECSTORE_ASSIGN(copied.mixing, copy(model.mixing));
+  return copied;
 }
 
 }  // namespace vecstore

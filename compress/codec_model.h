@@ -1,72 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Training of the model that all rows of a code cache share, and the form in which encoding uses it.
+// What all rows of a code cache share: the kind of its codes, and what was trained or drawn for them
+// (compress/block_codes.h).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
-#include "compress/block_codes.h"
-#include "compress/kernels/dense.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/vector_view.h"
 
 namespace vecstore {
 
-inline constexpr std::uint32_t kCodewords = 256;
+enum class CodecKind : std::uint8_t { kPq = 0, kOpq = 1, kRabitq = 2 };  // kPq: R is the identity
 
-// What a model for these rows will look like; every decision that depends on sizes is taken here.
-struct CodecShape {
-  CodecKind kind = CodecKind::kPq;
+struct CodecOptions {
+  CodecKind kind = CodecKind::kOpq;
+  std::uint32_t code_bytes = 32;  // subspaces; 1 … dim. kRabitq: room for the widest of 1, 2 and 4 bits a dimension
+  Metric metric = Metric::kL2;
+  std::uint64_t seed = 1;
+  std::uint32_t sample_rows = 65536;  // rows that rotation and codebooks are trained on; kRabitq: none
+};
+
+// What all rows share. Fixed size, D the rotated dimensions that codewords differ in: (D·dim if rotated) + codewords·D
+// + D + dim floats; kRabitq: dim floats and a mixing.
+struct CodecModel {
+  CodecKind kind = CodecKind::kOpq;
+  Metric metric = Metric::kL2;
   std::uint32_t dim = 0;
   std::uint32_t code_bytes = 0;
-  std::uint32_t codewords = 0;
-  std::uint32_t bits = 0;         // a dimension, of kRabitq
-  std::uint64_t sample_rows = 0;  // kRabitq: 0
+  std::uint32_t codewords = 0;  // per subspace, ≤ 256; fewer when there are fewer rows; kRabitq: 0
+  std::uint32_t bits = 0;       // a dimension, of kRabitq
+  bool scaled = false;          // of kPq and kOpq: rows have factors
+  bool fine_tables = false;     // queries have tables of floats
+  float correction_scale = 0;   // correction = correction_offset + correction_scale · u16
+  float correction_offset = 0;
+  float error_slope = 0;        // standard error of an estimate ≈ error_slope · error_scale · |q − x| (ip: · |q|)
+  float mean_square_error = 0;  // of coding, mean over rows of |r − r̂|²
+  float bias_offset = 0;        // zero where rows have factors and under inner product
+  float bias_per_error2 = 0;
+  std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions; empty for kRabitq
+  // Rotated dimensions that are kept, at most dim; in the others every codeword is zero.
+  std::size_t rotated_dims() const { return subspace_begin.empty() ? dim : subspace_begin.back(); }
+  Buffer<float> mean;            // [dim]; zero under inner product
+  Buffer<float> rotation;        // [rotated_dims() × dim] row-major, rotated = rotation · x; kOpq only
+  Buffer<float> weights;         // [rotated_dims()] by which encoding multiplies errors in a dimension; not kRabitq
+  Buffer<float> codebook;        // [rotated_dims() × codewords]: row i is dimension i of the codewords of its subspace
+  Buffer<std::uint16_t> mixing;  // [kMixingRounds × dim] the rotation of kRabitq (compress/mixing.h)
 };
 
-CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options);
-
-// At most: training may find that fewer dimensions do.
-std::uint64_t model_bytes(const CodecShape& shape);
-
-// Of a row: code, correction and factor.
-std::uint64_t row_bytes(const CodecShape& shape);
-
-// A model of that shape with its arrays allocated and zero; the mixing of kRabitq is drawn. Errors: kMemoryBudget.
-Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, std::uint64_t seed, MemoryBudget& budget);
-
-// Trains rotation and codebooks. sample: [shape.sample_rows × padded(dim)] residuals, which are overwritten.
-// Same result for any thread count. Errors: kMemoryBudget, kInvalidInput.
-Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, Executor& executor, MemoryBudget& budget,
-                   CodecModel& model);
-
-// What train_model charges at its peak.
-std::uint64_t train_bytes(const CodecShape& shape, std::uint64_t threads);
-
-// A model of kPq or kOpq laid out for encoding: the rotation transposed, the codewords padded to 256 with a norm of
-// +infinity.
-class ModelTables {
- public:
-  static Result<ModelTables> create(const CodecModel& model, MemoryBudget& budget);
-  static std::uint64_t bytes(const CodecShape& shape);
-
-  // residuals → rotated: both [count × padded(dim)], of which rotated_dims() count, count ≤ kBatch; not the same
-  // memory. Copies under kPq.
-  void rotate(const float* residuals, std::size_t count, float* rotated) const;
-
-  // rotated: [count × padded(dim)] → codes: [count × code_bytes], count ≤ kBatch.
-  void encode(const float* rotated, std::size_t count, std::uint8_t* codes) const;
-
-  // The coordinate of a codeword in rotated dimension i.
-  float coordinate(std::size_t i, std::uint8_t code) const { return model_->codebook[i * model_->codewords + code]; }
-  const CodecModel& model() const { return *model_; }
-
-  static constexpr std::size_t kBatch = 64;
-
- private:
-  ModelTables() = default;
-  const CodecModel* model_ = nullptr;
-  Buffer<float> rotation_;   // [dim × padded(rotated_dims())] the transpose
-  Buffer<float> codewords_;  // [rotated_dims() × kCodewords]
-  Buffer<float> norms_;      // [code_bytes × kCodewords]
-};
+// A copy of the model charged to `budget`.
+Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget);
 
 }  // namespace vecstore

@@ -28,6 +28,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "compress/block_codes.h"
+#include "compress/code_scorer.h"
 #include "graph/candidate_pool.h"
 #include "graph/contenders.h"
 #include "graph/format.h"

@@ -7,7 +7,8 @@
 
 #include "base/limits.h"
 #include "base/thrown.h"
-#include "compress/codec_model.h"
+#include "compress/block_codes.h"
+#include "compress/codec_shape.h"
 #include "compress/frames.h"
 #include "compress/rabitq.h"
 #include "engine/builder/calibrate.h"

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "base/status.h"
-#include "compress/block_codes.h"
+#include "compress/codec_model.h"
 #include "engine/options.h"
 #include "engine/reports.h"
 #include "graph/build.h"

@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
-#include "compress/code_stream.h"
+#include "compress/block_codes_io.h"
 #include "engine/generation/page_stream.h"
 
 namespace vecstore {

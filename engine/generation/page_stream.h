@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <span>
 
+#include "base/byte_stream.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "compress/block_codes.h"
 #include "pagestore/page_file.h"
 
 namespace vecstore {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "compress/block_codes_io.h"
+
 #include <cstring>
 
-#include "compress/block_codes.h"
 #include "tests/compress/code_cases.h"
 
 namespace vecstore {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include "compress/code_scorer.h"
+#include "compress/codec_model.h"
 #include "tests/compress/code_cases.h"
 
 namespace vecstore {

@@ -13,6 +13,8 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "compress/block_codes.h"
+#include "compress/code_scorer.h"
+#include "compress/float_rows.h"
 #include "compress/mixing.h"
 #include "compress/rabitq.h"
 #include "compress/sq8.h"

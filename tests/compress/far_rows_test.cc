@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 
+#include "compress/block_codes_io.h"
 #include "tests/compress/code_cases.h"
 
 namespace vecstore {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one seam between VecStore and the file system. Everything that pagestore and the log do to files goes through a
-// FileSystem, so that a test can fail, tear or reorder each operation. Only asynchronous page reads go around it, by
-// descriptor(); a simulated file has none and is then read synchronously.
+// The one seam between VecStore and the file system. Everything that is done to files goes through a FileSystem, so
+// that a test can fail, tear or reorder each operation. Two go around it. Asynchronous page reads use the descriptor();
+// a simulated file has none and is read synchronously. LMDB, which writes the catalog, opens its file itself.
 //
 // Ownership: a File closes itself. Thread safety: a FileSystem is thread-safe; a File's read_at() is, the rest of a
 // File belongs to one thread. Errors name the path. Nothing is retried except EINTR; a failed sync() is never repeated,
@@ -32,8 +32,9 @@ enum class OpenMode : std::uint8_t {
 
 struct FileOptions {
   OpenMode mode = OpenMode::kRead;
-  bool direct = false;   // past the page cache where the file system can; File::direct() tells
-  bool to_lock = false;  // try_lock() will be called: a child of fork() does not have the file
+  bool direct = false;           // past the page cache where the file system can; File::direct() tells
+  bool to_lock = false;          // try_lock() will be called: a child of fork() does not have the file
+  bool must_be_regular = false;  // kInvalidInput for a directory or a device; a pipe is refused, not waited for
 };
 
 class File {
@@ -60,21 +61,32 @@ struct DirectoryEntry {
   bool is_directory = false;
 };
 
+enum class EntryKind : std::uint8_t { kNone, kFile, kDirectory, kOther };
+
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
   virtual Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
+  // kExists when `to` is there. On file systems that cannot tell, `to` is replaced.
+  virtual Status rename_to_new(const std::string& from, const std::string& to) = 0;
   virtual Status unlink(const std::string& path) = 0;
   virtual Status remove_directory(const std::string& path) = 0;  // an empty one
   virtual Status make_directory(const std::string& path) = 0;    // kExists when something is there
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;  // by name; without "." and ".."
+  virtual Result<EntryKind> kind_of(const std::string& path) = 0;                 // a symbolic link is kOther
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;          // for an unprivileged writer
+  // The paths are the operating system's own, so that a library which opens files itself finds the same ones.
+  virtual bool is_of_system() const = 0;
 
   // The operating system's; lives as long as the process.
   static FileSystem& posix();
 };
+
+// A file for what does not fit into memory. It has no name once this returns, so that a killed process leaves nothing
+// behind; `path` is only where it is made, and what was left there goes. Errors: as of open() and unlink().
+Result<std::unique_ptr<File>> open_unnamed(FileSystem& file_system, const std::string& path);
 
 }  // namespace vecstore

@@ -13,10 +13,19 @@
 #include "base/check.h"
 #include "base/fork.h"
 #include "base/io.h"
-#include "base/open_descriptor.h"
 
 namespace vecstore {
 namespace {
+
+// open(2), begun again where a signal interrupts it. −1: errno tells.
+int open_descriptor(const std::string& path, int flags) {
+  constexpr mode_t kMode = 0666;
+  int descriptor = -1;
+  do {
+    descriptor = ::open(path.c_str(), flags, kMode);
+  } while (descriptor < 0 && errno == EINTR);
+  return descriptor;
+}
 
 int flags_of(OpenMode mode) {
   switch (mode) {
@@ -81,7 +90,8 @@ class PosixFile final : public File {
   }
 
   Status open_shared(const FileOptions& options) {
-    const int flags = flags_of(options.mode) | O_CLOEXEC;
+    // O_NONBLOCK alone keeps open(2) from waiting for a pipe's other end; files do not care.
+    const int flags = flags_of(options.mode) | O_CLOEXEC | (options.must_be_regular ? O_NONBLOCK : 0);
     direct_ = options.direct;
     descriptor_ = open_descriptor(path_, direct_ ? flags | O_DIRECT : flags);
     if (descriptor_ < 0 && direct_ && errno == EINVAL) {
@@ -89,7 +99,8 @@ class PosixFile final : public File {
       direct_ = false;
       descriptor_ = open_descriptor(path_, flags & ~O_EXCL);
     }
-    return descriptor_ < 0 ? errno_status(errno, open_error_text(errno), path_) : Status::ok();
+    if (descriptor_ < 0) return errno_status(errno, open_error_text(errno), path_);
+    return options.must_be_regular ? check_is_regular() : Status::ok();
   }
 
   Result<std::size_t> read_at(std::span<std::byte> into, std::uint64_t offset) const override {
@@ -161,6 +172,12 @@ class PosixFile final : public File {
   bool direct() const override { return direct_; }
 
  private:
+  Status check_is_regular() const {
+    struct stat info{};
+    if (::fstat(descriptor_, &info) != 0) return errno_status(errno, "cannot find out what this is", path_);
+    if (S_ISREG(info.st_mode)) return Status::ok();
+    return Status(Code::kInvalidInput, "this is not a regular file; give the path of a file").about(path_);
+  }
   Status failed(int error, const char* text, const char* text_when_full) const {
     return errno_status(error, error == ENOSPC || error == EDQUOT ? text_when_full : text, path_);
   }
@@ -181,6 +198,13 @@ class PosixFileSystem final : public FileSystem {
 
   Status rename(const std::string& from, const std::string& to) override {
     return ::rename(from.c_str(), to.c_str()) == 0 ? Status::ok() : errno_status(errno, "cannot move a file here", to);
+  }
+
+  // Two processes may both have found the name free, so the rename itself decides where it can.
+  Status rename_to_new(const std::string& from, const std::string& to) override {
+    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return Status::ok();
+    if (errno == EINVAL || errno == ENOSYS) return rename(from, to);
+    return errno_status(errno, "cannot move a file here", to);
   }
 
   Status unlink(const std::string& path) override {
@@ -225,12 +249,24 @@ class PosixFileSystem final : public FileSystem {
     return entries;
   }
 
+  Result<EntryKind> kind_of(const std::string& path) override {
+    struct stat info{};
+    if (::lstat(path.c_str(), &info) != 0) {
+      if (errno == ENOENT) return EntryKind::kNone;
+      return errno_status(errno, "cannot find out what is here", path);
+    }
+    if (S_ISDIR(info.st_mode)) return EntryKind::kDirectory;
+    return S_ISREG(info.st_mode) ? EntryKind::kFile : EntryKind::kOther;
+  }
+
   Result<std::uint64_t> free_bytes(const std::string& path) override {
     struct statvfs info{};
     if (::statvfs(path.c_str(), &info) != 0)
       return errno_status(errno, "cannot tell how much space the file system has", path);
     return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   }
+
+  bool is_of_system() const override { return true; }
 };
 
 }  // namespace
@@ -238,6 +274,13 @@ class PosixFileSystem final : public FileSystem {
 FileSystem& FileSystem::posix() {
   static PosixFileSystem instance;
   return instance;
+}
+
+Result<std::unique_ptr<File>> open_unnamed(FileSystem& file_system, const std::string& path) {
+  if (const Status left = file_system.unlink(path); !left.is_ok() && left.code() != Code::kNotFound) return left;
+  VECSTORE_ASSIGN(auto file, file_system.open(path, {.mode = OpenMode::kCreateNew}));
+  VECSTORE_TRY(file_system.unlink(path));
+  return file;
 }
 
 }  // namespace vecstore

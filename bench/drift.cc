@@ -70,12 +70,12 @@ class OrderedRows final : public FloatRows {
 // Row numbers by position.
 std::vector<std::uint64_t> order_of(const std::string& index) {
   MemoryBudget budget;
-  const StoreDirectory directory = need(StoreDirectory::open(index, LockMode::kShared));
+  const StoreDirectory directory = need(StoreDirectory::open(FileSystem::posix(), index, LockMode::kShared));
   const std::uint32_t number = directory.manifest()->generation;
   const auto path = [&](FileKind kind) { return directory.file_path(file_name(kind, number)); };
-  const auto generation =
-      need(Generation::open({path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)},
-                            directory.manifest()->store, number, budget));
+  const auto generation = need(
+      Generation::open(FileSystem::posix(), {path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)},
+                       directory.manifest()->store, number, budget));
   std::vector<std::uint64_t> order(generation->layout().rows);
   for (std::uint64_t row = 0; row < order.size(); ++row) order[need(generation->position_of(RowId{row}, budget))] = row;
   return order;

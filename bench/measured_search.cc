@@ -16,10 +16,12 @@ namespace vecstore::bench {
 namespace {
 
 Result<std::unique_ptr<Generation>> open_generation(const std::string& index_path, MemoryBudget& budget) {
-  VECSTORE_ASSIGN(const StoreDirectory directory, StoreDirectory::open(index_path, LockMode::kShared));
+  VECSTORE_ASSIGN(const StoreDirectory directory,
+                  StoreDirectory::open(FileSystem::posix(), index_path, LockMode::kShared));
   const Manifest& manifest = *directory.manifest();
   const auto path = [&](FileKind kind) { return directory.file_path(file_name(kind, manifest.generation)); };
-  return Generation::open({path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)}, manifest.store,
+  return Generation::open(FileSystem::posix(),
+                          {path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)}, manifest.store,
                           manifest.generation, budget);
 }
 

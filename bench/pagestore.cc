@@ -61,7 +61,7 @@ FileIdentity identity() {
 
 void make_file(const Settings& settings) {
   MemoryBudget budget;
-  auto writer = PageFileWriter::create(settings.file, {identity(), 4096}, budget);
+  auto writer = PageFileWriter::create(FileSystem::posix(), settings.file, {identity(), 4096}, budget);
   if (!writer) fail(writer.error().message());
   const auto pages = static_cast<std::uint64_t>(settings.gib * 1024 * 1024 * 1024 / 4096);
   Random random(1);
@@ -147,7 +147,7 @@ void print(const char* loop, unsigned threads, std::uint32_t depth, const Outcom
 }
 
 void measure(const Settings& settings) {
-  const auto file = PageFile::open(settings.file, identity());
+  const auto file = PageFile::open(FileSystem::posix(), settings.file, identity());
   if (!file) fail(file.error().message());
   std::printf("# %s: %llu pages of 4096 bytes, %s; best of %d runs of %.1f s; share: of all %u cores\n",
               settings.file.c_str(), static_cast<unsigned long long>(file->page_count()),

@@ -38,7 +38,7 @@ PageFile::PageFile(PageFile&&) noexcept = default;
 PageFile& PageFile::operator=(PageFile&&) noexcept = default;
 PageFile::~PageFile() = default;
 
-Result<PageFile> PageFile::open(const std::string& path, const FileIdentity& expected, FileSystem& file_system) {
+Result<PageFile> PageFile::open(FileSystem& file_system, const std::string& path, const FileIdentity& expected) {
   PageFile file;
   VECSTORE_ASSIGN(file.file_, file_system.open(path, {OpenMode::kRead, true}));
   VECSTORE_ASSIGN(const std::uint64_t bytes, file.file_->size());

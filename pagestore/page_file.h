@@ -27,8 +27,8 @@ struct PageFileOptions {
 class PageFileWriter {
  public:
   // Creates `path`, which must not exist. Errors: kPermission, kNoSpace, kExists, kIo, kMemoryBudget.
-  static Result<PageFileWriter> create(const std::string& path, const PageFileOptions& options, MemoryBudget& budget,
-                                       FileSystem& file_system = FileSystem::posix());
+  static Result<PageFileWriter> create(FileSystem& file_system, const std::string& path, const PageFileOptions& options,
+                                       MemoryBudget& budget);
   PageFileWriter(PageFileWriter&&) noexcept;
   PageFileWriter& operator=(PageFileWriter&&) noexcept;
   ~PageFileWriter();
@@ -59,8 +59,7 @@ class PageFile {
  public:
   // Opens with O_DIRECT where the file system has it (direct() tells) and verifies the header against `expected`.
   // Errors: kNotFound, kPermission, kIo, kCorrupt (page 0), kNewerFormat.
-  static Result<PageFile> open(const std::string& path, const FileIdentity& expected,
-                               FileSystem& file_system = FileSystem::posix());
+  static Result<PageFile> open(FileSystem& file_system, const std::string& path, const FileIdentity& expected);
   PageFile(PageFile&&) noexcept;
   PageFile& operator=(PageFile&&) noexcept;
   ~PageFile();

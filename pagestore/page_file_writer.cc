@@ -63,8 +63,8 @@ PageFileWriter::PageFileWriter(PageFileWriter&&) noexcept = default;
 PageFileWriter& PageFileWriter::operator=(PageFileWriter&&) noexcept = default;
 PageFileWriter::~PageFileWriter() = default;
 
-Result<PageFileWriter> PageFileWriter::create(const std::string& path, const PageFileOptions& options,
-                                              MemoryBudget& budget, FileSystem& file_system) {
+Result<PageFileWriter> PageFileWriter::create(FileSystem& file_system, const std::string& path,
+                                              const PageFileOptions& options, MemoryBudget& budget) {
   if (!is_page_size(options.page_bytes))
     return Status(Code::kInvalidArgument, "the page size must be a multiple of 4096 up to 65536, not")
         .about(path)

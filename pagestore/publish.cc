@@ -159,7 +159,7 @@ StoreDirectory::StoreDirectory(StoreDirectory&&) noexcept = default;
 StoreDirectory& StoreDirectory::operator=(StoreDirectory&&) noexcept = default;
 StoreDirectory::~StoreDirectory() = default;
 
-Result<StoreDirectory> StoreDirectory::open(const std::string& path, LockMode mode, FileSystem& file_system) {
+Result<StoreDirectory> StoreDirectory::open(FileSystem& file_system, const std::string& path, LockMode mode) {
   VECSTORE_TRY(check_is_index(file_system, path));
   auto impl = std::make_unique<Impl>(file_system, path);
   if (mode == LockMode::kExclusive) {
@@ -179,7 +179,7 @@ Result<StoreDirectory> StoreDirectory::open(const std::string& path, LockMode mo
   return StoreDirectory(std::move(impl));
 }
 
-Result<StoreDirectory> StoreDirectory::create(const std::string& path, FileSystem& file_system) {
+Result<StoreDirectory> StoreDirectory::create(FileSystem& file_system, const std::string& path) {
   Status made = file_system.make_directory(path);
   if (made.is_ok()) {
     VECSTORE_TRY(file_system.sync_directory(parent_of(path)));
@@ -213,8 +213,8 @@ Status StoreDirectory::begin_publish() {
   return impl_->announce();
 }
 
-Result<StoreDirectory> StoreDirectory::open_what_is_left(const std::string& path, FileSystem& file_system) {
-  auto whole = open(path, LockMode::kShared, file_system);
+Result<StoreDirectory> StoreDirectory::open_what_is_left(FileSystem& file_system, const std::string& path) {
+  auto whole = open(file_system, path, LockMode::kShared);
   const Code code = whole ? Code::kOk : whole.error().code();
   if (code != Code::kCorrupt && code != Code::kInvalidInput) return whole;
   auto impl = std::make_unique<Impl>(file_system, path);

@@ -56,17 +56,15 @@ class StoreDirectory {
   // kPermission. A read-only directory can be opened kShared. kShared takes no lock and writes nothing: a writer
   // excludes other writers, never readers, which keep descriptors. A reader whose files were collected before it opened
   // them opens the directory again.
-  static Result<StoreDirectory> open(const std::string& path, LockMode mode,
-                                     FileSystem& file_system = FileSystem::posix());
+  static Result<StoreDirectory> open(FileSystem& file_system, const std::string& path, LockMode mode);
   // Makes the directory if need be and takes the exclusive lock. An existing store is returned with its manifest;
   // whether it may be replaced is the caller's to decide. Includes begin_publish().
   // Errors: kExists when the path is a file or a directory with foreign content, kCorrupt as of open(), or when it
   // holds files of an index whose superblock is missing, kPermission, kBusy, kNoSpace.
-  static Result<StoreDirectory> create(const std::string& path, FileSystem& file_system = FileSystem::posix());
+  static Result<StoreDirectory> create(FileSystem& file_system, const std::string& path);
   // For salvage alone: as open(kShared), or, where that finds damage, with the newest manifest that is whole and whose
   // files are there, which may be older than what was lost; damage() tells. Errors: as of open(kShared).
-  static Result<StoreDirectory> open_what_is_left(const std::string& path,
-                                                  FileSystem& file_system = FileSystem::posix());
+  static Result<StoreDirectory> open_what_is_left(FileSystem& file_system, const std::string& path);
   StoreDirectory(StoreDirectory&&) noexcept;
   StoreDirectory& operator=(StoreDirectory&&) noexcept;
   ~StoreDirectory();

@@ -82,8 +82,8 @@ std::string BuildReport::to_json(const Subject& subject, const BuildPlan& plan) 
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-Status BuildReport::write(const std::string& path, const std::string& temporary, const std::string& text) {
-  FileSystem& file_system = FileSystem::posix();
+Status BuildReport::write(FileSystem& file_system, const std::string& path, const std::string& temporary,
+                          const std::string& text) {
   {
     VECSTORE_ASSIGN(const auto file, file_system.open(temporary, {OpenMode::kCreateNew, false}));
     VECSTORE_TRY(file->write_at(std::as_bytes(std::span(text.data(), text.size())), 0));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/io.h"
 #include "base/status.h"
 #include "engine/builder/build_plan.h"
 
@@ -32,7 +33,8 @@ class BuildReport {
   std::string to_json(const Subject& subject, const BuildPlan& plan) const;
 
   // Replaces `path` whole, by way of `temporary`. Errors: kIo, kNoSpace, kPermission.
-  static Status write(const std::string& path, const std::string& temporary, const std::string& text);
+  static Status write(FileSystem& file_system, const std::string& path, const std::string& temporary,
+                      const std::string& text);
 
  private:
   struct Step {

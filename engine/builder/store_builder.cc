@@ -33,9 +33,11 @@ constexpr auto kReportInterval = std::chrono::milliseconds(250);
 
 }  // namespace
 
-StoreBuilder::StoreBuilder(const VectorSource& vectors, const BuildOptions& options, const BuildPlan& plan)
+StoreBuilder::StoreBuilder(const VectorSource& vectors, const BuildOptions& options, const BuildPlan& plan,
+                           FileSystem& file_system)
     : vectors_(&vectors),
       options_(&options),
+      file_system_(file_system),
       plan_(plan),
       budget_(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited),
       executor_(make_executor(plan.threads)) {}
@@ -87,8 +89,8 @@ Status StoreBuilder::publish(StoreDirectory& directory) {
   static_cast<void>(without_throwing([&] {
     finish_step("publish");
     const BuildReport::Subject subject{vectors_->name(), hex_of(uuid_), generation_, options_->ram_bytes};
-    return BuildReport::write(directory.file_path(kBuildReportName), directory.temporary_path(kBuildReportName),
-                              report_.to_json(subject, plan_));
+    return BuildReport::write(file_system_, directory.file_path(kBuildReportName),
+                              directory.temporary_path(kBuildReportName), report_.to_json(subject, plan_));
   }));
   report(BuildPhase::kPublish, 1, 1);
   return Status::ok();
@@ -106,7 +108,7 @@ Status StoreBuilder::read_texts() {
 
 Status StoreBuilder::read_lines(const std::string& path, std::size_t line_bytes_max, std::uint64_t& hash,
                                 DocumentSample* sample) {
-  VECSTORE_ASSIGN(TextLines lines, TextLines::open(path, budget_, line_bytes_max));
+  VECSTORE_ASSIGN(TextLines lines, TextLines::open(file_system_, path, budget_, line_bytes_max));
   std::string_view line;
   for (std::uint64_t row = 0; row < plan_.rows; ++row) {
     VECSTORE_TRY(lines.expect_line(plan_.rows, line));

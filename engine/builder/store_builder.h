@@ -32,8 +32,9 @@ namespace vecstore {
 // Used once, by one thread; works through its executor.
 class StoreBuilder {
  public:
-  StoreBuilder(const VectorSource& vectors, const BuildOptions& options, const BuildPlan& plan);
-  // `directory` is locked. Errors: as of Store::build.
+  StoreBuilder(const VectorSource& vectors, const BuildOptions& options, const BuildPlan& plan,
+               FileSystem& file_system);
+  // `directory` is locked, and lies on this file system. Errors: as of Store::build.
   Status run(StoreDirectory& directory);
 
  private:
@@ -75,6 +76,7 @@ class StoreBuilder {
 
   const VectorSource* vectors_;
   const BuildOptions* options_;
+  FileSystem& file_system_;
   BuildPlan plan_;
   MemoryBudget budget_;
   std::unique_ptr<Executor> executor_;

@@ -43,7 +43,7 @@ Result<ManifestFile> StoreBuilder::write_graph(const std::string& path, const Fi
   invert_order(order, place_.span());
   const PackInput input{&*rows_, &*graph_, order};
   for (;; --rows_per_page_) {
-    VECSTORE_ASSIGN(auto writer, PageFileWriter::create(path, {identity, plan_.page_bytes}, budget_));
+    VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system_, path, {identity, plan_.page_bytes}, budget_));
     const auto summary = pack_graph(input, place_.span(), layout_for(order.size()), budget_, writer,
                                     reporter(BuildPhase::kWrite, plan_.rows));
     if (summary) {
@@ -62,10 +62,10 @@ Result<std::vector<ManifestFile>> StoreBuilder::write_files(const Generation::Pa
   VECSTORE_ASSIGN(BlockCodes codes, encode(order, model_ ? &*model_ : nullptr));
   const GraphLayout layout = layout_for(order.size());
   VECSTORE_ASSIGN(const auto ranking, rank_pages({&*rows_, &*graph_, order}, place_.span(), layout, budget_));
-  VECSTORE_ASSIGN(const ManifestFile coded, write_codes_file(paths.codes, identity(FileKind::kCodes), codes,
-                                                             centre_.span(), ranking.span(), budget_));
+  VECSTORE_ASSIGN(const ManifestFile coded, write_codes_file(file_system_, paths.codes, identity(FileKind::kCodes),
+                                                             codes, centre_.span(), ranking.span(), budget_));
   VECSTORE_ASSIGN(const ManifestFile mapped,
-                  write_row_map(paths.row_map, identity(FileKind::kRowMap), place_.span(), budget_));
+                  write_row_map(file_system_, paths.row_map, identity(FileKind::kRowMap), place_.span(), budget_));
   // Codebooks fit the rows they were trained on best. Where those not held out are few, that would tell: then the model
   // is trained again once all rows are there.
   blocks_ = codes.blocks.count();
@@ -74,7 +74,7 @@ Result<std::vector<ManifestFile>> StoreBuilder::write_files(const Generation::Pa
 }
 
 Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32_t generation) {
-  VECSTORE_ASSIGN(const auto opened, Generation::open(paths, uuid_, generation, budget_));
+  VECSTORE_ASSIGN(const auto opened, Generation::open(file_system_, paths, uuid_, generation, budget_));
   const std::uint64_t total = calibration_searches(calibration_set_.queries.rows);
   VECSTORE_ASSIGN(properties_.calibration,
                   calibrate(opened->search_index(), calibration_set_, *executor_, budget_,
@@ -98,8 +98,7 @@ Status StoreBuilder::calibrate_without_held_out(StoreDirectory& directory) {
   VECSTORE_TRY(calibrate_files(paths, kTemporaryGeneration));
   properties_.calibrated_on = CalibratedOn::kOwnRows;
   calibrated_blocks_ = blocks_;
-  for (const std::string& path : {paths.graph, paths.codes, paths.row_map})
-    VECSTORE_TRY(FileSystem::posix().unlink(path));
+  for (const std::string& path : {paths.graph, paths.codes, paths.row_map}) VECSTORE_TRY(file_system_.unlink(path));
   return Status::ok();
 }
 
@@ -136,20 +135,21 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
   if (!keys && !documents && !plan_.keep_originals) return Status::ok();
   release_build_memory();
-  const Status made = FileSystem::posix().make_directory(directory.file_path("rows"));
+  const Status made = file_system_.make_directory(directory.file_path("rows"));
   if (!made.is_ok() && made.code() != Code::kExists) return made;
   std::optional<TextLines> key_lines;
   std::optional<TextLines> document_lines;
   if (keys) {
-    VECSTORE_ASSIGN(key_lines, TextLines::open(options_->keys_path, budget_, kKeyBytesMax));
+    VECSTORE_ASSIGN(key_lines, TextLines::open(file_system_, options_->keys_path, budget_, kKeyBytesMax));
   }
   if (documents) {
-    VECSTORE_ASSIGN(document_lines, TextLines::open(options_->documents_path, budget_));
+    VECSTORE_ASSIGN(document_lines, TextLines::open(file_system_, options_->documents_path, budget_));
   }
   const FileIdentity identity{uuid_, FileKind::kRows, generation_};
   const std::string path = directory.file_path(file_name(FileKind::kRows, generation_));
   const RowsLayout layout{keys, documents, plan_.keep_originals ? static_cast<std::uint32_t>(row_bytes) : 0u};
-  VECSTORE_ASSIGN(auto writer, RowsWriter::create(path, identity, RowId{0}, layout, dictionary_.get(), budget_));
+  VECSTORE_ASSIGN(auto writer,
+                  RowsWriter::create(file_system_, path, identity, RowId{0}, layout, dictionary_.get(), budget_));
   VECSTORE_ASSIGN(auto chunk,
                   Buffer<std::byte>::allocate(
                       budget_, plan_.keep_originals ? std::min(plan_.chunk_rows, plan_.rows) * row_bytes : 0));
@@ -172,8 +172,11 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   properties_.has_rows_file = true;
   properties_.keys = keys ? KeyKind::kBytes : KeyKind::kNumber;
   if (!keys) return Status::ok();
-  VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(path, identity, budget_));
-  return Catalog::build(directory.file_path("catalog"), uuid_, 0, keys_of({&extent}), budget_);
+  VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(file_system_, path, identity, budget_));
+  const Status built =
+      Catalog::build(file_system_, directory.file_path("catalog"), uuid_, 0, keys_of({&extent}), budget_);
+  // Where LMDB cannot write, keys are looked up in rows/ (engine/key_lookup.h).
+  return built.code() == Code::kUnsupported ? Status::ok() : built;
 }
 
 }  // namespace vecstore

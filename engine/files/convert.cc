@@ -132,11 +132,11 @@ Result<Conversion> plan(const InputFile& file, const std::string& to, const Conv
 
 Result<ConvertReport> convert_vectors(const std::string& from, const std::string& to,
                                       const ConvertOptions& options) try {
-  VECSTORE_ASSIGN(const InputFile file, InputFile::open(from));
+  VECSTORE_ASSIGN(const InputFile file, InputFile::open(FileSystem::posix(), from));
   VECSTORE_ASSIGN(const Conversion conversion, plan(file, to, options));
   const VectorLayout& layout = conversion.to;
   VECSTORE_ASSIGN(const VectorFileKind to_kind, kind_of_file(to));
-  VECSTORE_ASSIGN(OutputFile output, OutputFile::create(to, options.overwrite));
+  VECSTORE_ASSIGN(OutputFile output, OutputFile::create(FileSystem::posix(), to, options.overwrite));
   const std::string header = make_header(to_kind.family, layout.element, layout.rows, layout.dim);
   VECSTORE_TRY(output.write(header.data(), header.size()));
 

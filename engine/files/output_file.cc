@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/files/output_file.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <utility>
-
-#include "base/open_descriptor.h"
 
 namespace vecstore {
 namespace {
@@ -24,77 +17,58 @@ std::string directory_of(const std::string& path) {
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Without this the new name itself may be lost with the power.
-Status sync_with_names(const std::string& directory) {
-  const int fd = open_descriptor(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno_status(errno, "cannot open the directory to sync it", directory);
-  const int failed = ::fsync(fd) == 0 ? 0 : errno;
-  ::close(fd);
-  // Some file systems have no fsync of directories and say so with EINVAL; there is nothing more to do on them.
-  if (failed != 0 && failed != EINVAL) return errno_status(failed, "cannot sync the directory", directory);
-  return {};
-}
-
 }  // namespace
 
-Result<OutputFile> OutputFile::create(const std::string& path, bool overwrite) {
-  struct stat about = {};
-  const bool found = ::lstat(path.c_str(), &about) == 0;
-  if (found && S_ISDIR(about.st_mode))
+Result<OutputFile> OutputFile::create(FileSystem& file_system, const std::string& path, bool overwrite) {
+  // What cannot be found out here is found when the file is made.
+  const auto found = file_system.kind_of(path);
+  const EntryKind there = found ? *found : EntryKind::kNone;
+  if (there == EntryKind::kDirectory)
     return Status(Code::kInvalidInput, "this is a directory; give the name of a file to write").about(path);
-  if (found && !overwrite) return exists(path);
-  OutputFile file;
+  if (there != EntryKind::kNone && !overwrite) return exists(path);
+  OutputFile file(file_system);
   file.overwrite_ = overwrite;
   file.path_ = path;
   file.directory_ = directory_of(path);
   file.partial_path_ = path + ".partial-" + std::to_string(::getpid());
-  file.fd_ = open_descriptor(file.partial_path_, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
-  if (file.fd_ < 0) return errno_status(errno, "cannot create the file; check the directory and your permission", path);
+  // Of a process of the same number that died.
+  static_cast<void>(file_system.unlink(file.partial_path_));
+  auto opened = file_system.open(file.partial_path_, {.mode = OpenMode::kCreateNew});
+  if (!opened) return file.failed(opened.error(), "cannot create the file; check the directory and your permission");
+  file.file_ = std::move(*opened);
   return file;
 }
 
-OutputFile::OutputFile(OutputFile&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)),
-      overwrite_(other.overwrite_),
-      written_bytes_(other.written_bytes_),
-      path_(std::move(other.path_)),
-      directory_(std::move(other.directory_)),
-      partial_path_(std::move(other.partial_path_)) {}
-
 OutputFile::~OutputFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(partial_path_.c_str());
+  if (file_ == nullptr) return;
+  file_.reset();
+  static_cast<void>(file_system_->unlink(partial_path_));
+}
+
+// By the name that the caller knows.
+Status OutputFile::failed(const Status& status, const char* text) const {
+  return errno_status(status.error_number(), text, path_);
 }
 
 Status OutputFile::write(const void* data, std::size_t bytes) {
-  constexpr std::size_t kTransferBytesMax = std::size_t{1} << 30;
-  const auto* from = static_cast<const std::byte*>(data);
-  while (bytes != 0) {
-    const ssize_t put = ::write(fd_, from, std::min(bytes, kTransferBytesMax));
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0)
-      return errno_status(put == 0 ? EIO : errno, "writing failed", path_).at(Detail::kOffset, written_bytes_);
-    from += put;
-    bytes -= static_cast<std::size_t>(put);
-    written_bytes_ += static_cast<std::uint64_t>(put);
-  }
-  return {};
+  const Status written = file_->write_at({static_cast<const std::byte*>(data), bytes}, written_bytes_);
+  if (!written.is_ok()) return failed(written, "writing failed").at(Detail::kOffset, written_bytes_);
+  written_bytes_ += bytes;
+  return Status::ok();
 }
 
 Status OutputFile::commit() {
-  if (::fsync(fd_) != 0) return errno_status(errno, "syncing failed; nothing was put under the name", path_);
-  // Two processes may both have found the name free, so the decision is made by the rename itself where it can be.
-  int failed =
-      ::renameat2(AT_FDCWD, partial_path_.c_str(), AT_FDCWD, path_.c_str(), overwrite_ ? 0u : RENAME_NOREPLACE) == 0
-          ? 0
-          : errno;
-  if (!overwrite_ && (failed == EINVAL || failed == ENOSYS))
-    failed = ::rename(partial_path_.c_str(), path_.c_str()) == 0 ? 0 : errno;
-  if (failed == EEXIST) return exists(path_);
-  if (failed != 0) return errno_status(failed, "cannot give the finished file its name", path_);
-  ::close(std::exchange(fd_, -1));
-  return sync_with_names(directory_);
+  if (const Status synced = file_->sync(); !synced.is_ok())
+    return failed(synced, "syncing failed; nothing was put under the name");
+  const Status named =
+      overwrite_ ? file_system_->rename(partial_path_, path_) : file_system_->rename_to_new(partial_path_, path_);
+  if (named.code() == Code::kExists) return exists(path_);
+  if (!named.is_ok()) return failed(named, "cannot give the finished file its name");
+  file_.reset();
+  // Without this the new name itself may be lost with the power.
+  const Status synced = file_system_->sync_directory(directory_);
+  // Some file systems have no fsync of directories and say so with EINVAL; there is nothing more to do on them.
+  return synced.error_number() == EINVAL ? Status::ok() : synced;
 }
 
 }  // namespace vecstore

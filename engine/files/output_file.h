@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A file that appears whole or not at all: written under a temporary name beside its place, synced, then renamed.
-// A process that dies leaves at most the temporary name (`<path>.partial-<pid>`), never half of `path`.
+// A file for other people that appears whole or not at all: written under a temporary name beside its place, synced,
+// then renamed. A process that dies leaves at most the temporary name (`<path>.partial-<pid>`), never half of `path`.
 // Not thread-safe.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "base/io.h"
 #include "base/status.h"
 
 namespace vecstore {
@@ -16,9 +18,9 @@ namespace vecstore {
 class OutputFile {
  public:
   // Errors: kExists (a file is there and `overwrite` is false), kNotFound (no such directory), kPermission, kIo.
-  static Result<OutputFile> create(const std::string& path, bool overwrite);
+  static Result<OutputFile> create(FileSystem& file_system, const std::string& path, bool overwrite);
 
-  OutputFile(OutputFile&& other) noexcept;
+  OutputFile(OutputFile&& other) noexcept = default;
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();  // removes what was not committed
 
@@ -28,9 +30,11 @@ class OutputFile {
   Status commit();
 
  private:
-  OutputFile() = default;
+  explicit OutputFile(FileSystem& file_system) : file_system_(&file_system) {}
+  Status failed(const Status& status, const char* text) const;
 
-  int fd_ = -1;
+  FileSystem* file_system_;
+  std::unique_ptr<File> file_;  // null once it has its name
   bool overwrite_ = false;
   std::uint64_t written_bytes_ = 0;
   std::string path_;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/files/text_lines.h"
 
-#include <fcntl.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -10,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "engine/posix_file.h"
+#include "engine/files/input_file.h"
 
 namespace vecstore {
 
@@ -31,7 +30,7 @@ struct FreeDecoder {
 }  // namespace
 
 struct TextLines::Impl {
-  explicit Impl(PosixFile file_in) : file(std::move(file_in)) {}
+  explicit Impl(InputFile file_in) : file(std::move(file_in)) {}
 
   Status fill_input();
   Status fill_text();
@@ -41,7 +40,7 @@ struct TextLines::Impl {
     return Status(Code::kInvalidInput, complaint).about(file.path()).at(Detail::kLine, given + 1);
   }
 
-  PosixFile file;
+  InputFile file;
   std::size_t line_bytes_max = 0;
   Buffer<std::byte> input;  // as the file has it; unused when the text is plain
   std::size_t input_begin = 0;
@@ -58,7 +57,7 @@ struct TextLines::Impl {
 };
 
 Status TextLines::Impl::fill_input() {
-  VECSTORE_ASSIGN(const std::size_t got, file.read_at(file_at, input.span()));
+  VECSTORE_ASSIGN(const std::size_t got, file.read(file_at, input.span()));
   file_at += got;
   input_begin = 0;
   input_end = got;
@@ -92,7 +91,7 @@ Status TextLines::Impl::fill_text() {
   text_begin = 0;
   text_end = 0;
   if (decoder) return decode_text();
-  VECSTORE_ASSIGN(text_end, file.read_at(file_at, std::as_writable_bytes(text.span())));
+  VECSTORE_ASSIGN(text_end, file.read(file_at, std::as_writable_bytes(text.span())));
   file_at += text_end;
   return Status::ok();
 }
@@ -103,13 +102,18 @@ TextLines& TextLines::operator=(TextLines&&) noexcept = default;
 TextLines::~TextLines() = default;
 
 Result<TextLines> TextLines::open(const std::string& path, MemoryBudget& budget, std::size_t line_bytes_max) {
-  VECSTORE_ASSIGN(auto file, PosixFile::open(path, O_RDONLY));
+  return open(FileSystem::posix(), path, budget, line_bytes_max);
+}
+
+Result<TextLines> TextLines::open(FileSystem& file_system, const std::string& path, MemoryBudget& budget,
+                                  std::size_t line_bytes_max) {
+  VECSTORE_ASSIGN(auto file, InputFile::open(file_system, path));
   auto impl = std::make_unique<Impl>(std::move(file));
   impl->line_bytes_max = line_bytes_max;
   VECSTORE_ASSIGN(impl->text, Buffer<char>::allocate(budget, kTextBytes));
   VECSTORE_ASSIGN(impl->line, Buffer<char>::allocate(budget, line_bytes_max));
   std::array<std::byte, kZstdMagic.size()> start;
-  VECSTORE_ASSIGN(const std::size_t got, impl->file.read_at(0, start));
+  VECSTORE_ASSIGN(const std::size_t got, impl->file.read(0, start));
   if (got == start.size() && std::memcmp(start.data(), kZstdMagic.data(), got) == 0) {
     VECSTORE_ASSIGN(impl->input, Buffer<std::byte>::allocate(budget, kInputBytes));
     VECSTORE_ASSIGN(impl->decoder_charge, Charge::take(budget, kDecoderBytes));

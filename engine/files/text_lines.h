@@ -19,10 +19,14 @@
 
 namespace vecstore {
 
+class FileSystem;
+
 class TextLines {
  public:
-  // Errors: kNotFound, kPermission, kIo, kMemoryBudget.
+  // Errors: kNotFound, kPermission, kInvalidInput (a directory or a device), kIo, kMemoryBudget.
   static Result<TextLines> open(const std::string& path, MemoryBudget& budget,
+                                std::size_t line_bytes_max = kDocumentBytesMax);
+  static Result<TextLines> open(FileSystem& file_system, const std::string& path, MemoryBudget& budget,
                                 std::size_t line_bytes_max = kDocumentBytesMax);
   TextLines(TextLines&&) noexcept;
   TextLines& operator=(TextLines&&) noexcept;

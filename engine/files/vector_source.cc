@@ -68,7 +68,7 @@ class ViewSource final : public VectorSource {
 
 Result<std::unique_ptr<VectorSource>> open_vector_file(const std::string& path) try {
   // The file first: a name that is not there is the better news than an ending that is not known.
-  VECSTORE_ASSIGN(InputFile file, InputFile::open(path));
+  VECSTORE_ASSIGN(InputFile file, InputFile::open(FileSystem::posix(), path));
   VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(path));
   VECSTORE_ASSIGN(const VectorLayout layout, read_layout(file, kind));
   const std::optional<DType> dtype = dtype_of(layout.element);

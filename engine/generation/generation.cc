@@ -76,10 +76,10 @@ ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::
   return file;
 }
 
-Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentity& identity, const BlockCodes& codes,
-                                      Centre centre, std::span<const std::uint32_t> page_ranking,
-                                      MemoryBudget& budget) {
-  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(path, {identity, kStreamPageBytes}, budget));
+Result<ManifestFile> write_codes_file(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                      const BlockCodes& codes, Centre centre,
+                                      std::span<const std::uint32_t> page_ranking, MemoryBudget& budget) {
+  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system, path, {identity, kStreamPageBytes}, budget));
   PageStreamWriter stream(writer);
   VECSTORE_TRY(save_block_codes(codes, stream));
   std::array<std::byte, 22> attributes{};
@@ -97,9 +97,9 @@ Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentit
   return manifest_entry(identity, finished);
 }
 
-Result<ManifestFile> write_row_map(const std::string& path, const FileIdentity& identity,
+Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
                                    std::span<const Pos> positions, MemoryBudget& budget) {
-  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(path, {identity, kStreamPageBytes}, budget));
+  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system, path, {identity, kStreamPageBytes}, budget));
   PageStreamWriter stream(writer);
   VECSTORE_TRY(stream.write(std::as_bytes(positions)));
   VECSTORE_TRY(stream.flush());
@@ -110,11 +110,11 @@ Result<ManifestFile> write_row_map(const std::string& path, const FileIdentity& 
   return manifest_entry(identity, finished);
 }
 
-Result<std::unique_ptr<Generation>> Generation::open(const Paths& paths, const Uuid& store, std::uint32_t generation,
-                                                     MemoryBudget& budget) {
+Result<std::unique_ptr<Generation>> Generation::open(FileSystem& file_system, const Paths& paths, const Uuid& store,
+                                                     std::uint32_t generation, MemoryBudget& budget) {
   std::unique_ptr<Generation> opened(new Generation);
   const auto open_file = [&](const std::string& path, FileKind kind) -> Result<std::unique_ptr<PageFile>> {
-    VECSTORE_ASSIGN(PageFile file, PageFile::open(path, {store, kind, generation}));
+    VECSTORE_ASSIGN(PageFile file, PageFile::open(file_system, path, {store, kind, generation}));
     return std::make_unique<PageFile>(std::move(file));
   };
   VECSTORE_ASSIGN(opened->graph_, open_file(paths.graph, FileKind::kGraph));
@@ -155,10 +155,12 @@ Status Generation::load_centre(MemoryBudget& budget) {
   return Status::ok();
 }
 
-Result<Generation::Needs> Generation::predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation,
-                                                   std::uint32_t lanes) {
-  VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {store, FileKind::kGraph, generation}));
-  VECSTORE_ASSIGN(const PageFile codes, PageFile::open(paths.codes, {store, FileKind::kCodes, generation}));
+Result<Generation::Needs> Generation::predict_open(FileSystem& file_system, const Paths& paths, const Uuid& store,
+                                                   std::uint32_t generation, std::uint32_t lanes) {
+  VECSTORE_ASSIGN(const PageFile graph,
+                  PageFile::open(file_system, paths.graph, {store, FileKind::kGraph, generation}));
+  VECSTORE_ASSIGN(const PageFile codes,
+                  PageFile::open(file_system, paths.codes, {store, FileKind::kCodes, generation}));
   VECSTORE_ASSIGN(const GraphSummary summary, decode_summary(graph.attributes()));
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(codes));
   MemoryBudget one_page;

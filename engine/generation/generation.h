@@ -27,10 +27,11 @@ std::string file_name(FileKind kind, std::uint32_t generation);  // "graph-1", "
 ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished);
 
 // `centre`: what codes and pages are relative to, or empty. `page_ranking`: data pages, the most wanted first.
-Result<ManifestFile> write_codes_file(const std::string& path, const FileIdentity& identity, const BlockCodes& codes,
-                                      Centre centre, std::span<const std::uint32_t> page_ranking, MemoryBudget& budget);
+Result<ManifestFile> write_codes_file(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                      const BlockCodes& codes, Centre centre,
+                                      std::span<const std::uint32_t> page_ranking, MemoryBudget& budget);
 // positions: [rows], by RowId.
-Result<ManifestFile> write_row_map(const std::string& path, const FileIdentity& identity,
+Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
                                    std::span<const Pos> positions, MemoryBudget& budget);
 
 // An open generation: what a search reads. Immovable, because searchers point into it.
@@ -43,8 +44,8 @@ class Generation {
     std::string codes;
     std::string row_map;
   };
-  static Result<std::unique_ptr<Generation>> open(const Paths& paths, const Uuid& store, std::uint32_t generation,
-                                                  MemoryBudget& budget);
+  static Result<std::unique_ptr<Generation>> open(FileSystem& file_system, const Paths& paths, const Uuid& store,
+                                                  std::uint32_t generation, MemoryBudget& budget);
 
   // What an open generation takes, read from the heads of its files. Errors: as of open().
   struct Needs {
@@ -53,8 +54,8 @@ class Generation {
     std::uint64_t searcher_bytes = 0;         // of each searcher, with so many lanes
     std::uint64_t memory_searcher_bytes = 0;  // of each, where every page is cached
   };
-  static Result<Needs> predict_open(const Paths& paths, const Uuid& store, std::uint32_t generation,
-                                    std::uint32_t lanes);
+  static Result<Needs> predict_open(FileSystem& file_system, const Paths& paths, const Uuid& store,
+                                    std::uint32_t generation, std::uint32_t lanes);
 
   // Fills the cache with `pages` pages, which replaces what was cached. Not while searches run.
   Status fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget);

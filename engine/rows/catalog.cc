@@ -88,8 +88,10 @@ Catalog::Catalog(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Catalog::Catalog(Catalog&&) noexcept = default;
 Catalog::~Catalog() = default;
 
-Result<Catalog> Catalog::open(const std::string& path, const Uuid& store, MemoryBudget& budget) {
-  VECSTORE_ASSIGN(CatalogBlocks blocks, CatalogBlocks::open(path + catalog::kDataName, path + catalog::kSumsName));
+Result<Catalog> Catalog::open(FileSystem& file_system, const std::string& path, const Uuid& store,
+                              MemoryBudget& budget) {
+  VECSTORE_ASSIGN(CatalogBlocks blocks,
+                  CatalogBlocks::open(file_system, path + catalog::kDataName, path + catalog::kSumsName));
   if (blocks.facts().store != store)
     return Status(Code::kCorrupt, "the catalog belongs to another store; the next writer rebuilds it from rows/")
         .about(path);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/io.h"
 #include "base/memory.h"
 #include "base/status.h"
 
@@ -29,14 +30,16 @@ class Catalog {
 
   // Writes a new catalog into the directory `path` (made if need be), replacing what was there; one that is open goes
   // on with the old files. The caller holds the lock of writers. Errors: kExists (a key appears twice; names its second
-  // row), kInvalidInput (an empty or too long key), kNoSpace, kIo, kPermission, kMemoryBudget, and those of the feed.
-  static Status build(const std::string& path, const Uuid& store, std::uint64_t applied_lsn, const Feed& feed,
-                      MemoryBudget& budget);
+  // row), kInvalidInput (an empty or too long key), kNoSpace, kIo, kPermission, kMemoryBudget, kUnsupported (LMDB
+  // cannot write to `file_system`), and those of the feed.
+  static Status build(FileSystem& file_system, const std::string& path, const Uuid& store, std::uint64_t applied_lsn,
+                      const Feed& feed, MemoryBudget& budget);
 
   // Reads the header of the checksum file only. Errors: kNotFound; kCorrupt when it is damaged or belongs to another
   // store; kNewerFormat, kIo, kPermission. On kNotFound and kCorrupt, here and in find(), it can be built anew from
   // keys_of(rows/). The budget must outlive the catalog.
-  static Result<Catalog> open(const std::string& path, const Uuid& store, MemoryBudget& budget);
+  static Result<Catalog> open(FileSystem& file_system, const std::string& path, const Uuid& store,
+                              MemoryBudget& budget);
   Catalog(Catalog&&) noexcept;
   ~Catalog();
 

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 
+#include "base/io.h"
 #include "base/limits.h"
-#include "engine/posix_file.h"
 #include "engine/rows/catalog.h"
 #include "engine/rows/catalog_format.h"
 #include "engine/rows/key_sorter.h"
@@ -29,23 +24,27 @@ constexpr std::size_t kSortBytesMax = std::size_t{32} << 20;
 // Removes what a build that failed leaves behind.
 class Scratch {
  public:
-  explicit Scratch(const std::string& directory)
-      : data(directory + catalog::kDataName + catalog::kNewSuffix),
-        sums(directory + catalog::kSumsName + catalog::kNewSuffix) {
+  Scratch(FileSystem& file_system, const std::string& directory)
+      : file_system_(file_system),
+        data_(directory + catalog::kDataName + catalog::kNewSuffix),
+        sums_(directory + catalog::kSumsName + catalog::kNewSuffix) {
     remove();
   }
   ~Scratch() { remove(); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  const std::string data;
-  const std::string sums;
+  const std::string& data() const { return data_; }
+  const std::string& sums() const { return sums_; }
 
  private:
-  void remove() {
-    ::unlink(data.c_str());
-    ::unlink(sums.c_str());
+  void remove() const {
+    for (const std::string& path : {data_, sums_}) static_cast<void>(file_system_.unlink(path));
   }
+
+  FileSystem& file_system_;
+  const std::string data_;
+  const std::string sums_;
 };
 
 // Ascending puts into data.mdb, in batches.
@@ -115,13 +114,6 @@ class Loader {
   std::uint64_t batches_ = 0;
 };
 
-Status make_directory(const std::string& path) {
-  constexpr mode_t kMode = 0755;
-  if (::mkdir(path.c_str(), kMode) != 0 && errno != EEXIST)
-    return errno_status(errno, "cannot make the directory of the catalog", path);
-  return Status::ok();
-}
-
 static_assert(kKeyBytesMax == 480, "the text of the error below names it");
 
 Status sort_keys(const std::string& path, const Catalog::Feed& feed, KeySorter& sorter) {
@@ -162,21 +154,24 @@ Status load(const std::string& directory, const std::string& path, const Catalog
 
 // The sums go first and come last: in between, and whatever of it a crash keeps, the directory holds no pair of files
 // that belong together and is rebuilt.
-Status publish(const std::string& directory, const Scratch& scratch) {
+Status publish(FileSystem& file_system, const std::string& directory, const Scratch& scratch) {
   const std::string data = directory + catalog::kDataName;
   const std::string sums = directory + catalog::kSumsName;
-  if (::unlink(sums.c_str()) != 0 && errno != ENOENT) return errno_status(errno, "cannot replace the catalog", sums);
-  if (::rename(scratch.data.c_str(), data.c_str()) != 0) return errno_status(errno, "cannot replace the catalog", data);
-  if (::rename(scratch.sums.c_str(), sums.c_str()) != 0) return errno_status(errno, "cannot replace the catalog", sums);
-  return sync_directory(directory);
+  if (const Status removed = file_system.unlink(sums); removed.code() != Code::kNotFound) VECSTORE_TRY(removed);
+  VECSTORE_TRY(file_system.rename(scratch.data(), data));
+  VECSTORE_TRY(file_system.rename(scratch.sums(), sums));
+  return file_system.sync_directory(directory);
 }
 
 }  // namespace
 
-Status Catalog::build(const std::string& path, const Uuid& store, std::uint64_t applied_lsn, const Feed& feed,
-                      MemoryBudget& budget) {
-  VECSTORE_TRY(make_directory(path));
-  const Scratch scratch(path);
+Status Catalog::build(FileSystem& file_system, const std::string& path, const Uuid& store, std::uint64_t applied_lsn,
+                      const Feed& feed, MemoryBudget& budget) {
+  if (!file_system.is_of_system())
+    return Status(Code::kUnsupported, "the catalog's file cannot be written here, because LMDB opens it itself")
+        .about(path);
+  if (const Status made = file_system.make_directory(path); made.code() != Code::kExists) VECSTORE_TRY(made);
+  const Scratch scratch(file_system, path);
   CatalogFacts facts;
   facts.store = store;
   facts.applied_lsn = applied_lsn;
@@ -184,13 +179,13 @@ Status Catalog::build(const std::string& path, const Uuid& store, std::uint64_t 
     VECSTORE_ASSIGN(const auto lmdb, Charge::take(budget, kLmdbBytes));
     const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
     const auto sort_bytes = static_cast<std::size_t>(std::min<std::uint64_t>(left / 2, kSortBytesMax));
-    VECSTORE_ASSIGN(auto sorter, KeySorter::create(path + "/sort.tmp", sort_bytes, budget));
+    VECSTORE_ASSIGN(auto sorter, KeySorter::create(file_system, path + "/sort.tmp", sort_bytes, budget));
     VECSTORE_TRY(sort_keys(path, feed, sorter));
     facts.keys = sorter.count();
-    VECSTORE_TRY(load(path, scratch.data, facts, sorter));
+    VECSTORE_TRY(load(path, scratch.data(), facts, sorter));
   }
-  VECSTORE_TRY(write_catalog_sums(scratch.data, scratch.sums, facts, budget));
-  return publish(path, scratch);
+  VECSTORE_TRY(write_catalog_sums(file_system, scratch.data(), scratch.sums(), facts, budget));
+  return publish(file_system, path, scratch);
 }
 
 }  // namespace vecstore

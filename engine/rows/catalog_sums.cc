@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/rows/catalog_sums.h"
 
-#include <fcntl.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -68,10 +67,10 @@ std::span<const std::uint64_t> sum_chunk(std::uint64_t offset, std::span<const s
 
 }  // namespace
 
-Status write_catalog_sums(const std::string& data_path, const std::string& sums_path, const CatalogFacts& facts,
-                          MemoryBudget& budget) {
-  VECSTORE_ASSIGN(auto data, PosixFile::open(data_path, O_RDONLY));
-  VECSTORE_ASSIGN(auto file, PosixFile::open(sums_path, O_WRONLY | O_CREAT | O_TRUNC));
+Status write_catalog_sums(FileSystem& file_system, const std::string& data_path, const std::string& sums_path,
+                          const CatalogFacts& facts, MemoryBudget& budget) {
+  VECSTORE_ASSIGN(const auto data, file_system.open(data_path, {.mode = OpenMode::kRead}));
+  VECSTORE_ASSIGN(const auto file, file_system.open(sums_path, {.mode = OpenMode::kCreateNew}));
   VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(budget, kChunkBytes));
   const HashState hash = new_hash();
   if (!hash) return no_memory();
@@ -81,27 +80,30 @@ Status write_catalog_sums(const std::string& data_path, const std::string& sums_
   header.keys = facts.keys;
   std::uint64_t written = sizeof(Header);
   while (true) {
-    VECSTORE_ASSIGN(const std::size_t got, data.read_at(header.data_bytes, chunk.span()));
+    VECSTORE_ASSIGN(const std::size_t got, data->read_at(chunk.span(), header.data_bytes));
     if (got == 0) break;
     std::array<std::uint64_t, kChunkBlocks> sums;
     const auto bytes = std::as_bytes(sum_chunk(header.data_bytes, chunk.span().first(got), sums));
     XXH3_64bits_update(hash.get(), bytes.data(), bytes.size());
-    VECSTORE_TRY(file.write_at(written, bytes));
+    VECSTORE_TRY(file->write_at(bytes, written));
     written += bytes.size();
     header.data_bytes += got;
   }
   header.blocks_sum = XXH3_64bits_digest(hash.get());
   header.header_sum = header_sum(header);
-  VECSTORE_TRY(file.write_at(0, std::as_bytes(std::span(&header, 1))));
-  return file.sync();
+  VECSTORE_TRY(file->write_at(std::as_bytes(std::span(&header, 1)), 0));
+  return file->sync();
 }
 
-Result<CatalogBlocks> CatalogBlocks::open(const std::string& data_path, const std::string& sums_path) {
+Result<CatalogBlocks> CatalogBlocks::open(FileSystem& file_system, const std::string& data_path,
+                                          const std::string& sums_path) {
   CatalogBlocks blocks;
-  VECSTORE_ASSIGN(blocks.sums_, PosixFile::open(sums_path, O_RDONLY));
-  VECSTORE_ASSIGN(const std::uint64_t size, blocks.sums_.size());
+  blocks.data_path_ = data_path;
+  blocks.sums_path_ = sums_path;
+  VECSTORE_ASSIGN(blocks.sums_, file_system.open(sums_path, {.mode = OpenMode::kRead}));
+  VECSTORE_ASSIGN(const std::uint64_t size, blocks.sums_->size());
   std::array<std::byte, sizeof(Header)> bytes;
-  VECSTORE_ASSIGN(const std::size_t got, blocks.sums_.read_at(0, bytes));
+  VECSTORE_ASSIGN(const std::size_t got, blocks.sums_->read_at(bytes, 0));
   ByteReader reader(std::span<const std::byte>(bytes).first(got));
   const auto header = reader.read<Header>();
   if (!reader.ok() || header.magic != kMagic || header.header_sum != header_sum(header))
@@ -111,8 +113,8 @@ Result<CatalogBlocks> CatalogBlocks::open(const std::string& data_path, const st
   if (header.version != kVersion || header.block_bytes != kBlockBytes ||
       size != sizeof(Header) + blocks_of(header.data_bytes) * sizeof(std::uint64_t))
     return Status(Code::kCorrupt, kSumsDamaged).about(sums_path).at(Detail::kOffset, size);
-  VECSTORE_ASSIGN(blocks.data_, PosixFile::open(data_path, O_RDONLY));
-  VECSTORE_ASSIGN(const std::uint64_t data_size, blocks.data_.size());
+  VECSTORE_ASSIGN(blocks.data_, file_system.open(data_path, {.mode = OpenMode::kRead}));
+  VECSTORE_ASSIGN(const std::uint64_t data_size, blocks.data_->size());
   if (data_size != header.data_bytes)
     return Status(Code::kCorrupt, kDamaged)
         .about(data_path)
@@ -125,7 +127,7 @@ Result<CatalogBlocks> CatalogBlocks::open(const std::string& data_path, const st
 
 Status CatalogBlocks::read(std::uint64_t offset, std::span<std::byte> into) const {
   VECSTORE_CHECK(offset % kBlockBytes == 0 && into.size() <= kChunkBytes);
-  VECSTORE_ASSIGN(const std::size_t got, data_.read_at(offset, into));
+  VECSTORE_ASSIGN(const std::size_t got, data_->read_at(into, offset));
   if (got != into.size()) return Status(Code::kCorrupt, kDamaged).about(data_path()).at(Detail::kOffset, offset + got);
   std::array<std::uint64_t, kChunkBlocks> found;
   std::array<std::uint64_t, kChunkBlocks> expected;
@@ -138,8 +140,8 @@ Status CatalogBlocks::compare(std::uint64_t offset, std::span<const std::uint64_
                               std::span<std::uint64_t> expected) const {
   const auto bytes = std::as_writable_bytes(expected);
   VECSTORE_ASSIGN(const std::size_t got,
-                  sums_.read_at(sizeof(Header) + offset / kBlockBytes * sizeof(std::uint64_t), bytes));
-  if (got != bytes.size()) return Status(Code::kCorrupt, kSumsDamaged).about(sums_.path()).at(Detail::kOffset, offset);
+                  sums_->read_at(bytes, sizeof(Header) + offset / kBlockBytes * sizeof(std::uint64_t)));
+  if (got != bytes.size()) return Status(Code::kCorrupt, kSumsDamaged).about(sums_path_).at(Detail::kOffset, offset);
   for (std::size_t i = 0; i < found.size(); ++i)
     if (found[i] != expected[i])
       return Status(Code::kCorrupt, kDamaged).about(data_path()).at(Detail::kOffset, offset + i * kBlockBytes);
@@ -153,7 +155,7 @@ Status CatalogBlocks::check(MemoryBudget& budget) const {
   for (std::uint64_t at = 0; at < data_bytes_; at += kChunkBytes) {
     const auto part =
         chunk.span().first(static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, data_bytes_ - at)));
-    VECSTORE_ASSIGN(const std::size_t got, data_.read_at(at, part));
+    VECSTORE_ASSIGN(const std::size_t got, data_->read_at(part, at));
     if (got != part.size()) return Status(Code::kCorrupt, kDamaged).about(data_path()).at(Detail::kOffset, at + got);
     std::array<std::uint64_t, kChunkBlocks> found;
     std::array<std::uint64_t, kChunkBlocks> expected;
@@ -163,7 +165,7 @@ Status CatalogBlocks::check(MemoryBudget& budget) const {
     XXH3_64bits_update(hash.get(), expected_sums.data(), expected_sums.size_bytes());
   }
   if (XXH3_64bits_digest(hash.get()) != blocks_sum_)
-    return Status(Code::kCorrupt, kSumsDamaged).about(sums_.path()).at(Detail::kOffset, sizeof(Header));
+    return Status(Code::kCorrupt, kSumsDamaged).about(sums_path_).at(Detail::kOffset, sizeof(Header));
   return Status::ok();
 }
 

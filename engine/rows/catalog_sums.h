@@ -7,13 +7,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
 #include "base/ids.h"
+#include "base/io.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "engine/posix_file.h"
 
 namespace vecstore {
 
@@ -23,20 +24,22 @@ struct CatalogFacts {
   std::uint64_t keys = 0;
 };
 
-// Reads `data_path` and writes its sums to `sums_path`, both synced. Errors: kIo, kNoSpace, kPermission, kMemoryBudget.
-Status write_catalog_sums(const std::string& data_path, const std::string& sums_path, const CatalogFacts& facts,
-                          MemoryBudget& budget);
+// Reads `data_path` and writes its sums to `sums_path`, which must not exist, and syncs them. Errors: kIo, kNoSpace,
+// kPermission, kMemoryBudget.
+Status write_catalog_sums(FileSystem& file_system, const std::string& data_path, const std::string& sums_path,
+                          const CatalogFacts& facts, MemoryBudget& budget);
 
 // A data file that is read block by block, and its sums. Both stay open, so that files which come in their place change
 // nothing. Thread-safe.
 class CatalogBlocks {
  public:
   // Reads the header of the sums alone: constant time. Errors: kNotFound, kCorrupt, kNewerFormat, kIo, kPermission.
-  static Result<CatalogBlocks> open(const std::string& data_path, const std::string& sums_path);
+  static Result<CatalogBlocks> open(FileSystem& file_system, const std::string& data_path,
+                                    const std::string& sums_path);
 
   const CatalogFacts& facts() const { return facts_; }
   std::uint64_t data_bytes() const { return data_bytes_; }
-  const std::string& data_path() const { return data_.path(); }
+  const std::string& data_path() const { return data_path_; }
 
   // Bytes of the data that pass their sums; offset and size in whole blocks of 4096. Errors: kCorrupt naming the offset
   // in the data file, kIo.
@@ -48,8 +51,10 @@ class CatalogBlocks {
  private:
   Status compare(std::uint64_t offset, std::span<const std::uint64_t> found, std::span<std::uint64_t> expected) const;
 
-  PosixFile data_;
-  PosixFile sums_;
+  std::string data_path_;
+  std::string sums_path_;
+  std::unique_ptr<File> data_;
+  std::unique_ptr<File> sums_;
   CatalogFacts facts_;
   std::uint64_t data_bytes_ = 0;
   std::uint64_t blocks_sum_ = 0;  // of the block sums, which are checked together with the data

@@ -19,8 +19,12 @@ bool can_be_rebuilt(const Status& status) {
 
 }  // namespace
 
-KeyLookup::KeyLookup(Options options, const RowsExtent& rows, MemoryBudget& budget)
-    : options_(std::move(options)), rows_(rows), budget_(budget), may_write_(options_.may_write) {}
+KeyLookup::KeyLookup(FileSystem& file_system, Options options, const RowsExtent& rows, MemoryBudget& budget)
+    : file_system_(file_system),
+      options_(std::move(options)),
+      rows_(rows),
+      budget_(budget),
+      may_write_(options_.may_write) {}
 
 void KeyLookup::stop_writing() {
   const std::lock_guard guard(mutex_);
@@ -51,7 +55,7 @@ Result<std::optional<RowId>> KeyLookup::find(std::string_view key) {
 
 Result<std::optional<RowId>> KeyLookup::ask_catalog(std::string_view key) {
   if (!catalog_) {
-    VECSTORE_ASSIGN(Catalog found, Catalog::open(options_.directory, options_.store, budget_));
+    VECSTORE_ASSIGN(Catalog found, Catalog::open(file_system_, options_.directory, options_.store, budget_));
     if (found.size() != rows_.rows())
       return Status(Code::kCorrupt, catalog::kDamaged).about(options_.directory + catalog::kSumsName);
     catalog_.emplace(std::move(found));
@@ -64,7 +68,8 @@ Result<std::optional<RowId>> KeyLookup::ask_catalog(std::string_view key) {
 
 Status KeyLookup::rebuild_catalog() {
   catalog_.reset();
-  return Catalog::build(options_.directory, options_.store, options_.applied_lsn, keys_of({&rows_}), budget_);
+  return Catalog::build(file_system_, options_.directory, options_.store, options_.applied_lsn, keys_of({&rows_}),
+                        budget_);
 }
 
 std::uint64_t KeyLookup::hash_of(std::string_view key) const {

@@ -31,8 +31,8 @@ class KeyLookup {
     bool may_write = false;  // the caller has the lock of writers
   };
 
-  // Rows and budget must outlive it.
-  KeyLookup(Options options, const RowsExtent& rows, MemoryBudget& budget);
+  // File system, rows and budget must outlive it.
+  KeyLookup(FileSystem& file_system, Options options, const RowsExtent& rows, MemoryBudget& budget);
 
   // Errors: kCorrupt and kIo of rows/, kMemoryBudget.
   Result<std::optional<RowId>> find(std::string_view key);
@@ -54,6 +54,7 @@ class KeyLookup {
   std::uint64_t hash_of(std::string_view key) const;
   std::uint64_t slot_of(std::uint64_t hash) const;
 
+  FileSystem& file_system_;
   const Options options_;
   const RowsExtent& rows_;
   MemoryBudget& budget_;

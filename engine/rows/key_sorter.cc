@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/rows/key_sorter.h"
 
-#include <fcntl.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -34,8 +33,9 @@ std::size_t key_size_at(const std::byte* record) {
 
 }  // namespace
 
-Result<KeySorter> KeySorter::create(const std::string& spill_path, std::size_t bytes, MemoryBudget& budget) {
-  KeySorter sorter;
+Result<KeySorter> KeySorter::create(FileSystem& file_system, const std::string& spill_path, std::size_t bytes,
+                                    MemoryBudget& budget) {
+  KeySorter sorter(file_system);
   sorter.spill_path_ = spill_path;
   // Offsets in the arena are u32.
   const std::size_t arena_bytes = std::clamp<std::size_t>(bytes, kBytesMin, std::size_t{1} << 31) / 4096 * 4096;
@@ -87,16 +87,15 @@ Status KeySorter::write(std::span<const std::byte> bytes) {
 }
 
 Status KeySorter::flush() {
-  VECSTORE_TRY(spill_->write_at(spill_bytes_, output_.span().first(output_filled_)));
+  VECSTORE_TRY(spill_->write_at(output_.span().first(output_filled_), spill_bytes_));
   spill_bytes_ += output_filled_;
   output_filled_ = 0;
   return Status::ok();
 }
 
 Status KeySorter::spill_arena() {
-  if (!spill_) {
-    VECSTORE_ASSIGN(auto file, PosixFile::create_unnamed(spill_path_));
-    spill_ = std::move(file);
+  if (spill_ == nullptr) {
+    VECSTORE_ASSIGN(spill_, open_unnamed(*file_system_, spill_path_));
   }
   sort_arena();
   Run run;
@@ -114,7 +113,7 @@ Status KeySorter::spill_arena() {
 }
 
 Status KeySorter::finish() {
-  if (!spill_) {
+  if (spill_ == nullptr) {
     sort_arena();
     return Status::ok();
   }
@@ -180,7 +179,7 @@ Status KeySorter::advance(Run& run) {
     run.begin = 0;
     const auto want =
         static_cast<std::size_t>(std::min<std::uint64_t>(run.window.size() - run.filled, run.end - run.at));
-    VECSTORE_ASSIGN(const std::size_t got, spill_->read_at(run.at, run.window.subspan(run.filled, want)));
+    VECSTORE_ASSIGN(const std::size_t got, spill_->read_at(run.window.subspan(run.filled, want), run.at));
     if (got != want) return Status(Code::kIo, "a temporary file came back short").about(spill_path_);
     run.filled += got;
     run.at += got;
@@ -218,7 +217,7 @@ Result<bool> KeySorter::merge_next(Record& record) {
 Result<bool> KeySorter::next(std::string_view& key, RowId& row) {
   Record record;
   bool more = false;
-  if (spill_) {
+  if (spill_ != nullptr) {
     VECSTORE_ASSIGN(more, merge_next(record));
   } else if (given_ < in_arena_) {
     record = record_at(*(index_end() - in_arena_ + given_++));

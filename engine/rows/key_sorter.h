@@ -9,15 +9,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/ids.h"
+#include "base/io.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "engine/posix_file.h"
 
 namespace vecstore {
 
@@ -26,7 +27,8 @@ class KeySorter {
   static constexpr std::size_t kBytesMin = std::size_t{128} << 10;
 
   // Spills into the file `spill_path` when `bytes` (≥ kBytesMin) do not hold all pairs. Errors: kMemoryBudget.
-  static Result<KeySorter> create(const std::string& spill_path, std::size_t bytes, MemoryBudget& budget);
+  static Result<KeySorter> create(FileSystem& file_system, const std::string& spill_path, std::size_t bytes,
+                                  MemoryBudget& budget);
 
   // `key` ≤ kKeyBytesMax. Errors: kIo, kNoSpace, kPermission.
   Status add(std::string_view key, RowId row);
@@ -54,7 +56,7 @@ class KeySorter {
     std::optional<Record> head;
   };
 
-  KeySorter() = default;
+  explicit KeySorter(FileSystem& file_system) : file_system_(&file_system) {}
   Record record_at(std::size_t offset) const;
   std::uint32_t* index_end() { return reinterpret_cast<std::uint32_t*>(arena_.end()); }
   void sort_arena();
@@ -66,11 +68,12 @@ class KeySorter {
   Status write(std::span<const std::byte> bytes);
   Status flush();
 
+  FileSystem* file_system_;
   std::string spill_path_;
   Buffer<std::byte> arena_;   // records from the front, u32 offsets of them from the back; while merging, windows
   Buffer<std::byte> output_;  // of the spill file
   std::size_t output_filled_ = 0;
-  std::optional<PosixFile> spill_;
+  std::unique_ptr<File> spill_;  // null: all pairs are in the arena
   std::uint64_t spill_bytes_ = 0;
   std::size_t arena_filled_ = 0;
   std::size_t in_arena_ = 0;

@@ -38,8 +38,9 @@ struct RowPayload {
 class RowsWriter {
  public:
   // `dictionary`, of the documents, is kept in the extent; it may be null and must outlive the writer.
-  static Result<RowsWriter> create(const std::string& path, const FileIdentity& identity, RowId first,
-                                   const RowsLayout& layout, const FrameDictionary* dictionary, MemoryBudget& budget);
+  static Result<RowsWriter> create(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                   RowId first, const RowsLayout& layout, const FrameDictionary* dictionary,
+                                   MemoryBudget& budget);
   RowsWriter(RowsWriter&&) noexcept;
   ~RowsWriter();
   Status append(const RowPayload& row);  // Errors: kInvalidInput (key or document too long), kIo, kNoSpace
@@ -61,7 +62,8 @@ struct StoredRow {
 // `budget`: a lookup reads the pages it needs.
 class RowsExtent {
  public:
-  static Result<RowsExtent> open(const std::string& path, const FileIdentity& identity, MemoryBudget& budget);
+  static Result<RowsExtent> open(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                 MemoryBudget& budget);
   RowsExtent(RowsExtent&&) noexcept;
   ~RowsExtent();
   RowId first() const;

@@ -272,9 +272,10 @@ RowsExtent::RowsExtent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RowsExtent::RowsExtent(RowsExtent&&) noexcept = default;
 RowsExtent::~RowsExtent() = default;
 
-Result<RowsExtent> RowsExtent::open(const std::string& path, const FileIdentity& identity, MemoryBudget& budget) {
+Result<RowsExtent> RowsExtent::open(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                    MemoryBudget& budget) {
   VECSTORE_CHECK(identity.kind == FileKind::kRows);
-  VECSTORE_ASSIGN(auto file, PageFile::open(path, identity));
+  VECSTORE_ASSIGN(auto file, PageFile::open(file_system, path, identity));
   ByteReader reader(file.attributes());
   const auto attributes = reader.read<rows::Attributes>();
   if (reader.ok() && attributes.version > rows::kVersion)

@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "engine/posix_file.h"
 #include "engine/rows/rows_format.h"
 
 namespace vecstore {
@@ -19,9 +18,10 @@ static_assert(kKeyBytesMax == 480 && kDocumentBytesMax == 65536, "the texts of t
 // not keep in memory.
 class DirectorySpill {
  public:
-  static Result<DirectorySpill> create(const std::string& path, MemoryBudget& budget) {
+  static Result<DirectorySpill> create(FileSystem& file_system, const std::string& path, MemoryBudget& budget) {
     DirectorySpill spill;
-    VECSTORE_ASSIGN(spill.file_, PosixFile::create_unnamed(path));
+    spill.path_ = path;
+    VECSTORE_ASSIGN(spill.file_, open_unnamed(file_system, path));
     VECSTORE_ASSIGN(spill.page_, Buffer<std::uint64_t>::allocate(budget, kEntries));
     return spill;
   }
@@ -41,9 +41,8 @@ class DirectorySpill {
     }
     for (std::uint64_t page = 0; page < pages; ++page) {
       const auto into = out.page().subspan(kPageChecksumBytes);
-      VECSTORE_ASSIGN(const std::size_t got, file_.read_at(page * rows::kStreamPageBytes, into));
-      if (got != into.size())
-        return Status(Code::kIo, "the temporary directory of rows came back short").about(file_.path());
+      VECSTORE_ASSIGN(const std::size_t got, file_->read_at(into, page * rows::kStreamPageBytes));
+      if (got != into.size()) return Status(Code::kIo, "the temporary directory of rows came back short").about(path_);
       VECSTORE_TRY(out.append());
     }
     return Status::ok();
@@ -54,10 +53,11 @@ class DirectorySpill {
 
   std::uint64_t pages_of_entries() const { return count_ / kEntries + (count_ % kEntries != 0); }
   Status write_page(std::uint64_t page) {
-    return file_.write_at(page * rows::kStreamPageBytes, std::as_bytes(page_.span()));
+    return file_->write_at(std::as_bytes(page_.span()), page * rows::kStreamPageBytes);
   }
 
-  PosixFile file_;
+  std::string path_;
+  std::unique_ptr<File> file_;
   Buffer<std::uint64_t> page_;
   std::uint64_t count_ = 0;
 };
@@ -215,8 +215,8 @@ RowsWriter::RowsWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RowsWriter::RowsWriter(RowsWriter&&) noexcept = default;
 RowsWriter::~RowsWriter() = default;
 
-Result<RowsWriter> RowsWriter::create(const std::string& path, const FileIdentity& identity, RowId first,
-                                      const RowsLayout& layout, const FrameDictionary* dictionary,
+Result<RowsWriter> RowsWriter::create(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                      RowId first, const RowsLayout& layout, const FrameDictionary* dictionary,
                                       MemoryBudget& budget) {
   VECSTORE_CHECK(identity.kind == FileKind::kRows);
   VECSTORE_CHECK(layout.vector_bytes <= rows::kVectorBytesMax);
@@ -225,8 +225,8 @@ Result<RowsWriter> RowsWriter::create(const std::string& path, const FileIdentit
   const std::uint64_t group_bytes = std::uint64_t{rows::group_rows_for(layout.vector_bytes)} *
                                     (kKeyBytesMax + layout.vector_bytes + (layout.documents ? kDocumentBytesMax : 0));
   VECSTORE_ASSIGN(auto charge, Charge::take(budget, 2 * group_bytes));
-  VECSTORE_ASSIGN(auto file, PageFileWriter::create(path, {identity, rows::kPageBytes}, budget));
-  VECSTORE_ASSIGN(auto directory, DirectorySpill::create(path + ".directory", budget));
+  VECSTORE_ASSIGN(auto file, PageFileWriter::create(file_system, path, {identity, rows::kPageBytes}, budget));
+  VECSTORE_ASSIGN(auto directory, DirectorySpill::create(file_system, path + ".directory", budget));
   auto impl =
       std::make_unique<Impl>(std::move(file), std::move(directory), std::move(charge), path, first, layout, dictionary);
   if (layout.documents) {

@@ -26,8 +26,8 @@ Element element_of(DType dtype) {
 // A file of one text a line.
 class LineFile {
  public:
-  static Result<LineFile> create(const std::string& path, bool overwrite) {
-    VECSTORE_ASSIGN(OutputFile file, OutputFile::create(path, overwrite));
+  static Result<LineFile> create(FileSystem& file_system, const std::string& path, bool overwrite) {
+    VECSTORE_ASSIGN(OutputFile file, OutputFile::create(file_system, path, overwrite));
     return LineFile(std::move(file));
   }
   Status write(std::string text, RowId row) {
@@ -49,6 +49,7 @@ class LineFile {
 Status Store::export_to(const ExportFiles& files, bool overwrite) const try {
   const Impl& s = *impl_;
   VECSTORE_TRY(s.check_process());
+  FileSystem& file_system = *s.environment.file_system;
   const Element element = element_of(s.properties.dtype);
   VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(files.vectors));
   if (kind.element && *kind.element != element)
@@ -59,10 +60,10 @@ Status Store::export_to(const ExportFiles& files, bool overwrite) const try {
   // Both passes see one moment: what is written meanwhile is not in it.
   const Lsn snapshot = s.live->snapshot();
   std::uint64_t rows = 0;
-  VECSTORE_ASSIGN(LineFile keys, LineFile::create(files.keys, overwrite));
+  VECSTORE_ASSIGN(LineFile keys, LineFile::create(file_system, files.keys, overwrite));
   std::optional<LineFile> documents;
   if (!files.documents.empty()) {
-    VECSTORE_ASSIGN(LineFile made, LineFile::create(files.documents, overwrite));
+    VECSTORE_ASSIGN(LineFile made, LineFile::create(file_system, files.documents, overwrite));
     documents.emplace(std::move(made));
   }
   const auto write_texts = [&](const Key& key, RowId row) -> Status {
@@ -73,7 +74,7 @@ Status Store::export_to(const ExportFiles& files, bool overwrite) const try {
     return documents->write(std::move(document), row);
   };
   VECSTORE_TRY(s.for_each_row(snapshot, write_texts));
-  VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(files.vectors, overwrite));
+  VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(file_system, files.vectors, overwrite));
   const std::string header = make_header(kind.family, element, rows, s.dim());
   VECSTORE_TRY(vectors.write(header.data(), header.size()));
   std::vector<std::byte> vector(s.dim() * element_bytes(s.properties.dtype));

@@ -21,6 +21,7 @@
 #include "engine/live/live_state.h"
 #include "engine/rows/key_lookup.h"
 #include "engine/rows/rows.h"
+#include "engine/store/environment.h"
 #include "engine/store/searcher_pool.h"
 #include "engine/vecstore.hpp"
 #include "pagestore/publish.h"
@@ -34,22 +35,6 @@ inline constexpr std::uint64_t kWriterBytes = 12u << 20;
 inline constexpr std::uint64_t kWriterDocumentsBytes = 2u << 20;
 static_assert(DocumentPacker::kMemoryBytes <= kWriterDocumentsBytes);
 inline constexpr std::uint64_t kWriterCatalogBytes = 12u << 20;
-
-// Where a store lives and how its log goes about: the operating system's files and a thread of its own, or what a test
-// brings.
-struct StoreEnvironment {
-  FileSystem* file_system = &FileSystem::posix();
-  bool log_background = true;
-  std::uint64_t segment_bytes_first = kSegmentBytesMin;
-  std::uint64_t segment_bytes_max = kSegmentBytesMax;
-  std::uint64_t seed = 0;  // of uuids and salts; 0: drawn from the operating system
-  DictionaryTraining training;
-};
-
-struct StoreFactory {
-  static Status create(const std::string& path, const CreateOptions& options, const StoreEnvironment& environment);
-  static Result<Store> open(const std::string& path, const OpenOptions& options, const StoreEnvironment& environment);
-};
 
 struct Store::Impl {
   Impl(const OpenOptions& options, const StoreEnvironment& with)

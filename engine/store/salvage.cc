@@ -30,7 +30,7 @@ Status copy_file(FileSystem& files, const std::string& from_path, const std::str
 
 // The graph of `from` becomes the content of a store in `to`, without a log.
 Status copy_graph(const StoreDirectory& from, const std::string& to, StoreProperties properties, FileSystem& files) {
-  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(to, files));
+  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(files, to));
   if (directory.manifest()) return Status(Code::kExists, "a store is there already; choose another path").about(to);
   Manifest content = *from.manifest();
   for (const ManifestFile& file : content.files) {
@@ -132,9 +132,14 @@ class Rewriter {
 
 }  // namespace
 
-Result<SalvageReport> Store::salvage(const std::string& path, const std::string& to) try {
-  FileSystem& files = FileSystem::posix();
-  VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open_what_is_left(path, files));
+Result<SalvageReport> Store::salvage(const std::string& path, const std::string& to) {
+  return StoreFactory::salvage(path, to, {});
+}
+
+Result<SalvageReport> StoreFactory::salvage(const std::string& path, const std::string& to,
+                                            const StoreEnvironment& environment) try {
+  FileSystem& files = *environment.file_system;
+  VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open_what_is_left(files, path));
   VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(from.manifest()->properties));
   VECSTORE_TRY(copy_graph(from, to, properties, files));
   OpenOptions options;
@@ -142,7 +147,7 @@ Result<SalvageReport> Store::salvage(const std::string& path, const std::string&
   options.sync = SyncMode::kNone;  // one sync at the end
   options.delta_bytes = kNoBound;
   options.log_bytes = kNoBound;
-  VECSTORE_ASSIGN(Store store, Store::open(to, options));
+  VECSTORE_ASSIGN(Store store, open(to, options, environment));
   // Of a store with byte keys they are only known once rows/ has been opened.
   SalvageReport report;
   Rewriter rewriter(store, store.impl_->properties, report);

@@ -40,14 +40,19 @@ Status name_file(Status status, const std::string& path) {
 
 }  // namespace
 
-Status Store::build(const std::string& path, const VectorSource& vectors, const BuildOptions& options) try {
+Status Store::build(const std::string& path, const VectorSource& vectors, const BuildOptions& options) {
+  return StoreFactory::build(path, vectors, options, {});
+}
+
+Status StoreFactory::build(const std::string& path, const VectorSource& vectors, const BuildOptions& options,
+                           const StoreEnvironment& environment) try {
   VECSTORE_TRY(kernels_status());
   VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));
-  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(path));
+  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, path));
   if (directory.manifest() && !options.overwrite)
     return Status(Code::kExists, "a store is there already; choose another path or allow it to be overwritten")
         .about(path);
-  return StoreBuilder(vectors, options, plan).run(directory);
+  return StoreBuilder(vectors, options, plan, *environment.file_system).run(directory);
 } catch (...) {
   return status_of_exception();
 }
@@ -98,7 +103,7 @@ Status Store::Impl::open(const std::string& path) {
   Status outcome;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     directory.reset();
-    auto found = StoreDirectory::open(path, mode, *environment.file_system);
+    auto found = StoreDirectory::open(*environment.file_system, path, mode);
     if (!found) return found.error();
     directory.emplace(std::move(*found));
     outcome = open_content();
@@ -117,6 +122,7 @@ Status Store::Impl::open_content() {
   VECSTORE_TRY(open_log());
   if (rows && rows->layout().keys)
     key_lookup = std::make_unique<KeyLookup>(
+        *environment.file_system,
         KeyLookup::Options{directory->file_path("catalog"), manifest().store, manifest().applied_lsn, log != nullptr},
         *rows, catalog_budget());
   return make_searchers();
@@ -133,7 +139,8 @@ Status Store::Impl::open_graph() {
   const std::uint32_t number = manifest().generation;
   const auto path = [&](FileKind kind) { return directory->file_path(file_name(kind, number)); };
   VECSTORE_ASSIGN(generation,
-                  Generation::open({path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)},
+                  Generation::open(*environment.file_system,
+                                   {path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)},
                                    manifest().store, number, budget));
   const GraphLayout& layout = generation->layout();
   if (layout.rows != properties.rows || layout.dim != properties.dim || layout.metric != properties.metric ||
@@ -141,8 +148,8 @@ Status Store::Impl::open_graph() {
     return Status(Code::kCorrupt, "the graph does not fit the store's properties; restore or rebuild")
         .about(generation->graph().path());
   if (properties.has_rows_file) {
-    VECSTORE_ASSIGN(RowsExtent extent,
-                    RowsExtent::open(path(FileKind::kRows), {manifest().store, FileKind::kRows, number}, budget));
+    VECSTORE_ASSIGN(RowsExtent extent, RowsExtent::open(*environment.file_system, path(FileKind::kRows),
+                                                        {manifest().store, FileKind::kRows, number}, budget));
     rows.emplace(std::move(extent));
     properties.keys = rows->layout().keys ? KeyKind::kBytes : KeyKind::kNumber;
   }
@@ -260,8 +267,10 @@ Status Store::Impl::name_least(const Status& refused) const {
     const auto path = [&](FileKind kind) { return directory->file_path(file_name(kind, number)); };
     const Generation::Paths paths{path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)};
     VECSTORE_ASSIGN(const Generation::Needs needs,
-                    Generation::predict_open(paths, manifest().store, number, std::max(opened.lanes, 1u)));
-    VECSTORE_ASSIGN(const PageFile graph, PageFile::open(paths.graph, {manifest().store, FileKind::kGraph, number}));
+                    Generation::predict_open(*environment.file_system, paths, manifest().store, number,
+                                             std::max(opened.lanes, 1u)));
+    VECSTORE_ASSIGN(const PageFile graph, PageFile::open(*environment.file_system, paths.graph,
+                                                         {manifest().store, FileKind::kGraph, number}));
     const std::uint64_t pages = pages_asked_for(graph).value_or(0);
     const std::uint64_t caching =
         pages == 0 ? 0 : PageCache::bytes_for(graph, pages) + pages * sizeof(std::uint32_t) + needs.loading_bytes;
@@ -270,8 +279,8 @@ Status Store::Impl::name_least(const Status& refused) const {
     least += needs.resident_bytes + std::max(needs.loading_bytes, searching + caching);
     if (properties.has_rows_file) {
       MemoryBudget of_rows;
-      VECSTORE_ASSIGN(const RowsExtent extent,
-                      RowsExtent::open(path(FileKind::kRows), {manifest().store, FileKind::kRows, number}, of_rows));
+      VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(*environment.file_system, path(FileKind::kRows),
+                                                                {manifest().store, FileKind::kRows, number}, of_rows));
       least += of_rows.peak_bytes();
     }
   }

@@ -120,7 +120,7 @@ Status Store::Impl::verify_files(const Manifest& content, VerifyReport& report) 
   for (const ManifestFile& entry : content.files) {
     const FileIdentity identity{content.store, static_cast<FileKind>(entry.kind), entry.generation};
     const std::string path = directory->file_path(entry.name);
-    const auto file = PageFile::open(path, identity);
+    const auto file = PageFile::open(*environment.file_system, path, identity);
     if (!file) {
       VECSTORE_TRY(note(report, file.error()));
       continue;
@@ -164,7 +164,8 @@ Status Store::Impl::verify_rows(VerifyReport& report) const {
 bool Store::Impl::has_catalog_of_unfinished_build() const {
   if (!directory->has_unfinished_publish()) return false;
   const std::string path = directory->file_path("catalog");
-  const auto blocks = CatalogBlocks::open(path + catalog::kDataName, path + catalog::kSumsName);
+  const auto blocks =
+      CatalogBlocks::open(*environment.file_system, path + catalog::kDataName, path + catalog::kSumsName);
   return blocks && blocks->facts().store != manifest().store;
 }
 
@@ -181,7 +182,8 @@ Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
     VECSTORE_TRY(s.verify_files(*previous, report));
   VECSTORE_TRY(s.verify_rows(report));
   if (s.rows && s.rows->layout().keys && !s.has_catalog_of_unfinished_build()) {
-    const auto catalog = Catalog::open(s.directory->file_path("catalog"), s.manifest().store, s.budget);
+    const auto catalog =
+        Catalog::open(*s.environment.file_system, s.directory->file_path("catalog"), s.manifest().store, s.budget);
     Status checked = catalog ? catalog->verify() : catalog.error();
     if (checked.code() == Code::kNotFound)
       checked =

@@ -68,7 +68,7 @@ Status Store::create(const std::string& path, const CreateOptions& options) {
 Status StoreFactory::create(const std::string& path, const CreateOptions& options,
                             const StoreEnvironment& environment) try {
   if (options.dim > kDimMax) return Status(Code::kInvalidArgument, "the dimension is too large; the most is 4096");
-  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(path, *environment.file_system));
+  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, path));
   if (directory.manifest()) return Status(Code::kExists, "a store is there already; choose another path").about(path);
   StoreProperties properties;
   properties.dim = options.dim;
@@ -452,7 +452,7 @@ Status Store::refresh() try {
   if (s.log) return Status::ok();  // a writer is always up to date
   const std::lock_guard guard(s.write_lock);
   VECSTORE_ASSIGN(const StoreDirectory now,
-                  StoreDirectory::open(s.directory->path(), LockMode::kShared, *s.environment.file_system));
+                  StoreDirectory::open(*s.environment.file_system, s.directory->path(), LockMode::kShared));
   const Manifest& content = *now.manifest();
   if (content.store != s.manifest().store || content.generation != s.manifest().generation)
     return Status(Code::kUnsupported, "the store was built anew; open it again").about(s.directory->path());

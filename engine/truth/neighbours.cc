@@ -42,7 +42,7 @@ Status write_neighbours(const std::string& path, const ExactNeighbours& neighbou
   const std::size_t cells = std::size_t{neighbours.queries} * neighbours.k;
   if (neighbours.rows.size() != cells || neighbours.distances.size() != cells)
     return Status(Code::kInvalidArgument, "rows and distances must both be queries x k long").about(path);
-  VECSTORE_ASSIGN(OutputFile file, OutputFile::create(path, true));
+  VECSTORE_ASSIGN(OutputFile file, OutputFile::create(FileSystem::posix(), path, true));
   ByteWriter header;
   header.write(neighbours.queries);
   header.write(neighbours.k);
@@ -55,7 +55,7 @@ Status write_neighbours(const std::string& path, const ExactNeighbours& neighbou
 }
 
 Result<ExactNeighbours> read_neighbours(const std::string& path) try {
-  VECSTORE_ASSIGN(const InputFile file, InputFile::open(path));
+  VECSTORE_ASSIGN(const InputFile file, InputFile::open(FileSystem::posix(), path));
   if (file.size_bytes() < kHeaderBytes)
     return Status(Code::kInvalidInput, "the file ends here, inside the header of 8 bytes (uint32 queries, uint32 k)")
         .about(path)

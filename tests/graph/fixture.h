@@ -253,7 +253,7 @@ class TestIndex {
     cache_ = std::make_unique<PageCache>(std::move(cache).value());
   }
   void reopen() {
-    auto file = PageFile::open(path(), graph_identity());
+    auto file = PageFile::open(FileSystem::posix(), path(), graph_identity());
     REQUIRE_OK(file);
     file_ = std::make_unique<PageFile>(std::move(file).value());
     auto summary = decode_summary(file_->attributes());
@@ -275,7 +275,7 @@ class TestIndex {
 
  private:
   void write(const PackInput& input, std::span<const Pos> place, const GraphLayout& layout) {
-    auto writer = PageFileWriter::create(path(), {graph_identity(), layout.page_bytes}, budget_);
+    auto writer = PageFileWriter::create(FileSystem::posix(), path(), {graph_identity(), layout.page_bytes}, budget_);
     REQUIRE_OK(writer);
     auto summary = pack_graph(input, place, layout, budget_, *writer, {});
     REQUIRE_OK(summary);

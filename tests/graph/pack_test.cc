@@ -31,7 +31,8 @@ class Packing {
   PackInput input() const { return {&rows_, &graph_, order_}; }
   // Writes a file of the name and packs into it.
   Result<GraphSummary> pack(const GraphLayout& layout, const std::string& name) {
-    auto writer = PageFileWriter::create(path(name), {test::graph_identity(), layout.page_bytes}, budget_);
+    auto writer =
+        PageFileWriter::create(FileSystem::posix(), path(name), {test::graph_identity(), layout.page_bytes}, budget_);
     REQUIRE_OK(writer);
     auto summary = pack_graph(input(), place_, layout, budget_, *writer, {});
     if (summary.has_value()) REQUIRE_OK(writer->finish(encode_summary(*summary)));
@@ -39,7 +40,7 @@ class Packing {
   }
   // The list of every position in the file, by decoding; checks the records on the way.
   std::vector<std::vector<Pos>> lists(const GraphSummary& summary, const std::string& name) const {
-    const auto file = PageFile::open(path(name), test::graph_identity());
+    const auto file = PageFile::open(FileSystem::posix(), path(name), test::graph_identity());
     REQUIRE_OK(file);
     const GraphLayout& layout = summary.layout;
     BOOST_REQUIRE(file->page_count() == layout.pages());
@@ -266,7 +267,8 @@ BOOST_AUTO_TEST_CASE(rows_that_were_never_linked_can_be_left_out) {
   layout.rows = even.size();
   layout.rows_per_page = 12;
   const test::TemporaryDirectory directory;
-  auto writer = PageFileWriter::create(directory.path("half"), {test::graph_identity(), 4096}, budget);
+  auto writer =
+      PageFileWriter::create(FileSystem::posix(), directory.path("half"), {test::graph_identity(), 4096}, budget);
   REQUIRE_OK(writer);
   const auto summary = pack_graph({&rows, &graph, even}, place, layout, budget, *writer, {});
   REQUIRE_OK(summary);

@@ -383,7 +383,8 @@ void rewrite(TestIndex& index, const Damage& damage) {
   {
     MemoryBudget budget;
     const PageFile& file = index.file();
-    auto writer = PageFileWriter::create(copy, {test::graph_identity(), file.page_bytes()}, budget);
+    auto writer =
+        PageFileWriter::create(FileSystem::posix(), copy, {test::graph_identity(), file.page_bytes()}, budget);
     REQUIRE_OK(writer);
     auto page = Buffer<std::byte>::allocate(budget, file.page_bytes());
     REQUIRE_OK(page);

@@ -64,7 +64,8 @@ class Packed {
     order = test::ordered(rows_, *affinity, layout.rows_per_page, executor_, budget_);
     std::vector<Pos> place(rows_.rows());
     invert_order(order, place);
-    auto writer = PageFileWriter::create(path(), {test::graph_identity(), layout.page_bytes}, budget_);
+    auto writer =
+        PageFileWriter::create(FileSystem::posix(), path(), {test::graph_identity(), layout.page_bytes}, budget_);
     REQUIRE_OK(writer);
     const PackInput input{&rows_, &graph, order};
     auto summary = pack_graph(input, place, layout, budget_, *writer, {});
@@ -181,7 +182,7 @@ BOOST_AUTO_TEST_CASE(pages_hold_the_rows_that_were_put_in_their_width) {
       const std::vector<float> put = test::as_floats(matrix, metric);
       for (const std::uint32_t bits : {16u, 32u}) {
         const Packed packed(matrix, metric, bits);
-        const auto file = PageFile::open(packed.path(), test::graph_identity());
+        const auto file = PageFile::open(FileSystem::posix(), packed.path(), test::graph_identity());
         REQUIRE_OK(file);
         const auto summary = decode_summary(file->attributes());
         REQUIRE_OK(summary);

@@ -73,6 +73,9 @@ class FaultyFileSystem final : public FileSystem {
   Status rename(const std::string& from, const std::string& to) override {
     return faults_.strikes() ? failure(to) : FileSystem::posix().rename(from, to);
   }
+  Status rename_to_new(const std::string& from, const std::string& to) override {
+    return faults_.strikes() ? failure(to) : FileSystem::posix().rename_to_new(from, to);
+  }
   Status unlink(const std::string& path) override {
     return faults_.strikes() ? failure(path) : FileSystem::posix().unlink(path);
   }
@@ -87,10 +90,15 @@ class FaultyFileSystem final : public FileSystem {
     if (faults_.strikes()) return failure(path);
     return FileSystem::posix().list(path);
   }
+  Result<EntryKind> kind_of(const std::string& path) override {
+    if (faults_.strikes()) return failure(path);
+    return FileSystem::posix().kind_of(path);
+  }
   Result<std::uint64_t> free_bytes(const std::string& path) override {
     if (faults_.strikes()) return failure(path);
     return FileSystem::posix().free_bytes(path);
   }
+  bool is_of_system() const override { return true; }
 
  private:
   Status failure(const std::string& path) const { return errno_status(faults_.error, "injected", path); }

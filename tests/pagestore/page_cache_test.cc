@@ -20,7 +20,7 @@ constexpr std::uint32_t kPages = 300;
 struct Fixture {
   Fixture() {
     REQUIRE_OK(test::write_pages(directory.path("f"), identity_of(1), kPages));
-    auto opened = PageFile::open(directory.path("f"), identity_of(1));
+    auto opened = PageFile::open(FileSystem::posix(), directory.path("f"), identity_of(1));
     REQUIRE_OK(opened);
     file = std::make_unique<PageFile>(std::move(*opened));
     for (std::uint32_t i = 0; i < kPages; ++i) ranking.push_back(1 + i * 7 % kPages);  // 7 and 300 are coprime

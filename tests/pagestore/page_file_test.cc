@@ -19,7 +19,7 @@ constexpr std::uint64_t kPages = 5;
 
 // Opens the file and reads every page; the first thing that is wrong.
 Status read_all(const std::string& path, const FileIdentity& identity) {
-  VECSTORE_ASSIGN(const auto file, PageFile::open(path, identity));
+  VECSTORE_ASSIGN(const auto file, PageFile::open(FileSystem::posix(), path, identity));
   MemoryBudget budget;
   VECSTORE_ASSIGN(auto page, Buffer<std::byte>::allocate(budget, file.page_bytes()));
   for (std::uint64_t i = 1; i <= file.page_count(); ++i) {
@@ -37,7 +37,7 @@ BOOST_AUTO_TEST_CASE(what_was_written_is_read_at_every_page_size) {
     REQUIRE_OK(finished);
     BOOST_TEST(finished->bytes == std::filesystem::file_size(path));
     REQUIRE_OK(read_all(path, identity_of(3)));
-    auto file = PageFile::open(path, identity_of(3));
+    auto file = PageFile::open(FileSystem::posix(), path, identity_of(3));
     REQUIRE_OK(file);
     BOOST_TEST(file->page_count() == 300u);
     BOOST_TEST(file->page_bytes() == page_bytes);
@@ -61,12 +61,12 @@ BOOST_AUTO_TEST_CASE(empty_file_and_largest_attributes_are_fine_one_more_is_refu
   const TemporaryDirectory directory;
   MemoryBudget budget;
   {
-    auto writer = PageFileWriter::create(directory.path("f"), {identity_of(1), 4096}, budget);
+    auto writer = PageFileWriter::create(FileSystem::posix(), directory.path("f"), {identity_of(1), 4096}, budget);
     REQUIRE_OK(writer);
     BOOST_TEST((code_of(writer->finish(test::attributes_of(kAttributesBytesMax + 1))) == Code::kInvalidArgument));
     REQUIRE_OK(writer->finish(test::attributes_of(kAttributesBytesMax)));
   }
-  const auto file = PageFile::open(directory.path("f"), identity_of(1));
+  const auto file = PageFile::open(FileSystem::posix(), directory.path("f"), identity_of(1));
   REQUIRE_OK(file);
   BOOST_TEST(file->page_count() == 0u);
   BOOST_TEST(file->attributes().size() == kAttributesBytesMax);
@@ -76,27 +76,28 @@ BOOST_AUTO_TEST_CASE(unfinished_file_is_removed_and_existing_file_is_kept) {
   const TemporaryDirectory directory;
   MemoryBudget budget;
   {
-    auto writer = PageFileWriter::create(directory.path("f"), {identity_of(1), 4096}, budget);
+    auto writer = PageFileWriter::create(FileSystem::posix(), directory.path("f"), {identity_of(1), 4096}, budget);
     REQUIRE_OK(writer);
     REQUIRE_OK(writer->append());
     BOOST_TEST(std::filesystem::exists(directory.path("f")));
   }
   BOOST_TEST(!std::filesystem::exists(directory.path("f")));
   test::write_file(directory.path("f"), {'x'});
-  BOOST_TEST((code_of(PageFileWriter::create(directory.path("f"), {identity_of(1), 4096}, budget)) == Code::kExists));
+  BOOST_TEST((code_of(PageFileWriter::create(FileSystem::posix(), directory.path("f"), {identity_of(1), 4096},
+                                             budget)) == Code::kExists));
   BOOST_TEST(test::read_file(directory.path("f")).size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(writer_stays_within_its_budget_and_refuses_odd_pages) {
   const TemporaryDirectory directory;
   MemoryBudget small(4096);
-  BOOST_TEST(
-      (code_of(PageFileWriter::create(directory.path("f"), {identity_of(1), 4096}, small)) == Code::kMemoryBudget));
+  BOOST_TEST((code_of(PageFileWriter::create(FileSystem::posix(), directory.path("f"), {identity_of(1), 4096},
+                                             small)) == Code::kMemoryBudget));
   BOOST_TEST(!std::filesystem::exists(directory.path("f")));
   MemoryBudget budget;
   for (const std::uint32_t page_bytes : {0u, 512u, 4097u, 69632u})
-    BOOST_TEST((code_of(PageFileWriter::create(directory.path("f"), {identity_of(1), page_bytes}, budget)) ==
-                Code::kInvalidArgument));
+    BOOST_TEST((code_of(PageFileWriter::create(FileSystem::posix(), directory.path("f"), {identity_of(1), page_bytes},
+                                               budget)) == Code::kInvalidArgument));
 }
 
 BOOST_AUTO_TEST_CASE(every_flipped_bit_of_header_and_data_page_is_found) {
@@ -107,7 +108,7 @@ BOOST_AUTO_TEST_CASE(every_flipped_bit_of_header_and_data_page_is_found) {
   auto page = Buffer<std::byte>::allocate(budget, 4096);
   REQUIRE_OK(page);
   {
-    const auto file = PageFile::open(path, identity_of(1));
+    const auto file = PageFile::open(FileSystem::posix(), path, identity_of(1));
     REQUIRE_OK(file);
     REQUIRE_OK(file->read_page(1, page->span()));
   }
@@ -125,7 +126,7 @@ BOOST_AUTO_TEST_CASE(every_flipped_bit_of_header_and_data_page_is_found) {
   for (std::size_t bit = 0; bit < 4096 * 8; bit += bit < 200 * 8 ? 1 : 61) {
     const auto at = static_cast<std::streamoff>(bit / 8);
     out.seekp(at).put(static_cast<char>(good[bit / 8] ^ (1 << (bit % 8)))).flush();
-    missed += code_of(PageFile::open(path, identity_of(1))) != Code::kCorrupt;
+    missed += code_of(PageFile::open(FileSystem::posix(), path, identity_of(1))) != Code::kCorrupt;
     out.seekp(at).put(good[bit / 8]).flush();
   }
   BOOST_TEST(missed == 0u);
@@ -139,19 +140,19 @@ BOOST_AUTO_TEST_CASE(file_cut_anywhere_is_corrupt) {
   const std::uint64_t full = (kPages + 1) * 4096;
   for (std::uint64_t size = full - 512; size < full; size -= 512) {  // ends by wrapping below zero
     std::filesystem::resize_file(path, size);
-    const auto file = PageFile::open(path, identity_of(1));
+    const auto file = PageFile::open(FileSystem::posix(), path, identity_of(1));
     BOOST_TEST((code_of(file) == Code::kCorrupt));
     if (size >= 4096) BOOST_TEST(file.error().number() == size);
   }
   std::filesystem::resize_file(path, full + 4096);
-  BOOST_TEST((code_of(PageFile::open(path, identity_of(1))) == Code::kCorrupt));
+  BOOST_TEST((code_of(PageFile::open(FileSystem::posix(), path, identity_of(1))) == Code::kCorrupt));
 }
 
 BOOST_AUTO_TEST_CASE(page_of_a_file_that_shrank_after_open_is_corrupt) {
   const TemporaryDirectory directory;
   const auto path = directory.path("f");
   REQUIRE_OK(write_pages(path, identity_of(1), kPages));
-  const auto file = PageFile::open(path, identity_of(1));
+  const auto file = PageFile::open(FileSystem::posix(), path, identity_of(1));
   REQUIRE_OK(file);
   MemoryBudget budget;
   auto page = Buffer<std::byte>::allocate(budget, 4096);
@@ -196,7 +197,7 @@ BOOST_AUTO_TEST_CASE(stale_or_foreign_file_is_refused) {
   auto other_store = identity_of(1);
   other_store.store[15] ^= 1;
   for (const auto& expected : {identity_of(2), identity_of(1, FileKind::kRows), other_store}) {
-    const auto file = PageFile::open(directory.path("f"), expected);
+    const auto file = PageFile::open(FileSystem::posix(), directory.path("f"), expected);
     BOOST_TEST((code_of(file) == Code::kCorrupt));
     BOOST_TEST(test::message_of(file).find("stale or foreign") != std::string::npos);
   }
@@ -212,16 +213,16 @@ BOOST_AUTO_TEST_CASE(newer_major_is_told_from_damage_and_newer_minor_is_read) {
     bytes[field] = 9;
     seal_page(identity_of(1), 0, std::as_writable_bytes(std::span(bytes)).first(4096));
     test::write_file(path, bytes);
-    const auto file = PageFile::open(path, identity_of(1));
+    const auto file = PageFile::open(FileSystem::posix(), path, identity_of(1));
     BOOST_TEST((code_of(file) == (field == 16 ? Code::kNewerFormat : Code::kOk)));
   }
 }
 
 BOOST_AUTO_TEST_CASE(missing_files_and_pages_are_named) {
   const TemporaryDirectory directory;
-  BOOST_TEST((code_of(PageFile::open(directory.path("none"), identity_of(1))) == Code::kNotFound));
+  BOOST_TEST((code_of(PageFile::open(FileSystem::posix(), directory.path("none"), identity_of(1))) == Code::kNotFound));
   REQUIRE_OK(write_pages(directory.path("f"), identity_of(1), kPages));
-  const auto file = PageFile::open(directory.path("f"), identity_of(1));
+  const auto file = PageFile::open(FileSystem::posix(), directory.path("f"), identity_of(1));
   REQUIRE_OK(file);
   MemoryBudget budget;
   auto page = Buffer<std::byte>::allocate(budget, 4096);

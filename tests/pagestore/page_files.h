@@ -43,7 +43,7 @@ inline Result<PageFileWriter::Finished> write_pages(const std::string& path, con
                                                     std::uint64_t pages, std::uint32_t page_bytes = 4096,
                                                     FileSystem& file_system = FileSystem::posix()) {
   MemoryBudget budget;
-  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(path, {identity, page_bytes}, budget, file_system));
+  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system, path, {identity, page_bytes}, budget));
   for (std::uint64_t page = 1; page <= pages; ++page) {
     const auto payload = payload_of(identity, page, page_bytes);
     std::ranges::copy(payload, writer.page().begin() + kPageChecksumBytes);

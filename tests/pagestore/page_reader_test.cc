@@ -26,7 +26,7 @@ constexpr std::uint64_t kPages = 200;
 struct Fixture {
   Fixture() {
     REQUIRE_OK(write_pages(directory.path("f"), identity_of(1), kPages));
-    auto opened = PageFile::open(directory.path("f"), identity_of(1));
+    auto opened = PageFile::open(FileSystem::posix(), directory.path("f"), identity_of(1));
     REQUIRE_OK(opened);
     file = std::make_unique<PageFile>(std::move(*opened));
   }
@@ -207,7 +207,8 @@ BOOST_FIXTURE_TEST_CASE(file_that_shrank_is_corrupt_at_the_page, Fixture) {
     // The first pages of a request are there: the error names the first that is not.
     std::filesystem::remove(directory.path("f"));
     REQUIRE_OK(write_pages(directory.path("f"), identity_of(1), kPages));
-    file = std::make_unique<PageFile>(std::move(*PageFile::open(directory.path("f"), identity_of(1))));
+    file = std::make_unique<PageFile>(
+        std::move(*PageFile::open(FileSystem::posix(), directory.path("f"), identity_of(1))));
     pages = reader(backend);
     std::filesystem::resize_file(directory.path("f"), (kPages - 1) * 4096 + 512);
     REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{1, kPages - 1, kPages - 2, kPages - 3, kPages}));
@@ -218,7 +219,8 @@ BOOST_FIXTURE_TEST_CASE(file_that_shrank_is_corrupt_at_the_page, Fixture) {
     BOOST_TEST(pages->free_frames() == 8u);
     std::filesystem::remove(directory.path("f"));
     REQUIRE_OK(write_pages(directory.path("f"), identity_of(1), kPages));
-    file = std::make_unique<PageFile>(std::move(*PageFile::open(directory.path("f"), identity_of(1))));
+    file = std::make_unique<PageFile>(
+        std::move(*PageFile::open(FileSystem::posix(), directory.path("f"), identity_of(1))));
   }
 }
 
@@ -319,7 +321,7 @@ BOOST_AUTO_TEST_CASE(file_system_without_direct_io_is_read_by_both_backends) {
   }
   const std::string path = "/dev/shm/vecstore-page-reader-test-" + std::to_string(::getpid());
   REQUIRE_OK(write_pages(path, identity_of(1), 10));
-  const auto file = PageFile::open(path, identity_of(1));
+  const auto file = PageFile::open(FileSystem::posix(), path, identity_of(1));
   std::filesystem::remove(path);
   REQUIRE_OK(file);
   MemoryBudget budget;

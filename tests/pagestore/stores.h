@@ -48,7 +48,7 @@ inline Result<std::uint32_t> generation_found(const StoreDirectory& store) {
   VECSTORE_ASSIGN(auto page, Buffer<std::byte>::allocate(budget, 4096));
   for (const ManifestFile& one : manifest.files) {
     const auto identity = identity_of(one.generation, static_cast<FileKind>(one.kind));
-    VECSTORE_ASSIGN(const auto file, PageFile::open(store.file_path(one.name), identity));
+    VECSTORE_ASSIGN(const auto file, PageFile::open(FileSystem::posix(), store.file_path(one.name), identity));
     for (std::uint64_t i = 1; i <= file.page_count(); ++i) {
       VECSTORE_TRY(file.read_page(i, page.span()));
       if (!holds(identity, i, page.span())) return Status(Code::kCorrupt, "a page is not what was written");
@@ -58,13 +58,13 @@ inline Result<std::uint32_t> generation_found(const StoreDirectory& store) {
 }
 
 inline Result<std::uint32_t> generation_at(const std::string& path, LockMode mode = LockMode::kShared) {
-  VECSTORE_ASSIGN(const auto store, StoreDirectory::open(path, mode));
+  VECSTORE_ASSIGN(const auto store, StoreDirectory::open(FileSystem::posix(), path, mode));
   return generation_found(store);
 }
 
 // Publishes generations 1 … `last` in a new store at `path`.
 inline void make_store(const std::string& path, std::uint32_t last) {
-  auto store = StoreDirectory::create(path);
+  auto store = StoreDirectory::create(FileSystem::posix(), path);
   REQUIRE_OK(store);
   for (std::uint32_t generation = 1; generation <= last; ++generation)
     REQUIRE_OK(publish_generation(*store, generation));

@@ -309,6 +309,17 @@ Result<std::unique_ptr<File>> SimDisk::open(const std::string& path, const FileO
 Status SimDisk::rename(const std::string& from, const std::string& to) {
   const Inside inside(mutex_);
   VECSTORE_TRY(strike(to, true));
+  return move(from, to);
+}
+
+Status SimDisk::rename_to_new(const std::string& from, const std::string& to) {
+  const Inside inside(mutex_);
+  VECSTORE_TRY(strike(to, true));
+  return find(to) != nullptr ? errno_status(EEXIST, "cannot rename", to) : move(from, to);
+}
+
+// With the lock.
+Status SimDisk::move(const std::string& from, const std::string& to) {
   const auto inode = find(from);
   if (inode == nullptr) return errno_status(ENOENT, "cannot rename", from);
   Directory& directory = directories_[directory_of(to)];
@@ -381,6 +392,13 @@ Result<std::vector<DirectoryEntry>> SimDisk::list(const std::string& path) {
       entries.push_back({name.substr(prefix.size()), true});
   std::ranges::sort(entries, {}, &DirectoryEntry::name);
   return entries;
+}
+
+Result<EntryKind> SimDisk::kind_of(const std::string& path) {
+  const Inside inside(mutex_);
+  VECSTORE_TRY(strike(path, false));
+  if (directories_.contains(path)) return EntryKind::kDirectory;
+  return find(path) != nullptr ? EntryKind::kFile : EntryKind::kNone;
 }
 
 Result<std::uint64_t> SimDisk::free_bytes(const std::string& path) {

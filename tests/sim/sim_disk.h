@@ -67,12 +67,15 @@ class SimDisk final : public FileSystem {
 
   Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) override;
   Status rename(const std::string& from, const std::string& to) override;
+  Status rename_to_new(const std::string& from, const std::string& to) override;
   Status unlink(const std::string& path) override;
   Status remove_directory(const std::string& path) override;
   Status make_directory(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
   Result<std::vector<DirectoryEntry>> list(const std::string& path) override;
+  Result<EntryKind> kind_of(const std::string& path) override;
   Result<std::uint64_t> free_bytes(const std::string& path) override;
+  bool is_of_system() const override { return false; }
 
  private:
   friend class SimFile;
@@ -113,6 +116,7 @@ class SimDisk final : public FileSystem {
   bool strikes_next() const { return sticky_ ? calls_ >= fault_at_ : calls_ == fault_at_; }
   Status strike(const std::string& path, bool writes);
   std::shared_ptr<Inode> find(const std::string& path) const;
+  Status move(const std::string& from, const std::string& to);
   static void apply(std::map<std::string, std::shared_ptr<Inode>>& entries, const DirectoryChange& change);
   static void settle(Inode& inode, Random& random);
   std::uint64_t used_bytes() const;

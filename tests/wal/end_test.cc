@@ -337,6 +337,9 @@ class InterruptedFileSystem final : public FileSystem {
     return std::unique_ptr<File>(std::make_unique<InterruptedFile>(std::move(file), before_));
   }
   Status rename(const std::string& from, const std::string& to) override { return inner_.rename(from, to); }
+  Status rename_to_new(const std::string& from, const std::string& to) override {
+    return inner_.rename_to_new(from, to);
+  }
   Status unlink(const std::string& path) override { return inner_.unlink(path); }
   Status remove_directory(const std::string& path) override { return inner_.remove_directory(path); }
   Status make_directory(const std::string& path) override { return inner_.make_directory(path); }
@@ -345,7 +348,9 @@ class InterruptedFileSystem final : public FileSystem {
     before_();
     return inner_.list(path);
   }
+  Result<EntryKind> kind_of(const std::string& path) override { return inner_.kind_of(path); }
   Result<std::uint64_t> free_bytes(const std::string& path) override { return inner_.free_bytes(path); }
+  bool is_of_system() const override { return inner_.is_of_system(); }
 
  private:
   FileSystem& inner_;

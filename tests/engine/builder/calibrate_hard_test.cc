@@ -88,11 +88,12 @@ BOOST_AUTO_TEST_CASE(queries_count_by_their_weights) {
   const Matrix base = test::csift(2000);
   const Matrix queries = test::csift_queries(100);
   const Store store = test::build_and_open(path, base, build_options(Metric::kL2));
-  const auto files = StoreDirectory::open(path, LockMode::kShared);
+  const auto files = StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared);
   REQUIRE_OK(files);
   MemoryBudget budget;
   const auto generation =
-      Generation::open({path + "/graph-1", path + "/codes-1", path + "/rowmap-1"}, files->manifest()->store, 1, budget);
+      Generation::open(FileSystem::posix(), {path + "/graph-1", path + "/codes-1", path + "/rowmap-1"},
+                       files->manifest()->store, 1, budget);
   REQUIRE_OK(generation);
   CalibrationSet set{queries.view(), test::exact(base, queries, 10, Metric::kL2)};
   SerialExecutor executor;

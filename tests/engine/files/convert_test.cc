@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(what_is_there_stays_unless_overwriting_is_allowed) {
 
 BOOST_AUTO_TEST_CASE(a_name_taken_while_writing_is_not_replaced) {
   const test::TemporaryDirectory directory;
-  auto file = OutputFile::create(directory.path("a"), false);
+  auto file = OutputFile::create(FileSystem::posix(), directory.path("a"), false);
   REQUIRE_OK(file);
   REQUIRE_OK(file->write("new", 3));
   test::write_file(directory.path("a"), {'o'});

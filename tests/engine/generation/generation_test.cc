@@ -21,7 +21,7 @@ struct Files {
   explicit Files(std::uint64_t rows) {
     const test::Matrix base = test::csift(rows);
     REQUIRE_OK(Store::build(path, *view_source(base.view()), test::build_options(Metric::kL2)));
-    const auto store = StoreDirectory::open(path, LockMode::kShared);
+    const auto store = StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared);
     REQUIRE_OK(store);
     uuid = store->manifest()->store;
   }
@@ -41,7 +41,7 @@ BOOST_AUTO_TEST_CASE(files_are_named_by_kind_and_number) {
 
 BOOST_AUTO_TEST_CASE(the_row_map_finds_every_row_on_its_page) {
   Files files(700);
-  const auto opened = Generation::open(files.paths(), files.uuid, 1, files.budget);
+  const auto opened = Generation::open(FileSystem::posix(), files.paths(), files.uuid, 1, files.budget);
   REQUIRE_OK(opened);
   const GraphLayout& layout = (*opened)->layout();
   std::vector<bool> taken(700);
@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(the_row_map_finds_every_row_on_its_page) {
 
 BOOST_AUTO_TEST_CASE(the_cache_holds_the_most_wanted_pages) {
   Files files(900);
-  const auto opened = Generation::open(files.paths(), files.uuid, 1, files.budget);
+  const auto opened = Generation::open(FileSystem::posix(), files.paths(), files.uuid, 1, files.budget);
   REQUIRE_OK(opened);
   const std::uint64_t pages = (*opened)->layout().pages();
   for (const std::uint64_t wanted : {std::uint64_t{5}, std::uint64_t{1}, pages, pages + 10, std::uint64_t{0}}) {
@@ -73,34 +73,37 @@ BOOST_AUTO_TEST_CASE(files_of_another_store_or_generation_are_refused) {
   Files other(120);
   Uuid uuid = files.uuid;
   uuid[3] ^= 1;
-  BOOST_CHECK(code_of(Generation::open(files.paths(), uuid, 1, files.budget)) == Code::kCorrupt);
-  BOOST_CHECK(code_of(Generation::open(files.paths(), files.uuid, 2, files.budget)) == Code::kCorrupt);
+  BOOST_CHECK(code_of(Generation::open(FileSystem::posix(), files.paths(), uuid, 1, files.budget)) == Code::kCorrupt);
+  BOOST_CHECK(code_of(Generation::open(FileSystem::posix(), files.paths(), files.uuid, 2, files.budget)) ==
+              Code::kCorrupt);
   Generation::Paths mixed = files.paths();
   mixed.codes = other.paths().codes;
-  BOOST_CHECK(code_of(Generation::open(mixed, files.uuid, 1, files.budget)) == Code::kCorrupt);
+  BOOST_CHECK(code_of(Generation::open(FileSystem::posix(), mixed, files.uuid, 1, files.budget)) == Code::kCorrupt);
   Generation::Paths missing = files.paths();
   missing.row_map += "0";
-  BOOST_CHECK(code_of(Generation::open(missing, files.uuid, 1, files.budget)) == Code::kNotFound);
+  BOOST_CHECK(code_of(Generation::open(FileSystem::posix(), missing, files.uuid, 1, files.budget)) == Code::kNotFound);
 }
 
 // Codes of the same store that are another graph's: as after a mix-up of files with intact checksums.
 BOOST_AUTO_TEST_CASE(codes_that_do_not_fit_the_graph_are_refused) {
   Files files(100);
   const FileIdentity identity{files.uuid, FileKind::kCodes, 1};
-  const auto opened = Generation::open(files.paths(), files.uuid, 1, files.budget);
+  const auto opened = Generation::open(FileSystem::posix(), files.paths(), files.uuid, 1, files.budget);
   REQUIRE_OK(opened);
   std::vector<std::uint32_t> ranking((*opened)->layout().pages() + 1);
   std::iota(ranking.begin(), ranking.end(), 1u);
   Generation::Paths paths = files.paths();
   paths.codes = files.directory.path("codes");
-  REQUIRE_OK(write_codes_file(paths.codes, identity, (*opened)->codes(), (*opened)->centre(), ranking, files.budget));
-  BOOST_CHECK(code_of(Generation::open(paths, files.uuid, 1, files.budget)) == Code::kCorrupt);
+  REQUIRE_OK(write_codes_file(FileSystem::posix(), paths.codes, identity, (*opened)->codes(), (*opened)->centre(),
+                              ranking, files.budget));
+  BOOST_CHECK(code_of(Generation::open(FileSystem::posix(), paths, files.uuid, 1, files.budget)) == Code::kCorrupt);
   // A ranking of pages that are not there is found when the cache fills.
   ranking.pop_back();
   ranking[2] = 1000000;
   paths.codes = files.directory.path("codes2");
-  REQUIRE_OK(write_codes_file(paths.codes, identity, (*opened)->codes(), (*opened)->centre(), ranking, files.budget));
-  const auto wrong = Generation::open(paths, files.uuid, 1, files.budget);
+  REQUIRE_OK(write_codes_file(FileSystem::posix(), paths.codes, identity, (*opened)->codes(), (*opened)->centre(),
+                              ranking, files.budget));
+  const auto wrong = Generation::open(FileSystem::posix(), paths, files.uuid, 1, files.budget);
   REQUIRE_OK(wrong);
   BOOST_CHECK((*wrong)->fill_cache(5, CachePolicy::kFixed, files.budget).code() == Code::kCorrupt);
 }
@@ -110,8 +113,9 @@ BOOST_AUTO_TEST_CASE(a_row_map_that_points_nowhere_is_reported) {
   Generation::Paths paths = files.paths();
   paths.row_map = files.directory.path("rowmap");
   const std::vector<Pos> positions(100, 100);
-  REQUIRE_OK(write_row_map(paths.row_map, {files.uuid, FileKind::kRowMap, 1}, positions, files.budget));
-  const auto opened = Generation::open(paths, files.uuid, 1, files.budget);
+  REQUIRE_OK(
+      write_row_map(FileSystem::posix(), paths.row_map, {files.uuid, FileKind::kRowMap, 1}, positions, files.budget));
+  const auto opened = Generation::open(FileSystem::posix(), paths, files.uuid, 1, files.budget);
   REQUIRE_OK(opened);
   const auto position = (*opened)->position_of(RowId{42}, files.budget);
   BOOST_CHECK(code_of(position) == Code::kCorrupt);
@@ -120,9 +124,9 @@ BOOST_AUTO_TEST_CASE(a_row_map_that_points_nowhere_is_reported) {
 
 BOOST_AUTO_TEST_CASE(memory_is_predicted_before_anything_is_loaded) {
   Files files(900);
-  const auto needs = Generation::predict_open(files.paths(), files.uuid, 1, 1);
+  const auto needs = Generation::predict_open(FileSystem::posix(), files.paths(), files.uuid, 1, 1);
   REQUIRE_OK(needs);
-  const auto opened = Generation::open(files.paths(), files.uuid, 1, files.budget);
+  const auto opened = Generation::open(FileSystem::posix(), files.paths(), files.uuid, 1, files.budget);
   REQUIRE_OK(opened);
   BOOST_TEST(needs->resident_bytes >= files.budget.used_bytes());
   BOOST_TEST(needs->resident_bytes < files.budget.used_bytes() + 1000);

@@ -23,7 +23,7 @@ std::vector<std::byte> some_bytes(std::size_t size) {
 
 // Written in parts of all sizes.
 PageFile write_stream(const std::string& path, std::span<const std::byte> bytes, MemoryBudget& budget) {
-  auto file = PageFileWriter::create(path, {kIdentity, kPageBytes}, budget);
+  auto file = PageFileWriter::create(FileSystem::posix(), path, {kIdentity, kPageBytes}, budget);
   REQUIRE_OK(file);
   PageStreamWriter stream(*file);
   Random random(bytes.size() + 1);
@@ -36,7 +36,7 @@ PageFile write_stream(const std::string& path, std::span<const std::byte> bytes,
   REQUIRE_OK(stream.flush());
   REQUIRE_OK(stream.flush());  // nothing is left: no page more
   REQUIRE_OK(file->finish({}));
-  auto opened = PageFile::open(path, kIdentity);
+  auto opened = PageFile::open(FileSystem::posix(), path, kIdentity);
   REQUIRE_OK(opened);
   return std::move(*opened);
 }
@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_page_is_reported_when_it_is_reached) {
   auto raw = test::read_file(path);
   raw[3 * kPageBytes + 100] = static_cast<char>(raw[3 * kPageBytes + 100] ^ 1);
   test::write_file(path, raw);
-  const auto file = PageFile::open(path, kIdentity);
+  const auto file = PageFile::open(FileSystem::posix(), path, kIdentity);
   REQUIRE_OK(file);
   auto reader = PageStreamReader::create(*file, bytes.size(), budget);
   REQUIRE_OK(reader);

@@ -56,7 +56,7 @@ Bytes sums_of(const Bytes& data, Bytes header) {
 struct Hostile {
   explicit Hostile(std::uint64_t count) : keys(count) {
     MemoryBudget budget;
-    REQUIRE_OK(Catalog::build(path, kStore, 17, feed_of(count), budget));
+    REQUIRE_OK(Catalog::build(FileSystem::posix(), path, kStore, 17, feed_of(count), budget));
     data = read_file(path + "/data.mdb");
     sums = read_file(path + "/data.sums");
     BOOST_REQUIRE(sums == sums_of(data, sums));  // this test knows the format
@@ -67,7 +67,7 @@ struct Hostile {
     write_file(path + "/data.sums", sums_of(changed, sums));
     MemoryBudget budget(std::uint64_t{4} << 20);
     accepted = false;
-    const auto catalog = Catalog::open(path, kStore, budget);
+    const auto catalog = Catalog::open(FileSystem::posix(), path, kStore, budget);
     if (!catalog) return catalog.error().code() == Code::kCorrupt ? "" : catalog.error().message();
     for (int i = 0; i < 4; ++i) {
       const std::uint64_t row = random.below(keys);

@@ -38,13 +38,13 @@ std::vector<std::string> keys_up_to(std::uint64_t count) {
 
 Status build(const std::string& path, const std::vector<std::string>& keys) {
   MemoryBudget budget;
-  return Catalog::build(path, kStore, 17, feed_of(keys), budget);
+  return Catalog::build(FileSystem::posix(), path, kStore, 17, feed_of(keys), budget);
 }
 
 // The only two outcomes that a damaged catalog may have.
 bool right_or_corrupt(const std::string& path, const std::vector<std::string>& keys, Random& random, bool& reported) {
   MemoryBudget budget;
-  const auto catalog = Catalog::open(path, kStore, budget);
+  const auto catalog = Catalog::open(FileSystem::posix(), path, kStore, budget);
   reported = !catalog;
   if (!catalog) return catalog.error().code() == Code::kCorrupt || catalog.error().code() == Code::kNewerFormat;
   for (int i = 0; i < 3; ++i) {
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(every_key_is_found_and_no_other) {
     }
     REQUIRE_OK(build(directory.path("catalog"), keys));
     MemoryBudget budget;
-    const auto catalog = Catalog::open(directory.path("catalog"), kStore, budget);
+    const auto catalog = Catalog::open(FileSystem::posix(), directory.path("catalog"), kStore, budget);
     REQUIRE_OK(catalog);
     BOOST_TEST(catalog->size() == count);
     BOOST_TEST(catalog->applied_lsn() == 17u);
@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(a_key_given_twice_is_refused_by_its_second_row_and_leaves_t
     BOOST_TEST(outcome.number() == 4u);
   }
   MemoryBudget budget;
-  const auto catalog = Catalog::open(directory.path("catalog"), kStore, budget);
+  const auto catalog = Catalog::open(FileSystem::posix(), directory.path("catalog"), kStore, budget);
   REQUIRE_OK(catalog);
   BOOST_TEST(catalog->size() == 50u);
   BOOST_TEST((catalog->find(old[49]).value() == RowId{49}));
@@ -118,10 +118,13 @@ BOOST_AUTO_TEST_CASE(the_catalog_of_another_store_is_refused_and_a_missing_one_t
   const test::TemporaryDirectory directory;
   REQUIRE_OK(build(directory.path("catalog"), keys_up_to(10)));
   MemoryBudget budget;
-  BOOST_TEST((test::code_of(Catalog::open(directory.path("catalog"), Uuid{1}, budget)) == Code::kCorrupt));
-  BOOST_TEST((test::code_of(Catalog::open(directory.path("none"), kStore, budget)) == Code::kNotFound));
+  BOOST_TEST((test::code_of(Catalog::open(FileSystem::posix(), directory.path("catalog"), Uuid{1}, budget)) ==
+              Code::kCorrupt));
+  BOOST_TEST(
+      (test::code_of(Catalog::open(FileSystem::posix(), directory.path("none"), kStore, budget)) == Code::kNotFound));
   std::filesystem::remove(directory.path("catalog") + "/data.mdb");
-  BOOST_TEST((test::code_of(Catalog::open(directory.path("catalog"), kStore, budget)) == Code::kNotFound));
+  BOOST_TEST((test::code_of(Catalog::open(FileSystem::posix(), directory.path("catalog"), kStore, budget)) ==
+              Code::kNotFound));
 }
 
 BOOST_AUTO_TEST_CASE(a_data_file_of_another_catalog_is_reported) {
@@ -133,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_data_file_of_another_catalog_is_reported) {
   std::filesystem::copy_file(directory.path("b") + "/data.mdb", directory.path("a") + "/data.mdb",
                              std::filesystem::copy_options::overwrite_existing);
   MemoryBudget budget;
-  const auto catalog = Catalog::open(directory.path("a"), kStore, budget);
+  const auto catalog = Catalog::open(FileSystem::posix(), directory.path("a"), kStore, budget);
   REQUIRE_OK(catalog);
   BOOST_TEST((test::code_of(catalog->find(keys[3])) == Code::kCorrupt));
 }
@@ -143,13 +146,13 @@ BOOST_AUTO_TEST_CASE(a_catalog_built_in_the_place_of_an_open_one_does_not_reach_
   const auto keys = keys_up_to(500);
   REQUIRE_OK(build(directory.path("catalog"), keys));
   MemoryBudget budget;
-  const auto before = Catalog::open(directory.path("catalog"), kStore, budget);
+  const auto before = Catalog::open(FileSystem::posix(), directory.path("catalog"), kStore, budget);
   REQUIRE_OK(before);
   REQUIRE_OK(before->find(keys[0]));
   auto reversed = keys;
   std::reverse(reversed.begin(), reversed.end());
   REQUIRE_OK(build(directory.path("catalog"), reversed));
-  const auto after = Catalog::open(directory.path("catalog"), kStore, budget);
+  const auto after = Catalog::open(FileSystem::posix(), directory.path("catalog"), kStore, budget);
   REQUIRE_OK(after);
   for (std::uint64_t row = 0; row < keys.size(); ++row) {
     BOOST_REQUIRE((before->find(keys[row]).value() == RowId{row}));
@@ -164,7 +167,7 @@ BOOST_AUTO_TEST_CASE(a_page_that_changes_under_an_open_catalog_is_reported) {
   const auto keys = keys_up_to(3000);
   REQUIRE_OK(build(directory.path("catalog"), keys));
   MemoryBudget budget;
-  const auto catalog = Catalog::open(directory.path("catalog"), kStore, budget);
+  const auto catalog = Catalog::open(FileSystem::posix(), directory.path("catalog"), kStore, budget);
   REQUIRE_OK(catalog);
   REQUIRE_OK(catalog->find(keys[0]));
   const std::string path = directory.path("catalog") + "/data.mdb";
@@ -229,21 +232,22 @@ BOOST_AUTO_TEST_CASE(a_damaged_catalog_is_rebuilt_from_rows) {
   std::vector<RowsExtent> extents;
   for (const std::uint64_t first : {0u, 500u}) {
     const std::string path = directory.path("rows-" + std::to_string(first));
-    auto writer = RowsWriter::create(path, identity, RowId{first}, {true, true, 0}, nullptr, budget);
+    auto writer =
+        RowsWriter::create(FileSystem::posix(), path, identity, RowId{first}, {true, true, 0}, nullptr, budget);
     REQUIRE_OK(writer);
     for (std::uint64_t row = first; row < (first == 0 ? 500u : 777u); ++row)
       REQUIRE_OK(writer->append({keys[row], "text", {}}));
     REQUIRE_OK(writer->finish());
-    auto extent = RowsExtent::open(path, identity, budget);
+    auto extent = RowsExtent::open(FileSystem::posix(), path, identity, budget);
     REQUIRE_OK(extent);
     extents.push_back(std::move(*extent));
   }
   const std::string path = directory.path("catalog");
   REQUIRE_OK(build(path, keys_up_to(10)));
   test::write_file(path + "/data.sums", {'?'});
-  BOOST_TEST((test::code_of(Catalog::open(path, kStore, budget)) == Code::kCorrupt));
-  REQUIRE_OK(Catalog::build(path, kStore, 3, keys_of({&extents[0], &extents[1]}), budget));
-  const auto catalog = Catalog::open(path, kStore, budget);
+  BOOST_TEST((test::code_of(Catalog::open(FileSystem::posix(), path, kStore, budget)) == Code::kCorrupt));
+  REQUIRE_OK(Catalog::build(FileSystem::posix(), path, kStore, 3, keys_of({&extents[0], &extents[1]}), budget));
+  const auto catalog = Catalog::open(FileSystem::posix(), path, kStore, budget);
   REQUIRE_OK(catalog);
   BOOST_TEST(catalog->size() == 777u);
   for (std::uint64_t row = 0; row < 777; ++row) BOOST_REQUIRE((catalog->find(keys[row]).value() == RowId{row}));
@@ -253,23 +257,24 @@ BOOST_AUTO_TEST_CASE(two_hundred_thousand_keys_are_built_within_eight_mebibytes)
   const test::TemporaryDirectory directory;
   const auto keys = keys_up_to(200000);
   MemoryBudget budget(std::uint64_t{8} << 20);
-  REQUIRE_OK(Catalog::build(directory.path("catalog"), kStore, 1, feed_of(keys), budget));
+  REQUIRE_OK(Catalog::build(FileSystem::posix(), directory.path("catalog"), kStore, 1, feed_of(keys), budget));
   BOOST_TEST(budget.peak_bytes() <= budget.limit_bytes());
   BOOST_TEST(budget.used_bytes() == 0u);
-  const auto catalog = Catalog::open(directory.path("catalog"), kStore, budget);
+  const auto catalog = Catalog::open(FileSystem::posix(), directory.path("catalog"), kStore, budget);
   REQUIRE_OK(catalog);
   for (std::uint64_t row = 0; row < keys.size(); row += 97)
     BOOST_REQUIRE((catalog->find(keys[row]).value() == RowId{row}));
   const auto bytes = std::filesystem::file_size(directory.path("catalog") + "/data.mdb");
   BOOST_TEST_MESSAGE(bytes / keys.size() << " bytes a key of " << keys[7].size());
   MemoryBudget small(std::uint64_t{1} << 20);
-  BOOST_TEST((Catalog::build(directory.path("other"), kStore, 1, feed_of(keys), small).code() == Code::kMemoryBudget));
+  BOOST_TEST((Catalog::build(FileSystem::posix(), directory.path("other"), kStore, 1, feed_of(keys), small).code() ==
+              Code::kMemoryBudget));
 }
 
 BOOST_AUTO_TEST_CASE(spilled_runs_merge_in_several_passes_to_the_order_of_a_map) {
   const test::TemporaryDirectory directory;
   MemoryBudget budget;
-  auto sorter = KeySorter::create(directory.path("spill"), KeySorter::kBytesMin, budget);
+  auto sorter = KeySorter::create(FileSystem::posix(), directory.path("spill"), KeySorter::kBytesMin, budget);
   REQUIRE_OK(sorter);
   Random random(31);
   std::multimap<std::pair<std::string, std::uint64_t>, int> oracle;

@@ -89,14 +89,14 @@ BOOST_FIXTURE_TEST_CASE(a_budget_without_room_for_a_table_reads_the_keys_each_ti
   lose_catalog();
   MemoryBudget unlimited;
   const std::string rows_path = path + "/rows/1-0";
-  const auto content = StoreDirectory::open(path, LockMode::kShared);
+  const auto content = StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared);
   REQUIRE_OK(content);
   const Uuid uuid = content->manifest()->store;
-  const auto rows = RowsExtent::open(rows_path, {uuid, FileKind::kRows, 1}, unlimited);
+  const auto rows = RowsExtent::open(FileSystem::posix(), rows_path, {uuid, FileKind::kRows, 1}, unlimited);
   REQUIRE_OK(rows);
   for (const std::uint64_t bytes : {std::uint64_t{0}, std::uint64_t{1000}, 8 * kRows, 11 * kRows}) {
     MemoryBudget budget(bytes);
-    KeyLookup lookup({path + "/catalog", uuid, 0, false}, *rows, budget);
+    KeyLookup lookup(FileSystem::posix(), {path + "/catalog", uuid, 0, false}, *rows, budget);
     for (std::uint64_t row = 0; row < kRows; row += 7) {
       const auto found = lookup.find(Sample::key_of(row));
       REQUIRE_OK(found);

@@ -75,15 +75,15 @@ Extent with_dictionary(Extent extent) {
 
 Status write_extent(const std::string& path, const Extent& extent) {
   MemoryBudget budget;
-  VECSTORE_ASSIGN(auto writer,
-                  RowsWriter::create(path, kIdentity, RowId{extent.first}, extent.layout, extent.dictionary, budget));
+  VECSTORE_ASSIGN(auto writer, RowsWriter::create(FileSystem::posix(), path, kIdentity, RowId{extent.first},
+                                                  extent.layout, extent.dictionary, budget));
   for (const StoredRow& row : extent.rows) VECSTORE_TRY(writer.append({row.key, row.document, row.vector}));
   return writer.finish().has_value() ? Status::ok() : Status(Code::kIo, "finish failed");
 }
 
 Result<RowsExtent> open_extent(const std::string& path) {
   static MemoryBudget budget;
-  return RowsExtent::open(path, kIdentity, budget);
+  return RowsExtent::open(FileSystem::posix(), path, kIdentity, budget);
 }
 
 bool same(const StoredRow& a, const StoredRow& b) {
@@ -163,7 +163,8 @@ BOOST_AUTO_TEST_CASE(what_is_too_long_is_refused_naming_the_row_and_leaves_no_fi
   const test::TemporaryDirectory directory;
   MemoryBudget budget;
   {
-    auto writer = RowsWriter::create(directory.path("rows"), kIdentity, RowId{40}, {true, true, 0}, nullptr, budget);
+    auto writer = RowsWriter::create(FileSystem::posix(), directory.path("rows"), kIdentity, RowId{40}, {true, true, 0},
+                                     nullptr, budget);
     REQUIRE_OK(writer);
     REQUIRE_OK(writer->append({"a", "b", {}}));
     const std::string key(kKeyBytesMax + 1, 'k');
@@ -261,22 +262,22 @@ BOOST_AUTO_TEST_CASE(the_dictionary_is_held_on_the_budget) {
   REQUIRE_OK(write_extent(path, with_dictionary(make_extent(100, {true, true, 24}, 1000))));
   MemoryBudget budget(std::uint64_t{128} << 10);
   {
-    const auto opened = RowsExtent::open(path, kIdentity, budget);
+    const auto opened = RowsExtent::open(FileSystem::posix(), path, kIdentity, budget);
     REQUIRE_OK(opened);
     BOOST_TEST(budget.used_bytes() > 2 * dictionary_of_texts().bytes().size());
   }
   BOOST_TEST(budget.used_bytes() == 0u);
   MemoryBudget small(std::uint64_t{32} << 10);
-  BOOST_TEST((test::code_of(RowsExtent::open(path, kIdentity, small)) == Code::kMemoryBudget));
+  BOOST_TEST((test::code_of(RowsExtent::open(FileSystem::posix(), path, kIdentity, small)) == Code::kMemoryBudget));
 }
 
 // The pages of the extent at `from` and some more, with other attributes.
 void copy_with_attributes(const std::string& from, const std::string& to, std::span<const std::byte> attributes,
                           std::uint64_t more_pages) {
   MemoryBudget budget;
-  const auto in = PageFile::open(from, kIdentity);
+  const auto in = PageFile::open(FileSystem::posix(), from, kIdentity);
   REQUIRE_OK(in);
-  auto out = PageFileWriter::create(to, {kIdentity, rows::kPageBytes}, budget);
+  auto out = PageFileWriter::create(FileSystem::posix(), to, {kIdentity, rows::kPageBytes}, budget);
   REQUIRE_OK(out);
   alignas(4096) std::array<std::byte, rows::kPageBytes> page;
   for (std::uint64_t number = 1; number <= in->page_count(); ++number) {
@@ -294,7 +295,7 @@ BOOST_AUTO_TEST_CASE(attributes_that_do_not_hold_are_refused) {
   REQUIRE_OK(write_extent(path, with_dictionary(make_extent(100, {true, true, 24}, 1000))));
   std::vector<std::byte> good;
   {
-    const auto file = PageFile::open(path, kIdentity);
+    const auto file = PageFile::open(FileSystem::posix(), path, kIdentity);
     REQUIRE_OK(file);
     good.assign(file->attributes().begin(), file->attributes().end());
   }
@@ -329,7 +330,7 @@ BOOST_AUTO_TEST_CASE(attributes_that_do_not_hold_are_refused) {
   const std::string bare = directory.path("bare");
   REQUIRE_OK(write_extent(bare, make_extent(100, {true, true, 24}, 1000)));
   {
-    const auto opened = PageFile::open(bare, kIdentity);
+    const auto opened = PageFile::open(FileSystem::posix(), bare, kIdentity);
     REQUIRE_OK(opened);
     good.assign(opened->attributes().begin(), opened->attributes().end());
   }
@@ -439,12 +440,12 @@ BOOST_AUTO_TEST_CASE(real_documents_take_less_and_fewer_reads_with_a_dictionary)
 
   const auto measure = [&](const FrameDictionary* used, double& share, double& reads_per_row) {
     const std::string path = directory.path(used == nullptr ? "alone" : "packed");
-    auto writer = RowsWriter::create(path, kIdentity, RowId{0}, {false, true, 0}, used, budget);
+    auto writer = RowsWriter::create(FileSystem::posix(), path, kIdentity, RowId{0}, {false, true, 0}, used, budget);
     REQUIRE_OK(writer);
     for (const std::string& text : texts) REQUIRE_OK(writer->append({"", text, {}}));
     const auto finished = writer->finish();
     REQUIRE_OK(finished);
-    const auto opened = RowsExtent::open(path, kIdentity, budget);
+    const auto opened = RowsExtent::open(FileSystem::posix(), path, kIdentity, budget);
     REQUIRE_OK(opened);
     std::uint64_t reads = 0;
     for (std::uint64_t i = 0; i < texts.size(); ++i) {

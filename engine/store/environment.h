@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a store lives: the operating system's files, or what a test brings. The static calls of Store, which take no
+// environment, are those of StoreFactory with the default one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/io.h"
+#include "engine/live/document_packer.h"
+#include "engine/vecstore.hpp"
+#include "wal/log.h"
+
+namespace vecstore {
+
+struct StoreEnvironment {
+  FileSystem* file_system = &FileSystem::posix();  // of the store, and of the texts that a build reads
+  bool log_background = true;                      // the log has a thread of its own
+  std::uint64_t segment_bytes_first = kSegmentBytesMin;
+  std::uint64_t segment_bytes_max = kSegmentBytesMax;
+  std::uint64_t seed = 0;  // of uuids and salts; 0: drawn from the operating system
+  DictionaryTraining training;
+};
+
+struct StoreFactory {
+  static Status create(const std::string& path, const CreateOptions& options, const StoreEnvironment& environment);
+  static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options,
+                      const StoreEnvironment& environment);
+  static Result<Store> open(const std::string& path, const OpenOptions& options, const StoreEnvironment& environment);
+  static Result<SalvageReport> salvage(const std::string& path, const std::string& to,
+                                       const StoreEnvironment& environment);
+};
+
+}  // namespace vecstore

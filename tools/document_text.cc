@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tools/output.h"
+#include "tools/json.h"
 
 namespace vecstore::tools {
 namespace {
@@ -70,18 +70,16 @@ std::string wrap_text(std::string_view text, std::size_t indent) {
 }
 
 std::string format_document(const std::string& document, std::size_t indent) {
-  const Json json = Json::parse(document, nullptr, false);
-  if (!json.is_object()) return wrap_text(document, indent);
+  const auto members = members_of_document(document);
+  if (!members) return wrap_text(document, indent);
   const std::vector<std::string> read_first = {"title", "heading", "text"};
   std::string out;
-  const auto plain = [](const Json& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  };
-  for (const std::string& name : read_first)
-    if (json.contains(name)) out += wrap_text(plain(json.at(name)), indent);
-  for (const auto& [name, value] : json.items())
+  for (const std::string& first : read_first)
+    for (const auto& [name, value] : *members)
+      if (name == first) out += wrap_text(value, indent);
+  for (const auto& [name, value] : *members)
     if (std::find(read_first.begin(), read_first.end(), name) == read_first.end())
-      out += wrap_text(std::string(name).append(": ").append(plain(value)), indent);
+      out += wrap_text(name + ": " + value, indent);
   return out;
 }
 

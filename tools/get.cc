@@ -22,7 +22,7 @@ Status run_get(const GetOptions& options) {
   widen_row({item.vector.data(), info.dtype, 1, info.dim}, 0, numbers.data());
   if (options.json) {
     Json json = {{"key", options.key}, {"vector", numbers}};
-    if (!item.document.empty()) json["document"] = json_of_document(item.document);
+    if (!item.document.empty()) json.add("document", Json::of_document(item.document));
     print_json(json);
     return {};
   }

@@ -41,7 +41,7 @@ std::string describe_width(const StoreInfo& info) {
 }
 
 Json to_json(const StoreInfo& info) {
-  Json calibration = Json::array();
+  std::vector<Json> calibration;
   for (const CalibrationPoint& point : info.calibration) calibration.push_back(to_json(point));
   return {{"n", info.rows},
           {"dim", info.dim},
@@ -73,7 +73,7 @@ Json to_json(const StoreInfo& info) {
           {"has_documents", info.has_documents},
           {"has_originals", info.has_originals},
           {"calibrated_on", info.calibrated_on},
-          {"calibration", calibration},
+          {"calibration", Json(std::move(calibration))},
           {"backend", info.backend},
           {"backend_fallback", info.backend_fallback}};
 }
@@ -129,8 +129,8 @@ Status run_info(const InfoOptions& options) {
   const std::optional<RecallExpectation> expectation = store.recall_expected();
   if (options.json) {
     Json json = to_json(info);
-    json["recall_expected"] = expectation ? Json(expectation->expected) : Json();
-    json["target_missed"] = expectation ? Json(expectation->missed) : Json();
+    json.add("recall_expected", expectation ? Json(expectation->expected) : Json());
+    json.add("target_missed", expectation ? Json(expectation->missed) : Json());
     print_json(json);
   } else {
     print_info(options.path, info, expectation);

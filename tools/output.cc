@@ -17,12 +17,7 @@ void Table::print() const {
   for (const auto& [name, value] : lines_) fmt::print("{:<{}}  {}\n", name, width, value);
 }
 
-void print_json(const Json& json) { fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace)); }
-
-Json json_of_document(const std::string& document) {
-  Json json = Json::parse(document, nullptr, false);
-  return json.is_discarded() ? Json(document) : json;
-}
+void print_json(const Json& json) { fmt::print("{}\n", json.text()); }
 
 Status finish_output() {
   errno = 0;

@@ -5,16 +5,14 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/status.h"
+#include "tools/json.h"
 
 namespace vecstore::tools {
-
-using Json = nlohmann::ordered_json;
 
 class Table {
  public:
@@ -25,9 +23,7 @@ class Table {
   std::vector<std::pair<std::string, std::string>> lines_;
 };
 
-// One object, indented. Bytes that are not UTF-8 (of keys and documents) are replaced, because JSON has no others.
 void print_json(const Json& json);
-Json json_of_document(const std::string& document);  // what it says if it is JSON, else a string
 // Flushes stdout. Errors: kNoSpace, kIo: a full disk behind a redirection must not pass for success.
 Status finish_output();
 

@@ -125,7 +125,7 @@ Result<std::vector<Answer>> look_up(const Store& store, std::span<const Hit> hit
 }
 
 Json to_json(const std::vector<Answer>& answers, const QueryStats& stats) {
-  Json list = Json::array();
+  std::vector<Json> list;
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const Answer& answer = answers[i];
     Json one = {{"rank", i + 1},
@@ -133,10 +133,13 @@ Json to_json(const std::vector<Answer>& answers, const QueryStats& stats) {
                 {"key", answer.key},
                 {"score", answer.hit.score},
                 {"distance", answer.hit.distance}};
-    if (answer.document) one["document"] = json_of_document(*answer.document);
+    if (answer.document) one.add("document", Json::of_document(*answer.document));
     list.push_back(std::move(one));
   }
-  return {{"answers", list}, {"reads", stats.reads}, {"rounds", stats.rounds}, {"latency_us", stats.latency_us}};
+  return {{"answers", Json(std::move(list))},
+          {"reads", stats.reads},
+          {"rounds", stats.rounds},
+          {"latency_us", stats.latency_us}};
 }
 
 void print_answers(const std::vector<Answer>& answers) {

@@ -126,77 +126,102 @@ std::uint32_t latency_percentile(std::vector<QueryStats> stats, double share) {
   return at->latency_us;
 }
 
-Json describe(const SearchCommandOptions& options, const SearchOptions& used, const StoreInfo& info,
-              const Outcome& outcome, const std::optional<double>& recall,
-              const std::optional<RecallExpectation>& expectation) {
+// What is told of all searches of one run; a mean is one of all queries.
+struct Report {
+  SearchOptions used;
+  StoreInfo info;
+  std::uint64_t queries = 0;
+  std::optional<double> recall;
+  std::optional<RecallExpectation> expectation;
+  double qps = 0, seconds = 0;
+  double latency_us = 0, requests = 0, reads = 0, rounds = 0, bytes = 0;
+  double pages_from_cache = 0, codes_scored = 0, exact_distances = 0;
+  std::uint32_t median_latency_us = 0, p99_latency_us = 0;
+  std::uint64_t rss_peak_bytes = 0;
+};
+
+Report report_on(const Store& store, const SearchOptions& asked, const Outcome& outcome,
+                 const std::optional<double>& recall) {
   const auto& stats = outcome.stats;
-  const double requests = mean_of(stats, &QueryStats::reads);
-  const double bytes = mean_of(stats, &QueryStats::bytes);
-  return {{"recall", recall ? Json(*recall) : Json()},
-          {"qps", outcome.seconds > 0 ? static_cast<double>(stats.size()) / outcome.seconds : 0.0},
-          {"latency_us",
-           {{"mean", mean_of(stats, &QueryStats::latency_us)},
-            {"p50", latency_percentile(stats, 0.5)},
-            {"p99", latency_percentile(stats, 0.99)}}},
-          {"reads_per_query", reads_of_4k(requests, bytes)},
-          {"requests_per_query", requests},
-          {"rounds_per_query", mean_of(stats, &QueryStats::rounds)},
-          {"bytes_per_query", bytes},
-          {"pages_from_cache_per_query", mean_of(stats, &QueryStats::pages_from_cache)},
-          {"codes_scored_per_query", mean_of(stats, &QueryStats::codes_scored)},
-          {"exact_distances_per_query", mean_of(stats, &QueryStats::exact_distances)},
-          {"pages_cached", info.pages_cached},
-          {"ram_budget_bytes", info.ram_budget_bytes},
-          {"ram_peak_bytes", info.ram_peak_bytes},
-          {"rss_peak_bytes", rss_peak_bytes()},
-          {"n", info.rows},
-          {"dim", info.dim},
-          {"queries", stats.size()},
-          {"k", options.search.k},
-          {"recall_target", options.search.recall_target},
-          {"recall_expected", expectation ? Json(expectation->expected) : Json()},
-          {"target_missed", expectation ? Json(expectation->missed) : Json()},
-          {"L", used.search_list},
-          {"blocks", used.blocks},
-          {"bound", used.bound},
-          {"threads", options.clients != 0 ? 1 : options.threads},
-          {"clients", options.clients},
-          {"backend", info.backend},
-          {"budget", budget_of(info)},
-          {"seconds", outcome.seconds}};
+  Report report;
+  report.used = store.resolved(asked);
+  report.info = store.info();
+  report.queries = stats.size();
+  report.recall = recall;
+  report.expectation = store.recall_expected(asked);
+  report.seconds = outcome.seconds;
+  if (outcome.seconds > 0) report.qps = static_cast<double>(stats.size()) / outcome.seconds;
+  report.latency_us = mean_of(stats, &QueryStats::latency_us);
+  report.requests = mean_of(stats, &QueryStats::reads);
+  report.rounds = mean_of(stats, &QueryStats::rounds);
+  report.bytes = mean_of(stats, &QueryStats::bytes);
+  report.reads = reads_of_4k(report.requests, report.bytes);
+  report.pages_from_cache = mean_of(stats, &QueryStats::pages_from_cache);
+  report.codes_scored = mean_of(stats, &QueryStats::codes_scored);
+  report.exact_distances = mean_of(stats, &QueryStats::exact_distances);
+  report.median_latency_us = latency_percentile(stats, 0.5);
+  report.p99_latency_us = latency_percentile(stats, 0.99);
+  report.rss_peak_bytes = rss_peak_bytes();
+  return report;
 }
 
-void print_description(const Json& json) {
-  const auto number = [&](const char* name, int digits) {
-    return fmt::format("{:.{}f}", json.at(name).get<double>(), digits);
-  };
+Json to_json(const SearchCommandOptions& options, const Report& report) {
+  const StoreInfo& info = report.info;
+  return {
+      {"recall", report.recall},
+      {"qps", report.qps},
+      {"latency_us", {{"mean", report.latency_us}, {"p50", report.median_latency_us}, {"p99", report.p99_latency_us}}},
+      {"reads_per_query", report.reads},
+      {"requests_per_query", report.requests},
+      {"rounds_per_query", report.rounds},
+      {"bytes_per_query", report.bytes},
+      {"pages_from_cache_per_query", report.pages_from_cache},
+      {"codes_scored_per_query", report.codes_scored},
+      {"exact_distances_per_query", report.exact_distances},
+      {"pages_cached", info.pages_cached},
+      {"ram_budget_bytes", info.ram_budget_bytes},
+      {"ram_peak_bytes", info.ram_peak_bytes},
+      {"rss_peak_bytes", report.rss_peak_bytes},
+      {"n", info.rows},
+      {"dim", info.dim},
+      {"queries", report.queries},
+      {"k", options.search.k},
+      {"recall_target", options.search.recall_target},
+      {"recall_expected", report.expectation ? Json(report.expectation->expected) : Json()},
+      {"target_missed", report.expectation ? Json(report.expectation->missed) : Json()},
+      {"L", report.used.search_list},
+      {"blocks", report.used.blocks},
+      {"bound", report.used.bound},
+      {"threads", options.clients != 0 ? 1 : options.threads},
+      {"clients", options.clients},
+      {"backend", info.backend},
+      {"budget", budget_of(info)},
+      {"seconds", report.seconds}};
+}
+
+void print_report(const SearchOptions& asked, const Report& report) {
+  const StoreInfo& info = report.info;
   Table table;
-  table.add("index", fmt::format("{} rows, {} dimensions, backend {}", json.at("n").dump(), json.at("dim").dump(),
-                                 json.at("backend").get<std::string>()));
-  table.add("searched", fmt::format("{} queries, k {}, L {}, blocks {}", json.at("queries").dump(), json.at("k").dump(),
-                                    json.at("L").dump(), json.at("blocks").dump()));
-  if (!json.at("recall").is_null()) table.add("recall@" + json.at("k").dump(), number("recall", 4));
-  if (!json.at("recall_expected").is_null())
+  table.add("index", fmt::format("{} rows, {} dimensions, backend {}", info.rows, info.dim, info.backend));
+  table.add("searched", fmt::format("{} queries, k {}, L {}, blocks {}", report.queries, asked.k,
+                                    report.used.search_list, report.used.blocks));
+  if (report.recall) table.add(fmt::format("recall@{}", asked.k), fmt::format("{:.4f}", *report.recall));
+  if (report.expectation)
     table.add("recall expected",
-              fmt::format("{}, target {}{}", number("recall_expected", 4), number("recall_target", 2),
-                          json.at("target_missed").get<bool>() ? ", which is MISSED" : ""));
-  table.add("queries/s", number("qps", 0));
-  const Json& latency = json.at("latency_us");
-  table.add("latency", fmt::format("{:.0f} us mean, {} us median, {} us p99", latency.at("mean").get<double>(),
-                                   latency.at("p50").dump(), latency.at("p99").dump()));
-  table.add("reads/query", fmt::format("{} in {} rounds: {} requests, {:.1f} KiB", number("reads_per_query", 2),
-                                       number("rounds_per_query", 2), number("requests_per_query", 2),
-                                       json.at("bytes_per_query").get<double>() / 1024));
-  table.add("from cache/query", fmt::format("{} pages; {} pages cached", number("pages_from_cache_per_query", 2),
-                                            json.at("pages_cached").dump()));
-  table.add("scored/query", fmt::format("{} codes, {} vectors", number("codes_scored_per_query", 0),
-                                        number("exact_distances_per_query", 0)));
-  const auto budget_bytes = json.at("ram_budget_bytes").get<std::uint64_t>();
+              fmt::format("{:.4f}, target {:.2f}{}", report.expectation->expected, asked.recall_target,
+                          report.expectation->missed ? ", which is MISSED" : ""));
+  table.add("queries/s", fmt::format("{:.0f}", report.qps));
+  table.add("latency", fmt::format("{:.0f} us mean, {} us median, {} us p99", report.latency_us,
+                                   report.median_latency_us, report.p99_latency_us));
+  table.add("reads/query", fmt::format("{:.2f} in {:.2f} rounds: {:.2f} requests, {:.1f} KiB", report.reads,
+                                       report.rounds, report.requests, report.bytes / 1024));
+  table.add("from cache/query",
+            fmt::format("{:.2f} pages; {} pages cached", report.pages_from_cache, info.pages_cached));
+  table.add("scored/query", fmt::format("{:.0f} codes, {:.0f} vectors", report.codes_scored, report.exact_distances));
+  const bool bounded = info.ram_budget_bytes != 0 && info.ram_budget_bytes != MemoryBudget::kUnlimited;
   table.add("memory",
-            fmt::format(
-                "peak {} of {}, process {}", format_size(json.at("ram_peak_bytes").get<std::uint64_t>()),
-                budget_bytes == 0 || budget_bytes == MemoryBudget::kUnlimited ? "no bound" : format_size(budget_bytes),
-                format_size(json.at("rss_peak_bytes").get<std::uint64_t>())));
+            fmt::format("peak {} of {}, process {}", format_size(info.ram_peak_bytes),
+                        bounded ? format_size(info.ram_budget_bytes) : "no bound", format_size(report.rss_peak_bytes)));
   table.print();
 }
 
@@ -226,16 +251,15 @@ Status run_search(SearchCommandOptions& options) {
     VECSTORE_ASSIGN(recall, recall_at(outcome.found, *truth, options.search.k));
   }
   if (!options.output.empty()) VECSTORE_TRY(write_neighbours(options.output, outcome.found));
-  const StoreInfo info = store.info();
-  if (options.search.k > info.rows && !options.quiet)
-    fmt::print(stderr, "vecstore: the index holds {} rows, fewer than k; each query got {}\n", info.rows, info.rows);
-  const std::optional<RecallExpectation> expectation = store.recall_expected(options.search);
-  if (expectation) warn_of_missed_target(*expectation);
-  const Json description = describe(options, store.resolved(options.search), info, outcome, recall, expectation);
+  const Report report = report_on(store, options.search, outcome, recall);
+  const std::uint64_t rows = report.info.rows;
+  if (options.search.k > rows && !options.quiet)
+    fmt::print(stderr, "vecstore: the index holds {} rows, fewer than k; each query got {}\n", rows, rows);
+  if (report.expectation) warn_of_missed_target(*report.expectation);
   if (options.json) {
-    print_json(description);
+    print_json(to_json(options, report));
   } else {
-    print_description(description);
+    print_report(options.search, report);
     if (options.explain) {
       fmt::print("\n");
       print_explanation(store, options.open, options.search);

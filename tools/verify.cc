@@ -15,8 +15,8 @@ struct VerifyCommandOptions {
 
 void print_report(const VerifyCommandOptions& options, const VerifyReport& report) {
   if (options.json) {
-    Json damage = Json::array();
-    for (const Status& finding : report.damage) damage.push_back(finding.message());
+    std::vector<Json> damage;
+    for (const Status& finding : report.damage) damage.emplace_back(finding.message());
     print_json({{"sound", report.damage_total == 0},
                 {"deep", options.verify.deep},
                 {"pages_checked", report.pages_checked},
@@ -24,7 +24,7 @@ void print_report(const VerifyCommandOptions& options, const VerifyReport& repor
                 {"edges_checked", report.edges_checked},
                 {"unreachable_rows", report.unreachable_rows},
                 {"damage_total", report.damage_total},
-                {"damage", damage}});
+                {"damage", Json(std::move(damage))}});
     return;
   }
   fmt::print("{}: {} pages, {} rows, {} edges checked\n", options.path, report.pages_checked, report.rows_checked,

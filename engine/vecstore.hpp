@@ -143,7 +143,6 @@ class Store {
 
  private:
   friend struct StoreFactory;  // makes and opens stores on other file systems, for tests
-  class BatchSearch;
   struct Impl;
   struct Dispose {  // leaves alone what another process opened
     void operator()(Impl* impl) const;

@@ -21,10 +21,10 @@ constexpr std::uint8_t kUsesAtFirst = 2;          // of the pages ranked first: 
 constexpr std::uint64_t kCountsHalvedEvery = 16;  // pages asked for, for each that is cached
 constexpr std::uint32_t kVictimsCompared = 8;
 
-std::uint64_t table_bytes(const PageFile& file) {
-  return (file.page_count() + 1) * (sizeof(std::uint32_t) + sizeof(std::uint8_t));
+std::uint64_t table_bytes(const FileShape& file) {
+  return (file.pages + 1) * (sizeof(std::uint32_t) + sizeof(std::uint8_t));
 }
-std::uint64_t frame_bytes(const PageFile& file) { return file.page_bytes() + 2 * sizeof(std::uint32_t); }
+std::uint64_t frame_bytes(const FileShape& file) { return file.page_bytes + 2 * sizeof(std::uint32_t); }
 
 template <typename T>
 std::atomic_ref<T> shared(T& value) {
@@ -42,13 +42,13 @@ Result<std::unique_ptr<PageReader>> affordable_reader(const PageFile& file, Memo
 
 }  // namespace
 
-std::uint64_t PageCache::bytes_for(const PageFile& file, std::uint64_t pages) {
+std::uint64_t PageCache::bytes_for(const FileShape& file, std::uint64_t pages) {
   return pages == 0 ? 0 : pages * frame_bytes(file) + table_bytes(file);
 }
 
-std::uint64_t PageCache::pages_within(const PageFile& file, std::uint64_t bytes) {
+std::uint64_t PageCache::pages_within(const FileShape& file, std::uint64_t bytes) {
   const std::uint64_t table = table_bytes(file);
-  return bytes < table ? 0 : std::min((bytes - table) / frame_bytes(file), file.page_count());
+  return bytes < table ? 0 : std::min((bytes - table) / frame_bytes(file), file.pages);
 }
 
 Result<PageCache> PageCache::fill(const PageFile& file, std::span<const std::uint32_t> ranking, std::uint64_t pages,

@@ -30,9 +30,9 @@ enum class CachePolicy : std::uint8_t { kFixed, kAdaptive };
 class PageCache {
  public:
   // Bytes that a cache of `pages` pages takes at most: frames, tables, counts.
-  static std::uint64_t bytes_for(const PageFile& file, std::uint64_t pages);
+  static std::uint64_t bytes_for(const FileShape& file, std::uint64_t pages);
   // The most pages that fit in `bytes`, at most all of the file.
-  static std::uint64_t pages_within(const PageFile& file, std::uint64_t bytes);
+  static std::uint64_t pages_within(const FileShape& file, std::uint64_t bytes);
 
   // Reads and verifies the first `pages` of `ranking` (data page numbers, most wanted first). Errors: kMemoryBudget,
   // kIo, kCorrupt.

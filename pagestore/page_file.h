@@ -54,6 +54,12 @@ class PageFileWriter {
   std::unique_ptr<Impl> impl_;
 };
 
+// What the memory of a cache depends on.
+struct FileShape {
+  std::uint32_t page_bytes = 0;
+  std::uint64_t pages = 0;  // that hold data
+};
+
 // Thread-safe. Keeps a descriptor, so it goes on serving after the file was unlinked.
 class PageFile {
  public:
@@ -68,6 +74,7 @@ class PageFile {
   const FileIdentity& identity() const { return identity_; }
   std::uint32_t page_bytes() const { return page_bytes_; }
   std::uint64_t page_count() const { return page_count_; }  // data pages
+  FileShape shape() const { return {page_bytes_, page_count_}; }
   std::span<const std::byte> attributes() const { return attributes_; }
   int descriptor() const { return file_->descriptor(); }  // −1: asynchronous reads are not to be had
   bool direct() const { return file_->direct(); }

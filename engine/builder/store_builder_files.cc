@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "engine/builder/store_builder.h"
 #include "engine/files/text_lines.h"
+#include "engine/generation/open_plan.h"
 #include "engine/rows/catalog.h"
 #include "engine/rows/rows.h"
 
@@ -13,8 +14,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kTemporaryGeneration = 0;
-constexpr std::uint64_t kCacheFillBytes = 512 * 1024;  // the reader that fills it
-constexpr std::uint64_t kModelOutgrowsHeldOut = 20;    // times as many rows as are held out
+constexpr std::uint64_t kModelOutgrowsHeldOut = 20;  // times as many rows as are held out
 
 // Rows in position order as the page will hold them.
 class OrderedRows final : public FloatRows {
@@ -80,12 +80,9 @@ Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32
                   calibrate(opened->search_index(), calibration_set_, *executor_, budget_,
                             [&](std::uint64_t done) { report(BuildPhase::kCalibrate, std::min(done, total), total); }));
   // A cache of every page needs room that the build was not granted; without it that L is estimated from the other.
-  const PageFile& graph = opened->graph();
-  const std::uint64_t needed =
-      PageCache::bytes_for(graph, graph.page_count()) + kCacheFillBytes + graph.page_count() * sizeof(std::uint32_t) +
-      plan_.threads * GraphSearcher::predict_bytes(opened->layout(), opened->codes().form(), 0);
+  const std::uint64_t needed = in_memory_bytes(opened->layout(), opened->codes().form(), plan_.threads);
   if (properties_.calibration.empty() || needed > budget_.limit_bytes() - budget_.used_bytes()) return Status::ok();
-  VECSTORE_TRY(opened->fill_cache(graph.page_count(), CachePolicy::kFixed, budget_));
+  VECSTORE_TRY(opened->fill_cache(opened->graph().page_count(), CachePolicy::kFixed, budget_));
   VECSTORE_ASSIGN(properties_.walks_in_memory, calibrate_in_memory(opened->search_index(), calibration_set_, *executor_,
                                                                    budget_, properties_.calibration));
   return Status::ok();

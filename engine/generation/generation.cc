@@ -156,7 +156,7 @@ Status Generation::load_centre(MemoryBudget& budget) {
 }
 
 Result<Generation::Needs> Generation::predict_open(FileSystem& file_system, const Paths& paths, const Uuid& store,
-                                                   std::uint32_t generation, std::uint32_t lanes) {
+                                                   std::uint32_t generation) {
   VECSTORE_ASSIGN(const PageFile graph,
                   PageFile::open(file_system, paths.graph, {store, FileKind::kGraph, generation}));
   VECSTORE_ASSIGN(const PageFile codes,
@@ -167,14 +167,12 @@ Result<Generation::Needs> Generation::predict_open(FileSystem& file_system, cons
   VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(codes, attributes.code_bytes, one_page));
   VECSTORE_ASSIGN(const CodeForm form, read_code_form(stream));
   const std::uint64_t groups = groups_of(form.blocks);
-  Needs needs;
+  Needs needs{summary.layout, form};
   // And what is not stored: |ĉ|² of each block, the groups, and where to look for a block that is cut.
   needs.resident_bytes = attributes.ranking_at() + form.blocks * sizeof(float) +
                          Centroids::bytes_for(groups, summary.layout.dim, form.wide_centroids) +
                          (form.cut_blocks ? Blocks::even_count(summary.layout.rows) * sizeof(std::uint32_t) : 0);
   needs.loading_bytes = kStreamPageBytes + 2ull * summary.layout.dim * sizeof(float);
-  needs.searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form, lanes);
-  needs.memory_searcher_bytes = GraphSearcher::predict_bytes(summary.layout, form, 0);
   return needs;
 }
 

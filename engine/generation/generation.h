@@ -47,15 +47,15 @@ class Generation {
   static Result<std::unique_ptr<Generation>> open(FileSystem& file_system, const Paths& paths, const Uuid& store,
                                                   std::uint32_t generation, MemoryBudget& budget);
 
-  // What an open generation takes, read from the heads of its files. Errors: as of open().
+  // What an open generation takes, and is, by the heads of its files. Errors: as of open().
   struct Needs {
-    std::uint64_t resident_bytes = 0;         // codes and model
-    std::uint64_t loading_bytes = 0;          // beside them, while they or a page ranking are read
-    std::uint64_t searcher_bytes = 0;         // of each searcher, with so many lanes
-    std::uint64_t memory_searcher_bytes = 0;  // of each, where every page is cached
+    GraphLayout layout;
+    CodeForm form;
+    std::uint64_t resident_bytes = 0;  // codes and model
+    std::uint64_t loading_bytes = 0;   // beside them, while they or a page ranking are read
   };
   static Result<Needs> predict_open(FileSystem& file_system, const Paths& paths, const Uuid& store,
-                                    std::uint32_t generation, std::uint32_t lanes);
+                                    std::uint32_t generation);
 
   // Fills the cache with `pages` pages, which replaces what was cached. Not while searches run.
   Status fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget);

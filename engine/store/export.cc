@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "engine/store/export.h"
+
 #include <optional>
 
-#include "base/thrown.h"
 #include "engine/files/output_file.h"
 #include "engine/files/vector_file.h"
-#include "engine/store/impl.h"
 
 namespace vecstore {
 namespace {
@@ -46,19 +46,15 @@ class LineFile {
 
 }  // namespace
 
-Status Store::export_to(const ExportFiles& files, bool overwrite) const try {
-  const Impl& s = *impl_;
-  VECSTORE_TRY(s.check_process());
-  FileSystem& file_system = *s.environment.file_system;
-  const Element element = element_of(s.properties.dtype);
+Status export_view(FileSystem& file_system, const View& view, const ExportFiles& files, bool overwrite) {
+  const DType dtype = view.content().properties().dtype;
+  const Element element = element_of(dtype);
   VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(files.vectors));
   if (kind.element && *kind.element != element)
     return Status(Code::kUnsupported, "this ending is of another element type than the store's; choose another, or npy")
         .about(files.vectors);
-  if (s.dim() == 0)
-    return Status(Code::kNotFound, "the store has no rows, and no dimension yet").about(s.directory->path());
-  // Both passes see one moment: what is written meanwhile is not in it.
-  const Lsn snapshot = s.live->snapshot();
+  if (view.dim() == 0)
+    return Status(Code::kNotFound, "the store has no rows, and no dimension yet").about(view.content().path());
   std::uint64_t rows = 0;
   VECSTORE_ASSIGN(LineFile keys, LineFile::create(file_system, files.keys, overwrite));
   std::optional<LineFile> documents;
@@ -70,26 +66,24 @@ Status Store::export_to(const ExportFiles& files, bool overwrite) const try {
     ++rows;
     VECSTORE_TRY(keys.write(key.to_string(), row));
     if (!documents) return Status::ok();
-    VECSTORE_ASSIGN(std::string document, s.read_document(row));
+    VECSTORE_ASSIGN(std::string document, view.read_document(row));
     return documents->write(std::move(document), row);
   };
-  VECSTORE_TRY(s.for_each_row(snapshot, write_texts));
+  VECSTORE_TRY(view.for_each_row(write_texts));
   VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(file_system, files.vectors, overwrite));
-  const std::string header = make_header(kind.family, element, rows, s.dim());
+  const std::string header = make_header(kind.family, element, rows, view.dim());
   VECSTORE_TRY(vectors.write(header.data(), header.size()));
-  std::vector<std::byte> vector(s.dim() * element_bytes(s.properties.dtype));
-  const auto dim = static_cast<std::int32_t>(s.dim());
+  std::vector<std::byte> vector(view.dim() * element_bytes(dtype));
+  const auto dim = static_cast<std::int32_t>(view.dim());
   const auto write_vector = [&](const Key&, RowId row) -> Status {
-    VECSTORE_TRY(s.read_vector(row, vector.data()));
+    VECSTORE_TRY(view.read_vector(row, vector.data()));
     if (kind.family == FileFamily::kVecs) VECSTORE_TRY(vectors.write(&dim, sizeof dim));
     return vectors.write(vector.data(), vector.size());
   };
-  VECSTORE_TRY(s.for_each_row(snapshot, write_vector));
+  VECSTORE_TRY(view.for_each_row(write_vector));
   VECSTORE_TRY(vectors.commit());
   if (documents) VECSTORE_TRY(documents->commit());
   return keys.commit();
-} catch (...) {
-  return status_of_exception();
 }
 
 }  // namespace vecstore

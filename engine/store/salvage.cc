@@ -150,7 +150,7 @@ Result<SalvageReport> StoreFactory::salvage(const std::string& path, const std::
   VECSTORE_ASSIGN(Store store, open(to, options, environment));
   // Of a store with byte keys they are only known once rows/ has been opened.
   SalvageReport report;
-  Rewriter rewriter(store, store.impl_->properties, report);
+  Rewriter rewriter(store, store.impl_->content->properties(), report);
   if (properties.has_log) {
     MemoryBudget budget;
     const auto read_log = [&](const auto& take) {

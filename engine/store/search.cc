@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "engine/store/search.h"
+
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cmath>
 
 #include "base/check.h"
 #include "base/thrown.h"
 #include "engine/check_options.h"
 #include "engine/files/validate.h"
-#include "engine/store/impl.h"
-#include "engine/thread_pool.h"
 #include "engine/truth/exact_distance.h"
 
 namespace vecstore {
@@ -38,72 +37,24 @@ class LiveRows final : public RowFilter {
   const Lsn snapshot_;
 };
 
-}  // namespace
-
-double Store::Impl::constant_of(const VectorView& queries, std::uint64_t query) const {
-  if (properties.metric != Metric::kInnerProduct || !generation || generation->centre().empty()) return 0;
-  std::vector<float> values(queries.dim);
-  widen_row(queries, query, values.data());
-  double product = 0;
-  for (std::uint32_t i = 0; i < queries.dim; ++i) product += double{values[i]} * double{generation->centre()[i]};
-  return -2.0 * product;
-}
-
-bool Store::Impl::reranks(const SearchOptions& options) const {
-  return options.full_precision && !is_integer(properties.dtype);
-}
-
-Status Store::Impl::check_queries(const VectorView& queries, const SearchOptions& options) const {
-  VECSTORE_TRY(check_options(options));
-  const bool same = queries.dtype == properties.dtype;
-  if (!same && (is_integer(queries.dtype) || is_integer(properties.dtype)))
-    return Status(Code::kInvalidArgument, "the queries have another element type than the index; convert them first");
-  if (dim() != 0 && queries.dim != dim())
-    return Status(Code::kInvalidInput, "the queries have another dimension than the index");
-  return check_vectors(queries, properties.metric, "queries", 0);
-}
-
-// Reads those that may be among the k nearest, until the k-th is nearer than any that is left can be.
-Status Store::Impl::rerank(const VectorView& queries, std::uint64_t query, std::span<const Contender> contenders,
-                           std::uint32_t k, double constant, std::vector<FoundRow>& found, QueryStats& stats) const {
-  std::vector<float> wanted(queries.dim);
-  std::vector<float> original(queries.dim);
-  widen_row(queries, query, wanted.data());
-  std::vector<std::pair<double, RowId>> nearest;  // a heap of the k nearest
-  for (const Contender& contender : contenders) {
-    if (nearest.size() == k && double{contender.nearest} + constant > nearest.front().first) break;
-    std::uint64_t reads = 0;
-    VECSTORE_ASSIGN(const StoredRow stored, rows->read(contender.row, &reads));
-    stats.reads += static_cast<std::uint32_t>(reads);
-    stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
-    widen_row({stored.vector.data(), properties.dtype, 1, queries.dim, 0}, 0, original.data());
-    const double distance = exact_distance(properties.metric, wanted.data(), original.data(), queries.dim);
-    nearest.emplace_back(distance, contender.row);
-    std::push_heap(nearest.begin(), nearest.end());
-    if (nearest.size() <= k) continue;
-    std::pop_heap(nearest.begin(), nearest.end());
-    nearest.pop_back();
-  }
-  std::sort_heap(nearest.begin(), nearest.end());
-  for (const auto& [distance, row] : nearest) found.push_back({static_cast<float>(distance - constant), kNoPos, row});
-  return Status::ok();
-}
-
 // What one thread does of a batch of queries: it takes a few at a time, scans the delta for these together, searches
 // the graph for each, and puts the live rows of both in order.
-class Store::BatchSearch {
+class BatchSearch {
  public:
-  BatchSearch(const Impl& store, const VectorView& queries, const SearchOptions& options, Lsn snapshot,
-              SearchResults& results)
-      : store_(store),
+  BatchSearch(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
+              MemoryBudget& budget, const Answers& answers)
+      : view_(view),
+        content_(view.content()),
+        metric_(content_.properties().metric),
+        searchers_(searchers),
         queries_(queries),
         options_(options),
-        snapshot_(snapshot),
-        results_(results),
-        delta_(store.live->delta()),
-        live_rows_(store.live->tombstones(), store.properties.rows, snapshot),
-        all_live_(store.live->tombstones().size() == 0),
-        reranks_(store.reranks(options)) {}
+        budget_(budget),
+        answers_(answers),
+        delta_(view.delta()),
+        live_rows_(view.live().tombstones(), content_.row_count(), view.moment()),
+        all_live_(view.live().tombstones().size() == 0),
+        reranks_(options.full_precision && !is_integer(content_.properties().dtype)) {}
 
   // `workers`: threads that search now.
   Status run(StoreSearcher& searcher, QueryQueue& queue, std::size_t workers) try {
@@ -111,13 +62,14 @@ class Store::BatchSearch {
     group_max_ = std::clamp<std::size_t>(group, 1, DeltaSearcher::kQueriesMax);
     searcher_ = &searcher;
     if (delta_ != nullptr && searcher.delta == nullptr) {
-      VECSTORE_ASSIGN(searcher.delta, DeltaSearcher::create(delta_->shape(), store_.budget));
+      VECSTORE_ASSIGN(searcher.delta, DeltaSearcher::create(delta_->shape(), budget_));
     }
     if (searcher.graph == nullptr) {
       while (const auto query = next(queue)) VECSTORE_TRY(take({*query, {}, {}, {}, {}}));
       return Status::ok();
     }
-    if (store_.opened.lanes == 0) searcher.graph->follow(store_.in_flight, std::max(workers, store_.searchers.lent()));
+    if (InFlightTarget* target = searchers_.in_flight(); target != nullptr)
+      searcher.graph->follow(*target, std::max(workers, searchers_.pool().lent()));
     const SearchParams params{
         options_.k, options_.search_list, options_.blocks, options_.bound, all_live_ ? nullptr : &live_rows_, reranks_};
     return searcher.graph->search_all(
@@ -157,7 +109,8 @@ class Store::BatchSearch {
       std::size_t end = begin + 1;
       while (end < group_.size() && group_[end] == group_[end - 1] + 1) ++end;
       const auto started = std::chrono::steady_clock::now();
-      searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, options_.k, snapshot_, scanned_.data());
+      searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, options_.k, view_.moment(),
+                               scanned_.data());
       const auto scan = (std::chrono::steady_clock::now() - started) / (end - begin);
       for (std::size_t i = begin; i < end; ++i) {
         Waiting& place = place_of(~std::uint64_t{0});
@@ -177,23 +130,62 @@ class Store::BatchSearch {
 
   // Rows of the graph have their numbers for keys, where keys are numbers.
   std::uint64_t key_of(RowId row) const {
-    const bool named = store_.properties.keys == KeyKind::kNumber && row.value >= store_.properties.rows;
+    const bool named = content_.properties().keys == KeyKind::kNumber && row.value >= content_.row_count();
     return named ? delta_->key(row).number() : row.value;
   }
 
   Status check_rows(std::span<const FoundRow> found) const {
     for (const FoundRow& row : found)
-      if (row.row.value >= store_.properties.rows)
+      if (row.row.value >= content_.row_count())
         return Status(Code::kCorrupt, "a page names a row that the graph does not have; restore or rebuild")
-            .about(store_.generation->graph().path())
+            .about(content_.graph()->graph().path())
             .at(Detail::kRow, row.row.value);
+    return Status::ok();
+  }
+
+  // What the distances of FoundRow lack (graph/prepared_query.h).
+  double constant_of(std::uint64_t query) const {
+    const Generation* graph = content_.graph();
+    if (metric_ != Metric::kInnerProduct || graph == nullptr || graph->centre().empty()) return 0;
+    std::vector<float> values(queries_.dim);
+    widen_row(queries_, query, values.data());
+    double product = 0;
+    for (std::uint32_t i = 0; i < queries_.dim; ++i) product += double{values[i]} * double{graph->centre()[i]};
+    return -2.0 * product;
+  }
+
+  // Appends to found_ the k nearest of the contenders, which come sorted, with distances by the vectors as they were
+  // put: reads those that may be among them, until the k-th is nearer than any that is left can be.
+  Status rerank(const GraphSearcher::Answer& answer, double constant, QueryStats& stats) {
+    const std::uint32_t dim = queries_.dim;
+    std::vector<float> wanted(dim);
+    std::vector<float> original(dim);
+    widen_row(queries_, answer.query, wanted.data());
+    std::vector<std::pair<double, RowId>> nearest;  // a heap of the k nearest
+    for (const Contender& contender : answer.contenders) {
+      if (nearest.size() == options_.k && double{contender.nearest} + constant > nearest.front().first) break;
+      std::uint64_t reads = 0;
+      VECSTORE_ASSIGN(const StoredRow stored, content_.rows()->read(contender.row, &reads));
+      stats.reads += static_cast<std::uint32_t>(reads);
+      stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
+      widen_row({stored.vector.data(), content_.properties().dtype, 1, dim, 0}, 0, original.data());
+      const double distance = exact_distance(metric_, wanted.data(), original.data(), dim);
+      nearest.emplace_back(distance, contender.row);
+      std::push_heap(nearest.begin(), nearest.end());
+      if (nearest.size() <= options_.k) continue;
+      std::pop_heap(nearest.begin(), nearest.end());
+      nearest.pop_back();
+    }
+    std::sort_heap(nearest.begin(), nearest.end());
+    for (const auto& [distance, row] : nearest)
+      found_.push_back({static_cast<float>(distance - constant), kNoPos, row});
     return Status::ok();
   }
 
   // Puts what the graph has for a query and what the delta has in order.
   Status take(const GraphSearcher::Answer& answer) {
     VECSTORE_TRY(check_rows(answer.found));
-    QueryStats& stats = results_.stats_[answer.query];
+    QueryStats& stats = answers_.stats[answer.query];
     stats.reads = answer.stats.reads;
     stats.rounds = answer.stats.rounds;
     stats.bytes = answer.stats.bytes;
@@ -202,10 +194,10 @@ class Store::BatchSearch {
     stats.exact_distances = answer.stats.exact_distances;
     auto latency = answer.latency;
     const auto started = std::chrono::steady_clock::now();
-    const double constant = store_.constant_of(queries_, answer.query);
+    const double constant = constant_of(answer.query);
     found_.clear();
     if (reranks_) {
-      VECSTORE_TRY(store_.rerank(queries_, answer.query, answer.contenders, options_.k, constant, found_, stats));
+      VECSTORE_TRY(rerank(answer, constant, stats));
     } else {
       found_.assign(answer.found.begin(), answer.found.end());
     }
@@ -225,21 +217,23 @@ class Store::BatchSearch {
       std::sort(found_.begin(), found_.end());
     }
     const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
-    Hit* hits = &results_.hits_[answer.query * options_.k];
-    for (std::uint32_t i = 0; i < count; ++i)
-      hits[i] = make_hit(store_.properties.metric, found_[i], constant, key_of(found_[i].row));
-    results_.counts_[answer.query] = count;
+    Hit* hits = &answers_.hits[answer.query * options_.k];
+    for (std::uint32_t i = 0; i < count; ++i) hits[i] = make_hit(metric_, found_[i], constant, key_of(found_[i].row));
+    answers_.counts[answer.query] = count;
     latency += std::chrono::steady_clock::now() - started;
     stats.latency_us =
         static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
     return Status::ok();
   }
 
-  const Impl& store_;
+  const View& view_;
+  const Content& content_;
+  const Metric metric_;
+  Searchers& searchers_;
   const VectorView& queries_;
   const SearchOptions& options_;
-  const Lsn snapshot_;
-  SearchResults& results_;
+  MemoryBudget& budget_;
+  const Answers& answers_;
   const Delta* delta_;
   const LiveRows live_rows_;
   const bool all_live_;
@@ -253,38 +247,36 @@ class Store::BatchSearch {
   std::vector<FoundRow> found_;
 };
 
-Result<SearchResults> Store::search(const VectorView& queries, const SearchOptions& options,
-                                    std::uint32_t threads) const try {
-  const Impl& s = *impl_;
-  VECSTORE_TRY(s.check_process());
-  VECSTORE_TRY(s.check_queries(queries, options));
-  if (threads == 0 || threads > kThreadsMax)
-    return Status(Code::kInvalidArgument, "the number of threads must be between 1 and 256");
-  if (queries.rows > kQueriesMax) return Status(Code::kInvalidArgument, "too many queries for one batch; divide it");
-  const SearchOptions resolved = resolve_options(s.properties, options, s.in_memory());
-  SearchResults results;
-  results.k_ = options.k;
-  results.hits_.resize(queries.rows * options.k);
-  results.counts_.resize(queries.rows);
-  results.stats_.resize(queries.rows);
-  const Lsn snapshot = s.live->snapshot();
-  const auto workers = static_cast<unsigned>(std::min<std::size_t>({threads, s.searchers.size(), queries.rows}));
+}  // namespace
+
+Status check_queries(const View& view, const VectorView& queries, const SearchOptions& options) {
+  const StoreProperties& properties = view.content().properties();
+  VECSTORE_TRY(check_options(options));
+  const bool same = queries.dtype == properties.dtype;
+  if (!same && (is_integer(queries.dtype) || is_integer(properties.dtype)))
+    return Status(Code::kInvalidArgument, "the queries have another element type than the index; convert them first");
+  if (view.dim() != 0 && queries.dim != view.dim())
+    return Status(Code::kInvalidInput, "the queries have another dimension than the index");
+  return check_vectors(queries, properties.metric, "queries", 0);
+}
+
+Status search_view(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
+                   std::uint32_t threads, MemoryBudget& budget, const Answers& answers) {
+  const auto workers = static_cast<unsigned>(std::min<std::size_t>({threads, searchers.pool().size(), queries.rows}));
   QueryQueue queue(queries.rows);
   std::vector<Status> failures(std::max(workers, 1u));
   const auto body = [&](std::size_t worker, std::size_t, unsigned) {
-    const SearcherPool::Loan searcher = s.searchers.borrow();
-    BatchSearch search(s, queries, resolved, snapshot, results);
+    const SearcherPool::Loan searcher = searchers.pool().borrow();
+    BatchSearch search(view, searchers, queries, options, budget, answers);
     failures[worker] = search.run(*searcher, queue, workers);
   };
   if (workers <= 1) {
     body(0, 1, 0);
   } else {
-    make_executor(workers)->parallel_for(workers, 1, body);
+    searchers.executor().parallel_for(workers, 1, body);
   }
   for (const Status& failure : failures) VECSTORE_TRY(failure);
-  return results;
-} catch (...) {
-  return status_of_exception();
+  return Status::ok();
 }
 
 }  // namespace vecstore

@@ -37,7 +37,7 @@ BOOST_FIXTURE_TEST_CASE(cache_holds_the_first_of_the_ranking_and_no_others, Fixt
     REQUIRE_OK(cache);
     const std::uint64_t held = std::min<std::uint64_t>(pages, kPages);
     BOOST_TEST(cache->pages() == held);
-    BOOST_TEST(cache->bytes() <= PageCache::bytes_for(*file, held));
+    BOOST_TEST(cache->bytes() <= PageCache::bytes_for(file->shape(), held));
     BOOST_TEST(budget.used_bytes() == cache->bytes());
     for (std::uint32_t i = 0; i < kPages; ++i) {
       const std::byte* page = cache->pin(ranking[i]);
@@ -52,9 +52,9 @@ BOOST_FIXTURE_TEST_CASE(cache_holds_the_first_of_the_ranking_and_no_others, Fixt
 // A budget that the cache fills to the last byte leaves no room for a reader: it is then filled page by page.
 BOOST_FIXTURE_TEST_CASE(budget_is_never_exceeded_even_without_room_for_a_reader, Fixture) {
   const std::uint64_t bytes = 100 * 1024;
-  const std::uint64_t pages = PageCache::pages_within(*file, bytes);
-  BOOST_TEST(PageCache::bytes_for(*file, pages) <= bytes);
-  BOOST_TEST(PageCache::bytes_for(*file, pages + 1) > bytes);
+  const std::uint64_t pages = PageCache::pages_within(file->shape(), bytes);
+  BOOST_TEST(PageCache::bytes_for(file->shape(), pages) <= bytes);
+  BOOST_TEST(PageCache::bytes_for(file->shape(), pages + 1) > bytes);
   // In steps smaller than what adapting takes, up to room for the deepest reader and more.
   for (std::uint64_t spare = 0; spare < 300'000; spare += 1024)
     for (const CachePolicy policy : {CachePolicy::kFixed, CachePolicy::kAdaptive}) {
@@ -64,8 +64,8 @@ BOOST_FIXTURE_TEST_CASE(budget_is_never_exceeded_even_without_room_for_a_reader,
       BOOST_REQUIRE(cache->pages() == pages);
       BOOST_REQUIRE(budget.peak_bytes() <= budget.limit_bytes());
     }
-  BOOST_TEST(PageCache::pages_within(*file, 100) == 0u);
-  BOOST_TEST(PageCache::pages_within(*file, ~std::uint64_t{0}) == kPages);
+  BOOST_TEST(PageCache::pages_within(file->shape(), 100) == 0u);
+  BOOST_TEST(PageCache::pages_within(file->shape(), ~std::uint64_t{0}) == kPages);
   MemoryBudget small(5000);
   BOOST_TEST((code_of(PageCache::fill(*file, ranking, 2, CachePolicy::kFixed, small)) == Code::kMemoryBudget));
 }
@@ -97,10 +97,10 @@ bool ask_for(const PageCache& cache, const PageFile& file, std::uint64_t page) {
 
 BOOST_FIXTURE_TEST_CASE(adaptive_cache_follows_a_load_that_shifts_and_a_fixed_one_does_not, Fixture) {
   for (const CachePolicy policy : {CachePolicy::kFixed, CachePolicy::kAdaptive}) {
-    MemoryBudget budget(PageCache::bytes_for(*file, 30) + 300000);
+    MemoryBudget budget(PageCache::bytes_for(file->shape(), 30) + 300000);
     const auto cache = PageCache::fill(*file, ranking, 30, policy, budget);
     REQUIRE_OK(cache);
-    BOOST_TEST(cache->bytes() <= PageCache::bytes_for(*file, 30));
+    BOOST_TEST(cache->bytes() <= PageCache::bytes_for(file->shape(), 30));
     BOOST_TEST(budget.used_bytes() == cache->bytes());
     Random random(7);
     // Twenty pages get nine of ten requests, first one twenty, then another.

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/store/content.h"
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+
+namespace vecstore {
+namespace {
+
+constexpr const char* kCatalogName = "catalog";
+
+Result<StoreProperties> properties_of(const StoreDirectory& directory) {
+  auto decoded = decode_properties(directory.manifest()->properties);
+  if (decoded || !decoded.error().subject().empty()) return decoded;
+  return Status(decoded.error()).about(directory.path());
+}
+
+class GenerationPaths {
+ public:
+  explicit GenerationPaths(const StoreDirectory& directory)
+      : directory_(directory), number_(directory.manifest()->generation) {}
+  std::string operator()(FileKind kind) const { return directory_.file_path(file_name(kind, number_)); }
+  Generation::Paths all() const {
+    return {(*this)(FileKind::kGraph), (*this)(FileKind::kCodes), (*this)(FileKind::kRowMap)};
+  }
+  FileIdentity identity(FileKind kind) const { return {directory_.manifest()->store, kind, number_}; }
+
+ private:
+  const StoreDirectory& directory_;
+  const std::uint32_t number_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<Content>> Content::open(FileSystem& file_system, const StoreDirectory& directory,
+                                               MemoryBudget& budget) {
+  std::shared_ptr<Content> content(new Content(file_system, budget));
+  VECSTORE_TRY(content->load(directory));
+  return content;
+}
+
+Status Content::load(const StoreDirectory& directory) {
+  path_ = directory.path();
+  catalog_path_ = directory.file_path(kCatalogName);
+  manifest_ = *directory.manifest();
+  VECSTORE_ASSIGN(properties_, properties_of(directory));
+  if (manifest_.files.empty()) {
+    if (properties_.rows == 0) return Status::ok();
+    return Status(Code::kCorrupt, "the manifest names no graph; restore or rebuild").about(path_);
+  }
+  const GenerationPaths paths(directory);
+  VECSTORE_ASSIGN(generation_,
+                  Generation::open(file_system_, paths.all(), manifest_.store, manifest_.generation, budget_));
+  const GraphLayout& layout = generation_->layout();
+  if (layout.rows != properties_.rows || layout.dim != properties_.dim || layout.metric != properties_.metric ||
+      layout.dtype != properties_.dtype)
+    return Status(Code::kCorrupt, "the graph does not fit the store's properties; restore or rebuild")
+        .about(generation_->graph().path());
+  if (properties_.has_rows_file) {
+    VECSTORE_ASSIGN(RowsExtent extent,
+                    RowsExtent::open(file_system_, paths(FileKind::kRows), paths.identity(FileKind::kRows), budget_));
+    rows_.emplace(std::move(extent));
+    properties_.keys = rows_->layout().keys ? KeyKind::kBytes : KeyKind::kNumber;
+  }
+  if (!rows_fit())
+    return Status(Code::kCorrupt, "the rows kept do not fit the store's properties; restore or rebuild")
+        .about(paths(FileKind::kRows));
+  return Status::ok();
+}
+
+// Integers lie on their page as they were put; of anything else rows/ must keep the originals of every row.
+bool Content::rows_fit() const {
+  const bool integers = is_integer(properties_.dtype);
+  if (!rows_) return integers || properties_.rows == 0;
+  const std::size_t vector_bytes = integers ? 0 : properties_.dim * element_bytes(properties_.dtype);
+  return rows_->first().value == 0 && rows_->rows() == properties_.rows && rows_->layout().vector_bytes == vector_bytes;
+}
+
+void Content::look_up_keys(bool may_write, MemoryBudget& budget) {
+  if (!rows_ || !rows_->layout().keys) return;
+  key_lookup_ = std::make_unique<KeyLookup>(
+      file_system_, KeyLookup::Options{catalog_path_, manifest_.store, manifest_.applied_lsn, may_write}, *rows_,
+      budget);
+}
+
+void Content::stop_writing_catalog() const {
+  if (key_lookup_) key_lookup_->stop_writing();
+}
+
+Status Content::fill_cache(std::uint64_t pages, CachePolicy policy) {
+  return generation_->fill_cache(pages, policy, budget_);
+}
+
+DeltaShape Content::delta_shape() const {
+  return {properties_.dim, properties_.dtype, properties_.metric, properties_.keys,
+          generation_ ? generation_->centre() : Centre{}};
+}
+
+bool Content::in_memory() const {
+  return generation_ && properties_.walks_in_memory && generation_->cache().all_pages() != nullptr;
+}
+
+OpenFacts Content::open_facts() const {
+  OpenFacts facts;
+  facts.has_graph = generation_ != nullptr;
+  if (generation_) {
+    facts.layout = generation_->layout();
+    facts.form = generation_->codes().form();
+  }
+  facts.walks_in_memory = properties_.walks_in_memory;
+  facts.has_byte_keys = properties_.keys == KeyKind::kBytes;
+  facts.has_log = properties_.has_log;
+  return facts;
+}
+
+Status Content::read_vector(RowId row, std::byte* out) const {
+  if (!is_integer(properties_.dtype)) {
+    VECSTORE_ASSIGN(const StoredRow stored, read_row(row));
+    std::memcpy(out, stored.vector.data(), stored.vector.size());
+    return Status::ok();
+  }
+  // Integers are on their page as they were put, i8 shifted by 128.
+  VECSTORE_ASSIGN(const Pos position, generation_->position_of(row, budget_));
+  const GraphLayout& layout = generation_->layout();
+  VECSTORE_ASSIGN(auto page, Buffer<std::byte>::allocate(budget_, layout.page_bytes));
+  VECSTORE_TRY(generation_->graph().read_page(layout.page_of(position), page.span()));
+  const PageView view(layout, page.data());
+  const std::byte* values = view.values() + std::size_t{layout.slot_of(position)} * layout.value_bytes();
+  const auto shift = std::byte{layout.dtype == DType::kI8 ? std::uint8_t{0x80} : std::uint8_t{0}};
+  for (std::uint32_t i = 0; i < layout.dim; ++i) out[i] = values[i] ^ shift;
+  return Status::ok();
+}
+
+Result<StoredRow> Content::read_row(RowId row) const {
+  if (!rows_) return StoredRow{};
+  return rows_->read(row);
+}
+
+Result<std::string> Content::read_document(RowId row) const {
+  if (!has_documents()) return std::string();
+  VECSTORE_ASSIGN(StoredRow stored, read_row(row));
+  return std::move(stored.document);
+}
+
+Result<std::string> Content::read_key(RowId row) const {
+  if (properties_.keys == KeyKind::kNumber) return std::to_string(row.value);
+  VECSTORE_ASSIGN(StoredRow stored, read_row(row));
+  return std::move(stored.key);
+}
+
+Status Content::check_key(const Key& key) const {
+  if (key.kind() != properties_.keys)
+    return Status(Code::kInvalidArgument, properties_.keys == KeyKind::kNumber
+                                              ? "the keys of this store are numbers, not byte strings"
+                                              : "the keys of this store are byte strings, not numbers");
+  if (key.kind() == KeyKind::kBytes && (key.bytes().empty() || key.bytes().size() > kKeyBytesMax))
+    return Status(Code::kInvalidArgument, "a key must have between 1 and 480 bytes");
+  return Status::ok();
+}
+
+Result<std::optional<RowId>> Content::row_of(const Key& key) const {
+  if (properties_.rows == 0) return std::optional<RowId>();
+  if (properties_.keys == KeyKind::kNumber)
+    return key.number() < properties_.rows ? std::optional(RowId{key.number()}) : std::nullopt;
+  return key_lookup_->find(key.bytes());
+}
+
+Status Content::for_each_row(const std::function<Status(const Key&, RowId)>& visit) const {
+  std::vector<std::string> keys;
+  for (RowId row{0}; row.value < properties_.rows;) {
+    if (properties_.keys == KeyKind::kNumber) {
+      VECSTORE_TRY(visit(Key(row.value), row));
+      ++row.value;
+      continue;
+    }
+    keys.clear();
+    VECSTORE_TRY(rows_->read_keys(row, keys));
+    for (const std::string& key : keys) {
+      VECSTORE_TRY(visit(Key(key), row));
+      ++row.value;
+    }
+  }
+  return Status::ok();
+}
+
+Result<LeastFacts> read_least_facts(FileSystem& file_system, const StoreDirectory& directory) {
+  LeastFacts facts;
+  VECSTORE_ASSIGN(const StoreProperties properties, properties_of(directory));
+  facts.open.walks_in_memory = properties.walks_in_memory;
+  facts.open.has_byte_keys = properties.keys == KeyKind::kBytes;
+  facts.open.has_log = properties.has_log;
+  facts.open.has_graph = !directory.manifest()->files.empty();
+  if (!facts.open.has_graph) return facts;
+  const GenerationPaths paths(directory);
+  VECSTORE_ASSIGN(const Generation::Needs needs,
+                  Generation::predict_open(file_system, paths.all(), directory.manifest()->store,
+                                           directory.manifest()->generation));
+  facts.open.layout = needs.layout;
+  facts.open.form = needs.form;
+  facts.resident_bytes = needs.resident_bytes;
+  facts.loading_bytes = needs.loading_bytes;
+  if (!properties.has_rows_file) return facts;
+  MemoryBudget of_rows;
+  VECSTORE_ASSIGN(const RowsExtent extent,
+                  RowsExtent::open(file_system, paths(FileKind::kRows), paths.identity(FileKind::kRows), of_rows));
+  facts.rows_bytes = of_rows.peak_bytes();
+  facts.open.has_byte_keys = extent.layout().keys;
+  return facts;
+}
+
+}  // namespace vecstore

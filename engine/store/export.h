@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A store's rows as files that other programs read.
+#pragma once
+
+#include "base/io.h"
+#include "base/status.h"
+#include "engine/options.h"
+#include "engine/store/view.h"
+
+namespace vecstore {
+
+// As Store::export_to() says.
+Status export_view(FileSystem& file_system, const View& view, const ExportFiles& files, bool overwrite);
+
+}  // namespace vecstore

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One batch of queries over a view of a store: the delta is scanned for several at a time, the graph is searched for
+// each, and the live rows of both are put in order.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/vector_view.h"
+#include "engine/options.h"
+#include "engine/reports.h"
+#include "engine/store/searchers.h"
+#include "engine/store/view.h"
+
+namespace vecstore {
+
+// Where the answers of a batch go.
+struct Answers {
+  std::span<Hit> hits;              // [queries × k], the first counts[query] of each query are set
+  std::span<std::uint32_t> counts;  // [queries]
+  std::span<QueryStats> stats;      // [queries]
+};
+
+// Errors: as of Store::search().
+Status check_queries(const View& view, const VectorView& queries, const SearchOptions& options);
+
+// options: resolved, and checked with the queries. Runs on the calling thread, or divides the batch among `threads` of
+// the searchers' executor. Where the delta came only now, what scanning it takes is charged to `budget`. Errors: kIo,
+// kCorrupt naming the page, kMemoryBudget.
+Status search_view(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
+                   std::uint32_t threads, MemoryBudget& budget, const Answers& answers);
+
+}  // namespace vecstore

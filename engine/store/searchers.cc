@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/store/searchers.h"
+
+#include <utility>
+
+#include "engine/thread_pool.h"
+
+namespace vecstore {
+namespace {
+
+IoBackend io_backend(Backend backend) {
+  switch (backend) {
+    case Backend::kIoUring:
+      return IoBackend::kIoUring;
+    case Backend::kPread:
+      return IoBackend::kPread;
+    case Backend::kAutomatic:
+      break;
+  }
+  return IoBackend::kAutomatic;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Searchers>> Searchers::create(const Content& content, const std::optional<DeltaShape>& delta,
+                                                     const OpenOptions& options, std::uint32_t lanes,
+                                                     MemoryBudget& budget) {
+  std::unique_ptr<Searchers> searchers(new Searchers());
+  searchers->follows_ = options.lanes == 0;
+  searchers->lanes_ = content.in_memory() ? 0 : lanes;
+  const std::uint64_t used_before = budget.used_bytes();
+  const Generation* graph = content.graph();
+  SearchIndex index = graph != nullptr ? graph->search_index() : SearchIndex{};
+  index.walks_in_memory = content.properties().walks_in_memory;
+  for (std::uint32_t i = 0; i < options.searchers; ++i) {
+    auto searcher = std::make_unique<StoreSearcher>();
+    if (graph != nullptr) {
+      VECSTORE_ASSIGN(searcher->graph, GraphSearcher::create(index, io_backend(options.backend), lanes, budget));
+      searchers->backend_ = name_of(searcher->graph->reader().backend());
+      searchers->fallback_ = searcher->graph->reader().fallback_reason();
+    }
+    // Where rows may come, what scanning them takes is part of what opening takes.
+    if (delta) {
+      VECSTORE_ASSIGN(searcher->delta, DeltaSearcher::create(*delta, budget));
+    }
+    searchers->pool_.add(std::move(searcher));
+  }
+  searchers->bytes_ = budget.used_bytes() - used_before;
+  return searchers;
+}
+
+Executor& Searchers::executor() {
+  std::call_once(executor_made_, [this] { executor_ = make_executor(static_cast<unsigned>(pool_.size())); });
+  return *executor_;
+}
+
+}  // namespace vecstore

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/store/writer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <unordered_map>
+#include <utility>
+
+#include "base/check.h"
+#include "base/thrown.h"
+#include "engine/files/validate.h"
+#include "engine/live/log_records.h"
+#include "pagestore/store_files.h"
+#include "wal/log_reader.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint64_t kRoomCheckBytes = 1u << 20;  // logged between two looks at the disk
+constexpr std::uint32_t kGraphsOwed = 2;             // times the delta that merging it may take on disk
+constexpr std::uint64_t kSpareShare = 16;            // of the log, kept for erasing
+// A writer's memory is that of so many of the largest batches: one of ours, three of the log's, two for zeros and rows.
+constexpr std::uint64_t kBuffersOfWriter = 6;
+
+// Of the rows that a batch itself puts, the last for each key; only a batch of several needs to know.
+class BatchKeys {
+ public:
+  explicit BatchKeys(bool needed) : needed_(needed) {}
+  std::optional<RowId> find(const Key& key) const {
+    if (!needed_) return std::nullopt;
+    const auto found = rows_.find(key);
+    return found == rows_.end() ? std::nullopt : std::optional(found->second);
+  }
+  void set(const Key& key, RowId row) {
+    if (needed_) rows_.insert_or_assign(key, row);
+  }
+
+ private:
+  bool needed_;
+  std::unordered_map<Key, RowId, KeyHash> rows_;  // of the caller's keys
+};
+
+// Of memory that a batch takes for each of its rows while it is written, beside their bytes.
+constexpr std::uint64_t kBatchRowBytes = sizeof(PutRecord) + sizeof(LogRecord) + sizeof(std::pair<Key, RowId>) + 24;
+
+Status too_many_rows() {
+  return Status(Code::kMemoryBudget, "the batch has too many rows for the memory that a writer sets aside; divide it");
+}
+
+}  // namespace
+
+Writer::Writer(Parts parts)
+    : parts_(std::move(parts)),
+      delta_bytes_max_(parts_.options.delta_bytes),
+      packer_(parts_.environment.training, parts_.memory.buffers()) {}
+
+Writer::~Writer() {
+  if (log_) static_cast<void>(log_->close());
+}
+
+Result<std::unique_ptr<Writer>> Writer::open(Parts parts, const LogTail& tail) {
+  std::unique_ptr<Writer> writer(new Writer(std::move(parts)));
+  writer->parts_.live->charge_to(writer->parts_.memory.rows(), writer->parts_.memory.erasing());
+  VECSTORE_TRY(writer->begin_log(tail));
+  return writer;
+}
+
+Status Writer::begin_log(const LogTail& tail) {
+  const StoreEnvironment& environment = parts_.environment;
+  const OpenOptions& opened = parts_.options;
+  FileSystem& files = *environment.file_system;
+  const std::string path = parts_.directory.file_path(kLogName);
+  if (!parts_.content->properties().has_log) {
+    // Nobody wrote to this store yet; what is there was another's, which this one replaced.
+    if (const Status made = files.make_directory(path); !made.is_ok() && made.code() != Code::kExists) return made;
+    VECSTORE_ASSIGN(const auto entries, files.list(path));
+    for (const DirectoryEntry& entry : entries) VECSTORE_TRY(files.unlink(path + "/" + entry.name));
+  }
+  LogOptions options;
+  options.store = parts_.content->manifest().store;
+  options.sync = opened.sync;
+  options.interval_ms = opened.interval_ms;
+  options.bytes_max = opened.log_bytes;
+  options.spare_bytes = opened.log_bytes / kSpareShare;
+  if (opened.ram_bytes != 0) options.group_body_bytes_max = kWriterBytes / kBuffersOfWriter;
+  options.segment_bytes_first = environment.segment_bytes_first;
+  options.segment_bytes_max = std::min(environment.segment_bytes_max, opened.log_bytes / 4);
+  options.salt_seed = environment.seed;
+  options.background = environment.log_background;
+  VECSTORE_ASSIGN(log_, Log::open(files, path, tail, options, parts_.memory.buffers(),
+                                  [live = parts_.live](Lsn through) { live->safe(through); }));
+  return publish_log();
+}
+
+// That there is a log is said before anything is taken; after a publish both slots of the superblock say so.
+Status Writer::publish_log() {
+  if (parts_.content->properties().has_log) return Status::ok();
+  StoreProperties properties = parts_.content->properties();
+  properties.has_log = true;
+  Manifest manifest = *parts_.directory.manifest();
+  manifest.properties = encode_properties(properties);
+  return parts_.directory.publish(std::move(manifest));
+}
+
+Status Writer::raise_delta_bytes(std::uint64_t bytes) {
+  VECSTORE_TRY(check_going_on());
+  const std::lock_guard guard(lock_);
+  if (bytes < delta_bytes_max_)
+    return Status(Code::kInvalidArgument, "the delta may only be given more memory while the store is open")
+        .about(parts_.directory.path())
+        .at(Detail::kBytes, delta_bytes_max_);
+  if (!parts_.memory.raise(bytes).is_ok())
+    return Status(Code::kMemoryBudget, "the memory budget has no room for it; open the store with more")
+        .about(parts_.directory.path());
+  delta_bytes_max_ = bytes;
+  delta_grew_.notify_all();
+  return Status::ok();
+}
+
+Status Writer::check_going_on() const {
+  const Status failure = log_->failure();
+  if (failure.is_ok()) return failure;
+  return Status(Code::kIo, "an earlier write failed, so that nothing more is taken; close the store and open it again")
+      .about(failure.subject())
+      .with_errno(failure.error_number());
+}
+
+Status Writer::check_batch(std::span<const Key> keys, const VectorView& vectors,
+                           std::span<const std::string_view> documents) const {
+  const StoreProperties& properties = parts_.content->properties();
+  const std::uint32_t dim = newest().dim();
+  if (keys.empty() || keys.size() != vectors.rows || (!documents.empty() && documents.size() != keys.size()))
+    return Status(Code::kInvalidArgument, "a batch needs as many keys as vectors, at least one, and documents for all");
+  if (vectors.dtype != properties.dtype)
+    return Status(Code::kInvalidArgument, "the vectors have another element type than the store; convert them first");
+  if (vectors.dim == 0 || vectors.dim > kDimMax || (dim != 0 && vectors.dim != dim))
+    return Status(Code::kInvalidInput, "the vectors have another dimension than the store");
+  for (const Key& key : keys) VECSTORE_TRY(parts_.content->check_key(key));
+  for (const std::string_view document : documents)
+    if (document.size() > kDocumentBytesMax)
+      return Status(Code::kInvalidArgument, "a document is too large; the most is 65536 bytes");
+  return check_vectors(vectors, properties.metric, "vectors", 0);
+}
+
+// Merging must have room when its time comes: refused now, nothing is lost then.
+Status Writer::check_room(std::uint64_t bytes) {
+  bytes_since_check_ = bytes_since_check_ > kRoomCheckBytes ? bytes_since_check_ : bytes_since_check_ + bytes;
+  if (bytes_since_check_ <= kRoomCheckBytes) return Status::ok();
+  std::uint64_t needed = kGraphsOwed * parts_.memory.delta_bytes();
+  for (const ManifestFile& file : parts_.content->manifest().files) needed += file.bytes;
+  VECSTORE_ASSIGN(const std::uint64_t free, parts_.directory.free_bytes());
+  if (free < needed + bytes)
+    return Status(Code::kNoSpace, "the disk has too little room to merge what would be put; free some, at least")
+        .about(parts_.directory.path())
+        .at(Detail::kBytes, needed + bytes - free);
+  bytes_since_check_ = bytes;
+  return Status::ok();
+}
+
+Status Writer::delta_is_full() const {
+  return Status(Code::kMemoryBudget,
+                "the memory of what waits to be merged is used up; open the store with more of it, delta_bytes")
+      .about(parts_.directory.path())
+      .at(Detail::kBytes, delta_bytes_max_);
+}
+
+Result<Lsn> Writer::log_and_apply(std::span<const LogRecord> records, Urgency urgency) {
+  VECSTORE_ASSIGN(const Lsn last, log_->enqueue(records, urgency));
+  Lsn lsn{last.value - records.size()};
+  for (const LogRecord& record : records) {
+    ++lsn.value;
+    // What is in the log must be here. apply() asks for room again, as replay needs it to, and finds what was reserved.
+    VECSTORE_CHECK(parts_.live->apply(lsn, record).is_ok());
+  }
+  parts_.live->applied(last);
+  return last;
+}
+
+Result<WriteReceipt> Writer::acknowledge(Lsn lsn, std::uint64_t changed) {
+  VECSTORE_TRY(log_->commit(lsn));
+  return WriteReceipt{lsn.value, log_->synced_lsn().value, changed};
+}
+
+// One that cannot be logged is missed by nobody: documents are packed without.
+void Writer::log_dictionary(std::span<const std::byte> dictionary) {
+  if (dictionary.empty()) return;
+  LiveState::Needs needs;
+  needs.dictionary = dictionary;
+  if (!parts_.live->reserve(needs).is_ok()) return;
+  const LogRecord record{static_cast<std::uint16_t>(RecordType::kDictionary), 0, dictionary};
+  static_cast<void>(log_and_apply({&record, 1}, Urgency::kNormal));
+}
+
+Result<std::size_t> Writer::number_rows(std::span<const Key> keys, const VectorView& vectors,
+                                        std::span<const std::string_view> documents, std::span<PutRecord> puts,
+                                        LiveState::Needs& needs) const {
+  const View view = newest();
+  const std::size_t vector_bytes = vectors.dim * element_bytes(vectors.dtype);
+  std::size_t bytes_max = 0;
+  BatchKeys own(keys.size() > 1);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    PutRecord& record = puts[i];
+    record.row = {parts_.live->next_row().value + i};
+    record.key = keys[i];
+    record.vector = {vectors.row(i), vector_bytes};
+    if (!documents.empty()) record.document = documents[i];
+    record.document_bytes = static_cast<std::uint32_t>(record.document.size());
+    auto replaced = own.find(keys[i]);
+    if (!replaced) {
+      VECSTORE_ASSIGN(replaced, view.row_of(keys[i]));
+      if (replaced && replaced->value < parts_.live->base_rows()) ++needs.base_rows_ended;
+    }
+    record.replaced = replaced.value_or(kNoRow);
+    own.set(keys[i], record.row);
+    bytes_max += encoded_bytes(record);
+  }
+  return bytes_max;
+}
+
+std::vector<LogRecord> Writer::encode_rows(std::span<PutRecord> puts, LiveState::Needs& needs) {
+  std::vector<LogRecord> records(puts.size());
+  std::byte* at = encoded_.data();
+  for (std::size_t i = 0; i < puts.size(); ++i) {
+    puts[i].document = packer_.pack(puts[i].document, parts_.live->dictionary());
+    const std::size_t size = encoded_bytes(puts[i]);
+    VECSTORE_CHECK(size <= static_cast<std::size_t>(encoded_.end() - at));
+    encode(puts[i], at);
+    records[i] = {static_cast<std::uint16_t>(type_of(puts[i])), 0, {at, size}};
+    needs.text_bytes += puts[i].key.bytes().size() + puts[i].document.size();
+    at += size;
+  }
+  return records;
+}
+
+Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const VectorView& vectors,
+                                           std::span<const std::string_view> documents) {
+  const std::uint32_t dim = newest().dim();
+  if (dim != 0 && vectors.dim != dim)  // another's first row may have told meanwhile
+    return Status(Code::kInvalidInput, "the vectors have another dimension than the store");
+  MemoryBudget& buffers = parts_.memory.buffers();
+  const auto rows_charge = Charge::take(buffers, keys.size() * kBatchRowBytes);
+  if (!rows_charge) return too_many_rows();
+  LiveState::Needs needs{vectors.dim, keys.size()};
+  std::vector<PutRecord> puts(keys.size());
+  VECSTORE_ASSIGN(const std::size_t bytes_max, number_rows(keys, vectors, documents, puts, needs));
+  VECSTORE_TRY(check_room(bytes_max));
+  if (encoded_.size() < bytes_max) {
+    encoded_.reset();
+    VECSTORE_ASSIGN(encoded_, Buffer<std::byte>::allocate(buffers, bytes_max));
+  }
+  // Without a budget the delta's own bound is no reason to go without a dictionary.
+  log_dictionary(packer_.train(*parts_.live, parts_.options.ram_bytes == 0 ? buffers : parts_.memory.rows()));
+  const std::vector<LogRecord> records = encode_rows(puts, needs);
+  const Status reserved = parts_.live->reserve(needs);
+  if (reserved.code() == Code::kMemoryBudget) return std::optional<Lsn>();
+  VECSTORE_TRY(reserved);
+  if (DocumentPacker::is_due_again(*parts_.live)) log_dictionary(parts_.live->dictionary()->bytes());
+  VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, Urgency::kNormal));
+  return std::optional(lsn);
+}
+
+Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& vectors,
+                                 std::span<const std::string_view> documents) {
+  VECSTORE_TRY(check_going_on());
+  VECSTORE_TRY(check_batch(keys, vectors, documents));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(parts_.options.full_wait_ms);
+  std::unique_lock guard(lock_);
+  std::optional<Lsn> lsn;
+  while (!lsn) {
+    // Others may have written while this one waited, so that every attempt begins from the front.
+    VECSTORE_TRY(check_going_on());
+    const std::uint64_t had = delta_bytes_max_;
+    VECSTORE_ASSIGN(lsn, put_now(keys, vectors, documents));
+    if (!lsn && !delta_grew_.wait_until(guard, until, [&] { return closing_ || delta_bytes_max_ > had; }))
+      return delta_is_full();
+    if (!lsn && closing_) return Status(Code::kInvalidArgument, "the store was closed").about(parts_.directory.path());
+  }
+  guard.unlock();
+  return acknowledge(*lsn, keys.size());
+}
+
+Result<WriteReceipt> Writer::erase(std::span<const Key> keys) {
+  VECSTORE_TRY(check_going_on());
+  for (const Key& key : keys) VECSTORE_TRY(parts_.content->check_key(key));
+  const auto rows_charge = Charge::take(parts_.memory.buffers(), keys.size() * kBatchRowBytes);
+  if (!rows_charge) return too_many_rows();
+  std::unique_lock guard(lock_);
+  const View view = newest();
+  LiveState::Needs needs;
+  std::vector<std::array<std::byte, kEraseRecordBytes>> payloads;
+  BatchKeys own(keys.size() > 1);
+  payloads.reserve(keys.size());
+  for (const Key& key : keys) {
+    if (own.find(key)) continue;
+    VECSTORE_ASSIGN(const auto row, view.row_of(key));
+    if (!row) continue;
+    own.set(key, *row);
+    if (row->value < parts_.live->base_rows()) ++needs.base_rows_ended;
+    encode(EraseRecord{*row}, payloads.emplace_back().data());
+  }
+  if (payloads.empty()) {
+    // That a key is gone may be due to an erasure that is not safe yet.
+    guard.unlock();
+    return acknowledge(view.moment(), 0);
+  }
+  std::vector<LogRecord> records;
+  records.reserve(payloads.size());
+  for (const auto& payload : payloads) records.push_back({static_cast<std::uint16_t>(RecordType::kErase), 0, payload});
+  const Status reserved = parts_.live->reserve(needs);
+  if (reserved.code() == Code::kMemoryBudget) return delta_is_full();
+  VECSTORE_TRY(reserved);
+  VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, Urgency::kUrgent));
+  guard.unlock();
+  return acknowledge(lsn, records.size());
+}
+
+Status Writer::flush() {
+  VECSTORE_TRY(check_going_on());
+  return log_->sync();
+}
+
+Status Writer::close() {
+  {
+    const std::lock_guard guard(lock_);
+    closing_ = true;
+    delta_grew_.notify_all();
+  }
+  const Status closed = log_->close();
+  parts_.content->stop_writing_catalog();  // which the next writer may build
+  parts_.directory.unlock();
+  return closed;
+}
+
+}  // namespace vecstore

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The way of a write: everything is checked, then it is numbered and queued in the log, applied, and acknowledged when
+// it is as safe as the sync mode says. Replay goes through the same LiveState::apply().
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "engine/live/document_packer.h"
+#include "engine/live/live_state.h"
+#include "engine/store/content.h"
+#include "engine/store/environment.h"
+#include "engine/store/view.h"
+#include "engine/store/writer_memory.h"
+#include "pagestore/publish.h"
+#include "wal/log.h"
+#include "wal/log_reader.h"
+
+namespace vecstore {
+
+// Thread-safe. Exists only in a store that was opened to be written to.
+class Writer {
+ public:
+  // What it writes to; all of it outlives the writer.
+  struct Parts {
+    StoreDirectory& directory;  // with the lock of writers
+    std::shared_ptr<const Content> content;
+    std::shared_ptr<LiveState> live;
+    WriterMemory& memory;
+    const OpenOptions& options;
+    const StoreEnvironment& environment;
+  };
+
+  // Goes on where the log ends. Says in the manifest that there is a log, where it does not say so yet. Errors: kIo,
+  // kNoSpace, kPermission, kMemoryBudget.
+  static Result<std::unique_ptr<Writer>> open(Parts parts, const LogTail& tail);
+  ~Writer();  // as close(), but nobody learns of an error
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  // As Store::put_batch() and Store::erase_batch() say.
+  Result<WriteReceipt> put(std::span<const Key> keys, const VectorView& vectors,
+                           std::span<const std::string_view> documents);
+  Result<WriteReceipt> erase(std::span<const Key> keys);
+  Status raise_delta_bytes(std::uint64_t bytes);
+  Status flush();
+  Status close();
+
+  const Log& log() const { return *log_; }
+
+ private:
+  explicit Writer(Parts parts);
+  Status begin_log(const LogTail& tail);
+  Status publish_log();
+
+  Status check_going_on() const;  // kIo where an earlier write failed
+  Status check_batch(std::span<const Key> keys, const VectorView& vectors,
+                     std::span<const std::string_view> documents) const;
+  Status check_room(std::uint64_t bytes);
+  Status delta_is_full() const;
+  View newest() const { return {parts_.content, parts_.live, parts_.live->newest()}; }
+
+  // nullopt: the delta is full.
+  Result<std::optional<Lsn>> put_now(std::span<const Key> keys, const VectorView& vectors,
+                                     std::span<const std::string_view> documents);
+  // Fills `puts`, and what they need but for documents; returns the bytes that their records take at most.
+  Result<std::size_t> number_rows(std::span<const Key> keys, const VectorView& vectors,
+                                  std::span<const std::string_view> documents, std::span<PutRecord> puts,
+                                  LiveState::Needs& needs) const;
+  // Packs the documents and writes the records into encoded_; completes `needs`.
+  std::vector<LogRecord> encode_rows(std::span<PutRecord> puts, LiveState::Needs& needs);
+  void log_dictionary(std::span<const std::byte> dictionary);
+  // What they need must have been reserved.
+  Result<Lsn> log_and_apply(std::span<const LogRecord> records, Urgency urgency);
+  Result<WriteReceipt> acknowledge(Lsn lsn, std::uint64_t rows);
+
+  const Parts parts_;
+  std::unique_ptr<Log> log_;
+
+  std::mutex lock_;                     // guards what follows, and writing to the live state
+  std::condition_variable delta_grew_;  // or the store is being closed
+  bool closing_ = false;
+  std::uint64_t delta_bytes_max_;
+  DocumentPacker packer_;
+  Buffer<std::byte> encoded_;                            // payloads of the batch at hand
+  std::uint64_t bytes_since_check_ = ~std::uint64_t{0};  // logged since the room on the disk was looked at
+};
+
+}  // namespace vecstore

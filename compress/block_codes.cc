@@ -65,12 +65,7 @@ class BlockMean {
 
   double square_of(std::size_t i) const {
     rows_.read(static_cast<Pos>(first_ + i), row_);
-    double square = 0;
-    for (std::size_t k = 0; k < rows_.dim(); ++k) {
-      const double difference = static_cast<double>(row_[k]) - sums_[k];
-      square += difference * difference;
-    }
-    return square;
+    return squared_distance(row_, sums_, rows_.dim());
   }
 
   const FloatRows& rows_;
@@ -137,10 +132,7 @@ Status compute_mean(const BlockCodes& codes, MemoryBudget& budget, CodecModel& m
   average(std::numeric_limits<double>::infinity());
   for (std::size_t block = 0; block < codes.blocks.count(); ++block) {
     codes.centroids.decode(block, dim, centroid.data());
-    for (std::size_t k = 0; k < dim; ++k) {
-      const double difference = static_cast<double>(centroid[k]) - static_cast<double>(model.mean[k]);
-      squares[block] += difference * difference;
-    }
+    squares[block] = squared_distance(centroid.data(), model.mean.data(), dim);
   }
   VECSTORE_ASSIGN(auto scratch, Buffer<double>::allocate(budget, codes.blocks.count()));
   const double limit = rare_limit<double>(squares.span(), scratch.span(), kFarBlocks);

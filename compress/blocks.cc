@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "base/sums.h"
 #include "compress/centroids.h"
 #include "compress/far_rows.h"
 #include "compress/float_rows.h"
@@ -17,15 +18,6 @@ namespace {
 // Scratch of one worker, in floats: a row and the two before it.
 constexpr std::size_t kRowsAtOnce = 3;
 
-double square_between(const float* a, const float* b, std::size_t dim) {
-  double square = 0;
-  for (std::size_t k = 0; k < dim; ++k) {
-    const double difference = static_cast<double>(a[k]) - static_cast<double>(b[k]);
-    square += difference * difference;
-  }
-  return square;
-}
-
 // The steps between the rows of one block.
 class Steps {
  public:
@@ -35,8 +27,8 @@ class Steps {
     const auto row = [&](std::size_t i) { return scratch + i % kRowsAtOnce * dim; };
     for (std::size_t i = 0; i < count; ++i) {
       rows.read(static_cast<Pos>(first + i), row(i));
-      if (i >= 1) single_.push_back(square_between(row(i), row(i - 1), dim));
-      if (i >= 2) double_.push_back(square_between(row(i), row(i - 2), dim));
+      if (i >= 1) single_.push_back(squared_distance(row(i), row(i - 1), dim));
+      if (i >= 2) double_.push_back(squared_distance(row(i), row(i - 2), dim));
     }
   }
 

@@ -7,6 +7,17 @@
 #include "compress/sq8.h"
 
 namespace vecstore {
+namespace {
+
+// Centroid i, whose values begin at `begin`, as a vector.
+struct OneCentroid {
+  const Centroids& centroids;
+  std::size_t i;
+  std::size_t begin;
+  float operator[](std::size_t k) const { return centroids.value(begin + k, i); }
+};
+
+}  // namespace
 
 Result<Centroids> Centroids::allocate(std::uint64_t count, std::uint32_t dim, bool wide, MemoryBudget& budget) {
   Centroids centroids;
@@ -66,15 +77,8 @@ void Centroids::keys(const Kernels& kernels, const float* query, float query_sum
 }
 
 void Centroids::distances(const float* query, std::size_t dim, std::size_t first, std::size_t count, float* out) const {
-  for (std::size_t i = 0; i < count; ++i) {
-    double square = 0;
-    for (std::size_t k = 0; k < dim; ++k) {
-      const double difference =
-          static_cast<double>(query[k]) - static_cast<double>(value((first + i) * dim + k, first + i));
-      square += difference * difference;
-    }
-    out[i] = static_cast<float>(square);
-  }
+  for (std::size_t i = first; i < first + count; ++i)
+    out[i - first] = static_cast<float>(squared_distance(query, OneCentroid{*this, i, i * dim}, dim));
 }
 
 Result<Centroids> group_centroids(const Centroids& blocks, std::uint32_t dim, MemoryBudget& budget) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "base/sums.h"
 #include "compress/code_scorer.h"
 #include "compress/far_rows.h"
 
@@ -76,19 +77,8 @@ std::size_t scanned_rows_max(std::uint64_t rows) {
   return static_cast<std::size_t>(std::min<std::uint64_t>(rows, kBlocksScanned * kBlockRows));
 }
 
-struct Products {
-  double dot = 0;
-  double distance2 = 0;
-};
-
-Products compare(const float* query, const float* row, std::size_t dim) {
-  Products products;
-  for (std::size_t i = 0; i < dim; ++i) {
-    const double difference = static_cast<double>(query[i]) - static_cast<double>(row[i]);
-    products.distance2 += difference * difference;
-    products.dot += static_cast<double>(query[i]) * static_cast<double>(row[i]);
-  }
-  return products;
+double dot_in_double(const float* a, const float* b, std::size_t dim) {
+  return sum_in_parts<1>(dim, [&](std::size_t i) { return static_cast<double>(a[i]) * static_cast<double>(b[i]); });
 }
 
 // One worker's view: a scorer and scratch.
@@ -145,16 +135,16 @@ struct Worker {
     const bool inner_product = codes.model.metric == Metric::kInnerProduct;
     rows.read(self, query.data());
     scorer.prepare(query.data(), scratch);
-    const double norm2 = compare(query.data(), query.data(), dim).dot;
+    const double norm2 = dot_in_double(query.data(), query.data(), dim);
     const double table_error = scorer.table_error();
     const double shift = codes.model.fine_tables ? 0.0 : norm2;  // of keys
     std::vector<Pair> pairs;
     for (const Candidate& candidate : rank(codes, self)) {
       rows.read(candidate.position, row.data());
-      const Products products = compare(query.data(), row.data(), dim);
-      const double key = inner_product ? -2 * products.dot : products.distance2 - shift;
-      pairs.push_back({inner_product ? -products.dot : products.distance2,
-                       static_cast<double>(candidate.estimate) - key,
+      const double distance = inner_product ? -dot_in_double(query.data(), row.data(), dim)
+                                            : squared_distance(query.data(), row.data(), dim);
+      const double key = inner_product ? 2 * distance : distance - shift;
+      pairs.push_back({distance, static_cast<double>(candidate.estimate) - key,
                        static_cast<double>(codes.error_scale(candidate.position)),
                        static_cast<double>(errors2[candidate.position])});
     }

@@ -11,7 +11,7 @@
 #include <limits>
 
 #include "base/check.h"
-#include "engine/truth/exact_distance.h"
+#include "graph/exact_distance.h"
 
 namespace vecstore {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/thrown.h"
 #include "engine/check_options.h"
 #include "engine/files/validate.h"
-#include "engine/truth/exact_distance.h"
+#include "graph/exact_distance.h"
 
 namespace vecstore {
 namespace {

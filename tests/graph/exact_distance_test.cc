@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/truth/exact_distance.h"
+#include "graph/exact_distance.h"
 
 #include <vector>
 

@@ -15,16 +15,12 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "graph/prepared_query.h"
+#include "graph/search_types.h"
 
 namespace vecstore {
 
-struct Contender {
-  float nearest = 0;  // it is no nearer than this
-  RowId row;
-  friend bool operator<(const Contender& a, const Contender& b) {
-    return a.nearest != b.nearest ? a.nearest < b.nearest : a.row < b.row;
-  }
-};
+// Whether pages may keep a row otherwise than it was put, so that there are contenders.
+constexpr bool rounds_rows(const GraphLayout& layout) { return !is_integer(layout.dtype); }
 
 // For one query after the other.
 class Contenders {

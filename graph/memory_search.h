@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "graph/prepared_query.h"
 #include "graph/query_run.h"
+#include "graph/search_types.h"
 
 namespace vecstore {
 

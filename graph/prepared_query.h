@@ -14,11 +14,9 @@
 #include "base/vector_view.h"
 #include "compress/kernels/kernels.h"
 #include "graph/format.h"
+#include "graph/search_types.h"
 
 namespace vecstore {
-
-// The centre that rows are kept relative to; borrowed, empty: the origin.
-using Centre = std::span<const float>;
 
 // Prepared for query after query. Not thread-safe.
 class PreparedQuery {

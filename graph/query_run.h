@@ -34,63 +34,11 @@
 #include "graph/format.h"
 #include "graph/page_set.h"
 #include "graph/prepared_query.h"
+#include "graph/search_types.h"
 #include "pagestore/page_cache.h"
 #include "pagestore/page_file.h"
 
 namespace vecstore {
-
-// What is searched; all must outlive the searchers. The codes' rows and dimension are the graph's.
-struct SearchIndex {
-  const GraphSummary* summary = nullptr;
-  const PageFile* graph = nullptr;
-  const BlockCodes* codes = nullptr;
-  const PageCache* cache = nullptr;
-  Centre centre = {};  // what rows and codes are relative to
-  // Whether a walk over the graph alone finds what it should, so that codes are of no use where every page is cached.
-  bool walks_in_memory = true;
-};
-
-// Which rows an answer may hold; asked once for every row whose vector has been seen.
-class RowFilter {
- public:
-  virtual ~RowFilter() = default;
-  virtual bool admits(RowId row) const = 0;
-  virtual std::uint64_t rows() const = 0;  // at least so many are admitted
-};
-
-struct SearchParams {
-  std::uint32_t k = 10;
-  std::uint32_t search_list = 32;  // L: a read is paid only for candidates that rank within it
-  std::uint32_t blocks = 40;       // blocks scanned
-  float bound = 2.5f;  // no read for a candidate whose estimate less so many standard errors exceeds the k-th
-  // Rows that it does not admit lead the way, and take no place in L. nullptr: all are admitted.
-  const RowFilter* filter = nullptr;
-  // Keeps the rows that may be among the nearest by the vectors as they were put.
-  bool contenders = false;
-};
-
-struct SearchStats {
-  // Requests, each for one page or several side by side; beside other queries it may take a few more or less.
-  std::uint32_t reads = 0;
-  std::uint32_t rounds = 0;
-  std::uint32_t bytes = 0;
-  std::uint32_t pages_from_cache = 0;
-  std::uint32_t codes_scored = 0;
-  std::uint32_t exact_distances = 0;
-};
-
-// `distance`: of graph/prepared_query.h.
-struct FoundRow {
-  float distance = 0;
-  Pos position = 0;
-  RowId row;
-  friend bool operator<(const FoundRow& a, const FoundRow& b) {
-    return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
-  }
-};
-
-// Whether pages may keep a row otherwise than it was put, so that there are contenders.
-constexpr bool rounds_rows(const GraphLayout& layout) { return !is_integer(layout.dtype); }
 
 // A page in memory, its checksum verified.
 struct PresentPage {

@@ -20,6 +20,7 @@
 #include "graph/in_flight_target.h"
 #include "graph/memory_search.h"
 #include "graph/query_run.h"
+#include "graph/search_types.h"
 #include "pagestore/page_reader.h"
 
 namespace vecstore {

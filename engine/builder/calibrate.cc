@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "graph/search.h"
 
 namespace vecstore {
 namespace {

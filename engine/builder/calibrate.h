@@ -14,7 +14,7 @@
 #include "base/status.h"
 #include "engine/reports.h"
 #include "engine/truth.h"
-#include "graph/search.h"
+#include "graph/search_types.h"
 
 namespace vecstore {
 

@@ -9,6 +9,7 @@
 #include "engine/generation/open_plan.h"
 #include "engine/rows/catalog.h"
 #include "engine/rows/rows.h"
+#include "graph/search.h"
 
 namespace vecstore {
 namespace {

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "compress/block_codes_io.h"
 #include "engine/generation/page_stream.h"
+#include "graph/search.h"
 
 namespace vecstore {
 namespace {

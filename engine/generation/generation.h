@@ -14,7 +14,7 @@
 #include "compress/block_codes.h"
 #include "graph/format.h"
 #include "graph/pack.h"
-#include "graph/search.h"
+#include "graph/search_types.h"
 #include "pagestore/page_cache.h"
 #include "pagestore/page_file.h"
 #include "pagestore/publish.h"

@@ -25,7 +25,7 @@
 #include "engine/live/log_records.h"
 #include "graph/prepared_query.h"
 #include "graph/quantized_rows.h"
-#include "graph/query_run.h"
+#include "graph/search_types.h"
 
 namespace vecstore {
 

@@ -21,6 +21,7 @@
 #include "engine/store/writer.h"
 #include "engine/store/writer_memory.h"
 #include "engine/vecstore.hpp"
+#include "graph/search_types.h"
 #include "pagestore/publish.h"
 
 namespace vecstore {

@@ -109,18 +109,18 @@ void measure(const Kind& kind, const std::string& data, const std::string& work)
   // RaBitQ keeps two bytes more a row, its factor.
   const std::uint32_t one_bit = vectors.view.dim / 8;
   for (const std::uint32_t bits : {1u, 2u}) {
-    for (const CodecKind codec : {CodecKind::kOpq, CodecKind::kRabitq}) {
+    for (const Codec codec : {Codec::kOpq, Codec::kRabitq}) {
       MemoryBudget budget;
       CodecOptions options;
       options.kind = codec;
       options.metric = kind.metric;
-      options.code_bytes = one_bit * bits + (codec == CodecKind::kOpq ? 2 : 0);
+      options.code_bytes = one_bit * bits + (codec == Codec::kOpq ? 2 : 0);
       const BlockCodes codes_a = need(encode_blocks(rows_a, options, nullptr, *executor, budget));
       const BlockCodes own = need(encode_blocks(rows_b, options, nullptr, *executor, budget));
       const BlockCodes drifted = need(encode_blocks(rows_b, options, &codes_a.model, *executor, budget));
       const auto ratio = [](float now, float before) { return double{now} / double{before}; };
       fmt::print("{:>8} {:>5} {:>14.4g} {:>12.4g} {:>8.3f} {:>12.4g} {:>12.4g} {:>8.3f}\n",
-                 codec == CodecKind::kOpq ? "opq" : "rabitq", options.code_bytes, own.model.error_slope,
+                 codec == Codec::kOpq ? "opq" : "rabitq", options.code_bytes, own.model.error_slope,
                  drifted.model.error_slope, ratio(drifted.model.error_slope, own.model.error_slope),
                  own.model.mean_square_error, drifted.model.mean_square_error,
                  ratio(drifted.model.mean_square_error, own.model.mean_square_error));

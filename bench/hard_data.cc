@@ -88,7 +88,7 @@ Outcome judge(const Trial& trial, const SearchResults& results) {
     outcome.recall += recall / static_cast<double>(results.size());
     outcome.recall_worst = std::min(outcome.recall_worst, recall);
     const QueryStats& stats = results.stats(query);
-    outcome.reads += reads_of_4k(stats.reads, stats.bytes) / static_cast<double>(results.size());
+    outcome.reads += reads_of_4k(stats.requests, stats.bytes) / static_cast<double>(results.size());
   }
   return outcome;
 }

@@ -61,7 +61,7 @@ Result<SearchCounts> SearchSweep::at(std::uint32_t search_list) {
   VECSTORE_ASSIGN(counts.recall, recall_at(results, *truth_, options.k));
   for (std::size_t query = 0; query < results.size(); ++query) {
     const QueryStats& stats = results.stats(query);
-    counts.requests += stats.reads;
+    counts.requests += stats.requests;
     counts.rounds += stats.rounds;
     counts.bytes += stats.bytes;
     counts.codes_scored += stats.codes_scored;

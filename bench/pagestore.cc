@@ -77,7 +77,7 @@ void make_file(const Settings& settings) {
 }
 
 // Keeps `depth` reads in flight until the deadline. A read's place is its frame (ours) or its index (raw).
-void run_reader(const PageFile& file, IoBackend backend, std::uint32_t depth, double seconds, std::uint64_t seed,
+void run_reader(const PageFile& file, Backend backend, std::uint32_t depth, double seconds, std::uint64_t seed,
                 Outcome& out) {
   MemoryBudget budget;
   auto made = PageReader::create(file, {backend, depth}, budget);
@@ -163,15 +163,15 @@ void measure(const Settings& settings) {
           if (!read.is_ok()) fail(read.message());
         });
       };
-      const auto ours = [&](IoBackend backend) {
+      const auto ours = [&](Backend backend) {
         return best_of(settings, threads, [&, backend](std::uint64_t seed, Outcome& out) {
           run_reader(*file, backend, depth, settings.seconds, seed, out);
         });
       };
       print("raw", threads, depth, raw(IORING_SETUP_COOP_TASKRUN));
       print("raw-defer", threads, depth, raw(IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN));
-      print("io_uring", threads, depth, ours(IoBackend::kIoUring));
-      if (depth == 1) print("pread", threads, depth, ours(IoBackend::kPread));
+      print("io_uring", threads, depth, ours(Backend::kIoUring));
+      if (depth == 1) print("pread", threads, depth, ours(Backend::kPread));
     }
   }
 }

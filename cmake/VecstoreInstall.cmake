@@ -16,7 +16,10 @@ set(VECSTORE_INSTALLED_HEADERS
   base/ids.h
   base/status.h
   base/sync_mode.h
-  base/vector_view.h)
+  base/vector_view.h
+  compress/codec.h
+  graph/query_stats.h
+  pagestore/backend.h)
 set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/vecstore)
 
 get_property(folders GLOBAL PROPERTY VECSTORE_LIBRARIES)

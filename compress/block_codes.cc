@@ -228,7 +228,7 @@ std::uint64_t room_for_blocks(const FloatRows& rows, const CodecOptions& options
   return left > needed ? (left - needed) / 2 : 0;
 }
 
-bool has_factors(const CodecModel& model) { return model.kind == CodecKind::kRabitq || model.scaled; }
+bool has_factors(const CodecModel& model) { return model.kind == Codec::kRabitq || model.scaled; }
 
 // Whether the steps of u8 tables blur near rows: they are a good part of what estimates err by, and that tells beside
 // the distances of near rows.

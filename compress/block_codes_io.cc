@@ -26,7 +26,7 @@ constexpr std::uint32_t kFlagFine = 1u << 18;           // tables of floats
 constexpr std::uint32_t kFlagCut = 1u << 19;            // blocks
 constexpr std::uint32_t kFlagWideCentroids = 1u << 20;  // of floats
 constexpr std::uint32_t kFlags = kFlagScaled | kFlagWide | kFlagFine | kFlagCut | kFlagWideCentroids;
-constexpr auto kRabitq = static_cast<std::uint8_t>(CodecKind::kRabitq);
+constexpr auto kRabitq = static_cast<std::uint8_t>(Codec::kRabitq);
 
 struct Header {
   std::uint32_t magic = kMagic;
@@ -67,7 +67,7 @@ std::uint64_t bytes_before_blocks(const Header& header) {
   const std::uint64_t dim = header.dim;
   const bool rabitq = header.kind == kRabitq;
   const std::uint64_t kept = rabitq ? 0 : header.form;
-  const std::uint64_t rotation = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq) ? kept * dim : 0;
+  const std::uint64_t rotation = header.kind == static_cast<std::uint8_t>(Codec::kOpq) ? kept * dim : 0;
   const std::uint64_t floats = dim + kept + rotation + kept * header.codewords_count();
   const std::uint64_t subspaces = rabitq ? 0 : sizeof(std::uint32_t) * (header.code_bytes + 1ull);
   const std::uint64_t mixing = rabitq ? sizeof(std::uint16_t) * kMixingRounds * dim : 0;
@@ -100,7 +100,7 @@ bool is_sane_form(const Header& header) {
     return header.version != kVersionTrained && bits && (header.codewords & ~(kFlags & ~kFlagScaled)) == 0 &&
            header.code_bytes == rabitq_code_bytes(header.dim, header.form);
   }
-  const bool rotated = header.kind == static_cast<std::uint8_t>(CodecKind::kOpq);
+  const bool rotated = header.kind == static_cast<std::uint8_t>(Codec::kOpq);
   return header.version != kVersionRabitq && header.kind < kRabitq && header.code_bytes != 0 &&
          header.code_bytes <= header.form && (rotated ? header.form <= header.dim : header.form == header.dim) &&
          header.codewords_count() != 0 && header.codewords_count() <= 256;
@@ -166,7 +166,7 @@ Status read_model(ByteSource& source, MemoryBudget& budget, const Header& header
   VECSTORE_TRY(read_subspaces(source, header, model.subspace_begin));
   VECSTORE_TRY(read_floats(source, budget, dim, model.mean));
   const std::uint64_t kept = header.form;
-  VECSTORE_TRY(read_floats(source, budget, model.kind == CodecKind::kOpq ? kept * dim : 0, model.rotation));
+  VECSTORE_TRY(read_floats(source, budget, model.kind == Codec::kOpq ? kept * dim : 0, model.rotation));
   VECSTORE_TRY(read_floats(source, budget, kept, model.weights));
   return read_floats(source, budget, kept * header.codewords_count(), model.codebook);
 }
@@ -215,13 +215,13 @@ Status save_block_codes(const BlockCodes& codes, ByteSink& sink) {
   const std::uint32_t flags = (model.scaled ? kFlagScaled : 0u) | (codes.wide_corrections.empty() ? 0u : kFlagWide) |
                               (model.fine_tables ? kFlagFine : 0u) | (codes.blocks.is_cut() ? kFlagCut : 0u) |
                               (codes.centroids.is_wide() ? kFlagWideCentroids : 0u);
-  header.version = flags != 0 ? kVersionFlags : model.kind == CodecKind::kRabitq ? kVersionRabitq : kVersionTrained;
+  header.version = flags != 0 ? kVersionFlags : model.kind == Codec::kRabitq ? kVersionRabitq : kVersionTrained;
   header.kind = static_cast<std::uint8_t>(model.kind);
   header.metric = static_cast<std::uint8_t>(model.metric);
   header.dim = model.dim;
   header.code_bytes = model.code_bytes;
   header.codewords = model.codewords | flags;
-  header.form = static_cast<std::uint16_t>(model.kind == CodecKind::kRabitq ? model.bits : model.rotated_dims());
+  header.form = static_cast<std::uint16_t>(model.kind == Codec::kRabitq ? model.bits : model.rotated_dims());
   header.rows = codes.rows;
   header.correction_scale = model.correction_scale;
   header.correction_offset = model.correction_offset;
@@ -259,7 +259,7 @@ Result<BlockCodes> load_block_codes(ByteSource& source, MemoryBudget& budget) {
 
   BlockCodes codes;
   CodecModel& model = codes.model;
-  model.kind = static_cast<CodecKind>(header.kind);
+  model.kind = static_cast<Codec>(header.kind);
   model.metric = static_cast<Metric>(header.metric);
   model.dim = header.dim;
   model.code_bytes = header.code_bytes;

@@ -174,8 +174,7 @@ Status encode_all(const FloatRows& rows, const Coder& coder, const BlockCodes& c
 
 Status encode_all(const FloatRows& rows, BlockCodes& codes, EncodedRows& encoded, Executor& executor,
                   MemoryBudget& budget) {
-  if (codes.model.kind == CodecKind::kRabitq)
-    return encode_all(rows, RabitqCoder(codes), codes, encoded, executor, budget);
+  if (codes.model.kind == Codec::kRabitq) return encode_all(rows, RabitqCoder(codes), codes, encoded, executor, budget);
   VECSTORE_ASSIGN(const auto tables, ModelTables::create(codes.model, budget));
   return encode_all(rows, ProductCoder(tables, codes), codes, encoded, executor, budget);
 }

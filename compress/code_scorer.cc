@@ -108,21 +108,23 @@ void CodeScorer::rotate_query(ScorerScratch& scratch) const {
   float* centred = scratch.centred_.data();
   float* rotated = scratch.rotated_.data();
   switch (model.kind) {
-    case CodecKind::kPq:
+    case Codec::kPq:
       std::memcpy(rotated, centred, model.dim * sizeof(float));
       return;
-    case CodecKind::kOpq:
+    case Codec::kOpq:
       return kernels_->dot_f32(centred,
                                {model.rotation.data(), model.dim * sizeof(float), nullptr, model.rotated_dims()},
                                model.dim, rotated);
-    case CodecKind::kRabitq:
+    case Codec::kRabitq:
       return mix(model.mixing.data(), model.dim, centred, rotated);
+    case Codec::kAutomatic:
+      VECSTORE_CHECK(false);
   }
 }
 
 std::size_t CodeScorer::fill_products(std::size_t subspace, const ScorerScratch& scratch, float* products) const {
   const CodecModel& model = codes_->model;
-  if (model.kind == CodecKind::kRabitq) {
+  if (model.kind == Codec::kRabitq) {
     const std::size_t width = 8 / model.bits;
     const std::size_t begin = subspace * width;
     fill_rabitq_table(scratch.rotated_.data() + begin, std::min(width, model.dim - begin), model.bits, products);

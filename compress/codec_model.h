@@ -11,13 +11,12 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/vector_view.h"
+#include "compress/codec.h"
 
 namespace vecstore {
 
-enum class CodecKind : std::uint8_t { kPq = 0, kOpq = 1, kRabitq = 2 };  // kPq: R is the identity
-
 struct CodecOptions {
-  CodecKind kind = CodecKind::kOpq;
+  Codec kind = Codec::kOpq;       // kPq: R is the identity; not kAutomatic
   std::uint32_t code_bytes = 32;  // subspaces; 1 … dim. kRabitq: room for the widest of 1, 2 and 4 bits a dimension
   Metric metric = Metric::kL2;
   std::uint64_t seed = 1;
@@ -27,7 +26,7 @@ struct CodecOptions {
 // What all rows share. Fixed size, D the rotated dimensions that codewords differ in: (D·dim if rotated) + codewords·D
 // + D + dim floats; kRabitq: dim floats and a mixing.
 struct CodecModel {
-  CodecKind kind = CodecKind::kOpq;
+  Codec kind = Codec::kOpq;
   Metric metric = Metric::kL2;
   std::uint32_t dim = 0;
   std::uint32_t code_bytes = 0;

@@ -21,18 +21,18 @@ constexpr std::uint64_t kSampleRowsMin = 40 * kCodewords;  // below that codewor
 }  // namespace
 
 CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& options) {
-  VECSTORE_CHECK(dim != 0 && dim <= kDimMax && rows <= kRowsMax);
+  VECSTORE_CHECK(dim != 0 && dim <= kDimMax && rows <= kRowsMax && options.kind != Codec::kAutomatic);
   CodecShape shape;
   shape.dim = dim;
-  if (options.kind == CodecKind::kRabitq) {
-    shape.kind = CodecKind::kRabitq;
+  if (options.kind == Codec::kRabitq) {
+    shape.kind = Codec::kRabitq;
     shape.bits = rabitq_bits(dim, options.code_bytes);
     shape.code_bytes = rabitq_code_bytes(dim, shape.bits);
     return shape;
   }
   shape.code_bytes = std::clamp(options.code_bytes, 1u, dim);
   const bool determined = rows >= kRotationRowsPerDim * dim && dim <= kRotatedDimMax;
-  shape.kind = options.kind == CodecKind::kOpq && determined ? CodecKind::kOpq : CodecKind::kPq;
+  shape.kind = options.kind == Codec::kOpq && determined ? Codec::kOpq : Codec::kPq;
   const std::uint64_t row_bytes = padded(dim) * sizeof(float);
   const std::uint64_t most = std::max(kSampleRowsMin, kSampleBytesMax / row_bytes);
   shape.sample_rows = std::min({rows, most, std::uint64_t{std::max(options.sample_rows, 1u)}});
@@ -42,14 +42,14 @@ CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& o
 
 std::uint64_t model_bytes(const CodecShape& shape) {
   const std::uint64_t dim = shape.dim;
-  const std::uint64_t rotation = shape.kind == CodecKind::kOpq ? dim * dim : 0;
-  const std::uint64_t mixing = shape.kind == CodecKind::kRabitq ? kMixingRounds * dim : 0;
-  const std::uint64_t weights = shape.kind == CodecKind::kRabitq ? 0 : dim;
+  const std::uint64_t rotation = shape.kind == Codec::kOpq ? dim * dim : 0;
+  const std::uint64_t mixing = shape.kind == Codec::kRabitq ? kMixingRounds * dim : 0;
+  const std::uint64_t weights = shape.kind == Codec::kRabitq ? 0 : dim;
   return sizeof(float) * (dim + weights + rotation + dim * shape.codewords) + sizeof(std::uint16_t) * mixing;
 }
 
 std::uint64_t row_bytes(const CodecShape& shape) {
-  return shape.code_bytes + sizeof(std::uint16_t) * (shape.kind == CodecKind::kRabitq ? 2 : 1);
+  return shape.code_bytes + sizeof(std::uint16_t) * (shape.kind == Codec::kRabitq ? 2 : 1);
 }
 
 Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, std::uint64_t seed, MemoryBudget& budget) {
@@ -62,13 +62,13 @@ Result<CodecModel> empty_model(const CodecShape& shape, Metric metric, std::uint
   model.codewords = shape.codewords;
   model.bits = shape.bits;
   VECSTORE_ASSIGN(model.mean, Buffer<float>::allocate(budget, dim));
-  if (shape.kind == CodecKind::kRabitq) {
+  if (shape.kind == Codec::kRabitq) {
     VECSTORE_ASSIGN(model.mixing, Buffer<std::uint16_t>::allocate(budget, kMixingRounds * dim));
     draw_mixing(shape.dim, seed, model.mixing.data());
     return model;
   }
   model.subspace_begin = even_subspaces(shape.dim, shape.code_bytes);
-  if (shape.kind == CodecKind::kOpq) {
+  if (shape.kind == Codec::kOpq) {
     VECSTORE_ASSIGN(model.rotation, Buffer<float>::allocate(budget, dim * dim));
   }
   VECSTORE_ASSIGN(model.weights, Buffer<float>::allocate(budget, dim));

@@ -16,7 +16,7 @@ inline constexpr std::uint32_t kCodewords = 256;
 
 // What a model for these rows will look like; every decision that depends on sizes is taken here.
 struct CodecShape {
-  CodecKind kind = CodecKind::kPq;
+  Codec kind = Codec::kPq;
   std::uint32_t dim = 0;
   std::uint32_t code_bytes = 0;
   std::uint32_t codewords = 0;

@@ -184,7 +184,7 @@ Status drop_dimensions(const std::vector<bool>& keep, MemoryBudget& budget, Code
 Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, Executor& executor, MemoryBudget& budget,
                    CodecModel& model) {
   if (shape.sample_rows == 0) return Status::ok();
-  if (shape.kind == CodecKind::kOpq) {
+  if (shape.kind == Codec::kOpq) {
     const Points points = {sample, shape.sample_rows, padded(shape.dim), shape.dim};
     VECSTORE_TRY(
         principal_rotation(points, shape.code_bytes, executor, budget, model.rotation.data(), model.subspace_begin));
@@ -194,7 +194,7 @@ Status train_model(const CodecShape& shape, std::uint64_t seed, float* sample, E
   weigh_dimensions(variance, model.weights.data());
   scale_dimensions(sample, shape.sample_rows, shape.dim, model.weights.data(), executor);
   VECSTORE_TRY(train_codebooks(shape, seed, sample, executor, budget, model));
-  if (shape.kind != CodecKind::kOpq) return Status::ok();
+  if (shape.kind != Codec::kOpq) return Status::ok();
   return drop_dimensions(dimensions_to_keep(model, variance), budget, model);
 }
 
@@ -204,7 +204,7 @@ std::uint64_t train_bytes(const CodecShape& shape, std::uint64_t threads) {
   const std::uint64_t widest = (dim + shape.code_bytes - 1) / shape.code_bytes;
   std::uint64_t peak =
       sizeof(float) * shape.codewords * widest + kmeans_bytes(shape.sample_rows, widest, padded(dim), shape.codewords);
-  if (shape.kind == CodecKind::kOpq) {
+  if (shape.kind == Codec::kOpq) {
     peak = std::max(
         {peak, principal_rotation_bytes(dim, threads), sizeof(float) * padded(dim) * (dim + kRotateGrain * threads),
          sizeof(float) * dim * (dim + 1 + shape.codewords)});  // the last: the model anew, less some dimensions

@@ -23,7 +23,7 @@ Result<ModelTables> ModelTables::create(const CodecModel& model, MemoryBudget& b
   ModelTables tables;
   tables.model_ = &model;
   const std::size_t rotated = model.rotated_dims();
-  if (model.kind == CodecKind::kOpq) {
+  if (model.kind == Codec::kOpq) {
     VECSTORE_ASSIGN(tables.rotation_, Buffer<float>::allocate(budget, model.dim * padded(rotated)));
     transpose_rotation(model, tables.rotation_.data());
   }
@@ -46,15 +46,15 @@ Result<ModelTables> ModelTables::create(const CodecModel& model, MemoryBudget& b
 }
 
 std::uint64_t ModelTables::bytes(const CodecShape& shape) {
-  if (shape.kind == CodecKind::kRabitq) return 0;
+  if (shape.kind == Codec::kRabitq) return 0;
   const std::uint64_t dim = shape.dim;
-  const std::uint64_t rotation = shape.kind == CodecKind::kOpq ? dim * padded(dim) : 0;
+  const std::uint64_t rotation = shape.kind == Codec::kOpq ? dim * padded(dim) : 0;
   return sizeof(float) * (rotation + kCodewords * (dim + shape.code_bytes));
 }
 
 void ModelTables::rotate(const float* residuals, std::size_t count, float* rotated) const {
   const std::size_t stride = padded(model_->dim);
-  if (model_->kind == CodecKind::kPq) {
+  if (model_->kind == Codec::kPq) {
     std::memcpy(rotated, residuals, count * stride * sizeof(float));
     return;
   }

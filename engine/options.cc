@@ -23,18 +23,4 @@ std::string_view name_of(BuildPhase phase) {
   return "unknown";
 }
 
-std::string_view name_of(Codec codec) {
-  switch (codec) {
-    case Codec::kPq:
-      return "pq";
-    case Codec::kOpq:
-      return "opq";
-    case Codec::kRabitq:
-      return "rabitq";
-    case Codec::kAutomatic:
-      break;
-  }
-  return "automatic";
-}
-
 }  // namespace vecstore

@@ -12,8 +12,10 @@
 
 #include "base/sync_mode.h"
 #include "base/vector_view.h"
+#include "compress/codec.h"
 #include "engine/key.h"
 #include "engine/vector_source.h"
+#include "pagestore/backend.h"
 
 namespace vecstore {
 
@@ -27,12 +29,6 @@ struct Progress {
   std::uint64_t memory_bytes = 0;  // charged at present
 };
 
-// The codes kept in memory. kPq and kOpq (with a rotation) are trained on the vectors; kRabitq has 1, 2 or 4 bits for
-// each dimension and nothing to train. kAutomatic: kOpq, or kRabitq where search_ram_bytes has too little room for the
-// model of the other.
-enum class Codec : std::uint8_t { kPq = 0, kOpq = 1, kRabitq = 2, kAutomatic = 3 };
-std::string_view name_of(Codec codec);  // "pq" "opq" "rabitq" "automatic"
-
 struct BuildOptions {
   Metric metric = Metric::kL2;
   std::uint64_t ram_bytes = 0;  // bound of the build's memory; 0: unbounded
@@ -40,6 +36,7 @@ struct BuildOptions {
   // more than when this is 0: 36 B a row in all up to 200 dimensions, dim/8 + 8 above; up to a tenth less for queries
   // under way. What is left caches pages.
   std::uint64_t search_ram_bytes = 0;
+  // kAutomatic: kOpq, or kRabitq where search_ram_bytes has too little room for the model of the other.
   Codec codec = Codec::kAutomatic;
   // 0: from search_ram_bytes. kRabitq takes the most bits a dimension that fit.
   std::uint32_t code_bytes = 0;
@@ -77,8 +74,6 @@ enum class Access : std::uint8_t {
   kRead,       // any number of processes; a moment that refresh() moves on
   kReadWrite,  // one process
 };
-
-enum class Backend : std::uint8_t { kAutomatic, kIoUring, kPread };
 
 struct OpenOptions {
   Access access = Access::kRead;

@@ -15,6 +15,7 @@
 #include "base/vector_view.h"
 #include "engine/key.h"
 #include "engine/options.h"
+#include "graph/query_stats.h"
 
 namespace vecstore {
 
@@ -39,22 +40,6 @@ struct Hit {
   float score = 0;
   float distance = 0;
 };
-
-struct QueryStats {
-  std::uint32_t reads = 0;  // requests, each for one page or several side by side
-  std::uint32_t rounds = 0;
-  std::uint32_t bytes = 0;
-  std::uint32_t pages_from_cache = 0;
-  std::uint32_t codes_scored = 0;
-  std::uint32_t exact_distances = 0;
-  std::uint32_t latency_us = 0;
-};
-
-// What read requests cost a disk, in requests for one 4 KiB page; `bytes`: of all together. At saturation a request
-// takes it about 9.1 µs and .69 µs a KiB (virtual NVMe).
-constexpr double reads_of_4k(double requests, double bytes) {
-  return (9.1 * requests + 0.69 * bytes / 1024) / (9.1 + 0.69 * 4);
-}
 
 // Answers of a batch: up to k hits a query, best first. Fewer when the index holds fewer rows.
 class SearchResults {

@@ -58,7 +58,7 @@ Result<MemorySearch> MemorySearch::create(const SearchIndex& index, MemoryBudget
 }
 
 Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries, std::uint64_t query,
-                                                       const SearchParams& params, SearchStats& stats) {
+                                                       const SearchParams& params, QueryStats& stats) {
   VECSTORE_CHECK(params.k >= 1 && params.k <= kResultsMax && params.search_list <= kSearchListMax);
   stats_ = {};
   pool_.clear(1);

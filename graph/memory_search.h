@@ -27,7 +27,7 @@ class MemorySearch {
   // As QueryRun's; of `params`, k, search_list and filter count. The answer is sorted and valid until the next search.
   // Errors: kCorrupt naming the page.
   Result<std::span<const FoundRow>> search(const VectorView& queries, std::uint64_t query, const SearchParams& params,
-                                           SearchStats& stats);
+                                           QueryStats& stats);
   // Of the last search, with SearchParams::contenders; sorted.
   std::span<const Contender> contenders() {
     return params_.contenders ? contenders_->sorted() : std::span<const Contender>();
@@ -72,7 +72,7 @@ class MemorySearch {
   PreparedQuery query_;
   CodeScorer scorer_;  // of which only the centroids are used
   CandidatePool pool_;
-  SearchStats stats_;
+  QueryStats stats_;
   Buffer<std::uint64_t> visited_;  // a bit for every position
   Buffer<Pos> touched_;            // whose bits are set; more than fit are forgotten all at once
   std::size_t touched_count_ = 0;

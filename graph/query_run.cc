@@ -127,7 +127,7 @@ Status QueryRun::look_on(QueryScratch& scratch) {
 Status QueryRun::resume(std::span<const PresentPage> pages, QueryScratch& scratch) {
   VECSTORE_CHECK(pages.size() == wanted_.size());
   const std::span<const std::uint64_t> wanted(wanted_);
-  stats_.reads += requests_for(wanted.first(wanted_early_)) + requests_for(wanted.subspan(wanted_early_));
+  stats_.requests += requests_for(wanted.first(wanted_early_)) + requests_for(wanted.subspan(wanted_early_));
   stats_.bytes += static_cast<std::uint32_t>(pages.size() * layout_.page_bytes);
   ++stats_.rounds;
   wanted_.clear();

@@ -105,7 +105,7 @@ class QueryRun {
   std::span<const FoundRow> answer();
   // With SearchParams::contenders, sorted; answer() first.
   std::span<const Contender> contenders();
-  const SearchStats& stats() const { return stats_; }
+  const QueryStats& stats() const { return stats_; }
 
  private:
   QueryRun(const SearchIndex& index, PreparedQuery query, CodeScorer scorer)
@@ -143,7 +143,7 @@ class QueryRun {
   CandidatePool pool_;
   PageSet seen_pages_;
   SearchParams params_;
-  SearchStats stats_;
+  QueryStats stats_;
 
   // Rows that left the pool because the filter does not admit them: from within L, and since the last scan.
   std::size_t left_within_ = 0;

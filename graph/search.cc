@@ -27,7 +27,7 @@ std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, const Code
   return reader + QueryScratch::predict_bytes(layout, form) + lanes * QueryRun::predict_bytes(layout, form);
 }
 
-Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& index, IoBackend backend,
+Result<std::unique_ptr<GraphSearcher>> GraphSearcher::create(const SearchIndex& index, Backend backend,
                                                              std::uint32_t lanes, MemoryBudget& budget) {
   VECSTORE_CHECK(lanes >= 1 && lanes <= kLanesMax);
   const bool in_memory = index.walks_in_memory && index.cache->all_pages() != nullptr;
@@ -54,7 +54,7 @@ Status GraphSearcher::make_lanes(const SearchIndex& index, std::uint32_t lanes, 
 }
 
 Result<std::span<const FoundRow>> GraphSearcher::search(const VectorView& queries, std::uint64_t query,
-                                                        const SearchParams& params, SearchStats& stats) {
+                                                        const SearchParams& params, QueryStats& stats) {
   std::span<const FoundRow> found;
   std::optional<std::uint64_t> waiting = query;
   VECSTORE_TRY(search_all(

@@ -44,7 +44,7 @@ class GraphSearcher {
  public:
   // `lanes`: queries in progress at once, 1 … kLanesMax; of no use when every page is cached. Allocates everything that
   // searches need. Errors: kMemoryBudget, kUnsupported (backend).
-  static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, IoBackend backend, std::uint32_t lanes,
+  static Result<std::unique_ptr<GraphSearcher>> create(const SearchIndex& index, Backend backend, std::uint32_t lanes,
                                                        MemoryBudget& budget);
   // Bytes that create() will charge, or a little more; lanes = 0: when every page is cached.
   static std::uint64_t predict_bytes(const GraphLayout& layout, const CodeForm& form, std::uint32_t lanes);
@@ -53,13 +53,13 @@ class GraphSearcher {
   // sorted and valid until the next search; fewer than k when there are fewer rows. Errors: kIo, kCorrupt naming the
   // page.
   Result<std::span<const FoundRow>> search(const VectorView& queries, std::uint64_t query, const SearchParams& params,
-                                           SearchStats& stats);
+                                           QueryStats& stats);
 
   struct Answer {
     std::uint64_t query = 0;
     std::span<const FoundRow> found;        // sorted, valid during the call
     std::span<const Contender> contenders;  // likewise, where they are asked for
-    SearchStats stats;
+    QueryStats stats;
     std::chrono::nanoseconds latency{};  // from the start of this query
   };
   using NextQuery = std::function<std::optional<std::uint64_t>()>;

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/ids.h"
+#include "graph/query_stats.h"
 
 namespace vecstore {
 
@@ -46,16 +47,6 @@ struct SearchParams {
   const RowFilter* filter = nullptr;
   // Keeps the rows that may be among the nearest by the vectors as they were put.
   bool contenders = false;
-};
-
-struct SearchStats {
-  // Requests, each for one page or several side by side; beside other queries it may take a few more or less.
-  std::uint32_t reads = 0;
-  std::uint32_t rounds = 0;
-  std::uint32_t bytes = 0;
-  std::uint32_t pages_from_cache = 0;
-  std::uint32_t codes_scored = 0;
-  std::uint32_t exact_distances = 0;
 };
 
 // `distance`: of graph/prepared_query.h.

@@ -92,7 +92,7 @@ class IoUringReader final : public PageReader {
   void release(std::uint32_t frame) override { frames_.release(frame); }
   std::size_t free_frames() const override { return frames_.free_count(); }
   std::size_t in_flight() const override { return frames_.in_flight(); }
-  IoBackend backend() const override { return IoBackend::kIoUring; }
+  Backend backend() const override { return Backend::kIoUring; }
   std::string_view fallback_reason() const override { return notice_; }
   std::uint64_t requests_submitted() const override { return frames_.submitted(); }
   std::uint64_t bytes_read() const override { return frames_.bytes_read(); }

@@ -34,7 +34,7 @@ std::atomic_ref<T> shared(T& value) {
 // The deepest reader that the budget has room for beside the cache; nullptr where it has none at all.
 Result<std::unique_ptr<PageReader>> affordable_reader(const PageFile& file, MemoryBudget& budget) {
   for (std::uint32_t depth = kFillDepth; depth > 1; depth /= 2) {
-    auto reader = PageReader::create(file, {IoBackend::kAutomatic, depth}, budget);
+    auto reader = PageReader::create(file, {Backend::kAutomatic, depth}, budget);
     if (reader || reader.error().code() != Code::kMemoryBudget) return reader;
   }
   return std::unique_ptr<PageReader>();

@@ -17,14 +17,13 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "pagestore/backend.h"
 #include "pagestore/page_file.h"
 
 namespace vecstore {
 
-enum class IoBackend : std::uint8_t { kAutomatic, kIoUring, kPread };
-
 struct PageReaderOptions {
-  IoBackend backend = IoBackend::kAutomatic;
+  Backend backend = Backend::kAutomatic;
   std::uint32_t in_flight_max = 8;  // frames, of a page each; ≤ kPagesInFlightMax
 };
 
@@ -56,14 +55,12 @@ class PageReader {
 
   virtual std::size_t free_frames() const = 0;
   virtual std::size_t in_flight() const = 0;  // requests
-  virtual IoBackend backend() const = 0;
+  virtual Backend backend() const = 0;
   virtual std::string_view fallback_reason() const = 0;  // empty when the wish was met
 
   // Since creation.
   virtual std::uint64_t requests_submitted() const = 0;
   virtual std::uint64_t bytes_read() const = 0;
 };
-
-std::string_view name_of(IoBackend backend);  // "automatic" "io_uring" "pread"
 
 }  // namespace vecstore

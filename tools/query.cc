@@ -137,7 +137,7 @@ Json to_json(const std::vector<Answer>& answers, const QueryStats& stats) {
     list.push_back(std::move(one));
   }
   return {{"answers", Json(std::move(list))},
-          {"reads", stats.reads},
+          {"reads", stats.requests},
           {"rounds", stats.rounds},
           {"latency_us", stats.latency_us}};
 }

@@ -152,7 +152,7 @@ Report report_on(const Store& store, const SearchOptions& asked, const Outcome& 
   report.seconds = outcome.seconds;
   if (outcome.seconds > 0) report.qps = static_cast<double>(stats.size()) / outcome.seconds;
   report.latency_us = mean_of(stats, &QueryStats::latency_us);
-  report.requests = mean_of(stats, &QueryStats::reads);
+  report.requests = mean_of(stats, &QueryStats::requests);
   report.rounds = mean_of(stats, &QueryStats::rounds);
   report.bytes = mean_of(stats, &QueryStats::bytes);
   report.reads = reads_of_4k(report.requests, report.bytes);

@@ -46,28 +46,11 @@ std::uint32_t default_page_bytes(std::uint32_t record_bytes) {
   return record_bytes <= 4000 ? 8192 : kGraphPageBytesMax;
 }
 
-CodecKind kind_of(Codec codec) {
-  switch (codec) {
-    case Codec::kPq:
-      return CodecKind::kPq;
-    case Codec::kRabitq:
-      return CodecKind::kRabitq;
-    case Codec::kOpq:
-    case Codec::kAutomatic:
-      break;
-  }
-  return CodecKind::kOpq;
-}
-
-Codec codec_of(CodecKind kind) {
-  return kind == CodecKind::kPq ? Codec::kPq : kind == CodecKind::kOpq ? Codec::kOpq : Codec::kRabitq;
-}
-
 // The bytes of code that fit into `room` a row: all of it, or under RaBitQ what 1, 2 or 4 bits a dimension take.
-std::uint32_t fitting_code_bytes(const BuildPlan& plan, CodecKind kind, double room) {
+std::uint32_t fitting_code_bytes(const BuildPlan& plan, Codec kind, double room) {
   const double most = std::clamp(std::floor(room), 1.0, static_cast<double>(plan.dim));
   const auto code_bytes = static_cast<std::uint32_t>(most);
-  return kind == CodecKind::kRabitq ? rabitq_code_bytes(plan.dim, rabitq_bits(plan.dim, code_bytes)) : code_bytes;
+  return kind == Codec::kRabitq ? rabitq_code_bytes(plan.dim, rabitq_bits(plan.dim, code_bytes)) : code_bytes;
 }
 
 Result<std::uint32_t> code_bytes_asked_for(const BuildPlan& plan, const BuildOptions& options) {
@@ -83,7 +66,7 @@ Result<std::uint32_t> code_bytes_asked_for(const BuildPlan& plan, const BuildOpt
 }
 
 // What an open index takes that one thread searches, nothing cached.
-std::uint64_t search_bytes(const BuildPlan& plan, const GraphLayout& layout, CodecKind kind, std::uint32_t code_bytes) {
+std::uint64_t search_bytes(const BuildPlan& plan, const GraphLayout& layout, Codec kind, std::uint32_t code_bytes) {
   CodecOptions codec = plan.codec;
   codec.kind = kind;
   codec.code_bytes = code_bytes;
@@ -92,14 +75,14 @@ std::uint64_t search_bytes(const BuildPlan& plan, const GraphLayout& layout, Cod
 }
 
 // A code of the plan's kind that leaves room for correction, factor and centroids in the default bytes a row.
-std::uint32_t default_code_bytes(const BuildPlan& plan, CodecKind kind) {
-  const double beside = (kind == CodecKind::kRabitq ? 2.0 : 1.0) * sizeof(std::uint16_t);
+std::uint32_t default_code_bytes(const BuildPlan& plan, Codec kind) {
+  const double beside = (kind == Codec::kRabitq ? 2.0 : 1.0) * sizeof(std::uint16_t);
   const double per_row = plan.dim <= kSmallDim ? 36.0 : plan.dim / 8.0 + 8.0;
   return fitting_code_bytes(plan, kind, per_row - beside - (plan.dim + 8.0) / kBlockRows);
 }
 
 // The widest code of that kind with which a search keeps within `ram_bytes`; 0: none.
-std::uint32_t widest_code(const BuildPlan& plan, const GraphLayout& layout, CodecKind kind, std::uint64_t ram_bytes) {
+std::uint32_t widest_code(const BuildPlan& plan, const GraphLayout& layout, Codec kind, std::uint64_t ram_bytes) {
   if (ram_bytes < search_bytes(plan, layout, kind, fitting_code_bytes(plan, kind, 1))) return 0;
   std::uint32_t low = 1;
   for (std::uint32_t high = plan.dim; low < high;) {
@@ -117,7 +100,7 @@ std::uint32_t widest_code(const BuildPlan& plan, const GraphLayout& layout, Code
 // tenth of its width is given up: that costs few reads, and with a single query under way the device is idle while it
 // computes (compress/README.md).
 std::uint32_t widest_beside_lanes(const BuildPlan& plan, const GraphLayout& layout, std::uint64_t ram_bytes) {
-  const CodecKind kind = plan.codec.kind;
+  const Codec kind = plan.codec.kind;
   const std::uint32_t wanted = default_code_bytes(plan, kind);
   const std::uint64_t enough = search_bytes(plan, layout, kind, wanted);
   const CodeForm form = CodeForm::ordinary(plan.rows, wanted);
@@ -134,22 +117,20 @@ std::uint32_t widest_beside_lanes(const BuildPlan& plan, const GraphLayout& layo
 // model leaves so little for codes that they would err more; its few widths lie too far apart to give one up for lanes.
 Status choose_codec(const GraphLayout& layout, const BuildOptions& options, BuildPlan& plan) {
   const bool may_be_rabitq = options.codec == Codec::kAutomatic && plan.dim >= kRabitqDimMin;
-  const CodecKind kind = plan.codec.kind;
+  const Codec kind = plan.codec.kind;
   const std::uint64_t enough = search_bytes(plan, layout, kind, default_code_bytes(plan, kind));
   const std::uint64_t ram_bytes = std::min(options.search_ram_bytes, enough);
-  const std::uint32_t trained = kind == CodecKind::kRabitq
-                                    ? widest_code(plan, layout, kind, ram_bytes)
-                                    : widest_beside_lanes(plan, layout, options.search_ram_bytes);
-  const std::uint32_t rabitq = may_be_rabitq ? widest_code(plan, layout, CodecKind::kRabitq, ram_bytes) : 0;
+  const std::uint32_t trained = kind == Codec::kRabitq ? widest_code(plan, layout, kind, ram_bytes)
+                                                       : widest_beside_lanes(plan, layout, options.search_ram_bytes);
+  const std::uint32_t rabitq = may_be_rabitq ? widest_code(plan, layout, Codec::kRabitq, ram_bytes) : 0;
   if (trained == 0 && rabitq == 0) {
     std::uint64_t least = search_bytes(plan, layout, kind, fitting_code_bytes(plan, kind, 1));
     if (may_be_rabitq)
-      least = std::min(least,
-                       search_bytes(plan, layout, CodecKind::kRabitq, fitting_code_bytes(plan, CodecKind::kRabitq, 1)));
+      least = std::min(least, search_bytes(plan, layout, Codec::kRabitq, fitting_code_bytes(plan, Codec::kRabitq, 1)));
     return Status(Code::kMemoryBudget, "the search memory is too small for any code; --search-ram needs at least")
         .at(Detail::kBytes, least);
   }
-  if (kRabitqWorth * rabitq > trained) plan.codec.kind = CodecKind::kRabitq;
+  if (kRabitqWorth * rabitq > trained) plan.codec.kind = Codec::kRabitq;
   plan.codec.code_bytes = plan.codec.kind == kind ? trained : rabitq;
   return Status::ok();
 }
@@ -214,7 +195,7 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
                           n * 4 + original_bytes + (1u << 20);
   prediction.page_bytes = plan.page_bytes;
   prediction.vector_bits = plan.value_bits;
-  prediction.codec = codec_of(shape_of(n, plan.dim, plan.codec).kind);  // few rows get no rotation
+  prediction.codec = shape_of(n, plan.dim, plan.codec).kind;  // few rows get no rotation
   prediction.code_bytes = plan.codec.code_bytes;
   prediction.max_degree = plan.graph.max_degree;
   return prediction;
@@ -241,7 +222,7 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   plan.graph.build_list = std::max(options.build_list != 0 ? options.build_list : kBuildListDefault, 8u);
   plan.graph.alpha = options.alpha;
   plan.graph.seed = options.seed;
-  plan.codec.kind = kind_of(options.codec);
+  plan.codec.kind = options.codec == Codec::kAutomatic ? Codec::kOpq : options.codec;
   plan.codec.metric = plan.metric;
   plan.codec.seed = options.seed;
   const std::uint64_t row_bytes = plan.dim * element_bytes(plan.dtype);

@@ -110,7 +110,7 @@ class Trials {
   Status open(const SearchIndex& index, MemoryBudget& budget) {
     blocks_of_index_ = &index.codes->blocks;
     for (unsigned i = 0; i < executor_->thread_count(); ++i) {
-      VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(index, IoBackend::kAutomatic, kCalibrationLanes, budget));
+      VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(index, Backend::kAutomatic, kCalibrationLanes, budget));
       searchers_.push_back(std::move(searcher));
     }
     return Status::ok();
@@ -194,7 +194,7 @@ class Trials {
           set_->queries, {k_, search_list, blocks_, bound_}, [&] { return queue.take(); },
           [&](const GraphSearcher::Answer& answer) {
             outcomes[answer.query] = {recall_of(answer.query, answer.found),
-                                      reads_of_4k(answer.stats.reads, answer.stats.bytes), answer.stats.rounds,
+                                      reads_of_4k(answer.stats.requests, answer.stats.bytes), answer.stats.rounds,
                                       set_->weight(answer.query),
                                       answer.found.empty() ? 0 : blocks_of_index_->block_of(answer.found[0].position)};
             return Status::ok();

@@ -166,7 +166,7 @@ class BatchSearch {
       if (nearest.size() == options_.k && double{contender.nearest} + constant > nearest.front().first) break;
       std::uint64_t reads = 0;
       VECSTORE_ASSIGN(const StoredRow stored, content_.rows()->read(contender.row, &reads));
-      stats.reads += static_cast<std::uint32_t>(reads);
+      stats.requests += static_cast<std::uint32_t>(reads);
       stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
       widen_row({stored.vector.data(), content_.properties().dtype, 1, dim, 0}, 0, original.data());
       const double distance = exact_distance(metric_, wanted.data(), original.data(), dim);
@@ -186,12 +186,7 @@ class BatchSearch {
   Status take(const GraphSearcher::Answer& answer) {
     VECSTORE_TRY(check_rows(answer.found));
     QueryStats& stats = answers_.stats[answer.query];
-    stats.reads = answer.stats.reads;
-    stats.rounds = answer.stats.rounds;
-    stats.bytes = answer.stats.bytes;
-    stats.pages_from_cache = answer.stats.pages_from_cache;
-    stats.codes_scored = answer.stats.codes_scored;
-    stats.exact_distances = answer.stats.exact_distances;
+    stats = answer.stats;
     auto latency = answer.latency;
     const auto started = std::chrono::steady_clock::now();
     const double constant = constant_of(answer.query);

@@ -6,22 +6,6 @@
 #include "engine/thread_pool.h"
 
 namespace vecstore {
-namespace {
-
-IoBackend io_backend(Backend backend) {
-  switch (backend) {
-    case Backend::kIoUring:
-      return IoBackend::kIoUring;
-    case Backend::kPread:
-      return IoBackend::kPread;
-    case Backend::kAutomatic:
-      break;
-  }
-  return IoBackend::kAutomatic;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Searchers>> Searchers::create(const Content& content, const std::optional<DeltaShape>& delta,
                                                      const OpenOptions& options, std::uint32_t lanes,
                                                      MemoryBudget& budget) {
@@ -35,7 +19,7 @@ Result<std::unique_ptr<Searchers>> Searchers::create(const Content& content, con
   for (std::uint32_t i = 0; i < options.searchers; ++i) {
     auto searcher = std::make_unique<StoreSearcher>();
     if (graph != nullptr) {
-      VECSTORE_ASSIGN(searcher->graph, GraphSearcher::create(index, io_backend(options.backend), lanes, budget));
+      VECSTORE_ASSIGN(searcher->graph, GraphSearcher::create(index, options.backend, lanes, budget));
       searchers->backend_ = name_of(searcher->graph->reader().backend());
       searchers->fallback_ = searcher->graph->reader().fallback_reason();
     }

@@ -61,7 +61,7 @@ void describe_graph(const Content& content, StoreInfo& info) {
   if (summary.edges != 0)
     info.edges_dropped =
         static_cast<double>(summary.edges_dropped) / static_cast<double>(summary.edges + summary.edges_dropped);
-  info.codec = name_of(static_cast<Codec>(codes.model.kind));
+  info.codec = name_of(codes.model.kind);
   info.code_bits = codes.model.bits;
   info.code_bytes = codes.model.code_bytes;
   info.code_error = codes.model.mean_square_error;

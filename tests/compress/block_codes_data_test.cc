@@ -77,7 +77,7 @@ bool read_set(const std::string& name, std::size_t rows, Set& set) {
   return true;
 }
 
-BlockCodes encoded(const Set& set, CodecKind kind, std::uint32_t code_bytes, MemoryBudget& budget) {
+BlockCodes encoded(const Set& set, Codec kind, std::uint32_t code_bytes, MemoryBudget& budget) {
   SerialExecutor executor;
   CodecOptions options;
   options.kind = kind;
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(true_neighbours_of_sift_rank_high_by_code_alone) {
   Set set;
   if (!read_set("csift", 20000, set)) return;
   MemoryBudget budget;
-  const BlockCodes codes = encoded(set, CodecKind::kOpq, 32, budget);
+  const BlockCodes codes = encoded(set, Codec::kOpq, 32, budget);
   const Quality measured = quality(set, codes, budget);
   BOOST_TEST_MESSAGE("csift 20k, 32 bytes: recall of 10 among 20 "
                      << measured.recall << ", bias near " << measured.near_bias << " and over all " << measured.bias
@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(rabitq_has_no_bias_and_keeps_its_bound_on_real_data) {
     Set set;
     if (!read_set(name, rows, set)) continue;
     MemoryBudget budget;
-    const BlockCodes codes = encoded(set, CodecKind::kRabitq, code_bytes, budget);
+    const BlockCodes codes = encoded(set, Codec::kRabitq, code_bytes, budget);
     const Quality measured = quality(set, codes, budget);
     BOOST_TEST_MESSAGE(name << ", " << code_bytes << " bytes: recall of 10 among 20 " << measured.recall << ", bias "
                             << measured.bias << ", slope " << measured.slope << " against stored "
@@ -192,15 +192,15 @@ BOOST_AUTO_TEST_CASE(the_rotation_lowers_the_error_on_real_data) {
   Set set;
   if (read_set("csift", 20000, set)) {
     MemoryBudget budget;
-    const float rotated = encoded(set, CodecKind::kOpq, 32, budget).model.error_slope;
-    const float plain = encoded(set, CodecKind::kPq, 32, budget).model.error_slope;
+    const float rotated = encoded(set, Codec::kOpq, 32, budget).model.error_slope;
+    const float plain = encoded(set, Codec::kPq, 32, budget).model.error_slope;
     BOOST_TEST_MESSAGE("csift 20k: slope of the error " << rotated << " rotated, " << plain << " plain");
     BOOST_TEST(rotated < plain);
   }
   if (read_set("fashion-mnist", 6000, set)) {
     MemoryBudget budget;
-    const float rotated = encoded(set, CodecKind::kOpq, 49, budget).model.error_slope;
-    const float plain = encoded(set, CodecKind::kPq, 49, budget).model.error_slope;
+    const float rotated = encoded(set, Codec::kOpq, 49, budget).model.error_slope;
+    const float plain = encoded(set, Codec::kPq, 49, budget).model.error_slope;
     BOOST_TEST_MESSAGE("fashion-mnist 6k: slope of the error " << rotated << " rotated, " << plain << " plain");
     BOOST_TEST(rotated < 0.85f * plain);
   }

@@ -9,7 +9,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 64;
-constexpr CodecKind kKinds[] = {CodecKind::kPq, CodecKind::kOpq, CodecKind::kRabitq};
+constexpr Codec kKinds[] = {Codec::kPq, Codec::kOpq, Codec::kRabitq};
 
 class MemorySink final : public ByteSink {
  public:
@@ -36,7 +36,7 @@ class MemorySource final : public ByteSource {
   std::size_t at_ = 0;
 };
 
-BlockCodes encoded(std::uint64_t rows, std::uint32_t dim, CodecKind kind, MemoryBudget& budget) {
+BlockCodes encoded(std::uint64_t rows, std::uint32_t dim, Codec kind, MemoryBudget& budget) {
   SerialExecutor executor;
   CodecOptions options;
   options.kind = kind;
@@ -63,7 +63,7 @@ void put(std::vector<std::byte>& bytes, std::size_t at, T value) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_saved_is_what_is_loaded) {
-  for (const CodecKind kind : kKinds) {
+  for (const Codec kind : kKinds) {
     for (const std::uint64_t rows : {1u, 256u, 700u}) {
       MemoryBudget budget;
       const BlockCodes codes = encoded(rows, 19, kind, budget);
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(what_is_saved_is_what_is_loaded) {
 // The format as README.md gives it: a header that another program could have written.
 BOOST_AUTO_TEST_CASE(the_header_lies_as_documented) {
   MemoryBudget budget;
-  const BlockCodes codes = encoded(300, 6, CodecKind::kOpq, budget);
+  const BlockCodes codes = encoded(300, 6, Codec::kOpq, budget);
   const std::vector<std::byte> bytes = saved(codes);
   const auto at = [&]<typename T>(std::size_t offset, T) {
     T value{};
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(the_header_lies_as_documented) {
 // As above, of the version that RaBitQ has: 6 dimensions at 2 bits in 2 bytes.
 BOOST_AUTO_TEST_CASE(a_stream_of_rabitq_lies_as_documented) {
   MemoryBudget budget;
-  const BlockCodes codes = encoded(300, 6, CodecKind::kRabitq, budget);
+  const BlockCodes codes = encoded(300, 6, Codec::kRabitq, budget);
   const std::vector<std::byte> bytes = saved(codes);
   const auto at = [&]<typename T>(std::size_t offset, T) {
     T value{};
@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(a_stream_of_rabitq_lies_as_documented) {
 }
 
 BOOST_AUTO_TEST_CASE(a_stream_of_any_other_length_is_refused) {
-  for (const CodecKind kind : {CodecKind::kPq, CodecKind::kRabitq}) {
+  for (const Codec kind : {Codec::kPq, Codec::kRabitq}) {
     MemoryBudget budget;
     const BlockCodes codes = encoded(40, 5, kind, budget);
     const std::vector<std::byte> good = saved(codes);
@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_stream_of_any_other_length_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(sizes_are_refused_before_anything_is_allocated) {
-  for (const CodecKind kind : {CodecKind::kOpq, CodecKind::kRabitq}) {
+  for (const Codec kind : {Codec::kOpq, Codec::kRabitq}) {
     MemoryBudget writing;
     const std::vector<std::byte> good = saved(encoded(300, 6, kind, writing));
     MemoryBudget nothing(0);
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(codes_of_fewer_dimensions_are_saved_and_loaded) {
 
 BOOST_AUTO_TEST_CASE(a_number_of_dimensions_that_cannot_be_is_refused) {
   MemoryBudget budget;
-  for (const CodecKind kind : {CodecKind::kOpq, CodecKind::kPq}) {
+  for (const Codec kind : {Codec::kOpq, Codec::kPq}) {
     const std::vector<std::byte> good = saved(encoded(100, 6, kind, budget));
     for (const int dims : {0, 1, 5, 7, 65535}) {
       std::vector<std::byte> bytes = good;
@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(a_number_of_dimensions_that_cannot_be_is_refused) {
 
 BOOST_AUTO_TEST_CASE(a_width_a_rotation_or_a_factor_that_rabitq_does_not_have_is_refused) {
   MemoryBudget budget;
-  const std::vector<std::byte> good = saved(encoded(100, 6, CodecKind::kRabitq, budget));
+  const std::vector<std::byte> good = saved(encoded(100, 6, Codec::kRabitq, budget));
   const auto refused = [&](std::size_t offset, auto value) {
     std::vector<std::byte> bytes = good;
     put(bytes, offset, value);
@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(a_width_a_rotation_or_a_factor_that_rabitq_does_not_have_is
 
 BOOST_AUTO_TEST_CASE(a_newer_version_a_code_without_a_codeword_and_numbers_that_are_none_are_refused) {
   MemoryBudget budget;
-  const BlockCodes codes = encoded(100, 6, CodecKind::kPq, budget);
+  const BlockCodes codes = encoded(100, 6, Codec::kPq, budget);
   const std::vector<std::byte> good = saved(codes);
   std::vector<std::byte> bytes = good;
   put(bytes, 4, std::uint32_t{6});
@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(a_newer_version_a_code_without_a_codeword_and_numbers_that_
 
 // The stream carries no checksum of its own (pages do), so a flip may go unnoticed, but must never leave any bound.
 BOOST_AUTO_TEST_CASE(no_flipped_bit_makes_loading_or_scoring_leave_its_bounds) {
-  for (const CodecKind kind : {CodecKind::kOpq, CodecKind::kRabitq}) {
+  for (const Codec kind : {Codec::kOpq, Codec::kRabitq}) {
     MemoryBudget budget;
     const std::vector<std::byte> good = saved(encoded(300, 6, kind, budget));
     const float query[6] = {1, 2, 3, 4, 5, 6};

@@ -16,7 +16,7 @@ struct Case {
   std::uint64_t rows;
   std::uint32_t dim;
   std::uint32_t code_bytes;
-  CodecKind kind;
+  Codec kind;
   Metric metric;
 };
 
@@ -68,33 +68,33 @@ void check_estimates(const Case& c) {
 
 BOOST_AUTO_TEST_CASE(estimates_are_those_of_the_decoded_row_within_the_rounding_of_the_tables) {
   for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
-    for (const CodecKind kind : {CodecKind::kPq, CodecKind::kOpq}) {
+    for (const Codec kind : {Codec::kPq, Codec::kOpq}) {
       check_estimates({1500, 40, 10, kind, metric});
       check_estimates({1100, 37, 9, kind, metric});
     }
   }
-  check_estimates({900, 130, 64, CodecKind::kOpq, Metric::kL2});
+  check_estimates({900, 130, 64, Codec::kOpq, Metric::kL2});
 }
 
 BOOST_AUTO_TEST_CASE(rabitq_estimates_are_those_of_its_formula_in_every_dimension_width_and_metric) {
   for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
     for (const std::uint32_t code_bytes : {5u, 10u, 20u})
-      check_estimates({1100, 40, code_bytes, CodecKind::kRabitq, metric});
+      check_estimates({1100, 40, code_bytes, Codec::kRabitq, metric});
   }
   for (const std::uint32_t dim : {1u, 3u, 100u, 384u, 1000u}) {
     for (const std::uint32_t bits : {1u, 2u, 4u})
-      check_estimates({300, dim, (dim * bits + 7) / 8, CodecKind::kRabitq, Metric::kL2});
+      check_estimates({300, dim, (dim * bits + 7) / 8, Codec::kRabitq, Metric::kL2});
   }
-  check_estimates({20, 4096, 512, CodecKind::kRabitq, Metric::kCosine});
-  check_estimates({20, 4096, 2048, CodecKind::kRabitq, Metric::kL2});
+  check_estimates({20, 4096, 512, Codec::kRabitq, Metric::kCosine});
+  check_estimates({20, 4096, 2048, Codec::kRabitq, Metric::kL2});
 }
 
 BOOST_AUTO_TEST_CASE(the_smallest_shapes_work) {
   for (const std::uint64_t rows : {1u, 2u, 255u, 256u, 257u}) {
-    check_estimates({rows, 1, 1, CodecKind::kOpq, Metric::kL2});
-    check_estimates({rows, 5, 5, CodecKind::kOpq, Metric::kInnerProduct});
-    check_estimates({rows, 17, 4, CodecKind::kOpq, Metric::kCosine});
-    check_estimates({rows, 17, 4, CodecKind::kRabitq, Metric::kCosine});
+    check_estimates({rows, 1, 1, Codec::kOpq, Metric::kL2});
+    check_estimates({rows, 5, 5, Codec::kOpq, Metric::kInnerProduct});
+    check_estimates({rows, 17, 4, Codec::kOpq, Metric::kCosine});
+    check_estimates({rows, 17, 4, Codec::kRabitq, Metric::kCosine});
   }
 }
 
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(runs_may_begin_and_end_anywhere) {
   SerialExecutor executor;
   MemoryBudget budget;
   const auto codes =
-      encode_blocks(rows, options_of({1000, 16, 4, CodecKind::kOpq, Metric::kL2}), nullptr, executor, budget);
+      encode_blocks(rows, options_of({1000, 16, 4, Codec::kOpq, Metric::kL2}), nullptr, executor, budget);
   REQUIRE_OK(codes);
   const std::vector<float> all = test::estimates(*codes, rows.row(9), budget);
   auto scorer = CodeScorer::create(*codes, budget);
@@ -127,12 +127,11 @@ BOOST_AUTO_TEST_CASE(dimensions_that_hardly_vary_are_left_out_and_estimates_stay
   SerialExecutor executor;
   MemoryBudget budget;
   const auto codes =
-      encode_blocks(rows, options_of({4000, 24, 4, CodecKind::kOpq, Metric::kL2}), nullptr, executor, budget);
+      encode_blocks(rows, options_of({4000, 24, 4, Codec::kOpq, Metric::kL2}), nullptr, executor, budget);
   REQUIRE_OK(codes);
   BOOST_TEST(codes->model.rotated_dims() >= 6u);
   BOOST_TEST(codes->model.rotated_dims() <= 12u);
-  BOOST_TEST(codes->fixed_bytes() <
-             predict_fixed_bytes(4000, 24, options_of({4000, 24, 4, CodecKind::kOpq, Metric::kL2})));
+  BOOST_TEST(codes->fixed_bytes() < predict_fixed_bytes(4000, 24, options_of({4000, 24, 4, Codec::kOpq, Metric::kL2})));
   double difference = 0;
   double size = 0;
   for (std::size_t query = 0; query < 10; ++query) {
@@ -156,8 +155,7 @@ BOOST_AUTO_TEST_CASE(block_keys_are_those_of_the_decoded_centroids) {
     const test::MemoryRows rows = test::walking_rows(2000, 33, 4);
     SerialExecutor executor;
     MemoryBudget budget;
-    const auto codes =
-        encode_blocks(rows, options_of({2000, 33, 8, CodecKind::kOpq, metric}), nullptr, executor, budget);
+    const auto codes = encode_blocks(rows, options_of({2000, 33, 8, Codec::kOpq, metric}), nullptr, executor, budget);
     REQUIRE_OK(codes);
     auto scorer = CodeScorer::create(*codes, budget);
     auto scratch = ScorerScratch::create(*codes, budget);
@@ -184,7 +182,7 @@ BOOST_AUTO_TEST_CASE(block_keys_are_those_of_the_decoded_centroids) {
   }
 }
 
-void check_equal_rows(CodecKind kind, float square_error_max) {
+void check_equal_rows(Codec kind, float square_error_max) {
   SerialExecutor executor;
   MemoryBudget budget;
   std::vector<float> values(600 * 24);
@@ -201,8 +199,8 @@ void check_equal_rows(CodecKind kind, float square_error_max) {
 // What the 8 bits of a centroid leave of rows that are its like: PQ has a codeword for it, RaBitQ codes it as any
 // other.
 BOOST_AUTO_TEST_CASE(equal_rows_are_coded_without_error) {
-  check_equal_rows(CodecKind::kOpq, 1e-6f);
-  check_equal_rows(CodecKind::kRabitq, 0.01f);
+  check_equal_rows(Codec::kOpq, 1e-6f);
+  check_equal_rows(Codec::kRabitq, 0.01f);
 }
 
 BOOST_AUTO_TEST_CASE(few_distinct_rows_are_coded_without_error) {
@@ -217,8 +215,7 @@ BOOST_AUTO_TEST_CASE(few_distinct_rows_are_coded_without_error) {
     values.insert(values.end(), kind, kind + 12);
   }
   const test::MemoryRows rows(12, std::move(values));
-  const auto codes =
-      encode_blocks(rows, options_of({256, 12, 3, CodecKind::kPq, Metric::kL2}), nullptr, executor, budget);
+  const auto codes = encode_blocks(rows, options_of({256, 12, 3, Codec::kPq, Metric::kL2}), nullptr, executor, budget);
   REQUIRE_OK(codes);
   BOOST_TEST(codes->model.mean_square_error <= 1e-9f);
 }
@@ -234,7 +231,7 @@ BOOST_AUTO_TEST_CASE(no_rows_make_empty_codes) {
   BOOST_TEST(test::estimates(*codes, query, budget).empty());
 }
 
-void check_same_bytes(CodecKind kind) {
+void check_same_bytes(Codec kind) {
   const test::MemoryRows rows = test::walking_rows(9000, 24, 6);
   const CodecOptions options = options_of({9000, 24, 6, kind, Metric::kL2});
   MemoryBudget budget;
@@ -253,11 +250,11 @@ void check_same_bytes(CodecKind kind) {
 }
 
 BOOST_AUTO_TEST_CASE(any_thread_count_gives_the_same_bytes) {
-  check_same_bytes(CodecKind::kOpq);
-  check_same_bytes(CodecKind::kRabitq);
+  check_same_bytes(Codec::kOpq);
+  check_same_bytes(Codec::kRabitq);
 }
 
-void check_model_used_again(CodecKind kind) {
+void check_model_used_again(Codec kind) {
   const test::MemoryRows rows = test::walking_rows(3000, 20, 8);
   const CodecOptions options = options_of({3000, 20, 5, kind, Metric::kL2});
   MemoryBudget budget;
@@ -273,11 +270,11 @@ void check_model_used_again(CodecKind kind) {
 }
 
 BOOST_AUTO_TEST_CASE(a_model_used_again_gives_the_codes_it_gave) {
-  check_model_used_again(CodecKind::kOpq);
-  check_model_used_again(CodecKind::kRabitq);
+  check_model_used_again(Codec::kOpq);
+  check_model_used_again(Codec::kRabitq);
 }
 
-void check_memory(CodecKind kind, const std::vector<std::pair<std::uint32_t, std::uint32_t>>& forms) {
+void check_memory(Codec kind, const std::vector<std::pair<std::uint32_t, std::uint32_t>>& forms) {
   for (const unsigned thread_count : {1u, 3u}) {
     for (const auto& [dim, code_bytes] : forms) {
       const test::MemoryRows rows = test::walking_rows(20000, dim, dim);
@@ -314,8 +311,8 @@ void check_memory(CodecKind kind, const std::vector<std::pair<std::uint32_t, std
 }
 
 BOOST_AUTO_TEST_CASE(the_memory_charged_is_the_memory_predicted) {
-  check_memory(CodecKind::kOpq, {{48, 12}, {30, 7}});
-  check_memory(CodecKind::kRabitq, {{48, 12}, {30, 4}});
+  check_memory(Codec::kOpq, {{48, 12}, {30, 7}});
+  check_memory(Codec::kRabitq, {{48, 12}, {30, 4}});
 }
 
 BOOST_AUTO_TEST_CASE(values_whose_squares_overflow_are_refused) {
@@ -325,7 +322,7 @@ BOOST_AUTO_TEST_CASE(values_whose_squares_overflow_are_refused) {
   rows = test::MemoryRows(4, std::move(values));
   SerialExecutor executor;
   MemoryBudget budget;
-  for (const CodecKind kind : {CodecKind::kPq, CodecKind::kOpq, CodecKind::kRabitq}) {
+  for (const Codec kind : {Codec::kPq, Codec::kOpq, Codec::kRabitq}) {
     const auto codes = encode_blocks(rows, options_of({300, 4, 2, kind, Metric::kL2}), nullptr, executor, budget);
     BOOST_TEST((test::code_of(codes) == Code::kInvalidInput));
   }

@@ -159,7 +159,7 @@ inline std::vector<double> decode(const BlockCodes& codes, std::size_t position)
     const std::size_t code = codes.codes[position * model.code_bytes + m];
     for (std::size_t i = model.subspace_begin[m]; i < model.subspace_begin[m + 1]; ++i) {
       const auto value = static_cast<double>(model.codebook[i * model.codewords + code]);
-      if (model.kind == CodecKind::kPq) {
+      if (model.kind == Codec::kPq) {
         decoded[i] += value;
       } else {
         for (std::size_t k = 0; k < dim; ++k) decoded[k] += value * static_cast<double>(model.rotation[i * dim + k]);
@@ -179,7 +179,7 @@ inline double beyond_key(const BlockCodes& codes, const float* query) {
 }
 
 inline double exact_estimate(const BlockCodes& codes, std::size_t position, const float* query, const float* row) {
-  if (codes.model.kind == CodecKind::kRabitq) return exact_rabitq_estimate(codes, position, query, row);
+  if (codes.model.kind == Codec::kRabitq) return exact_rabitq_estimate(codes, position, query, row);
   const std::vector<double> decoded = decode(codes, position);
   double key = 0;
   double error2 = 0;
@@ -217,13 +217,13 @@ inline double rabitq_rounding_bound(const BlockCodes& codes, const float* query)
 // How far rounding may move an estimate: half a step of each table entry and of the correction.
 inline double rounding_bound(const BlockCodes& codes, const float* query) {
   const CodecModel& model = codes.model;
-  if (model.kind == CodecKind::kRabitq) return rabitq_rounding_bound(codes, query);
+  if (model.kind == Codec::kRabitq) return rabitq_rounding_bound(codes, query);
   const std::size_t dim = model.dim;
   std::vector<double> centred(dim);
   std::vector<double> rotated(dim);
   for (std::size_t k = 0; k < dim; ++k) centred[k] = static_cast<double>(query[k]) - static_cast<double>(model.mean[k]);
   rotated = centred;
-  for (std::size_t i = 0; i < model.rotated_dims() && model.kind == CodecKind::kOpq; ++i) {
+  for (std::size_t i = 0; i < model.rotated_dims() && model.kind == Codec::kOpq; ++i) {
     rotated[i] = 0;
     for (std::size_t k = 0; k < dim; ++k) rotated[i] += centred[k] * static_cast<double>(model.rotation[i * dim + k]);
   }

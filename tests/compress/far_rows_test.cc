@@ -17,7 +17,7 @@ using test::MemoryRows;
 
 constexpr std::uint32_t kDim = 32;
 constexpr std::uint64_t kRows = 3000;
-constexpr CodecKind kKinds[] = {CodecKind::kPq, CodecKind::kOpq, CodecKind::kRabitq};
+constexpr Codec kKinds[] = {Codec::kPq, Codec::kOpq, Codec::kRabitq};
 
 // Nearly normal.
 double bell(Random& random) {
@@ -71,7 +71,7 @@ std::vector<float> in_far_clusters(double apart, std::uint64_t rows = 12 * kBloc
   return values;
 }
 
-BlockCodes encoded(const MemoryRows& rows, CodecKind kind, MemoryBudget& budget, Metric metric = Metric::kL2) {
+BlockCodes encoded(const MemoryRows& rows, Codec kind, MemoryBudget& budget, Metric metric = Metric::kL2) {
   SerialExecutor executor;
   CodecOptions options;
   options.kind = kind;
@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(what_is_far_is_judged_by_the_median) {
 
 BOOST_AUTO_TEST_CASE(one_far_row_leaves_the_estimates_of_all_others_as_good) {
   const MemoryRows plain(kDim, gaussian_values());
-  for (const CodecKind kind : kKinds) {
+  for (const Codec kind : kKinds) {
     MemoryBudget budget;
     for (const std::uint64_t far : {0u, 700u, 2999u}) {
       const auto counts = [far](std::size_t row) { return row != far; };
@@ -243,7 +243,7 @@ BOOST_AUTO_TEST_CASE(one_far_row_leaves_the_estimates_of_all_others_as_good) {
 // There it is the answer to half of all queries.
 BOOST_AUTO_TEST_CASE(under_inner_product_a_far_row_is_estimated_as_well_as_others_are) {
   const MemoryRows plain(kDim, gaussian_values());
-  for (const CodecKind kind : kKinds) {
+  for (const Codec kind : kKinds) {
     for (const std::uint64_t far : {0u, 700u, 2999u}) {
       MemoryBudget budget;
       const auto counts = [far](std::size_t row) { return row != far; };
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(one_far_row_in_a_hundred_leaves_the_estimates_of_the_others
   const MemoryRows plain(kDim, gaussian_values());
   const MemoryRows rows(kDim, with_far_rows_here_and_there());
   const auto counts = [](std::size_t row) { return row % 100 != 50; };
-  for (const CodecKind kind : kKinds) {
+  for (const Codec kind : kKinds) {
     MemoryBudget budget;
     const double before = near_error(plain, encoded(plain, kind, budget), budget, counts);
     const double after = near_error(rows, encoded(rows, kind, budget), budget, counts);
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(one_far_row_in_a_hundred_leaves_the_estimates_of_the_others
 
 // A far row is still estimated to be far, by those near and by itself.
 BOOST_AUTO_TEST_CASE(a_far_row_is_estimated_to_be_far) {
-  for (const CodecKind kind : kKinds) {
+  for (const Codec kind : kKinds) {
     MemoryBudget budget;
     const MemoryRows rows(kDim, with_a_far_row(700, 1e4f));
     const BlockCodes codes = encoded(rows, kind, budget);
@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(a_far_row_is_estimated_to_be_far) {
 
 BOOST_AUTO_TEST_CASE(rows_of_mixed_lengths_are_coded_by_direction_and_length) {
   const MemoryRows rows(kDim, of_mixed_norms());
-  for (const CodecKind kind : {CodecKind::kPq, CodecKind::kOpq}) {
+  for (const Codec kind : {Codec::kPq, Codec::kOpq}) {
     MemoryBudget budget;
     const BlockCodes codes = encoded(rows, kind, budget);
     BOOST_TEST(codes.model.scaled);
@@ -322,7 +322,7 @@ BOOST_AUTO_TEST_CASE(short_rows_among_long_ones_are_told_apart) {
   const auto is_short = [&](std::size_t row) {
     return test::square_distance(rows.row(row), origin.data(), kDim) < 1e-3;
   };
-  for (const CodecKind kind : {CodecKind::kPq, CodecKind::kOpq}) {
+  for (const Codec kind : {Codec::kPq, Codec::kOpq}) {
     MemoryBudget budget;
     const double error = near_error(rows, encoded(rows, kind, budget), budget, is_short);
     BOOST_TEST(error < 1e-3, "codec " << static_cast<int>(kind) << ": " << error);  // of squares up to 4e-3
@@ -332,7 +332,7 @@ BOOST_AUTO_TEST_CASE(short_rows_among_long_ones_are_told_apart) {
 BOOST_AUTO_TEST_CASE(far_clusters_have_fine_tables_and_estimates_as_good_as_one_cluster_has) {
   const MemoryRows plain(kDim, gaussian_values(12 * kBlockRows));
   const auto all = [](std::size_t) { return true; };
-  for (const CodecKind kind : kKinds) {
+  for (const Codec kind : kKinds) {
     MemoryBudget budget;
     const double before = near_error(plain, encoded(plain, kind, budget), budget, all);
     for (const double apart : {100.0, 1e4}) {
@@ -388,15 +388,15 @@ BOOST_AUTO_TEST_CASE(the_block_of_a_far_group_is_found_among_thousands) {
 }
 
 BOOST_AUTO_TEST_CASE(ordinary_rows_take_none_of_these_forms) {
-  for (const CodecKind kind : kKinds) {
+  for (const Codec kind : kKinds) {
     for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
       for (const MemoryRows& rows : {MemoryRows(kDim, gaussian_values()), MemoryRows(kDim, in_far_clusters(2))}) {
         MemoryBudget budget;
         const BlockCodes codes = encoded(rows, kind, budget, metric);
         BOOST_TEST(flags_of(codes) == 0u);
-        BOOST_TEST(codes.factors.size() == (kind == CodecKind::kRabitq ? rows.rows() : 0));
+        BOOST_TEST(codes.factors.size() == (kind == Codec::kRabitq ? rows.rows() : 0));
         BOOST_TEST(codes.corrections.size() == rows.rows());
-        BOOST_TEST(value_at<std::uint32_t>(saved(codes), 4) == (kind == CodecKind::kRabitq ? 2u : 4u));
+        BOOST_TEST(value_at<std::uint32_t>(saved(codes), 4) == (kind == Codec::kRabitq ? 2u : 4u));
       }
     }
   }
@@ -406,9 +406,9 @@ BOOST_AUTO_TEST_CASE(every_form_is_saved_and_loaded) {
   std::uint32_t seen = 0;
   for (const Form& form : forms()) {
     const MemoryRows rows(kDim, form.values);
-    for (const CodecKind kind : kKinds) {
+    for (const Codec kind : kKinds) {
       for (const Metric metric : {Metric::kL2, Metric::kInnerProduct}) {
-        if (metric != Metric::kL2 && kind == CodecKind::kPq) continue;
+        if (metric != Metric::kL2 && kind == Codec::kPq) continue;
         MemoryBudget budget;
         const BlockCodes codes = encoded(rows, kind, budget, metric);
         const std::vector<std::byte> bytes = saved(codes);
@@ -424,7 +424,7 @@ BOOST_AUTO_TEST_CASE(every_form_is_saved_and_loaded) {
               (test::estimates(codes, rows.row(query), budget) == test::estimates(*loaded, rows.row(query), budget)));
         seen |= flags_of(codes);
         const bool special = flags_of(codes) != 0;
-        BOOST_TEST(value_at<std::uint32_t>(bytes, 4) == (special ? 5u : kind == CodecKind::kRabitq ? 2u : 4u));
+        BOOST_TEST(value_at<std::uint32_t>(bytes, 4) == (special ? 5u : kind == Codec::kRabitq ? 2u : 4u));
         BOOST_TEST(value_at<std::uint32_t>(bytes, 20) == (codes.model.codewords | flags_of(codes)));
       }
     }
@@ -435,7 +435,7 @@ BOOST_AUTO_TEST_CASE(every_form_is_saved_and_loaded) {
 BOOST_AUTO_TEST_CASE(headers_of_these_forms_that_contradict_themselves_are_refused) {
   std::uint32_t seen = 0;
   for (const Form& form : forms()) {
-    for (const CodecKind kind : kKinds) {
+    for (const Codec kind : kKinds) {
       MemoryBudget budget;
       const BlockCodes codes = encoded(MemoryRows(kDim, form.values), kind, budget);
       const std::uint32_t flags = flags_of(codes);
@@ -495,13 +495,13 @@ BOOST_AUTO_TEST_CASE(any_number_of_threads_makes_the_same_codes_of_hard_rows) {
     test::ThreadsExecutor executor(3);
     const auto codes = encode_blocks(rows, options, nullptr, executor, budget);
     REQUIRE_OK(codes);
-    BOOST_TEST((saved(*codes) == saved(encoded(rows, CodecKind::kOpq, budget))));
+    BOOST_TEST((saved(*codes) == saved(encoded(rows, Codec::kOpq, budget))));
   }
 }
 
 // Ten floats of one value each: there is no scale, nor anything to learn.
 BOOST_AUTO_TEST_CASE(rows_that_are_all_one_row_but_one_are_coded) {
-  for (const CodecKind kind : kKinds) {
+  for (const Codec kind : kKinds) {
     std::vector<float> values(600 * kDim, 1.5f);
     for (std::size_t k = 0; k < kDim; ++k) values[100 * kDim + k] = 1e4f;
     const MemoryRows rows(kDim, values);

@@ -176,7 +176,7 @@ inline bool same_hits(const SearchResults& a, const SearchResults& b) {
     const bool same = std::equal(
         a[query].begin(), a[query].end(), b[query].begin(), b[query].end(),
         [](const Hit& x, const Hit& y) { return x.row == y.row && x.distance == y.distance && x.score == y.score; });
-    if (!same || a.stats(query).reads != b.stats(query).reads || a.stats(query).rounds != b.stats(query).rounds)
+    if (!same || a.stats(query).requests != b.stats(query).requests || a.stats(query).rounds != b.stats(query).rounds)
       return false;
   }
   return true;

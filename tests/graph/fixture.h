@@ -261,7 +261,7 @@ class TestIndex {
     summary_ = *summary;
   }
 
-  std::unique_ptr<GraphSearcher> searcher(IoBackend backend = IoBackend::kAutomatic, std::uint32_t lanes = 1) {
+  std::unique_ptr<GraphSearcher> searcher(Backend backend = Backend::kAutomatic, std::uint32_t lanes = 1) {
     auto searcher = GraphSearcher::create(index(), backend, lanes, budget_);
     REQUIRE_OK(searcher);
     return std::move(searcher).value();

@@ -31,7 +31,7 @@ double recall_of(TestIndex& index, const Matrix& base, const Matrix& queries, Me
   const auto searcher = in_memory(index);
   double hits = 0;
   for (std::uint64_t q = 0; q < queries.rows(); ++q) {
-    SearchStats stats;
+    QueryStats stats;
     const auto found = searcher->search(queries.view(), q, params, stats);
     REQUIRE_OK(found);
     BOOST_REQUIRE(found->size() == params.k);
@@ -42,7 +42,7 @@ double recall_of(TestIndex& index, const Matrix& base, const Matrix& queries, Me
         ++hits;
         if (metric == Metric::kL2) BOOST_TEST(row.distance == true_row.distance);
       }
-    BOOST_TEST(stats.reads == 0u);
+    BOOST_TEST(stats.requests == 0u);
     BOOST_TEST(stats.exact_distances > 0u);
   }
   BOOST_TEST(searcher->reader().requests_submitted() == 0u);
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(k_rows_come_back_however_short_the_list) {
   TestIndex index(test::csift_rows(2000), Metric::kL2);
   const auto searcher = in_memory(index);
   const Matrix queries = test::csift_queries(5);
-  SearchStats stats;
+  QueryStats stats;
   for (const std::uint32_t k : {1u, 10u, 150u, kResultsMax}) {
     for (std::uint64_t q = 0; q < 5; ++q) {
       const auto found = searcher->search(queries.view(), q, params_of(k, 1), stats);
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(a_list_shorter_than_k_computes_less) {
   const auto distances = [&](std::uint32_t list) {
     std::uint64_t sum = 0;
     for (std::uint64_t q = 0; q < queries.rows(); ++q) {
-      SearchStats stats;
+      QueryStats stats;
       const auto found = searcher->search(queries.view(), q, params_of(10, list), stats);
       REQUIRE_OK(found);
       BOOST_TEST(found->size() == 10u);
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(under_a_filter_k_admitted_rows_come_back_however_short_the_
     for (std::uint64_t q = 0; q < queries.rows(); ++q) {
       SearchParams params = params_of(10, list);
       params.filter = &filter;
-      SearchStats stats;
+      QueryStats stats;
       const auto found = searcher->search(queries.view(), q, params, stats);
       REQUIRE_OK(found);
       BOOST_TEST(found->size() == 10u);
@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(one_query_leaves_no_trace_in_the_next) {
   const auto searcher = in_memory(index);
   const Matrix queries = test::csift_queries(30);
   const auto positions_of = [&](GraphSearcher& by, std::uint64_t query, std::uint32_t list) {
-    SearchStats stats;
+    QueryStats stats;
     const auto found = by.search(queries.view(), query, params_of(10, list), stats);
     REQUIRE_OK(found);
     std::vector<Pos> positions;

@@ -22,7 +22,7 @@ struct Outcome {
 using Answer = std::vector<std::pair<std::uint64_t, float>>;  // RowId, distance
 
 Answer answer_of(GraphSearcher& searcher, const Matrix& queries, std::uint64_t query, const SearchParams& params,
-                 SearchStats& stats) {
+                 QueryStats& stats) {
   const auto found = searcher.search(queries.view(), query, params, stats);
   REQUIRE_OK(found);
   Answer answer;
@@ -31,7 +31,7 @@ Answer answer_of(GraphSearcher& searcher, const Matrix& queries, std::uint64_t q
 }
 
 std::vector<Answer> answers_of(GraphSearcher& searcher, const Matrix& queries, const SearchParams& params) {
-  SearchStats stats;
+  QueryStats stats;
   std::vector<Answer> answers;
   for (std::uint64_t q = 0; q < queries.rows(); ++q) answers.push_back(answer_of(searcher, queries, q, params, stats));
   return answers;
@@ -59,15 +59,15 @@ Outcome outcome_of(TestIndex& index, const Matrix& base, const Matrix& queries, 
   Outcome outcome;
   const double share = 1.0 / static_cast<double>(queries.rows());
   for (std::uint64_t q = 0; q < queries.rows(); ++q) {
-    SearchStats stats;
+    QueryStats stats;
     const Answer answer = answer_of(*searcher, queries, q, params, stats);
     BOOST_REQUIRE(answer.size() == params.k);
     for (const Candidate& true_row : exact[q])
       for (const auto& [row, distance] : answer)
         if (row == true_row.row) outcome.recall += share / params.k;
-    outcome.reads += share * reads_of_4k(stats.reads, stats.bytes);
+    outcome.reads += share * reads_of_4k(stats.requests, stats.bytes);
     outcome.rounds += share * stats.rounds;
-    BOOST_REQUIRE(stats.bytes >= stats.reads * index.file().page_bytes());
+    BOOST_REQUIRE(stats.bytes >= stats.requests * index.file().page_bytes());
     BOOST_REQUIRE(stats.bytes <= stats.rounds * kPagesPerRound * index.file().page_bytes());
   }
   BOOST_TEST_MESSAGE(name << ": L " << params.search_list << ", recall " << outcome.recall << ", " << outcome.reads
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(dimensions_from_one_to_the_largest_are_searched) {
 
 BOOST_AUTO_TEST_CASE(all_rows_are_returned_when_k_exceeds_them_and_none_of_none) {
   const Matrix queries = test::csift_queries(2);
-  SearchStats stats;
+  QueryStats stats;
   TestIndex few(sift().first(23), Metric::kL2);
   const auto searcher = few.searcher();
   BOOST_TEST(answer_of(*searcher, queries, 0, params_of(100, 10, 40), stats).size() == 23u);
@@ -174,14 +174,14 @@ BOOST_AUTO_TEST_CASE(all_rows_are_returned_when_k_exceeds_them_and_none_of_none)
   BOOST_TEST(answer_of(*equal.searcher(), queries, 0, exhaustive(150), stats).size() == 150u);
   TestIndex none(sift().first(0), Metric::kL2);
   BOOST_TEST(answer_of(*none.searcher(), queries, 1, params_of(10, 10, 40), stats).empty());
-  BOOST_TEST(stats.reads == 0u);
+  BOOST_TEST(stats.requests == 0u);
 }
 
 // A search once ended when its L were settled, however few rows had been seen by then.
 BOOST_AUTO_TEST_CASE(k_rows_are_returned_even_when_the_search_list_is_shorter) {
   const auto searcher = sift_index().searcher();
   const Matrix queries = test::csift_queries(5);
-  SearchStats stats;
+  QueryStats stats;
   for (const std::uint32_t k : {1u, 10u, 150u, kResultsMax})
     for (std::uint64_t q = 0; q < 5; ++q)
       BOOST_TEST(answer_of(*searcher, queries, q, params_of(k, 2, 1), stats).size() == k);
@@ -194,34 +194,34 @@ BOOST_AUTO_TEST_CASE(a_repeated_search_answers_and_reads_the_same) {
   const SearchParams params = params_of(10, 25, 8);
   std::vector<Answer> first;
   std::vector<std::uint32_t> reads;
-  SearchStats stats;
+  QueryStats stats;
   for (std::uint64_t q = 0; q < queries.rows(); ++q) {
     first.push_back(answer_of(*searcher, queries, q, params, stats));
-    reads.push_back(stats.reads);
+    reads.push_back(stats.requests);
   }
   for (std::uint64_t q = queries.rows(); q-- > 0;) {
     BOOST_TEST((answer_of(*searcher, queries, q, params, stats) == first[q]));
-    BOOST_TEST(stats.reads == reads[q]);
+    BOOST_TEST(stats.requests == reads[q]);
     BOOST_TEST((answer_of(*fresh, queries, q, params, stats) == first[q]));
-    BOOST_TEST(stats.reads == reads[q]);
+    BOOST_TEST(stats.requests == reads[q]);
   }
 }
 
 BOOST_AUTO_TEST_CASE(both_backends_answer_and_read_the_same) {
-  auto ring = GraphSearcher::create(sift_index().index(), IoBackend::kIoUring, 1, sift_index().budget());
+  auto ring = GraphSearcher::create(sift_index().index(), Backend::kIoUring, 1, sift_index().budget());
   if (test::code_of(ring) == Code::kUnsupported) {
     BOOST_TEST_MESSAGE("SKIPPED: io_uring is refused here: " << ring.error().message());
     return;
   }
   REQUIRE_OK(ring);
-  const auto pread = sift_index().searcher(IoBackend::kPread);
+  const auto pread = sift_index().searcher(Backend::kPread);
   const Matrix queries = test::csift_queries(60);
   for (const std::uint32_t search_list : {5u, 20u, 60u}) {
     const SearchParams params = params_of(10, search_list, 8);
     BOOST_TEST((answers_of(**ring, queries, params) == answers_of(*pread, queries, params)));
   }
   BOOST_TEST((*ring)->reader().requests_submitted() == pread->reader().requests_submitted());
-  BOOST_TEST((pread->reader().backend() == IoBackend::kPread));
+  BOOST_TEST((pread->reader().backend() == Backend::kPread));
 }
 
 BOOST_AUTO_TEST_CASE(pages_side_by_side_share_a_request_and_are_counted_so) {
@@ -230,9 +230,9 @@ BOOST_AUTO_TEST_CASE(pages_side_by_side_share_a_request_and_are_counted_so) {
   std::uint64_t requests = 0;
   std::uint64_t bytes = 0;
   for (std::uint64_t q = 0; q < queries.rows(); ++q) {
-    SearchStats stats;
+    QueryStats stats;
     answer_of(*searcher, queries, q, params_of(10, 12, 8), stats);
-    requests += stats.reads;
+    requests += stats.requests;
     bytes += stats.bytes;
     BOOST_REQUIRE(searcher->reader().requests_submitted() == requests);
     BOOST_REQUIRE(searcher->reader().bytes_read() == bytes);
@@ -248,12 +248,12 @@ BOOST_AUTO_TEST_CASE(queries_in_progress_together_are_answered_as_one_alone) {
   const auto alone = sift_index().searcher();
   std::vector<Answer> expected;
   std::vector<std::uint32_t> reads;
-  SearchStats stats;
+  QueryStats stats;
   for (std::uint64_t q = 0; q < queries.rows(); ++q) {
     expected.push_back(answer_of(*alone, queries, q, params, stats));
-    reads.push_back(stats.reads);
+    reads.push_back(stats.requests);
   }
-  for (const IoBackend backend : {IoBackend::kAutomatic, IoBackend::kPread})
+  for (const Backend backend : {Backend::kAutomatic, Backend::kPread})
     for (const std::uint32_t lanes : {2u, 7u, kLanesMax}) {
       const auto together = sift_index().searcher(backend, lanes);
       QueryQueue queue(queries.rows());
@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(queries_in_progress_together_are_answered_as_one_alone) {
             Answer found;
             for (const FoundRow& row : answer.found) found.emplace_back(row.row.value, row.distance);
             BOOST_TEST((found == expected[answer.query]));
-            BOOST_TEST(answer.stats.reads == reads[answer.query]);
+            BOOST_TEST(answer.stats.requests == reads[answer.query]);
             ++answered[answer.query];
             return Status::ok();
           }));
@@ -298,7 +298,7 @@ BOOST_AUTO_TEST_CASE(a_searcher_has_its_share_of_the_queries_under_way) {
   const Matrix queries = test::csift_queries(40);
   for (const std::size_t at_work : {100u, 15u, 1u}) {
     InFlightTarget target;
-    const auto searcher = sift_index().searcher(IoBackend::kAutomatic, 5);
+    const auto searcher = sift_index().searcher(Backend::kAutomatic, 5);
     searcher->follow(target, at_work);
     const std::size_t share = (InFlightTarget::kMost + at_work - 1) / at_work;
     BOOST_TEST(most_under_way(*searcher, queries) == std::min<std::size_t>(share, 5));
@@ -307,7 +307,7 @@ BOOST_AUTO_TEST_CASE(a_searcher_has_its_share_of_the_queries_under_way) {
 }
 
 BOOST_AUTO_TEST_CASE(a_searcher_follows_a_target_that_falls) {
-  const auto searcher = sift_index().searcher(IoBackend::kAutomatic, 5);
+  const auto searcher = sift_index().searcher(Backend::kAutomatic, 5);
   InFlightTarget target;
   while (target.queries() != InFlightTarget::kLeast)
     target.add_rounds(16, 16 * target.queries() * std::chrono::milliseconds(3), target.queries());
@@ -320,7 +320,7 @@ BOOST_AUTO_TEST_CASE(a_searcher_follows_a_target_that_falls) {
 BOOST_AUTO_TEST_CASE(a_searcher_is_usable_after_an_error_among_queries_in_progress) {
   const Matrix queries = test::csift_queries(40);
   const SearchParams params = params_of(10, 25, 8);
-  const auto searcher = sift_index().searcher(IoBackend::kAutomatic, 5);
+  const auto searcher = sift_index().searcher(Backend::kAutomatic, 5);
   const auto expected = answers_of(*searcher, queries, params);
   for (const int good : {0, 1, 7}) {
     QueryQueue queue(queries.rows());
@@ -352,7 +352,7 @@ BOOST_AUTO_TEST_CASE(cached_pages_save_reads_and_change_no_exact_answer) {
     const std::uint64_t before = searcher->reader().bytes_read();
     answers_of(*searcher, queries, params);
     pages.push_back((searcher->reader().bytes_read() - before) / index.file().page_bytes());
-    SearchStats stats;
+    QueryStats stats;
     answer_of(*searcher, queries, 0, params, stats);
     BOOST_TEST((stats.pages_from_cache > 0) == (share > 0.0));
   }
@@ -366,14 +366,14 @@ BOOST_AUTO_TEST_CASE(cached_pages_save_reads_and_change_no_exact_answer) {
 BOOST_AUTO_TEST_CASE(a_searcher_holds_what_is_predicted) {
   TestIndex& index = sift_index();
   const std::uint64_t before = index.budget().used_bytes();
-  const auto searcher = index.searcher(IoBackend::kAutomatic);
+  const auto searcher = index.searcher(Backend::kAutomatic);
   const std::uint64_t held = index.budget().used_bytes() - before;
   const std::uint64_t predicted = GraphSearcher::predict_bytes(index.summary().layout, index.codes().form(), 1);
   BOOST_TEST(held <= predicted);
   BOOST_TEST(static_cast<double>(held) > 0.75 * static_cast<double>(predicted));
   MemoryBudget too_small(held / 2);
   BOOST_TEST(
-      (test::code_of(GraphSearcher::create(index.index(), IoBackend::kPread, 1, too_small)) == Code::kMemoryBudget));
+      (test::code_of(GraphSearcher::create(index.index(), Backend::kPread, 1, too_small)) == Code::kMemoryBudget));
 }
 
 // Rewrites the file of `index` with `damage` done to the payload of each page, checksums made right again.
@@ -404,7 +404,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_list_under_a_valid_checksum_is_reported_with_its_
   TestIndex index(sift().first(1500), Metric::kL2);
   const GraphLayout layout = index.summary().layout;
   const Matrix queries = test::csift_queries(1);
-  SearchStats stats;
+  QueryStats stats;
   const Answer answer = answer_of(*index.searcher(), queries, 0, exhaustive(1), stats);
   // The list of the nearest row first names a row that does not exist, then ends behind the page.
   std::uint64_t damaged_page = 0;
@@ -447,7 +447,7 @@ BOOST_AUTO_TEST_CASE(lists_of_random_bytes_are_reported_or_followed_but_never_cr
   });
   const auto searcher = index.searcher();
   const Matrix queries = test::csift_queries(50);
-  SearchStats stats;
+  QueryStats stats;
   std::size_t reported = 0;
   for (std::uint64_t q = 0; q < queries.rows(); ++q)
     reported +=
@@ -464,7 +464,7 @@ BOOST_AUTO_TEST_CASE(a_flipped_bit_is_reported_with_its_page) {
   index.reopen();
   const auto searcher = index.searcher();
   const Matrix queries = test::csift_queries(1);
-  SearchStats stats;
+  QueryStats stats;
   const auto found = searcher->search(queries.view(), 0, params_of(10, 20, 8), stats);
   BOOST_REQUIRE((test::code_of(found) == Code::kCorrupt));
   BOOST_TEST(found.error().message().find("page") != std::string::npos);

@@ -30,7 +30,7 @@ struct Fixture {
     REQUIRE_OK(opened);
     file = std::make_unique<PageFile>(std::move(*opened));
   }
-  std::unique_ptr<PageReader> reader(IoBackend backend, std::uint32_t in_flight_max = 8) {
+  std::unique_ptr<PageReader> reader(Backend backend, std::uint32_t in_flight_max = 8) {
     auto made = PageReader::create(*file, {backend, in_flight_max}, budget);
     REQUIRE_OK(made);
     return std::move(*made);
@@ -43,14 +43,14 @@ struct Fixture {
 
 bool io_uring_is_here() {
   Fixture fixture;
-  const bool here = fixture.reader(IoBackend::kAutomatic)->backend() == IoBackend::kIoUring;
+  const bool here = fixture.reader(Backend::kAutomatic)->backend() == Backend::kIoUring;
   if (!here) BOOST_TEST_MESSAGE("SKIPPED for io_uring: this machine refuses it");
   return here;
 }
 
-std::vector<IoBackend> backends() {
+std::vector<Backend> backends() {
   static const bool ring = io_uring_is_here();
-  return ring ? std::vector{IoBackend::kPread, IoBackend::kIoUring} : std::vector{IoBackend::kPread};
+  return ring ? std::vector{Backend::kPread, Backend::kIoUring} : std::vector{Backend::kPread};
 }
 
 // Sets a variable of the environment for one scope.
@@ -63,7 +63,7 @@ class Environment {
 };
 
 BOOST_FIXTURE_TEST_CASE(both_backends_answer_and_count_alike_under_random_use, Fixture) {
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     for (const std::uint32_t depth : {1u, 3u, 8u, 64u}) {
       auto pages = reader(backend, depth);
       Random random(17, depth);
@@ -121,7 +121,7 @@ std::vector<std::vector<std::uint64_t>> requests_of(PageReader& reader, const st
 
 BOOST_FIXTURE_TEST_CASE(pages_side_by_side_come_with_one_request, Fixture) {
   using Requests = std::vector<std::vector<std::uint64_t>>;
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     auto pages = reader(backend, 40);
     BOOST_TEST((requests_of(*pages, {5, 9, 3, 20, 4, 10}) == Requests{{3, 4, 5}, {9, 10}, {20}}));
     BOOST_TEST(pages->requests_submitted() == 3u);
@@ -140,7 +140,7 @@ BOOST_FIXTURE_TEST_CASE(pages_side_by_side_come_with_one_request, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(a_request_is_as_long_as_there_are_frames_side_by_side, Fixture) {
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     auto pages = reader(backend, 8);
     REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{1, 11, 21, 31, 41, 51, 61, 71}));
     const auto first = pages->wait(8);
@@ -159,7 +159,7 @@ BOOST_FIXTURE_TEST_CASE(a_request_is_as_long_as_there_are_frames_side_by_side, F
 }
 
 BOOST_FIXTURE_TEST_CASE(arrived_page_stays_until_it_is_released, Fixture) {
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     auto pages = reader(backend, 2);
     REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{7}));
     const ArrivedPage kept = pages->wait(1)->front();
@@ -176,7 +176,7 @@ BOOST_FIXTURE_TEST_CASE(arrived_page_stays_until_it_is_released, Fixture) {
 BOOST_FIXTURE_TEST_CASE(damaged_page_fails_the_batch_and_leaves_a_usable_reader, Fixture) {
   std::fstream out(directory.path("f"), std::ios::in | std::ios::out | std::ios::binary);
   out.seekp(20 * 4096 + 99).put(1).flush();
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     auto pages = reader(backend);
     REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{18, 19, 20, 21, 22}));
     const auto arrived = pages->wait(1);
@@ -195,7 +195,7 @@ BOOST_FIXTURE_TEST_CASE(damaged_page_fails_the_batch_and_leaves_a_usable_reader,
 }
 
 BOOST_FIXTURE_TEST_CASE(file_that_shrank_is_corrupt_at_the_page, Fixture) {
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     auto pages = reader(backend);
     for (const std::uint64_t size : {kPages * 4096, kPages * 4096 + 512, kPages * 4096 + 3584, std::uint64_t{4096}}) {
       std::filesystem::resize_file(directory.path("f"), size);
@@ -225,7 +225,7 @@ BOOST_FIXTURE_TEST_CASE(file_that_shrank_is_corrupt_at_the_page, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(page_outside_the_file_is_refused_before_anything_is_read, Fixture) {
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     auto pages = reader(backend);
     for (const std::uint64_t page : {std::uint64_t{0}, kPages + 1, ~std::uint64_t{0}})
       BOOST_TEST((pages->submit(std::vector<std::uint64_t>{1, page}).code() == Code::kCorrupt));
@@ -236,7 +236,7 @@ BOOST_FIXTURE_TEST_CASE(page_outside_the_file_is_refused_before_anything_is_read
 
 BOOST_FIXTURE_TEST_CASE(unlinked_file_goes_on_serving, Fixture) {
   std::filesystem::remove(directory.path("f"));
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     auto pages = reader(backend);
     REQUIRE_OK(pages->submit(std::vector<std::uint64_t>{1, 2, 3}));
     REQUIRE_OK(pages->wait(1));
@@ -244,7 +244,7 @@ BOOST_FIXTURE_TEST_CASE(unlinked_file_goes_on_serving, Fixture) {
 }
 
 BOOST_FIXTURE_TEST_CASE(reader_destroyed_with_reads_in_flight_ends_cleanly, Fixture) {
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     for (int i = 0; i < 20; ++i) {
       auto pages = reader(backend, 64);
       std::vector<std::uint64_t> batch(64);
@@ -256,7 +256,7 @@ BOOST_FIXTURE_TEST_CASE(reader_destroyed_with_reads_in_flight_ends_cleanly, Fixt
 }
 
 BOOST_FIXTURE_TEST_CASE(frames_and_ring_are_charged_before_anything_is_made, Fixture) {
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     MemoryBudget small(8 * 4096 - 1);
     BOOST_TEST((code_of(PageReader::create(*file, {backend, 8}, small)) == Code::kMemoryBudget));
     BOOST_TEST(small.used_bytes() == 0u);
@@ -264,16 +264,16 @@ BOOST_FIXTURE_TEST_CASE(frames_and_ring_are_charged_before_anything_is_made, Fix
     BOOST_TEST(budget.used_bytes() >= 8u * 4096);
   }
   MemoryBudget budget_of_none;
-  BOOST_TEST((code_of(PageReader::create(*file, {IoBackend::kPread, 0}, budget_of_none)) == Code::kInvalidArgument));
-  BOOST_TEST((code_of(PageReader::create(*file, {IoBackend::kPread, kPagesInFlightMax + 1}, budget_of_none)) ==
+  BOOST_TEST((code_of(PageReader::create(*file, {Backend::kPread, 0}, budget_of_none)) == Code::kInvalidArgument));
+  BOOST_TEST((code_of(PageReader::create(*file, {Backend::kPread, kPagesInFlightMax + 1}, budget_of_none)) ==
               Code::kInvalidArgument));
 }
 
 BOOST_FIXTURE_TEST_CASE(environment_chooses_the_backend_and_a_typing_error_is_named, Fixture) {
   {
     const Environment environment("pread");
-    BOOST_TEST((reader(IoBackend::kAutomatic)->backend() == IoBackend::kPread));
-    BOOST_TEST(reader(IoBackend::kAutomatic)->fallback_reason().empty());
+    BOOST_TEST((reader(Backend::kAutomatic)->backend() == Backend::kPread));
+    BOOST_TEST(reader(Backend::kAutomatic)->fallback_reason().empty());
   }
   {
     const Environment environment("io_urin");
@@ -283,7 +283,7 @@ BOOST_FIXTURE_TEST_CASE(environment_chooses_the_backend_and_a_typing_error_is_na
   }
   if (backends().size() == 1) return;
   const Environment environment("io_uring");
-  BOOST_TEST((reader(IoBackend::kAutomatic)->backend() == IoBackend::kIoUring));
+  BOOST_TEST((reader(Backend::kAutomatic)->backend() == Backend::kIoUring));
 }
 
 // Locked memory may be forbidden altogether, and a container may run as nobody: reads must still arrive.
@@ -292,9 +292,9 @@ int read_as_nobody(const PageFile& file) {
   if (::setrlimit(RLIMIT_MEMLOCK, &none) != 0) return 10;
   if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0)) return 11;
   MemoryBudget budget;
-  auto made = PageReader::create(file, {IoBackend::kAutomatic, 64}, budget);
+  auto made = PageReader::create(file, {Backend::kAutomatic, 64}, budget);
   if (!made) return 12;
-  if ((*made)->backend() == IoBackend::kIoUring && (*made)->fallback_reason().empty()) return 13;  // says so
+  if ((*made)->backend() == Backend::kIoUring && (*made)->fallback_reason().empty()) return 13;  // says so
   std::vector<std::uint64_t> batch(64);
   for (std::size_t i = 0; i < batch.size(); ++i) batch[i] = 1 + i * 3;
   if (!(*made)->submit(batch).is_ok()) return 14;
@@ -325,7 +325,7 @@ BOOST_AUTO_TEST_CASE(file_system_without_direct_io_is_read_by_both_backends) {
   std::filesystem::remove(path);
   REQUIRE_OK(file);
   MemoryBudget budget;
-  for (const IoBackend backend : backends()) {
+  for (const Backend backend : backends()) {
     auto made = PageReader::create(*file, {backend, 4}, budget);
     REQUIRE_OK(made);
     REQUIRE_OK((*made)->submit(std::vector<std::uint64_t>{1, 5, 10}));

@@ -75,7 +75,8 @@ BOOST_AUTO_TEST_CASE(points_rise_with_the_target_and_hold_when_measured_again) {
     options.bound = point.bound;
     const auto results = search(*index.store, queries.view(), options);
     BOOST_TEST(point.recall >= point.recall_target);
-    const double reads = reads_of_4k(test::mean(results, &QueryStats::reads), test::mean(results, &QueryStats::bytes));
+    const double reads =
+        reads_of_4k(test::mean(results, &QueryStats::requests), test::mean(results, &QueryStats::bytes));
     BOOST_TEST(std::abs(reads - point.reads_per_query) < 1e-9);
     BOOST_TEST(std::abs(test::recall(results, truth, point.k) - point.recall) < 1e-9);
   }

@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(memory_is_predicted_before_anything_is_loaded) {
   BOOST_TEST(needs->resident_bytes < files.budget.used_bytes() + 1000);
   BOOST_TEST(needs->resident_bytes + needs->loading_bytes >= files.budget.peak_bytes());
   const std::uint64_t before = files.budget.used_bytes();
-  const auto searcher = GraphSearcher::create((*opened)->search_index(), IoBackend::kAutomatic, 1, files.budget);
+  const auto searcher = GraphSearcher::create((*opened)->search_index(), Backend::kAutomatic, 1, files.budget);
   REQUIRE_OK(searcher);
   BOOST_TEST(GraphSearcher::predict_bytes(needs->layout, needs->form, 1) >= files.budget.used_bytes() - before);
 }

@@ -30,7 +30,7 @@ Figures measure(const std::string& name, const Store& store, const Matrix& queri
   options.recall_target = target;
   const auto results = search(store, queries.view(), options);
   for (std::size_t query = 0; query < results.size(); ++query) test::check_sorted(results[query]);
-  const double reads = reads_of_4k(test::mean(results, &QueryStats::reads), test::mean(results, &QueryStats::bytes));
+  const double reads = reads_of_4k(test::mean(results, &QueryStats::requests), test::mean(results, &QueryStats::bytes));
   const Figures figures{test::recall(results, truth, 10), reads, test::mean(results, &QueryStats::rounds)};
   BOOST_TEST_MESSAGE(name << " at target " << target << ": recall " << figures.recall << ", " << figures.reads
                           << " reads in " << figures.rounds << " rounds");

@@ -158,9 +158,9 @@ BOOST_AUTO_TEST_CASE(the_cache_adapts_to_what_is_asked_for_unless_it_is_fixed) {
     options.cache_fraction = 0.25;
     options.fixed_cache = fixed;
     const Store store = open(options);
-    const double first = test::mean(search(store, queries.view(), {}), &QueryStats::reads);
+    const double first = test::mean(search(store, queries.view(), {}), &QueryStats::requests);
     for (int pass = 0; pass < 8; ++pass) search(store, queries.view(), {});
-    const double last = test::mean(search(store, queries.view(), {}), &QueryStats::reads);
+    const double last = test::mean(search(store, queries.view(), {}), &QueryStats::requests);
     if (fixed) {
       BOOST_TEST(last == first);
     } else {
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(cached_pages_change_the_reads_and_not_the_answers) {
   const auto expected = search(bare, few.view(), test::exhaustive(10));
   const auto found = search(cached, few.view(), test::exhaustive(10));
   for (std::size_t query = 0; query < few.rows(); ++query) {
-    BOOST_REQUIRE_EQUAL(found.stats(query).reads, 0u);
+    BOOST_REQUIRE_EQUAL(found.stats(query).requests, 0u);
     BOOST_REQUIRE(found.stats(query).pages_from_cache > 0u);
     BOOST_REQUIRE(std::equal(found[query].begin(), found[query].end(), expected[query].begin(), expected[query].end(),
                              [](const Hit& a, const Hit& b) { return a.row == b.row && a.distance == b.distance; }));

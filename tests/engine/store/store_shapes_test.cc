@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(full_precision_gives_the_order_of_the_originals) {
   bool differs = false;
   for (std::size_t query = 0; query < 60; ++query) {
     test::check_sorted(exact[query]);
-    BOOST_TEST(exact.stats(query).reads > quantised.stats(query).reads);
+    BOOST_TEST(exact.stats(query).requests > quantised.stats(query).requests);
     for (std::size_t i = 0; i < 10; ++i) {
       BOOST_TEST(std::fabs(exact[query][i].distance - truth.distances[query * 10 + i]) < 1e-6);
       differs = differs || exact[query][i].distance != quantised[query][i].distance;

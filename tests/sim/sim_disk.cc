@@ -2,6 +2,7 @@
 #include "tests/sim/sim_disk.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -65,6 +66,7 @@ class SimFile final : public File {
     VECSTORE_TRY(disk_.strike(path_, true));
     inode_->live.resize(bytes);
     inode_->size_dirty = true;
+    disk_.has_changed_ = true;
     return Status::ok();
   }
 
@@ -81,6 +83,7 @@ class SimFile final : public File {
       }
       return struck;
     }
+    disk_.has_changed_ |= inode_->size_dirty || !inode_->dirty.empty();
     inode_->durable = inode_->live;
     inode_->dirty.clear();
     inode_->size_dirty = false;
@@ -111,6 +114,7 @@ class SimFile final : public File {
   }
   void put(std::span<const std::byte> bytes, std::uint64_t offset) const {
     const std::uint64_t end = offset + bytes.size();
+    disk_.has_changed_ = true;
     if (end > inode_->live.size()) {
       inode_->live.resize(end);
       inode_->size_dirty = true;
@@ -138,6 +142,7 @@ std::string SimDisk::name_of(const std::string& path) {
 
 // Counts the call; an error when it is to fail.
 Status SimDisk::strike(const std::string& path, bool writes) {
+  if (states_ != nullptr && std::exchange(has_changed_, false)) states_->push_back(copy());
   const bool strikes = strikes_next();
   ++calls_;
   if (off_) return errno_status(EIO, "the simulated machine is off", path);
@@ -236,6 +241,10 @@ void SimDisk::restart() {
 
 std::unique_ptr<SimDisk> SimDisk::clone() const {
   const Inside inside(mutex_);
+  return copy();
+}
+
+std::unique_ptr<SimDisk> SimDisk::copy() const {
   auto copy = std::make_unique<SimDisk>();
   std::map<Inode*, std::shared_ptr<Inode>> copies;
   const auto copy_of = [&](const std::shared_ptr<Inode>& inode) {
@@ -302,6 +311,7 @@ Result<std::unique_ptr<File>> SimDisk::open(const std::string& path, const FileO
     const DirectoryChange change{Change::kLink, name_of(path), "", inode};
     apply(directory->second.live, change);
     directory->second.changes.push_back(change);
+    has_changed_ = true;
   }
   return std::unique_ptr<File>(std::make_unique<SimFile>(*this, inode, path, options.direct, ++handles_));
 }
@@ -322,6 +332,7 @@ Status SimDisk::rename_to_new(const std::string& from, const std::string& to) {
 Status SimDisk::move(const std::string& from, const std::string& to) {
   const auto inode = find(from);
   if (inode == nullptr) return errno_status(ENOENT, "cannot rename", from);
+  has_changed_ = true;
   Directory& directory = directories_[directory_of(to)];
   if (directory_of(from) != directory_of(to)) {
     // Whether the new name is there after a power cut is its directory's business; the old one stays until its own is
@@ -342,6 +353,7 @@ Status SimDisk::unlink(const std::string& path) {
   const Inside inside(mutex_);
   VECSTORE_TRY(strike(path, false));
   if (find(path) == nullptr) return errno_status(ENOENT, "cannot remove", path);
+  has_changed_ = true;
   Directory& directory = directories_[directory_of(path)];
   const DirectoryChange change{Change::kUnlink, name_of(path), "", nullptr};
   apply(directory.live, change);
@@ -356,6 +368,7 @@ Status SimDisk::remove_directory(const std::string& path) {
   if (directory == directories_.end()) return errno_status(ENOENT, "cannot remove", path);
   if (!directory->second.live.empty()) return errno_status(ENOTEMPTY, "cannot remove", path);
   directories_.erase(directory);
+  has_changed_ = true;
   return Status::ok();
 }
 
@@ -365,6 +378,7 @@ Status SimDisk::make_directory(const std::string& path) {
   VECSTORE_TRY(strike(path, true));
   if (directories_.contains(path)) return Status(Code::kExists, "something is there already").about(path);
   directories_[path];
+  has_changed_ = true;
   return Status::ok();
 }
 
@@ -374,6 +388,7 @@ Status SimDisk::sync_directory(const std::string& path) {
   if (!struck.is_ok()) return struck;
   const auto directory = directories_.find(path);
   if (directory == directories_.end()) return Status::ok();
+  has_changed_ |= !directory->second.changes.empty();
   directory->second.durable = directory->second.live;
   directory->second.changes.clear();
   return Status::ok();

@@ -54,6 +54,14 @@ class SimDisk final : public FileSystem {
   // The machine ran on, only the process was killed: everything that was written is there, synced or not.
   void restart();
 
+  // From here on a copy of the disk goes into `states` before each call that finds it changed: what a power cut at that
+  // call would meet. nullptr: no more copies.
+  void keep_states(std::vector<std::unique_ptr<SimDisk>>* states) {
+    const Inside inside(mutex_);
+    states_ = states;
+    has_changed_ = true;
+  }
+
   // Two disks of the same content behave the same from here on.
   std::unique_ptr<SimDisk> clone() const;
   // Flips one bit of a file. False: there is no such file or byte.
@@ -111,6 +119,7 @@ class SimDisk final : public FileSystem {
     std::vector<DirectoryChange> changes;  // since the last sync
   };
 
+  std::unique_ptr<SimDisk> copy() const;  // with the lock
   static std::string directory_of(const std::string& path);
   static std::string name_of(const std::string& path);
   bool strikes_next() const { return sticky_ ? calls_ >= fault_at_ : calls_ == fault_at_; }
@@ -130,6 +139,8 @@ class SimDisk final : public FileSystem {
   std::uint64_t calls_ = 0;
   bool off_ = false;
   std::uint64_t handles_ = 0;
+  std::vector<std::unique_ptr<SimDisk>>* states_ = nullptr;
+  bool has_changed_ = false;  // since a copy went there
 };
 
 }  // namespace vecstore::test

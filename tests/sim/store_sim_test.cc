@@ -5,25 +5,12 @@
 //
 // One number is one history: VECSTORE_SIM_SEED=<n> runs that seed alone, VECSTORE_SIM_SEEDS=<n> so many.
 // VECSTORE_SIM_STEP=<n> flips only every n-th bit of headers.
-#include <cstdlib>
-
 #include "tests/sim/store_model.h"
 
 namespace vecstore {
 namespace {
 
 using namespace test;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kInstrumented = true;
-#else
-constexpr bool kInstrumented = false;
-#endif
-
-std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // What a history of writes may have left behind.
 struct History {

@@ -39,7 +39,7 @@ class Scratch {
 
  private:
   void remove() const {
-    for (const std::string& path : {data_, sums_}) static_cast<void>(file_system_.unlink(path));
+    for (const std::string* path : {&data_, &sums_}) static_cast<void>(file_system_.unlink(*path));
   }
 
   FileSystem& file_system_;

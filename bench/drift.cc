@@ -70,7 +70,8 @@ class OrderedRows final : public FloatRows {
 // Row numbers by position.
 std::vector<std::uint64_t> order_of(const std::string& index) {
   MemoryBudget budget;
-  const StoreDirectory directory = need(StoreDirectory::open(FileSystem::posix(), index, LockMode::kShared));
+  const StoreDirectory directory =
+      need(StoreDirectory::open(FileSystem::posix(), kStoreNames, index, LockMode::kShared));
   const std::uint32_t number = directory.manifest()->generation;
   const auto path = [&](FileKind kind) { return directory.file_path(file_name(kind, number)); };
   const auto generation = need(

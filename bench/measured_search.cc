@@ -17,7 +17,7 @@ namespace {
 
 Result<std::unique_ptr<Generation>> open_generation(const std::string& index_path, MemoryBudget& budget) {
   VECSTORE_ASSIGN(const StoreDirectory directory,
-                  StoreDirectory::open(FileSystem::posix(), index_path, LockMode::kShared));
+                  StoreDirectory::open(FileSystem::posix(), kStoreNames, index_path, LockMode::kShared));
   const Manifest& manifest = *directory.manifest();
   const auto path = [&](FileKind kind) { return directory.file_path(file_name(kind, manifest.generation)); };
   return Generation::open(FileSystem::posix(),

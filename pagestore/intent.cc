@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "pagestore/manifest.h"
+#include "pagestore/manifest_format.h"
 #include "pagestore/store_files.h"
 
 namespace vecstore {

@@ -1,41 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A manifest as bytes. Internal to pagestore; the layout is in pagestore/README.md.
+// What a publish makes the content of a store: its files, and what the engine says of them. As bytes:
+// manifest_format.h.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/status.h"
-#include "pagestore/publish.h"
+#include "base/ids.h"
 
 namespace vecstore {
 
-inline constexpr std::size_t kManifestFilesMax = 65536;
-inline constexpr std::size_t kManifestNameBytesMax = 128;
-inline constexpr std::size_t kManifestPropertiesBytesMax = std::size_t{1} << 20;
-inline constexpr std::uint64_t kManifestBytesMax = std::uint64_t{16} << 20;
-
-struct Hash128 {
-  std::uint64_t low = 0;
-  std::uint64_t high = 0;
-  bool operator==(const Hash128&) const = default;
+struct ManifestFile {
+  std::uint16_t kind = 0;  // a FileKind; a reader skips kinds it does not know when `optional`
+  bool optional = false;
+  std::uint32_t generation = 0;
+  std::string name;  // relative, e.g. "graph-1", "rows/1-0"; never absolute, never with ".."
+  std::uint64_t bytes = 0;
+  std::uint64_t hash_low = 0;  // XXH3-128 of the file
+  std::uint64_t hash_high = 0;
 };
-Hash128 hash128(std::span<const std::byte> bytes);  // XXH3-128
 
-std::string manifest_name(std::uint64_t sequence);
-
-// Relative, of letters, digits and "-_./", and no part of it empty, "." or "..".
-bool is_file_name(std::string_view name);
-
-// Errors: kInvalidArgument when it breaks one of the limits above.
-Result<std::vector<std::byte>> encode_manifest(const Manifest& manifest);
-
-// Never believes a length: everything is bounded and the whole must be used up. Errors: kCorrupt, kNewerFormat.
-Result<Manifest> decode_manifest(std::span<const std::byte> bytes, const std::string& path);
+struct Manifest {
+  Uuid store{};
+  std::uint64_t sequence = 0;  // set by publish()
+  std::uint32_t generation = 0;
+  std::uint64_t applied_lsn = 0;  // every log record up to here is in the files
+  std::vector<ManifestFile> files;
+  std::vector<std::byte> properties;  // the engine's own, opaque here: dimension, metric, calibration …
+};
 
 }  // namespace vecstore

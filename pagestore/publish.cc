@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "base/thrown.h"
-#include "pagestore/manifest.h"
+#include "pagestore/manifest_format.h"
 #include "pagestore/store_files.h"
 #include "pagestore/store_lock.h"
 #include "pagestore/store_state.h"
@@ -41,10 +41,11 @@ std::string parent_of(const std::string& path) {
 }  // namespace
 
 struct StoreDirectory::Impl {
-  Impl(FileSystem& system, std::string directory) : file_system(system), path(std::move(directory)) {}
+  Impl(FileSystem& system, const StoreNames& of_store, std::string directory)
+      : file_system(system), names(of_store), path(std::move(directory)) {}
 
   Status load() {
-    VECSTORE_ASSIGN(state, load_state(file_system, path));
+    VECSTORE_ASSIGN(state, load_state(file_system, names, path));
     current = state->content().manifest;
     return Status::ok();
   }
@@ -55,9 +56,9 @@ struct StoreDirectory::Impl {
   // Garbage that cannot be removed now is removed after the next publish.
   void collect() {
     static_cast<void>(without_throwing([this] {
-      std::set<std::string> names = state ? state->referenced() : std::set<std::string>{};
-      if (superseded) add_files_of(*superseded, names);
-      return collect_garbage(file_system, path, names);
+      std::set<std::string> needed = state ? state->referenced() : std::set<std::string>{};
+      if (superseded) add_files_of(*superseded, needed);
+      return collect_garbage(file_system, names, path, needed);
     }));
   }
   Status announce();
@@ -68,6 +69,7 @@ struct StoreDirectory::Impl {
   Status commit(const Slot& slot);
 
   FileSystem& file_system;
+  const StoreNames& names;
   const std::string path;
   std::unique_ptr<File> lock;             // of a writer
   std::unique_ptr<File> superblock_file;  // of a writer, locked too, once there is one
@@ -85,13 +87,14 @@ Status StoreDirectory::Impl::take_over() {
   VECSTORE_ASSIGN(superblock_file, lock_superblock(file_system, path));
   VECSTORE_TRY(load());
   VECSTORE_TRY(superblock_file->sync());
-  VECSTORE_ASSIGN(const std::string foreign, unaccounted_file(file_system, path, *state));
+  VECSTORE_ASSIGN(const std::string foreign, unaccounted_file(file_system, names, path, *state));
   if (!foreign.empty())
     return Status(Code::kCorrupt,
                   "this file is newer than what the superblock names, and nothing tells that it was never published; "
                   "restore the superblock, or salvage")
         .about(path + "/" + foreign);
-  VECSTORE_ASSIGN(const std::string newer, newer_file(file_system, path, state->sequence(), current->generation));
+  VECSTORE_ASSIGN(const std::string newer,
+                  newer_file(file_system, names, path, state->sequence(), current->generation));
   if (newer.empty()) {
     collect();
   } else {
@@ -106,7 +109,7 @@ Status StoreDirectory::Impl::take_over() {
 
 // Where there is no superblock: only what a first publish that failed is known to have left may go.
 Status StoreDirectory::Impl::take_over_leftovers() {
-  VECSTORE_ASSIGN(const std::string found, newer_file(file_system, path, 0, 0));
+  VECSTORE_ASSIGN(const std::string found, newer_file(file_system, names, path, 0, 0));
   if (!found.empty()) {
     VECSTORE_ASSIGN(const auto intent, read_intent(file_system, path));
     if (!intent || intent->sequence != 0)
@@ -121,10 +124,13 @@ Status StoreDirectory::Impl::take_over_leftovers() {
 
 // For good: where they came back later, nothing would account for them any more.
 Status StoreDirectory::Impl::remove_newer(const std::set<std::string>& referenced) const {
-  VECSTORE_TRY(collect_garbage(file_system, path, referenced));
+  VECSTORE_TRY(collect_garbage(file_system, names, path, referenced));
   VECSTORE_TRY(file_system.sync_directory(path));
-  const Status rows = file_system.sync_directory(path + "/" + kRowsName);
-  return rows.code() == Code::kNotFound ? Status::ok() : rows;
+  for (const std::string_view extents : names.extent_directories)
+    if (const Status synced = file_system.sync_directory(path + "/" + std::string(extents));
+        synced.code() != Code::kNotFound)
+      VECSTORE_TRY(synced);
+  return Status::ok();
 }
 
 // Both slots name the content afterwards. What one of them has lost, the files that lie there have shown to be nothing
@@ -158,9 +164,10 @@ StoreDirectory::StoreDirectory(StoreDirectory&&) noexcept = default;
 StoreDirectory& StoreDirectory::operator=(StoreDirectory&&) noexcept = default;
 StoreDirectory::~StoreDirectory() = default;
 
-Result<StoreDirectory> StoreDirectory::open(FileSystem& file_system, const std::string& path, LockMode mode) {
+Result<StoreDirectory> StoreDirectory::open(FileSystem& file_system, const StoreNames& names, const std::string& path,
+                                            LockMode mode) {
   VECSTORE_TRY(check_is_index(file_system, path));
-  auto impl = std::make_unique<Impl>(file_system, path);
+  auto impl = std::make_unique<Impl>(file_system, names, path);
   if (mode == LockMode::kExclusive) {
     VECSTORE_ASSIGN(impl->lock, lock_store(file_system, path));
     VECSTORE_TRY(impl->take_over());
@@ -178,14 +185,15 @@ Result<StoreDirectory> StoreDirectory::open(FileSystem& file_system, const std::
   return StoreDirectory(std::move(impl));
 }
 
-Result<StoreDirectory> StoreDirectory::create(FileSystem& file_system, const std::string& path) {
+Result<StoreDirectory> StoreDirectory::create(FileSystem& file_system, const StoreNames& names,
+                                              const std::string& path) {
   Status made = file_system.make_directory(path);
   if (made.is_ok()) {
     VECSTORE_TRY(file_system.sync_directory(parent_of(path)));
   } else if (made.code() != Code::kExists) {
     return made;
   }
-  auto foreign = foreign_entry(file_system, path);
+  auto foreign = foreign_entry(file_system, names, path);
   if (!foreign && foreign.error().code() == Code::kNotFound)
     return Status(Code::kExists, "a file is in the way; name a directory for the index").about(path);
   if (!foreign) return foreign.error();
@@ -193,7 +201,7 @@ Result<StoreDirectory> StoreDirectory::create(FileSystem& file_system, const std
     return Status(Code::kExists, "this is not part of an index; name an empty or a new directory")
         .about(path + "/" + *foreign);
 
-  auto impl = std::make_unique<Impl>(file_system, path);
+  auto impl = std::make_unique<Impl>(file_system, names, path);
   VECSTORE_ASSIGN(impl->lock, lock_store(file_system, path));
   // Only now: a build that held the lock until a moment ago may have published.
   if (const Status index = check_is_index(file_system, path); index.is_ok()) {
@@ -212,11 +220,12 @@ Status StoreDirectory::begin_publish() {
   return impl_->announce();
 }
 
-Result<StoreDirectory> StoreDirectory::open_what_is_left(FileSystem& file_system, const std::string& path) {
-  auto whole = open(file_system, path, LockMode::kShared);
+Result<StoreDirectory> StoreDirectory::open_what_is_left(FileSystem& file_system, const StoreNames& names,
+                                                         const std::string& path) {
+  auto whole = open(file_system, names, path, LockMode::kShared);
   const Code code = whole ? Code::kOk : whole.error().code();
   if (code != Code::kCorrupt && code != Code::kInvalidInput) return whole;
-  auto impl = std::make_unique<Impl>(file_system, path);
+  auto impl = std::make_unique<Impl>(file_system, names, path);
   auto manifest = newest_whole_manifest(file_system, path);
   if (!manifest) return whole;  // names the damage itself
   impl->current = std::move(*manifest);
@@ -253,10 +262,10 @@ std::vector<Status> StoreDirectory::damage() const {
                         .about(file_path(kSuperblockName))
                         .at(Detail::kOffset, (1 - state.current) * kSlotBytes));
   if (!state.other().problem.is_ok()) found.push_back(state.other().problem);
-  const auto newer = unaccounted_file(impl_->file_system, impl_->path, state);
+  const auto newer = unaccounted_file(impl_->file_system, impl_->names, impl_->path, state);
   if (!newer || newer->empty()) return found;
   // Unless a writer has published meanwhile.
-  const auto now = load_state(impl_->file_system, impl_->path);
+  const auto now = load_state(impl_->file_system, impl_->names, impl_->path);
   if (!now || now->sequence() == state.sequence())
     found.push_back(Status(Code::kCorrupt,
                            "this file is newer than what the superblock names, and nothing tells that it was never "

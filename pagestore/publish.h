@@ -14,39 +14,16 @@
 #include <string>
 #include <vector>
 
-#include "base/ids.h"
 #include "base/io.h"
-#include "base/memory.h"
 #include "base/status.h"
-#include "pagestore/format.h"
+#include "pagestore/manifest.h"
+#include "pagestore/store_names.h"
 
 namespace vecstore {
 
-// What the last build took, for people: lies in the directory, but is no part of the content.
-inline constexpr const char* kBuildReportName = "build.json";
-
-struct ManifestFile {
-  std::uint16_t kind = 0;  // a FileKind; a reader skips kinds it does not know when `optional`
-  bool optional = false;
-  std::uint32_t generation = 0;
-  std::string name;  // relative, e.g. "graph-1", "rows/1-0"; never absolute, never with ".."
-  std::uint64_t bytes = 0;
-  std::uint64_t hash_low = 0;  // XXH3-128 of the file
-  std::uint64_t hash_high = 0;
-};
-
-struct Manifest {
-  Uuid store{};
-  std::uint64_t sequence = 0;  // set by publish()
-  std::uint32_t generation = 0;
-  std::uint64_t applied_lsn = 0;  // every log record up to here is in the files
-  std::vector<ManifestFile> files;
-  std::vector<std::byte> properties;  // the engine's own, opaque here: dimension, metric, calibration …
-};
-
 enum class LockMode : std::uint8_t { kShared, kExclusive };
 
-// Thread-safe for reading; publish() by one thread.
+// Thread-safe for reading; publish() by one thread. File system and names outlive it.
 class StoreDirectory {
  public:
   // Takes LOCK (exclusive for writers, retried for a second) and reads the newest intact superblock slot and its
@@ -56,15 +33,17 @@ class StoreDirectory {
   // kPermission. A read-only directory can be opened kShared. kShared takes no lock and writes nothing: a writer
   // excludes other writers, never readers, which keep descriptors. A reader whose files were collected before it opened
   // them opens the directory again.
-  static Result<StoreDirectory> open(FileSystem& file_system, const std::string& path, LockMode mode);
+  static Result<StoreDirectory> open(FileSystem& file_system, const StoreNames& names, const std::string& path,
+                                     LockMode mode);
   // Makes the directory if need be and takes the exclusive lock. An existing store is returned with its manifest;
   // whether it may be replaced is the caller's to decide. Includes begin_publish().
   // Errors: kExists when the path is a file or a directory with foreign content, kCorrupt as of open(), or when it
   // holds files of an index whose superblock is missing, kPermission, kBusy, kNoSpace.
-  static Result<StoreDirectory> create(FileSystem& file_system, const std::string& path);
+  static Result<StoreDirectory> create(FileSystem& file_system, const StoreNames& names, const std::string& path);
   // For salvage alone: as open(kShared), or, where that finds damage, with the newest manifest that is whole and whose
   // files are there, which may be older than what was lost; damage() tells. Errors: as of open(kShared).
-  static Result<StoreDirectory> open_what_is_left(FileSystem& file_system, const std::string& path);
+  static Result<StoreDirectory> open_what_is_left(FileSystem& file_system, const StoreNames& names,
+                                                  const std::string& path);
   StoreDirectory(StoreDirectory&&) noexcept;
   StoreDirectory& operator=(StoreDirectory&&) noexcept;
   ~StoreDirectory();

@@ -4,26 +4,68 @@
 #include <algorithm>
 #include <charconv>
 
-#include "pagestore/publish.h"
-
 namespace vecstore {
 namespace {
 
 // tmp/catalog/data.mdb is as deep as anything of ours gets.
 constexpr int kDepthMax = 4;
 
+constexpr std::string_view kManifestPrefix = "manifest-";
+
 bool is_number(std::string_view text) {
   return !text.empty() && text.size() <= 20 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-constexpr std::string_view kManifestPrefix = "manifest-";
-
-// Of a name that is_generation_file() or is_rows_file() knows; one beyond all numbers is the greatest.
-std::uint64_t number_in(std::string_view name) {
-  const std::size_t begin = std::min(name.find_first_of("0123456789"), name.size());
+// One beyond all numbers is the greatest. nullopt: it is none.
+std::optional<std::uint64_t> number_of(std::string_view text) {
+  if (!is_number(text)) return std::nullopt;
   std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(name.data() + begin, name.data() + name.size(), number);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc() ? number : ~std::uint64_t{0};
+}
+
+std::optional<std::uint64_t> number_behind(std::string_view prefix, std::string_view name) {
+  return name.starts_with(prefix) ? number_of(name.substr(prefix.size())) : std::nullopt;
+}
+
+bool holds(std::span<const std::string_view> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+// Of graph-<n>.
+std::optional<std::uint64_t> generation_of_file(const StoreNames& names, std::string_view name) {
+  for (const std::string_view prefix : names.generation_prefixes)
+    if (const auto number = number_behind(prefix, name)) return number;
+  return std::nullopt;
+}
+
+// Of <n>-<m>.
+std::optional<std::uint64_t> generation_of_extent(std::string_view name) {
+  const std::size_t dash = name.find('-');
+  if (dash == std::string_view::npos || !is_number(name.substr(dash + 1))) return std::nullopt;
+  return number_of(name.substr(0, dash));
+}
+
+// Calls visit(relative name, whether it is a manifest, its sequence or generation) for whatever a publish names, or was
+// about to name, until it returns an error.
+template <typename Visit>
+Status for_each_published(FileSystem& file_system, const StoreNames& names, const std::string& path,
+                          const Visit& visit) {
+  VECSTORE_ASSIGN(const auto entries, file_system.list(path));
+  for (const DirectoryEntry& entry : entries) {
+    if (!entry.is_directory) {
+      const auto sequence = manifest_sequence(entry.name);
+      const auto number = sequence ? sequence : generation_of_file(names, entry.name);
+      if (number) VECSTORE_TRY(visit(entry.name, sequence.has_value(), *number));
+    } else if (holds(names.extent_directories, entry.name)) {
+      VECSTORE_ASSIGN(const auto extents, file_system.list(path + "/" + entry.name));
+      for (const DirectoryEntry& extent : extents) {
+        const auto number = extent.is_directory ? std::nullopt : generation_of_extent(extent.name);
+        if (number) VECSTORE_TRY(visit(entry.name + "/" + extent.name, false, *number));
+      }
+    }
+  }
+  return Status::ok();
 }
 
 Status remove_content(FileSystem& file_system, const std::string& path, int depth) {
@@ -44,57 +86,38 @@ Status remove_content(FileSystem& file_system, const std::string& path, int dept
 
 }  // namespace
 
-bool is_generation_file(std::string_view name) {
-  for (const std::string_view prefix : {"graph-", "codes-", "rowmap-", "manifest-"})
-    if (name.starts_with(prefix)) return is_number(name.substr(prefix.size()));
-  return false;
-}
+std::optional<std::uint64_t> manifest_sequence(std::string_view name) { return number_behind(kManifestPrefix, name); }
 
-bool is_rows_file(std::string_view name) {
-  const std::size_t dash = name.find('-');
-  return dash != std::string_view::npos && is_number(name.substr(0, dash)) && is_number(name.substr(dash + 1));
-}
-
-Result<std::string> foreign_entry(FileSystem& file_system, const std::string& path) {
+Result<std::string> foreign_entry(FileSystem& file_system, const StoreNames& names, const std::string& path) {
   VECSTORE_ASSIGN(const auto entries, file_system.list(path));
   for (const DirectoryEntry& entry : entries) {
-    const bool ours = entry.is_directory ? entry.name == kTemporaryName || entry.name == kRowsName ||
-                                               entry.name == kCatalogName || entry.name == kLogName
-                                         : entry.name == kLockName || entry.name == kSuperblockName ||
-                                               entry.name == kBuildReportName || is_generation_file(entry.name);
+    const bool ours = entry.is_directory
+                          ? entry.name == kTemporaryName || holds(names.extent_directories, entry.name) ||
+                                holds(names.other_directories, entry.name)
+                          : entry.name == kLockName || entry.name == kSuperblockName ||
+                                holds(names.other_files, entry.name) || manifest_sequence(entry.name) ||
+                                generation_of_file(names, entry.name);
     if (!ours) return entry.name;
   }
   return std::string();
 }
 
-Result<std::string> newer_file(FileSystem& file_system, const std::string& path, std::uint64_t sequence,
-                               std::uint32_t generation) {
-  VECSTORE_ASSIGN(const auto entries, file_system.list(path));
-  for (const DirectoryEntry& entry : entries) {
-    const std::uint64_t newest = entry.name.starts_with(kManifestPrefix) ? sequence : generation;
-    if (!entry.is_directory && is_generation_file(entry.name) && number_in(entry.name) > newest) return entry.name;
-    if (!entry.is_directory || entry.name != kRowsName) continue;
-    VECSTORE_ASSIGN(const auto extents, file_system.list(path + "/" + entry.name));
-    for (const DirectoryEntry& extent : extents)
-      if (!extent.is_directory && is_rows_file(extent.name) && number_in(extent.name) > generation)
-        return entry.name + "/" + extent.name;
-  }
-  return std::string();
+Result<std::string> newer_file(FileSystem& file_system, const StoreNames& names, const std::string& path,
+                               std::uint64_t sequence, std::uint32_t generation) {
+  std::string newer;
+  const auto visit = [&](const std::string& name, bool is_manifest, std::uint64_t number) {
+    if (newer.empty() && number > (is_manifest ? sequence : generation)) newer = name;
+    return Status::ok();
+  };
+  VECSTORE_TRY(for_each_published(file_system, names, path, visit));
+  return newer;
 }
 
-Status collect_garbage(FileSystem& file_system, const std::string& path, const std::set<std::string>& referenced) {
-  VECSTORE_ASSIGN(const auto entries, file_system.list(path));
-  for (const DirectoryEntry& entry : entries) {
-    if (!entry.is_directory && is_generation_file(entry.name) && !referenced.contains(entry.name))
-      VECSTORE_TRY(file_system.unlink(path + "/" + entry.name));
-    if (!entry.is_directory || entry.name != kRowsName) continue;
-    const std::string rows = path + "/" + entry.name;
-    VECSTORE_ASSIGN(const auto extents, file_system.list(rows));
-    for (const DirectoryEntry& extent : extents)
-      if (!extent.is_directory && is_rows_file(extent.name) && !referenced.contains(entry.name + "/" + extent.name))
-        VECSTORE_TRY(file_system.unlink(rows + "/" + extent.name));
-  }
-  return Status::ok();
+Status collect_garbage(FileSystem& file_system, const StoreNames& names, const std::string& path,
+                       const std::set<std::string>& referenced) {
+  return for_each_published(file_system, names, path, [&](const std::string& name, bool, std::uint64_t) {
+    return referenced.contains(name) ? Status::ok() : file_system.unlink(path + "/" + name);
+  });
 }
 
 Status clear_temporary(FileSystem& file_system, const std::string& path) {

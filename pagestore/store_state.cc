@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "pagestore/manifest.h"
+#include "pagestore/manifest_format.h"
 #include "pagestore/store_files.h"
 
 namespace vecstore {
@@ -66,12 +66,6 @@ Status choose_slot(const std::string& path, StoreState& state) {
   return Status::ok();
 }
 
-std::uint64_t sequence_of(const std::string& manifest_file) {
-  constexpr std::string_view kPrefix = "manifest-";
-  if (!manifest_file.starts_with(kPrefix) || !is_generation_file(manifest_file)) return 0;
-  return std::strtoull(manifest_file.c_str() + kPrefix.size(), nullptr, 10);
-}
-
 // nullopt: it is damaged, or a file of it is not there.
 Result<std::optional<Manifest>> whole_manifest(FileSystem& file_system, const std::string& directory,
                                                const std::string& name) {
@@ -109,7 +103,7 @@ std::set<std::string> StoreState::referenced() const {
   return names;
 }
 
-Result<StoreState> load_state(FileSystem& file_system, const std::string& directory) {
+Result<StoreState> load_state(FileSystem& file_system, const StoreNames& names, const std::string& directory) {
   const std::string path = directory + "/" + kSuperblockName;
   StoreState state;
   VECSTORE_TRY(read_slots(file_system, path, state));
@@ -128,8 +122,8 @@ Result<StoreState> load_state(FileSystem& file_system, const std::string& direct
   // A slot that was never written may have been wiped: then the manifest that it named lies there.
   const bool is_lost = state.has_lost_a_slot();
   VECSTORE_ASSIGN(const std::string newer,
-                  is_lost ? unaccounted_file(file_system, directory, state)
-                          : newer_file(file_system, directory, state.sequence(), ~std::uint32_t{0}));
+                  is_lost ? unaccounted_file(file_system, names, directory, state)
+                          : newer_file(file_system, names, directory, state.sequence(), ~std::uint32_t{0}));
   if (newer.empty()) return state;
   return Status(Code::kCorrupt,
                 "a slot of the superblock is damaged and this file is newer than what the other one names; restore the "
@@ -137,10 +131,11 @@ Result<StoreState> load_state(FileSystem& file_system, const std::string& direct
       .about(directory + "/" + newer);
 }
 
-Result<std::string> unaccounted_file(FileSystem& file_system, const std::string& directory, const StoreState& state) {
+Result<std::string> unaccounted_file(FileSystem& file_system, const StoreNames& names, const std::string& directory,
+                                     const StoreState& state) {
   if (!state.content().slot.mirrored && !state.has_lost_a_slot()) return std::string();
   VECSTORE_ASSIGN(std::string newer,
-                  newer_file(file_system, directory, state.sequence(), state.content().manifest->generation));
+                  newer_file(file_system, names, directory, state.sequence(), state.content().manifest->generation));
   if (newer.empty()) return newer;
   VECSTORE_ASSIGN(const auto intent, read_intent(file_system, directory));
   return intent && intent->sequence == state.sequence() ? std::string() : newer;
@@ -150,7 +145,7 @@ Result<Manifest> newest_whole_manifest(FileSystem& file_system, const std::strin
   VECSTORE_ASSIGN(const auto entries, file_system.list(directory));
   std::optional<Manifest> newest;
   for (const DirectoryEntry& entry : entries) {
-    const std::uint64_t sequence = entry.is_directory ? 0 : sequence_of(entry.name);
+    const std::uint64_t sequence = entry.is_directory ? 0 : manifest_sequence(entry.name).value_or(0);
     if (sequence == 0 || (newest && newest->sequence >= sequence)) continue;
     VECSTORE_ASSIGN(auto manifest, whole_manifest(file_system, directory, entry.name));
     if (manifest) newest = std::move(manifest);

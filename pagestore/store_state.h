@@ -15,7 +15,8 @@
 #include "base/io.h"
 #include "base/status.h"
 #include "pagestore/intent.h"
-#include "pagestore/publish.h"
+#include "pagestore/manifest.h"
+#include "pagestore/store_names.h"
 #include "pagestore/superblock.h"
 
 namespace vecstore {
@@ -58,11 +59,12 @@ void add_files_of(const Manifest& manifest, std::set<std::string>& names);
 
 // Errors: kCorrupt (neither slot is intact; the newest one's manifest is missing or is another; a slot is damaged and
 // files that nothing accounts for are newer than the other one), kNewerFormat, kIo, kPermission.
-Result<StoreState> load_state(FileSystem& file_system, const std::string& directory);
+Result<StoreState> load_state(FileSystem& file_system, const StoreNames& names, const std::string& directory);
 
 // The first file that is newer than the content although no writer is known to be at work on it; empty: none. A store
 // of before intents may have such: of these it only tells where a slot is lost.
-Result<std::string> unaccounted_file(FileSystem& file_system, const std::string& directory, const StoreState& state);
+Result<std::string> unaccounted_file(FileSystem& file_system, const StoreNames& names, const std::string& directory,
+                                     const StoreState& state);
 
 // The content of a directory whose superblock or manifest is lost: the newest manifest that is whole and whose files
 // have the size that it states. Errors: kCorrupt (there is none), kIo.

@@ -11,7 +11,7 @@
 
 #include "base/ids.h"
 #include "base/status.h"
-#include "pagestore/manifest.h"
+#include "pagestore/manifest_format.h"
 
 namespace vecstore {
 

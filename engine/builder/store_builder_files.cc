@@ -133,7 +133,7 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
   if (!keys && !documents && !plan_.keep_originals) return Status::ok();
   release_build_memory();
-  const Status made = file_system_.make_directory(directory.file_path("rows"));
+  const Status made = file_system_.make_directory(directory.file_path(kRowsName));
   if (!made.is_ok() && made.code() != Code::kExists) return made;
   std::optional<TextLines> key_lines;
   std::optional<TextLines> document_lines;
@@ -172,7 +172,7 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   if (!keys) return Status::ok();
   VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(file_system_, path, identity, budget_));
   const Status built =
-      Catalog::build(file_system_, directory.file_path("catalog"), uuid_, 0, keys_of({&extent}), budget_);
+      Catalog::build(file_system_, directory.file_path(kCatalogName), uuid_, 0, keys_of({&extent}), budget_);
   // Where LMDB cannot write, keys are looked up in rows/ (engine/key_lookup.h).
   return built.code() == Code::kUnsupported ? Status::ok() : built;
 }

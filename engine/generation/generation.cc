@@ -51,21 +51,6 @@ Result<CodesAttributes> read_codes_attributes(const PageFile& file) {
 
 }  // namespace
 
-std::string file_name(FileKind kind, std::uint32_t generation) {
-  const std::string number = std::to_string(generation);
-  switch (kind) {
-    case FileKind::kGraph:
-      return "graph-" + number;
-    case FileKind::kCodes:
-      return "codes-" + number;
-    case FileKind::kRowMap:
-      return "rowmap-" + number;
-    case FileKind::kRows:
-      return "rows/" + number + "-0";
-  }
-  return {};
-}
-
 ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished) {
   ManifestFile file;
   file.kind = static_cast<std::uint16_t>(identity.kind);

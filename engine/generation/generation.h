@@ -12,16 +12,15 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "compress/block_codes.h"
+#include "engine/generation/file_names.h"
 #include "graph/format.h"
 #include "graph/pack.h"
 #include "graph/search_types.h"
+#include "pagestore/manifest.h"
 #include "pagestore/page_cache.h"
 #include "pagestore/page_file.h"
-#include "pagestore/publish.h"
 
 namespace vecstore {
-
-std::string file_name(FileKind kind, std::uint32_t generation);  // "graph-1", "codes-1", "rowmap-1", "rows/1-0"
 
 // What writing one file brings to the manifest.
 ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished);

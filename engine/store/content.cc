@@ -10,8 +10,6 @@
 namespace vecstore {
 namespace {
 
-constexpr const char* kCatalogName = "catalog";
-
 Result<StoreProperties> properties_of(const StoreDirectory& directory) {
   auto decoded = decode_properties(directory.manifest()->properties);
   if (decoded || !decoded.error().subject().empty()) return decoded;

@@ -6,7 +6,6 @@
 #include "base/thrown.h"
 #include "engine/live/log_records.h"
 #include "engine/store/impl.h"
-#include "pagestore/store_files.h"
 #include "wal/log_reader.h"
 
 namespace vecstore {
@@ -30,7 +29,7 @@ Status copy_file(FileSystem& files, const std::string& from_path, const std::str
 
 // The graph of `from` becomes the content of a store in `to`, without a log.
 Status copy_graph(const StoreDirectory& from, const std::string& to, StoreProperties properties, FileSystem& files) {
-  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(files, to));
+  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(files, kStoreNames, to));
   if (directory.manifest()) return Status(Code::kExists, "a store is there already; choose another path").about(to);
   Manifest content = *from.manifest();
   for (const ManifestFile& file : content.files) {
@@ -139,7 +138,7 @@ Result<SalvageReport> Store::salvage(const std::string& path, const std::string&
 Result<SalvageReport> StoreFactory::salvage(const std::string& path, const std::string& to,
                                             const StoreEnvironment& environment) try {
   FileSystem& files = *environment.file_system;
-  VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open_what_is_left(files, path));
+  VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open_what_is_left(files, kStoreNames, path));
   VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(from.manifest()->properties));
   VECSTORE_TRY(copy_graph(from, to, properties, files));
   OpenOptions options;

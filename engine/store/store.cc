@@ -13,7 +13,6 @@
 #include "engine/store/impl.h"
 #include "engine/store/search.h"
 #include "engine/store/verify.h"
-#include "pagestore/store_files.h"
 
 namespace vecstore {
 namespace {
@@ -93,7 +92,7 @@ Status Store::create(const std::string& path, const CreateOptions& options) {
 Status StoreFactory::create(const std::string& path, const CreateOptions& options,
                             const StoreEnvironment& environment) try {
   if (options.dim > kDimMax) return Status(Code::kInvalidArgument, "the dimension is too large; the most is 4096");
-  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, path));
+  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, kStoreNames, path));
   if (directory.manifest()) return Status(Code::kExists, "a store is there already; choose another path").about(path);
   StoreProperties properties;
   properties.dim = options.dim;
@@ -116,7 +115,7 @@ Status StoreFactory::build(const std::string& path, const VectorSource& vectors,
                            const StoreEnvironment& environment) try {
   VECSTORE_TRY(kernels_status());
   VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));
-  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, path));
+  VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, kStoreNames, path));
   if (directory.manifest() && !options.overwrite)
     return Status(Code::kExists, "a store is there already; choose another path or allow it to be overwritten")
         .about(path);
@@ -174,7 +173,7 @@ Status Store::Impl::open(const std::string& path) {
   Status outcome;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     directory.reset();
-    auto found = StoreDirectory::open(*environment.file_system, path, mode);
+    auto found = StoreDirectory::open(*environment.file_system, kStoreNames, path, mode);
     if (!found) return found.error();
     directory.emplace(std::move(*found));
     outcome = open_content();
@@ -312,7 +311,7 @@ Status Store::refresh() try {
 Status Store::Impl::refresh() {
   const std::lock_guard guard(refreshing);
   VECSTORE_ASSIGN(const StoreDirectory now,
-                  StoreDirectory::open(*environment.file_system, directory->path(), LockMode::kShared));
+                  StoreDirectory::open(*environment.file_system, kStoreNames, directory->path(), LockMode::kShared));
   const Manifest& newest = *now.manifest();
   if (newest.store != content->manifest().store || newest.generation != content->manifest().generation)
     return Status(Code::kUnsupported, "the store was built anew; open it again").about(directory->path());

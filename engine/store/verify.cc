@@ -179,14 +179,14 @@ class Verifier {
   // nobody believes it, and the next writer makes another.
   bool has_catalog_of_unfinished_build() const {
     if (!directory_.has_unfinished_publish()) return false;
-    const std::string path = directory_.file_path("catalog");
+    const std::string path = directory_.file_path(kCatalogName);
     const auto blocks = CatalogBlocks::open(file_system_, path + catalog::kDataName, path + catalog::kSumsName);
     return blocks && blocks->facts().store != newest_.store;
   }
 
   Status verify_catalog() {
     if (rows_ == nullptr || !rows_->layout().keys || has_catalog_of_unfinished_build()) return Status::ok();
-    const auto catalog = Catalog::open(file_system_, directory_.file_path("catalog"), newest_.store, budget_);
+    const auto catalog = Catalog::open(file_system_, directory_.file_path(kCatalogName), newest_.store, budget_);
     Status checked = catalog ? catalog->verify() : catalog.error();
     if (checked.code() == Code::kNotFound)
       checked =

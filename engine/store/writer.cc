@@ -9,8 +9,8 @@
 #include "base/check.h"
 #include "base/thrown.h"
 #include "engine/files/validate.h"
+#include "engine/generation/file_names.h"
 #include "engine/live/log_records.h"
-#include "pagestore/store_files.h"
 #include "wal/log_reader.h"
 
 namespace vecstore {

@@ -13,16 +13,10 @@
 #include "base/half.h"
 #include "engine/truth.h"
 #include "engine/vecstore.hpp"
+#include "tests/instrumented.h"
 #include "tests/test_util.h"
 
 namespace vecstore::test {
-
-// Instrumented builds are ten times slower: they take fewer rows, and leave counts of reads to the others.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kInstrumented = true;
-#else
-inline constexpr bool kInstrumented = false;
-#endif
 
 // Vectors that own their memory.
 struct Matrix {

@@ -22,7 +22,7 @@ using test::TemporaryDirectory;
 // Creates or opens the store and publishes `generation`, with faults.
 Status attempt(const std::string& path, std::uint32_t generation, Faults& faults) {
   FaultyFileSystem file_system(faults);
-  VECSTORE_ASSIGN(auto store, StoreDirectory::create(file_system, path));
+  VECSTORE_ASSIGN(auto store, StoreDirectory::create(file_system, test::kNames, path));
   return publish_generation(store, generation, file_system);
 }
 
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(store_whose_commit_failed_refuses_to_publish_until_it_is_op
   Faults faults;
   FaultyFileSystem file_system(faults);
   {
-    auto store = StoreDirectory::open(file_system, directory.path("s"), LockMode::kExclusive);
+    auto store = StoreDirectory::open(file_system, test::kNames, directory.path("s"), LockMode::kExclusive);
     REQUIRE_OK(store);
     REQUIRE_OK(publish_generation(*store, 2, file_system));
     // Strikes call after call until a failure sticks, which is the first one from which there is no way back.
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(store_whose_commit_failed_refuses_to_publish_until_it_is_op
       if (stuck) BOOST_TEST(next.message().find("open the store again") != std::string::npos);
     }
   }
-  const auto store = StoreDirectory::open(FileSystem::posix(), directory.path("s"), LockMode::kExclusive);
+  const auto store = StoreDirectory::open(FileSystem::posix(), test::kNames, directory.path("s"), LockMode::kExclusive);
   REQUIRE_OK(store);
 }
 
@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(killed_publisher_loses_nothing_it_had_published) {
     BOOST_REQUIRE(::pipe(ends) == 0);
     const pid_t child = ::fork();
     if (child == 0) {
-      auto store = StoreDirectory::open(FileSystem::posix(), path, LockMode::kExclusive);
+      auto store = StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kExclusive);
       for (std::uint32_t generation = last + 1; store; ++generation) {
         if (!publish_generation(*store, generation).is_ok()) ::_exit(1);
         if (::write(ends[1], &generation, sizeof(generation)) != sizeof(generation)) ::_exit(1);

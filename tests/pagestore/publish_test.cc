@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pagestore/manifest.h"
+#include "pagestore/manifest_format.h"
 #include "pagestore/superblock.h"
 #include "tests/pagestore/stores.h"
 
@@ -38,26 +38,46 @@ BOOST_AUTO_TEST_CASE(newest_generation_is_found_and_files_of_the_two_newest_are_
 
 BOOST_AUTO_TEST_CASE(what_is_no_index_is_told_apart) {
   const TemporaryDirectory directory;
-  BOOST_TEST((code_of(StoreDirectory::open(FileSystem::posix(), directory.path("none"), LockMode::kShared)) ==
-              Code::kNotFound));
+  BOOST_TEST((code_of(StoreDirectory::open(FileSystem::posix(), test::kNames, directory.path("none"),
+                                           LockMode::kShared)) == Code::kNotFound));
   for (const LockMode mode : {LockMode::kShared, LockMode::kExclusive}) {
-    const auto store = StoreDirectory::open(FileSystem::posix(), directory.path(), mode);
+    const auto store = StoreDirectory::open(FileSystem::posix(), test::kNames, directory.path(), mode);
     BOOST_TEST((code_of(store) == Code::kInvalidInput));
     BOOST_TEST(test::message_of(store).find("not a VecStore index") != std::string::npos);
   }
   BOOST_TEST(names_in(directory.path()).empty());
 }
 
+// What is ours is what was handed in, besides the names of publishing itself.
+BOOST_AUTO_TEST_CASE(a_name_that_was_not_handed_in_is_foreign) {
+  const TemporaryDirectory directory;
+  const StoreNames few{std::span(test::kPrefixes).first(1), {}, {}, {}};
+  for (const char* name : {"codes-1", "build.json"}) {
+    const std::string path = directory.path(name);
+    std::filesystem::create_directory(path);
+    test::write_file(path + "/" + name, {'x'});
+    BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), few, path)) == Code::kExists));
+  }
+  for (const char* name : {"rows", "catalog"}) {
+    const std::string path = directory.path("d-") + name;
+    std::filesystem::create_directories(path + "/" + name);
+    BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), few, path)) == Code::kExists));
+    REQUIRE_OK(StoreDirectory::create(FileSystem::posix(), test::kNames, path));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(create_refuses_foreign_content_and_touches_nothing) {
   const TemporaryDirectory directory;
   test::write_file(directory.path("thesis.tex"), {'x'});
-  BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), directory.path())) == Code::kExists));
-  BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), directory.path("thesis.tex"))) == Code::kExists));
+  BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), test::kNames, directory.path())) == Code::kExists));
+  BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), test::kNames, directory.path("thesis.tex"))) ==
+              Code::kExists));
   BOOST_TEST(names_in(directory.path()).size() == 1u);
   for (const char* name : {"graph-", "graph-1x", "Graph-1", "manifest", "rows-1"}) {
     std::filesystem::create_directory(directory.path("d"));
     test::write_file(directory.path("d/") + name, {'x'});
-    BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), directory.path("d"))) == Code::kExists));
+    BOOST_TEST(
+        (code_of(StoreDirectory::create(FileSystem::posix(), test::kNames, directory.path("d"))) == Code::kExists));
     std::filesystem::remove_all(directory.path("d"));
   }
 }
@@ -69,7 +89,8 @@ BOOST_AUTO_TEST_CASE(create_clears_what_a_killed_build_left_and_returns_an_exist
   std::filesystem::create_directories(path + "/rows");
   std::filesystem::create_directories(path + "/catalog");
   {
-    const auto killed = StoreDirectory::create(FileSystem::posix(), path);  // says that it will write what follows
+    const auto killed =
+        StoreDirectory::create(FileSystem::posix(), test::kNames, path);  // says that it will write what follows
     REQUIRE_OK(killed);
   }
   std::filesystem::create_directories(path + "/tmp/catalog");
@@ -78,7 +99,7 @@ BOOST_AUTO_TEST_CASE(create_clears_what_a_killed_build_left_and_returns_an_exist
   test::write_file(path + "/catalog/data.mdb", {'x'});
   test::write_file(path + "/build.json", {'x'});
   {
-    auto store = StoreDirectory::create(FileSystem::posix(), path);
+    auto store = StoreDirectory::create(FileSystem::posix(), test::kNames, path);
     REQUIRE_OK(store);
     BOOST_TEST(!store->manifest().has_value());
     const std::vector<std::string> expected{"LOCK", "build.json", "catalog/data.mdb", "tmp/intent"};
@@ -86,7 +107,7 @@ BOOST_AUTO_TEST_CASE(create_clears_what_a_killed_build_left_and_returns_an_exist
     REQUIRE_OK(publish_generation(*store, 1));
     REQUIRE_OK(store->free_bytes());
   }
-  const auto again = StoreDirectory::create(FileSystem::posix(), path);
+  const auto again = StoreDirectory::create(FileSystem::posix(), test::kNames, path);
   REQUIRE_OK(again);
   BOOST_REQUIRE(again->manifest().has_value());
   BOOST_TEST(again->manifest()->generation == 1u);
@@ -96,12 +117,12 @@ BOOST_AUTO_TEST_CASE(writer_excludes_writers_but_no_readers_and_is_named) {
   const TemporaryDirectory directory;
   const auto path = directory.path("s");
   make_store(path, 1);
-  const auto writer = StoreDirectory::open(FileSystem::posix(), path, LockMode::kExclusive);
+  const auto writer = StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kExclusive);
   REQUIRE_OK(writer);
-  const auto second = StoreDirectory::open(FileSystem::posix(), path, LockMode::kExclusive);
+  const auto second = StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kExclusive);
   BOOST_TEST((code_of(second) == Code::kBusy));
   BOOST_TEST(test::message_of(second).find("process " + std::to_string(::getpid())) != std::string::npos);
-  const auto reader = StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared);
+  const auto reader = StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kShared);
   REQUIRE_OK(reader);
   REQUIRE_OK(generation_at(path));
 }
@@ -110,15 +131,16 @@ BOOST_AUTO_TEST_CASE(writer_excludes_writers_but_no_readers_and_is_named) {
 BOOST_AUTO_TEST_CASE(writer_whose_lock_was_removed_still_excludes_writers) {
   const TemporaryDirectory directory;
   const auto path = directory.path("s");
-  auto writer = StoreDirectory::create(FileSystem::posix(), path);
+  auto writer = StoreDirectory::create(FileSystem::posix(), test::kNames, path);
   REQUIRE_OK(writer);
   REQUIRE_OK(publish_generation(*writer, 1));
   for (int i = 0; i < 2; ++i) {
     std::filesystem::remove(path + "/LOCK");
-    BOOST_TEST((code_of(StoreDirectory::open(FileSystem::posix(), path, LockMode::kExclusive)) == Code::kBusy));
-    BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), path)) == Code::kBusy));
+    BOOST_TEST(
+        (code_of(StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kExclusive)) == Code::kBusy));
+    BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), test::kNames, path)) == Code::kBusy));
     writer->unlock();
-    writer = StoreDirectory::open(FileSystem::posix(), path, LockMode::kExclusive);
+    writer = StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kExclusive);
     REQUIRE_OK(writer);
   }
   REQUIRE_OK(publish_generation(*writer, 2));
@@ -150,7 +172,7 @@ BOOST_AUTO_TEST_CASE(file_that_is_missing_or_has_another_size_is_not_published) 
   const TemporaryDirectory directory;
   make_store(directory.path("s"), 1);
   {
-    auto store = StoreDirectory::open(FileSystem::posix(), directory.path("s"), LockMode::kExclusive);
+    auto store = StoreDirectory::open(FileSystem::posix(), test::kNames, directory.path("s"), LockMode::kExclusive);
     REQUIRE_OK(store);
     Manifest manifest = *store->manifest();
     manifest.files[0].bytes += 4096;
@@ -172,7 +194,7 @@ BOOST_AUTO_TEST_CASE(every_flipped_bit_of_superblock_and_manifest_is_found) {
   make_store(path, 2);
   // The manifest alone: its pages are the same in every round.
   const auto load = [&](std::string& damage) -> Result<std::uint32_t> {
-    VECSTORE_ASSIGN(const auto store, StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared));
+    VECSTORE_ASSIGN(const auto store, StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kShared));
     const auto found = store.damage();
     damage = found.empty() ? "" : std::string(found.front().subject());
     return store.manifest()->generation;
@@ -266,10 +288,11 @@ BOOST_AUTO_TEST_CASE(a_damaged_or_zeroed_slot_is_told_of_and_renewed_by_the_next
       damage_slot(path, slot, bytes);
       BOOST_TEST(*generation_at(path) == 2u);
       BOOST_TEST((test::read_file(path + "/superblock") != superblock));
-      BOOST_TEST(StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared)->damage().size() == 1u);
+      BOOST_TEST(StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kShared)->damage().size() ==
+                 1u);
       BOOST_TEST(*generation_at(path, LockMode::kExclusive) == 2u);
       BOOST_TEST((test::read_file(path + "/superblock") == superblock));
-      BOOST_TEST(StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared)->damage().empty());
+      BOOST_TEST(StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kShared)->damage().empty());
     }
 }
 
@@ -302,7 +325,7 @@ BOOST_AUTO_TEST_CASE(an_older_store_opens_as_before_and_a_writer_mirrors_it) {
     const auto path = directory.path("s");
     make_old_store(path, last);
     BOOST_TEST(*generation_at(path) == last);
-    BOOST_TEST(StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared)->damage().empty());
+    BOOST_TEST(StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kShared)->damage().empty());
     test::write_file(path + "/graph-9", {'x'});  // of a killed build: these left no word
     BOOST_TEST(*generation_at(path) == last);
     BOOST_TEST(*generation_at(path, LockMode::kExclusive) == last);
@@ -332,7 +355,7 @@ BOOST_AUTO_TEST_CASE(an_older_store_that_lost_its_newer_slot_is_damaged_and_not_
       }
       BOOST_TEST(std::filesystem::exists(path + "/manifest-2"));
       BOOST_TEST(std::filesystem::exists(path + "/graph-2"));
-      const auto left = StoreDirectory::open_what_is_left(FileSystem::posix(), path);
+      const auto left = StoreDirectory::open_what_is_left(FileSystem::posix(), test::kNames, path);
       REQUIRE_OK(left);
       BOOST_TEST(left->manifest()->generation == 2u);
       BOOST_TEST(left->damage().empty() == (lost == 0));
@@ -346,7 +369,7 @@ BOOST_AUTO_TEST_CASE(files_that_nothing_accounts_for_are_told_of_and_stay) {
   make_store(path, 1);
   const auto older = test::read_file(path + "/superblock");
   {
-    auto store = StoreDirectory::open(FileSystem::posix(), path, LockMode::kExclusive);
+    auto store = StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kExclusive);
     REQUIRE_OK(store);
     REQUIRE_OK(publish_generation(*store, 2));
   }
@@ -354,13 +377,15 @@ BOOST_AUTO_TEST_CASE(files_that_nothing_accounts_for_are_told_of_and_stay) {
   for (const char* missing : {"", "manifest-2", "graph-2"}) {
     if (*missing != '\0') std::filesystem::rename(path + "/" + missing, directory.path("aside"));
     test::write_file(path + "/superblock", older);
-    BOOST_TEST((code_of(StoreDirectory::open(FileSystem::posix(), path, LockMode::kExclusive)) == Code::kCorrupt));
-    BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), path)) == Code::kCorrupt));
-    BOOST_TEST(StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared)->damage().size() == 1u);
+    BOOST_TEST((code_of(StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kExclusive)) ==
+                Code::kCorrupt));
+    BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), test::kNames, path)) == Code::kCorrupt));
+    BOOST_TEST(StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kShared)->damage().size() == 1u);
     std::filesystem::remove(path + "/superblock");
-    BOOST_TEST((code_of(StoreDirectory::open(FileSystem::posix(), path, LockMode::kExclusive)) == Code::kInvalidInput));
-    BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), path)) == Code::kCorrupt));
-    const auto left = StoreDirectory::open_what_is_left(FileSystem::posix(), path);
+    BOOST_TEST((code_of(StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kExclusive)) ==
+                Code::kInvalidInput));
+    BOOST_TEST((code_of(StoreDirectory::create(FileSystem::posix(), test::kNames, path)) == Code::kCorrupt));
+    const auto left = StoreDirectory::open_what_is_left(FileSystem::posix(), test::kNames, path);
     REQUIRE_OK(left);
     BOOST_TEST(left->manifest()->generation == (*missing == '\0' ? 2u : 1u));
     test::write_file(path + "/superblock", older);

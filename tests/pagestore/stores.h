@@ -3,12 +3,21 @@
 // Stores whose content is known from their generation, for the tests of publishing.
 #pragma once
 
+#include <array>
+#include <string_view>
+
 #include "pagestore/publish.h"
 #include "tests/pagestore/page_files.h"
 
 namespace vecstore::test {
 
 inline constexpr std::uint64_t kStorePages = 3;
+
+inline constexpr std::array<std::string_view, 3> kPrefixes{"graph-", "codes-", "rowmap-"};
+inline constexpr std::array<std::string_view, 1> kExtents{"rows"};
+inline constexpr std::array<std::string_view, 2> kDirectories{"catalog", "wal"};
+inline constexpr std::array<std::string_view, 1> kFiles{"build.json"};
+inline constexpr StoreNames kNames{kPrefixes, kExtents, kDirectories, kFiles};
 
 // Writes graph-<generation> and rows/<generation>-0 and publishes them.
 inline Status publish_generation(StoreDirectory& store, std::uint32_t generation,
@@ -58,13 +67,13 @@ inline Result<std::uint32_t> generation_found(const StoreDirectory& store) {
 }
 
 inline Result<std::uint32_t> generation_at(const std::string& path, LockMode mode = LockMode::kShared) {
-  VECSTORE_ASSIGN(const auto store, StoreDirectory::open(FileSystem::posix(), path, mode));
+  VECSTORE_ASSIGN(const auto store, StoreDirectory::open(FileSystem::posix(), test::kNames, path, mode));
   return generation_found(store);
 }
 
 // Publishes generations 1 … `last` in a new store at `path`.
 inline void make_store(const std::string& path, std::uint32_t last) {
-  auto store = StoreDirectory::create(FileSystem::posix(), path);
+  auto store = StoreDirectory::create(FileSystem::posix(), test::kNames, path);
   REQUIRE_OK(store);
   for (std::uint32_t generation = 1; generation <= last; ++generation)
     REQUIRE_OK(publish_generation(*store, generation));

@@ -13,16 +13,11 @@
 
 #include "base/random.h"
 #include "engine/store/impl.h"
+#include "tests/instrumented.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/test_util.h"
 
 namespace vecstore::test {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kInstrumented = true;
-#else
-inline constexpr bool kInstrumented = false;
-#endif
 
 inline std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
   const char* text = std::getenv(variable);

@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(a_power_cut_while_a_store_is_made_can_be_made_good) {
 // synced, the other may be torn, and the store must open all the same.
 BOOST_AUTO_TEST_CASE(a_superblock_survives_a_killed_writer_and_then_a_power_cut) {
   const auto publish = [](SimDisk& disk) -> Status {
-    VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::open(disk, kSimPath, LockMode::kExclusive));
+    VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::open(disk, kStoreNames, kSimPath, LockMode::kExclusive));
     return directory.publish(*directory.manifest());
   };
   SimDisk made;
@@ -166,8 +166,9 @@ BOOST_AUTO_TEST_CASE(a_superblock_survives_a_killed_writer_and_then_a_power_cut)
 
 // What a directory says is its content, in a number; and files of it as a build leaves them.
 Status publish_number(SimDisk& disk, std::uint32_t generation, bool creates) {
-  VECSTORE_ASSIGN(StoreDirectory directory, creates ? StoreDirectory::create(disk, kSimPath)
-                                                    : StoreDirectory::open(disk, kSimPath, LockMode::kExclusive));
+  VECSTORE_ASSIGN(StoreDirectory directory,
+                  creates ? StoreDirectory::create(disk, kStoreNames, kSimPath)
+                          : StoreDirectory::open(disk, kStoreNames, kSimPath, LockMode::kExclusive));
   if (!creates) VECSTORE_TRY(directory.begin_publish());
   Manifest manifest;
   manifest.generation = generation;
@@ -182,7 +183,7 @@ Status publish_number(SimDisk& disk, std::uint32_t generation, bool creates) {
   return directory.publish(std::move(manifest));
 }
 Result<std::uint32_t> number_of_content(SimDisk& disk, LockMode mode) {
-  VECSTORE_ASSIGN(const StoreDirectory directory, StoreDirectory::open(disk, kSimPath, mode));
+  VECSTORE_ASSIGN(const StoreDirectory directory, StoreDirectory::open(disk, kStoreNames, kSimPath, mode));
   return directory.manifest()->generation;
 }
 

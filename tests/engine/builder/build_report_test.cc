@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/generation/file_names.h"
 #include "engine/vecstore.hpp"
-#include "pagestore/publish.h"
 #include "tests/test_util.h"
 
 namespace vecstore {

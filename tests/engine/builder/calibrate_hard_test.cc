@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(queries_count_by_their_weights) {
   const Matrix base = test::csift(2000);
   const Matrix queries = test::csift_queries(100);
   const Store store = test::build_and_open(path, base, build_options(Metric::kL2));
-  const auto files = StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared);
+  const auto files = StoreDirectory::open(FileSystem::posix(), kStoreNames, path, LockMode::kShared);
   REQUIRE_OK(files);
   MemoryBudget budget;
   const auto generation =

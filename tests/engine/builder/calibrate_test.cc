@@ -26,7 +26,7 @@ struct Index {
   Index() {
     const std::string path = directory.path("idx");
     store.emplace(test::build_and_open(path, base, build_options(Metric::kL2)));
-    auto files = StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared);
+    auto files = StoreDirectory::open(FileSystem::posix(), kStoreNames, path, LockMode::kShared);
     REQUIRE_OK(files);
     auto opened = Generation::open(FileSystem::posix(), {path + "/graph-1", path + "/codes-1", path + "/rowmap-1"},
                                    files->manifest()->store, 1, budget);

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "pagestore/format.h"
-#include "pagestore/manifest.h"
+#include "pagestore/manifest_format.h"
 #include "pagestore/page_header.h"
 #include "pagestore/superblock.h"
 #include "tests/engine/specimen.h"

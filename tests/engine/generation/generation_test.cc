@@ -21,7 +21,7 @@ struct Files {
   explicit Files(std::uint64_t rows) {
     const test::Matrix base = test::csift(rows);
     REQUIRE_OK(Store::build(path, *view_source(base.view()), test::build_options(Metric::kL2)));
-    const auto store = StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared);
+    const auto store = StoreDirectory::open(FileSystem::posix(), kStoreNames, path, LockMode::kShared);
     REQUIRE_OK(store);
     uuid = store->manifest()->store;
   }

@@ -89,7 +89,7 @@ BOOST_FIXTURE_TEST_CASE(a_budget_without_room_for_a_table_reads_the_keys_each_ti
   lose_catalog();
   MemoryBudget unlimited;
   const std::string rows_path = path + "/rows/1-0";
-  const auto content = StoreDirectory::open(FileSystem::posix(), path, LockMode::kShared);
+  const auto content = StoreDirectory::open(FileSystem::posix(), kStoreNames, path, LockMode::kShared);
   REQUIRE_OK(content);
   const Uuid uuid = content->manifest()->store;
   const auto rows = RowsExtent::open(FileSystem::posix(), rows_path, {uuid, FileKind::kRows, 1}, unlimited);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pagestore/manifest.h"
+#include "pagestore/manifest_format.h"
 
 #include <xxhash.h>
 
@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/bytes.h"
+#include "pagestore/format.h"
 
 namespace vecstore {
 namespace {

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The names in a store's directory, but for those of publishing itself (pagestore/store_names.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "pagestore/format.h"
+#include "pagestore/store_names.h"
+
+namespace vecstore {
+
+inline constexpr const char* kRowsName = "rows";
+inline constexpr const char* kCatalogName = "catalog";
+inline constexpr const char* kLogName = "wal";
+// What the last build took, for people: lies in the directory, but is no part of the content.
+inline constexpr const char* kBuildReportName = "build.json";
+
+extern const StoreNames kStoreNames;
+
+std::string file_name(FileKind kind, std::uint32_t generation);  // "graph-1", "codes-1", "rowmap-1", "rows/1-0"
+
+}  // namespace vecstore

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "pagestore/format.h"
 
 namespace vecstore {
 namespace {

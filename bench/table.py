@@ -65,7 +65,7 @@ def searches(report):
     yield "## Searches from disk, recall@10"
     yield ""
     yield (
-        "\"smallest\" is the smallest L that reaches the target on all queries of the set; \"calibrated\" is what "
+        "\"smallest\" is the smallest L that reaches the target on all queries of the set. \"calibrated\" is what "
         "the index chose at build, on rows of its own."
     )
     yield ""
@@ -139,10 +139,10 @@ def heading(report, path):
     yield ""
     yield (
         f"{host['processors']} × {host['cpu']} (family/model {host['family_model']}; {', '.join(host['isa'])}), "
-        f"{host['memory_bytes'] / 2**30:.0f} GiB, {host['system']}, Linux {host['kernel']}, hypervisor "
-        f"{host['hypervisor']}; {report['compiler']}; commit {report['commit']}; {report['date']}; load average at the "
-        f"end {host['load_average'][0]:.1f}. Counts (recall, reads, rounds, bytes) do not depend on the machine's load; "
-        "times do."
+        f"{host['memory_bytes'] / 2**30:.0f} GiB, hypervisor {host['hypervisor']}. {host['system']}, Linux "
+        f"{host['kernel']}, {report['compiler']}. The commit is {report['commit']}, the day {report['date']}. The load "
+        f"average at the end was {host['load_average'][0]:.1f}. Counts (recall, reads, rounds, bytes) do not depend on "
+        "the machine's load; times do."
     )
     yield ""
     if "note" in report:

@@ -106,10 +106,10 @@ def lead(report: dict, name: str) -> Iterator[str]:
             best = max((result["at"][target][threads] or 0 for result in theirs), default=0)
             own = ours["at"][target][threads]
             if own is not None and best > 0:
-                parts.append(f"{own / best:.2f} at {target[1:]} with {threads} thread{'s' if threads == '2' else ''}")
+                parts.append((f"{target[1:]} ({threads} thread{'s' if threads == '2' else ''})", f"{own / best:.2f}"))
     if parts:
-        yield f"All pages cached, × the better of hnswlib and faiss HNSWFlat: {', '.join(parts)}."
-        yield ""
+        yield "All pages cached, × the better of hnswlib and faiss HNSWFlat:\n"
+        yield from table(", ".join(head for head, _ in parts), [row(*(factor for _, factor in parts))])
 
 
 def least_reads(points: list[dict], target: float) -> float | None:
@@ -169,11 +169,12 @@ def heading(report: dict, path: Path) -> Iterator[str]:
     yield f"# Beside in-memory libraries\n\nWritten by `bench/peers/run` from `{path.name}`; do not edit.\n"
     yield (
         f"{host['processors']} × {host['cpu']} (family/model {host['family_model']}; {', '.join(host['isa'])}), "
-        f"{host['memory_bytes'] / 2**30:.0f} GiB, {host['system']}, Linux {host['kernel']}; {versions['compiler']}; "
+        f"{host['memory_bytes'] / 2**30:.0f} GiB, {host['system']}, Linux {host['kernel']}, {versions['compiler']}. "
         f"VecStore {versions['VecStore']}, hnswlib {versions['hnswlib']} (-O3 -march=native), faiss-cpu "
-        f"{versions['faiss-cpu']}, usearch {versions['usearch']} ({wheels}); {report['date']}. recall@{method['k']}; "
-        f"medians of {method['passes']} passes, {method['build_threads']} threads build. A rate at a recall lies "
-        "between two measured points; how everything is counted: [bench/peers](../peers/README.md).\n"
+        f"{versions['faiss-cpu']}, usearch {versions['usearch']}. The wheels choose these instructions: {wheels}. The day "
+        f"is {report['date']}. Figures are recall@{method['k']}, and medians of {method['passes']} passes; "
+        f"{method['build_threads']} threads build. A rate at a recall lies between two measured points. "
+        "[bench/peers](../peers/README.md) has how everything is counted.\n"
     )
     yield from warnings(report)
 

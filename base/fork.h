@@ -2,7 +2,7 @@
 //
 // What fork() does to us. A child has the memory of its parent and copies of its descriptors, but none of its threads,
 // and what those threads were changing it has half changed. So whatever is open belongs to the process that opened it:
-// its owner remembers process_mark() and compares it later. What that means for a store: engine/README.md.
+// its owner remembers process_mark() and compares it later. What that means for a store: engine/store/README.md.
 //
 // Only fork() is noticed, by pthread_atfork: not a raw clone(2) nor _Fork(), after which little of the C library works.
 #pragma once

@@ -18,7 +18,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kTrainIterations = 12;
-constexpr double kWeightPower = 0.5;     // a weight's square is the variance to this power (README)
+constexpr double kWeightPower = 0.5;     // a weight's square is the variance to this power (NOTES)
 constexpr double kVarianceFloor = 1e-9;  // of the greatest
 constexpr double kCodeBits = 8;          // of a subspace
 constexpr double kDroppedShare = .005;   // of the weight of coding errors, for leaving out dimensions
@@ -52,7 +52,8 @@ std::vector<double> variances_of(const Points& rotated) {
 }
 
 // A dimension in which rows differ much is one in which a query differs much from its neighbours, and there an error of
-// coding weighs: the error of an estimate is −2⟨R(q − x̂), δ⟩. README of this folder has the reasoning and the figures.
+// coding weighs: the error of an estimate is −2⟨R(q − x̂), δ⟩. README and NOTES of this folder have the reasoning and
+// the figures.
 void weigh_dimensions(const std::vector<double>& variance, float* weights) {
   const double greatest = *std::max_element(variance.begin(), variance.end());
   for (std::size_t i = 0; i < variance.size(); ++i) {

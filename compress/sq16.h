@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // SQ16: two bytes a dimension with a scale and an offset per row, x̂[i] = offset + scale · code[i]. What a page holds
-// where eight bits cannot tell near rows apart (engine/README.md). Distances to such rows are computed from the floats
-// that they stand for.
+// where eight bits cannot tell near rows apart (engine/builder/README.md). Distances to such rows are computed from the
+// floats that they stand for.
 #pragma once
 
 #include <cstddef>

@@ -32,9 +32,9 @@ struct Progress {
 struct BuildOptions {
   Metric metric = Metric::kL2;
   std::uint64_t ram_bytes = 0;  // bound of the build's memory; 0: unbounded
-  // What one searching thread takes must fit; hard data may take more (engine/README.md). Chooses codes that take no
-  // more than when this is 0: 36 B a row in all up to 200 dimensions, dim/8 + 8 above; up to a tenth less for queries
-  // under way. What is left caches pages.
+  // What one searching thread takes must fit; hard data may take more (engine/store/README.md). Chooses codes that take
+  // no more than when this is 0: 36 B a row in all up to 200 dimensions, dim/8 + 8 above; up to a tenth less for
+  // queries under way. What is left caches pages.
   std::uint64_t search_ram_bytes = 0;
   // kAutomatic: kOpq, or kRabitq where search_ram_bytes has too little room for the model of the other.
   Codec codec = Codec::kAutomatic;

@@ -124,7 +124,7 @@ struct StoreInfo {
   std::string codec;         // "opq", "pq" or "rabitq"
   std::uint32_t code_bytes = 0;
   std::uint32_t code_bits = 0;         // a dimension, where the codec is "rabitq"
-  double code_error = 0;               // mean |r − r̂|² ÷ mean |x − ĉ|² is in README; here mean |r − r̂|²
+  double code_error = 0;               // mean |r − r̂|² ÷ mean |x − ĉ|² is in compress/NOTES.md; here mean |r − r̂|²
   double ram_bytes_per_row = 0;        // codes, corrections, centroids
   std::uint64_t fixed_ram_bytes = 0;   // the model of the codes
   std::uint64_t dictionary_bytes = 0;  // in memory, of the documents that the index was built with

@@ -20,7 +20,7 @@ namespace vecstore {
 // Thread-safe.
 class InFlightTarget {
  public:
-  static constexpr std::uint32_t kMost = 32;  // more gain a few per cent at best (README)
+  static constexpr std::uint32_t kMost = 32;  // more gain a few per cent at best (NOTES)
   static constexpr std::uint32_t kLeast = 4;  // fewer leave even a slow device idle
   static constexpr std::chrono::nanoseconds kLongRound = std::chrono::milliseconds(4);
 

@@ -14,7 +14,7 @@ constexpr std::size_t kLeftDivisor = 3;  // the list grows by one for so many ro
 constexpr std::size_t kTouchedMax = 16384;
 constexpr std::size_t kWaitingMax = std::max<std::size_t>(kBlockRows, kDegreeMax);
 
-// Into the second-level cache: the first has room for too few lines under way (graph/README.md). Always inlined: GCC
+// Into the second-level cache: the first has room for too few lines under way (graph/NOTES.md). Always inlined: GCC
 // may take a function of nothing but a prefetch for one without effect.
 [[gnu::always_inline]] inline void ask_for(const std::byte* line) { __builtin_prefetch(line, 0, 2); }
 

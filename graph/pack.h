@@ -19,7 +19,7 @@
 namespace vecstore {
 
 // Edges that packing may drop to put one more row on a page: the share is this divided by the rows of the page, because
-// that is what the row is worth. Measured (README): csift 19 → 20 rows for 2.2 %, win384 8 → 9 for 3.9 % and
+// that is what the row is worth. Measured (NOTES): csift 19 → 20 rows for 2.2 %, win384 8 → 9 for 3.9 % and
 // fashion-mnist 4 → 5 for 2.0 % all lower the reads.
 inline constexpr double kEdgesDroppedPerRow = 0.6;
 

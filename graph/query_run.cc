@@ -18,8 +18,8 @@ constexpr std::size_t kReachMin = 2;
 constexpr std::size_t kLeftDivisor = 3;    // L grows by one for so many rows that left its first places
 constexpr std::size_t kRefillDivisor = 4;  // the pool is filled anew when so great a part of it has left
 constexpr std::size_t kPoolMin = 100;      // the wide pool: candidates beyond L cost nothing until their page is here
-constexpr std::size_t kCachedReach = 3;    // times L: cached pages cost no read, but time (README)
-// The first reads are chosen early (README: a fifth off the latency of a lone query): after the nearest blocks / 4,
+constexpr std::size_t kCachedReach = 3;    // times L: cached pages cost no read, but time (NOTES)
+// The first reads are chosen early (NOTES: a fifth off the latency of a lone query): after the nearest blocks / 4,
 // those of at most so many pages on which one of the best L / 2 lies. Later candidates hardly push these out of the
 // first L.
 constexpr std::size_t kEarlyBlocksDivisor = 4;
@@ -346,7 +346,7 @@ Status QueryRun::expand(Pos position, const std::byte* page, QueryScratch& scrat
 }
 
 // The pages worth a read, best candidate first. Only those within L make a round worth its wait; a round that takes
-// place brings along what ranks a little further, which mostly would have been the next round's (README: a fifth fewer
+// place brings along what ranks a little further, which mostly would have been the next round's (NOTES: a fifth fewer
 // rounds for the same reads).
 void QueryRun::choose_reads() {
   const std::size_t within = this->within();

@@ -21,10 +21,10 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kSmallRecordBytes = 640;  // up to here 4 KiB pages cost the least (graph/README.md)
+constexpr std::uint32_t kSmallRecordBytes = 640;  // up to here 4 KiB pages cost the least (graph/NOTES.md)
 constexpr std::uint32_t kSmallDim = 200;          // up to here 36 bytes a row in RAM by default
 constexpr std::uint32_t kRabitqDimMin = 64;       // below, a random rotation mixes too little
-constexpr double kRabitqWorth = 0.7;              // a byte of its code in bytes of OPQ's (compress/README.md)
+constexpr double kRabitqWorth = 0.7;              // a byte of its code in bytes of OPQ's (compress/NOTES.md)
 constexpr std::uint32_t kLanesPlanned = 8;        // queries under way that search memory should have room for,
 constexpr std::uint32_t kLanesShare = 10;         // if a tenth of the code's width is enough for that
 constexpr std::uint64_t kHeldOutMax = 1000;
@@ -38,7 +38,7 @@ constexpr std::uint64_t kTruthBytes = 40u << 20;  // exact search for the held-o
 constexpr std::uint64_t kSurveyBytes = 5u << 20;  // the sample of find_centre(), and some rows
 constexpr std::uint32_t kBuildListDefault = 80;
 
-// The graph needs fewer edges where a page holds fewer rows (graph/README.md).
+// The graph needs fewer edges where a page holds fewer rows (graph/NOTES.md).
 std::uint32_t default_degree(std::uint32_t dim) { return dim <= kSmallDim ? 48 : dim <= 512 ? 40 : 28; }
 
 std::uint32_t default_page_bytes(std::uint32_t record_bytes) {
@@ -98,7 +98,7 @@ std::uint32_t widest_code(const BuildPlan& plan, const GraphLayout& layout, Code
 
 // The widest code of the plan's kind, at most the default, that leaves room for queries under way, for which up to a
 // tenth of its width is given up: that costs few reads, and with a single query under way the device is idle while it
-// computes (compress/README.md).
+// computes (compress/NOTES.md).
 std::uint32_t widest_beside_lanes(const BuildPlan& plan, const GraphLayout& layout, std::uint64_t ram_bytes) {
   const Codec kind = plan.codec.kind;
   const std::uint32_t wanted = default_code_bytes(plan, kind);
@@ -112,7 +112,7 @@ std::uint32_t widest_beside_lanes(const BuildPlan& plan, const GraphLayout& layo
   return std::max(beside, widest - widest / kLanesShare);
 }
 
-// Family and width of the codes for searches within search_ram_bytes (compress/README.md): up to the default width most
+// Family and width of the codes for searches within search_ram_bytes (compress/NOTES.md): up to the default width most
 // memory goes into codes, and more of it is worth more as page cache. RaBitQ, which has next to no model, where OPQ's
 // model leaves so little for codes that they would err more; its few widths lie too far apart to give one up for lanes.
 Status choose_codec(const GraphLayout& layout, const BuildOptions& options, BuildPlan& plan) {

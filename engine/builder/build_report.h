@@ -29,7 +29,7 @@ class BuildReport {
     std::uint32_t generation = 0;
     std::uint64_t ram_budget_bytes = 0;  // 0: unbounded
   };
-  // The file's text. Byte-exact in keys and order: engine/README.md.
+  // The file's text. Byte-exact in keys and order: engine/builder/README.md.
   std::string to_json(const Subject& subject, const BuildPlan& plan) const;
 
   // Replaces `path` whole, by way of `temporary`. Errors: kIo, kNoSpace, kPermission.

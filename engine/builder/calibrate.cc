@@ -19,7 +19,7 @@ constexpr std::array<std::uint32_t, 3> kCounts = {1, 10, 100};
 constexpr std::array<double, 7> kTargets = {.80, .85, .90, .95, .97, .98, .99};
 constexpr std::array<std::uint32_t, 4> kBlockChoices = {20, 40, 80, 160};
 // Standard errors of the read bound. The tighter one saves reads; too tight a bound caps the highest recalls: 1.5 never
-// reached .99 on csift (graph/README.md).
+// reached .99 on csift (graph/NOTES.md).
 constexpr float kBoundTight = 2.0f;
 constexpr float kBoundWide = 2.5f;
 // Blocks and bound are chosen twice, for k = 10: at the first of these targets for all up to it, at the second for the

@@ -25,7 +25,7 @@ constexpr std::uint32_t kTruthColumns = 100;            // neighbours known of e
 constexpr std::uint32_t kTruthSpare = 100;              // more are found, because held-out rows drop out of them
 constexpr std::uint64_t kTruthWorkBytes = 24u << 20;    // exact search's own blocks and candidates
 constexpr std::size_t kDocumentSampleBytes = 1u << 20;  // a dictionary is trained on up to these
-// Of fewer the dictionary, kept twice, would take more than what it saves (engine/README.md).
+// Of fewer the dictionary, kept twice, would take more than what it saves (engine/rows/NOTES.md).
 constexpr std::uint64_t kDocumentBytesForDictionary = 1u << 20;
 constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
 constexpr float kCopyDistance = 1e-15f;         // of rows with one direction, which norms may have rounded

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The files of one generation: graph-<n> (pages), codes-<n> (what is kept in RAM, and which pages to cache first),
-// rowmap-<n> (RowId → Pos). Byte-exact formats: graph/README.md, compress/README.md, engine/README.md.
+// rowmap-<n> (RowId → Pos). Byte-exact formats: graph/README.md, compress/README.md, engine/generation/README.md.
 #pragma once
 
 #include <cstdint>

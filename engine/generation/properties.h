@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the manifest says about a store beyond its files: shape, what is kept with the rows, and the calibration.
-// Byte-exact format: engine/README.md.
+// Byte-exact format: engine/generation/README.md.
 #pragma once
 
 #include <cstdint>

@@ -341,7 +341,7 @@ void DeltaSearcher::offer(const Near& near, std::size_t query, std::uint32_t k) 
 }
 
 // |q|² + |x|² − 2⟨q,x⟩, exact, from the products (of 128 dimensions, for eight queries: 0.9 ns each, where a product
-// row by row takes 1.9 and a squared difference 2.9; compress/README.md).
+// row by row takes 1.9 and a squared difference 2.9; compress/NOTES.md).
 void DeltaSearcher::take_integers(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query,
                                   std::uint32_t k, Lsn snapshot) {
   constexpr std::size_t kTogether = 16;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a store's records in the log say. They carry resolved rows and whole values, so that applying one needs nothing
-// but what was applied before. Byte-exact description: engine/README.md.
+// but what was applied before. Byte-exact description: engine/live/README.md.
 #pragma once
 
 #include <cstdint>

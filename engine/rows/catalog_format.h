@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The records of the catalog and the one way VecStore opens LMDB. Byte-exact description: engine/README.md.
+// The records of the catalog and the one way VecStore opens LMDB. Byte-exact description: engine/rows/README.md.
 //
 // Files in the catalog's directory: data.mdb (LMDB), data.sums (catalog_sums.h). LMDB's lock file is never made: a
 // catalog that is open is immutable, and its builder works on files under other names.

@@ -2,7 +2,7 @@
 //
 // The checksum file beside the catalog's LMDB file: what lets us tell that a byte of that file is the one we wrote.
 // LMDB checks nothing: of 6,000 files with one flipped bit 42 % answered wrongly and 10 % crashed the process.
-// Byte-exact format: engine/README.md.
+// Byte-exact format: engine/rows/README.md.
 #pragma once
 
 #include <cstddef>

@@ -5,7 +5,7 @@
 // in it is followed: kind and number of the page, offsets within it, the size of keys and values, levels.
 //
 // check() walks all of it once. What it accepts is a tree in which every key is where a search looks for it, so that
-// "not found" can be believed too. Byte-exact format: engine/README.md.
+// "not found" can be believed too. Byte-exact format: engine/rows/README.md.
 #pragma once
 
 #include <cstdint>

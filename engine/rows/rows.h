@@ -2,7 +2,7 @@
 //
 // rows/: what is kept of a row beside its place in the graph: its key, its document, and the vector as it was put where
 // the page is lossy. Append-only checksummed extents by RowId, read only for rows that are returned.
-// Byte-exact format: engine/README.md.
+// Byte-exact format: engine/rows/README.md.
 #pragma once
 
 #include <cstddef>

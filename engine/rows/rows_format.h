@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bytes of an extent of rows/. Byte-exact description and the figures behind the choices: engine/README.md.
+// The bytes of an extent of rows/. Byte-exact description: engine/rows/README.md, figures behind the choices: NOTES.
 //
 // The payloads of the data pages, one after the other, are a stream. Groups of up to kGroupRowsMax rows follow each
 // other in it, then, from the next page on, the directory: one u64 per group, the group's offset in the stream. Then

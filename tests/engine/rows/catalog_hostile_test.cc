@@ -16,7 +16,7 @@ namespace {
 using namespace test;
 
 constexpr std::size_t kBlock = 4096;
-constexpr std::size_t kHeaderBytes = 72;  // engine/README.md, data.sums
+constexpr std::size_t kHeaderBytes = 72;  // engine/rows/README.md, data.sums
 constexpr std::size_t kPageHeader = 16;   // LMDB's
 constexpr Uuid kStore{1, 2, 3};
 

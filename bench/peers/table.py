@@ -171,8 +171,8 @@ def heading(report: dict, path: Path) -> Iterator[str]:
         f"{host['processors']} × {host['cpu']} (family/model {host['family_model']}; {', '.join(host['isa'])}), "
         f"{host['memory_bytes'] / 2**30:.0f} GiB, {host['system']}, Linux {host['kernel']}, {versions['compiler']}. "
         f"VecStore {versions['VecStore']}, hnswlib {versions['hnswlib']} (-O3 -march=native), faiss-cpu "
-        f"{versions['faiss-cpu']}, usearch {versions['usearch']}. The wheels choose these instructions: {wheels}. The day "
-        f"is {report['date']}. Figures are recall@{method['k']}, and medians of {method['passes']} passes; "
+        f"{versions['faiss-cpu']}, usearch {versions['usearch']}. The wheels choose these instructions: {wheels}. "
+        f"The day is {report['date']}. Figures are recall@{method['k']}, and medians of {method['passes']} passes; "
         f"{method['build_threads']} threads build. A rate at a recall lies between two measured points. "
         "[bench/peers](../peers/README.md) has how everything is counted.\n"
     )

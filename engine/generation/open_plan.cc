@@ -11,7 +11,7 @@ namespace vecstore {
 namespace {
 
 // Lanes of a searcher, where they were not asked for: its share of what is under way in all, between these two
-// (graph/README.md). Their frames are locked in memory, of which a user may have 8 MiB in all: a quarter for each at
+// (graph/NOTES.md). Their frames are locked in memory, of which a user may have 8 MiB in all: a quarter for each at
 // most.
 constexpr std::uint32_t kLanesLeast = 8;
 constexpr std::uint32_t kLanesMost = 16;

@@ -17,27 +17,11 @@
 namespace vecstore {
 namespace {
 
-// Lanes of a searcher, where they were not asked for: its share of what is under way in all, between these two
-// (graph/NOTES.md). Their frames are locked in memory, of which a user may have 8 MiB in all: a quarter for each at
-// most.
-constexpr std::uint32_t kLanesLeast = 8;
-constexpr std::uint32_t kLanesMost = 16;
-constexpr std::uint32_t kLanesFirst = 4;  // of each, or its share: come before the cache where memory is short
-constexpr std::uint32_t kFrameBytesMost = 2u << 20;
-constexpr std::uint64_t kReaderBytes = 2u << 20;  // the window of the replay
-constexpr std::uint64_t kFindingBytes = 5u << 20;
-constexpr std::uint64_t kFillBytes = 128u << 10;  // the reader that fills the cache, beside the ranking
-
-IoBackend io_backend(Backend backend) {
-  switch (backend) {
-    case Backend::kIoUring:
-      return IoBackend::kIoUring;
-    case Backend::kPread:
-      return IoBackend::kPread;
-    case Backend::kAutomatic:
-      break;
-  }
-  return IoBackend::kAutomatic;
+Uuid new_uuid(std::uint64_t seed) {
+  Random random = seed != 0 ? Random(seed) : Random::of_system();
+  Uuid uuid;
+  for (std::uint8_t& byte : uuid) byte = static_cast<std::uint8_t>(random.next());
+  return uuid;
 }
 
 // Of all segments; 0 where it cannot be told.

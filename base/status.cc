@@ -50,6 +50,9 @@ std::string Status::message() const {
     case Detail::kLine:
       line.append("line ").append(number).append(": ");
       break;
+    case Detail::kLsn:
+      line.append("record ").append(number).append(" of the log: ");
+      break;
     case Detail::kBytes:
       break;
   }

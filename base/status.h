@@ -32,7 +32,7 @@ enum class Code : std::uint8_t {
 };
 
 // What the number of a Status counts.
-enum class Detail : std::uint8_t { kNone, kPage, kOffset, kRow, kBytes, kLine };
+enum class Detail : std::uint8_t { kNone, kPage, kOffset, kRow, kBytes, kLine, kLsn };
 
 class [[nodiscard]] Status {
  public:

@@ -22,6 +22,7 @@
 // does not matter. kInvalidInput names the row of what is refused, and says what to do.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -135,8 +136,9 @@ class Store {
   Result<std::string> document(RowId row) const;
   Result<std::string> key(RowId row) const;  // the row number in decimal when the store has no keys
   Result<RowId> find(const Key& key) const;  // in a store of numbers, digits do as well
-  // The vector as it was put, dim elements of the store's dtype. Errors: kNotFound, kIo, kCorrupt.
-  Status vector(RowId row, void* out) const;
+  // The vector as it was put. out: dim elements of the store's dtype, no more and no fewer. Errors: kInvalidArgument
+  // (out has another size), kNotFound, kIo, kCorrupt.
+  Status vector(RowId row, std::span<std::byte> out) const;
 
   StoreInfo info() const;
   Result<VerifyReport> verify(const VerifyOptions& options = {}) const;

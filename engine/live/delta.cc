@@ -4,14 +4,10 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "base/check.h"
-#include "graph/exact_distance.h"
 
 namespace vecstore {
 namespace {
@@ -19,22 +15,10 @@ namespace {
 constexpr std::uint64_t kNeverDied = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kRowsMaxHere = std::uint64_t{1} << 24;
 constexpr std::uint64_t kTextBytes = 64u << 10;
-constexpr std::uint64_t kKeySlotsMin = 256;
 
 static_assert(Delta::kStripeRows % Tiles::kRows == 0);
 
-std::uint32_t norm2_of(std::span<const std::uint8_t> codes) {
-  std::uint32_t sum = 0;
-  for (const std::uint8_t code : codes) sum += std::uint32_t{code} * code;
-  return sum;
-}
-
-// Whether any of the first `count` is below `limit`; without a branch inside, so that it takes several at once.
-bool any_below(const float* values, std::size_t count, float limit) {
-  int below = 0;
-  for (std::size_t i = 0; i < count; ++i) below |= static_cast<int>(values[i] < limit);
-  return below != 0;
-}
+}  // namespace
 
 GraphLayout layout_of(const DeltaShape& shape) {
   GraphLayout layout;
@@ -44,20 +28,6 @@ GraphLayout layout_of(const DeltaShape& shape) {
   layout.row_params = needs_row_params(shape.dtype, shape.metric, layout.value_bits);
   return layout;
 }
-
-// Of several rows the greatest of each: bounds of any of them.
-RowParams greatest_of(const QuantizedRows& rows, std::size_t count) {
-  RowParams greatest{0, 0, 0};
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const RowParams params = rows.params(i);
-    greatest.scale = std::max(greatest.scale, params.scale);
-    greatest.offset = std::max(greatest.offset, std::abs(params.offset));
-    greatest.norm2 = std::max(greatest.norm2, params.norm2);
-  }
-  return greatest;
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId first, MemoryBudget& budget) {
   std::unique_ptr<Delta> delta(new Delta(shape, first, budget));
@@ -107,22 +77,10 @@ Status Delta::reserve_text(std::uint64_t bytes) {
 }
 
 Status Delta::reserve_keys(std::uint64_t more) {
-  const std::uint64_t wanted = std::bit_ceil(std::max(kKeySlotsMin, 2 * (keys_count_ + more)));
-  if (!key_tables_.empty() && key_tables_.back()->mask + 1 >= wanted) return Status::ok();
-  auto table = std::make_unique<KeyTable>();
-  VECSTORE_ASSIGN(table->charge, Charge::take(*budget_, wanted * sizeof(std::uint32_t)));
-  table->slots = std::make_unique<std::atomic<std::uint32_t>[]>(wanted);
-  table->mask = wanted - 1;
-  if (!key_tables_.empty()) {
-    const KeyTable& old = *key_tables_.back();
-    for (std::size_t slot = 0; slot <= old.mask; ++slot) {
-      const std::uint32_t index = old.slots[slot].load(std::memory_order_relaxed);
-      if (index != 0) index_key(*table, index);
-    }
-  }
-  key_tables_.push_back(std::move(table));
-  keys_.store(key_tables_.back().get(), std::memory_order_release);
-  return Status::ok();
+  return keys_.reserve(keys_count_ + more, *budget_, [this](const KeySlot& old, KeyTable::Slots& larger) {
+    const std::uint32_t index = old.load(std::memory_order_relaxed);
+    if (index != 0) index_key(larger, index);
+  });
 }
 
 Status Delta::reserve(std::uint64_t rows, std::uint64_t text_bytes) {
@@ -180,7 +138,7 @@ void Delta::append(const PutRecord& record, Lsn born) {
     std::copy(record.document.begin(), record.document.end(), text);
   }
   rows_.store(index + 1, std::memory_order_release);
-  index_key(*key_tables_.back(), static_cast<std::uint32_t>(index + 1));
+  if (index_key(keys_.filling(), static_cast<std::uint32_t>(index + 1))) ++keys_count_;
 }
 
 void Delta::end(RowId row, Lsn died) {
@@ -198,20 +156,15 @@ bool Delta::has_key(const Row& row, const Key& key) const {
   return std::string_view(row.text, row.key_bytes) == key.bytes();
 }
 
-void Delta::index_key(KeyTable& table, std::uint32_t index) {
+bool Delta::index_key(KeyTable::Slots& table, std::uint32_t index) {
   Row& row = row_at(index - 1);
   const Key own = key({first_.value + index - 1});
-  for (std::size_t slot = KeyHash()(own) & table.mask;; slot = (slot + 1) & table.mask) {
-    const std::uint32_t there = table.slots[slot].load(std::memory_order_relaxed);
-    if (there == 0) {
-      if (&table == keys_.load(std::memory_order_relaxed)) ++keys_count_;
-      table.slots[slot].store(index, std::memory_order_release);
-      return;
-    }
-    if (!has_key(row_at(there - 1), own)) continue;
-    row.older = there;
-    table.slots[slot].store(index, std::memory_order_release);
-    return;
+  for (std::size_t slot = table.first(KeyHash()(own));; slot = table.next(slot)) {
+    const std::uint32_t there = table[slot].load(std::memory_order_relaxed);
+    if (there != 0 && !has_key(row_at(there - 1), own)) continue;
+    if (there != 0) row.older = there;
+    table[slot].store(index, std::memory_order_release);
+    return there == 0;
   }
 }
 
@@ -224,10 +177,10 @@ bool Delta::is_visible(const Row& row, Lsn snapshot) const {
 }
 
 std::optional<RowId> Delta::find(const Key& key, Lsn snapshot) const {
-  const KeyTable* table = keys_.load(std::memory_order_acquire);
+  const KeyTable::Slots* table = keys_.newest();
   if (table == nullptr || key.kind() != shape_.keys) return std::nullopt;
-  for (std::size_t slot = KeyHash()(key) & table->mask;; slot = (slot + 1) & table->mask) {
-    std::uint32_t index = table->slots[slot].load(std::memory_order_acquire);
+  for (std::size_t slot = table->first(KeyHash()(key));; slot = table->next(slot)) {
+    std::uint32_t index = (*table)[slot].load(std::memory_order_acquire);
     if (index == 0) return std::nullopt;
     if (!has_key(row_at(index - 1), key)) continue;
     for (; index != 0; index = row_at(index - 1).older)
@@ -265,166 +218,6 @@ void Delta::copy_vector(RowId row, std::byte* out) const {
   const std::uint8_t* codes = stripe.vectors ? stripe.vectors->codes(static_cast<std::uint32_t>(within)) : nullptr;
   for (std::uint32_t d = 0; d < shape_.dim; ++d)
     out[d] = static_cast<std::byte>((codes != nullptr ? codes[d] : tile[d / 4 * Tiles::kGroupBytes + d % 4]) ^ shift);
-}
-
-// ----------------------------------------------------------------------------------------------------------- searching
-
-std::uint64_t DeltaSearcher::predict_bytes(std::uint32_t dim) {
-  const std::uint64_t each = 2 * sizeof(float) * dim + Tiles::groups_of(dim) * 4 + dim;
-  return kQueriesMax * each + Tiles::groups_of(dim) * Tiles::kGroupBytes + dim * sizeof(float) +
-         Delta::kStripeRows * (sizeof(float) + kQueriesMax * sizeof(std::uint32_t));
-}
-
-Result<std::unique_ptr<DeltaSearcher>> DeltaSearcher::create(const DeltaShape& shape, MemoryBudget& budget) {
-  std::unique_ptr<DeltaSearcher> searcher(new DeltaSearcher());
-  searcher->kernels_ = &kernels();
-  const GraphLayout layout = layout_of(shape);
-  searcher->integral_ = layout.is_integral();
-  for (std::size_t i = 0; i < kQueriesMax; ++i) {
-    VECSTORE_ASSIGN(auto query, PreparedQuery::create(layout, {}, budget));
-    searcher->queries_.push_back(std::move(query));
-  }
-  searcher->norms2_.resize(kQueriesMax);
-  VECSTORE_ASSIGN(searcher->distances_, Buffer<float>::allocate(budget, Delta::kStripeRows));
-  VECSTORE_ASSIGN(searcher->integers_, Buffer<std::uint32_t>::allocate(budget, kQueriesMax * Delta::kStripeRows));
-  if (!searcher->integral_) {
-    VECSTORE_ASSIGN(searcher->as_put_, Buffer<float>::allocate(budget, kQueriesMax * shape.dim));
-    VECSTORE_ASSIGN(searcher->original_, Buffer<float>::allocate(budget, shape.dim));
-    return searcher;
-  }
-  searcher->groups_ = Tiles::groups_of(shape.dim);
-  VECSTORE_ASSIGN(searcher->last_tile_, Buffer<std::uint8_t>::allocate(budget, searcher->groups_ * Tiles::kGroupBytes));
-  VECSTORE_ASSIGN(searcher->codes_, Buffer<std::uint8_t>::allocate(budget, kQueriesMax * searcher->groups_ * 4));
-  return searcher;
-}
-
-// Products of the first `rows` rows with all queries: they come into the cache once for all of them. The writer may be
-// filling the rest of the last tile, so that what counts of it is copied out.
-void DeltaSearcher::score_tiles(const Delta::Stripe& stripe, std::size_t queries, std::size_t rows) {
-  const std::size_t full = rows / Tiles::kRows;
-  const std::size_t rest = rows % Tiles::kRows;
-  const std::uint8_t* last = stripe.tiles.data() + full * groups_ * Tiles::kGroupBytes;
-  for (std::size_t at = 0; rest != 0 && at < last_tile_.size(); at += Tiles::kGroupBytes)
-    std::memcpy(&last_tile_[at], last + at, rest * 4);
-  for (std::size_t first = 0; first < queries; first += Tiles::kQueriesMax) {
-    const std::size_t count = std::min(Tiles::kQueriesMax, queries - first);
-    std::array<const std::uint8_t*, Tiles::kQueriesMax> codes{};
-    std::array<std::uint32_t*, Tiles::kQueriesMax> out{};
-    for (std::size_t i = 0; i < count; ++i) {
-      codes[i] = &codes_[(first + i) * groups_ * 4];
-      out[i] = &integers_[(first + i) * Delta::kStripeRows];
-    }
-    kernels_->dot_u8_tiles(codes.data(), count, {stripe.tiles.data(), groups_, full}, out.data());
-    for (std::size_t i = 0; i < count; ++i) out[i] += full * Tiles::kRows;
-    if (rest != 0) kernels_->dot_u8_tiles(codes.data(), count, {last_tile_.data(), groups_, 1}, out.data());
-  }
-}
-
-void DeltaSearcher::prepare(const Delta& delta, const VectorView& queries, std::uint64_t query, std::size_t place) {
-  queries_[place].set_centre(delta.centre());
-  queries_[place].prepare(queries, query);
-  if (!integral_) return widen_row(queries, query, as_put_.data() + place * queries.dim);
-  norms2_[place] = norm2_of(queries_[place].codes());
-  std::ranges::copy(queries_[place].codes(), codes_.begin() + place * groups_ * 4);
-}
-
-void DeltaSearcher::offer(const Near& near, std::size_t query, std::uint32_t k) {
-  auto& [heap, limit] = best_[query];
-  if (heap.size() == k) {
-    if (!(near < heap.front())) return;
-    std::pop_heap(heap.begin(), heap.end());
-    heap.pop_back();
-  }
-  heap.push_back(near);
-  std::push_heap(heap.begin(), heap.end());
-  if (heap.size() == k) limit = heap.front().distance;
-}
-
-// |q|² + |x|² − 2⟨q,x⟩, exact, from the products (of 128 dimensions, for eight queries: 0.9 ns each, where a product
-// row by row takes 1.9 and a squared difference 2.9; compress/NOTES.md).
-void DeltaSearcher::take_integers(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query,
-                                  std::uint32_t k, Lsn snapshot) {
-  constexpr std::size_t kTogether = 16;
-  const Delta::Stripe& stripe = delta.stripe_of(begin);
-  const std::uint32_t* products = &integers_[query * Delta::kStripeRows];
-  const std::uint32_t norm2 = norms2_[query];
-  const std::uint32_t* norms2 = stripe.norms2.data();
-  for (std::size_t i = 0; i < rows; ++i)
-    distances_[i] = static_cast<float>(static_cast<std::int32_t>(norm2 + norms2[i] - 2 * products[i]));
-  const double& limit = best_[query].limit;
-  for (std::size_t from = 0; from < rows; from += kTogether) {
-    const std::size_t part = std::min(kTogether, rows - from);
-    if (!any_below(&distances_[from], part, static_cast<float>(limit))) continue;
-    for (std::size_t i = from; i < from + part; ++i)
-      if (double{distances_[i]} < limit && delta.is_visible(stripe.rows[i], snapshot))
-        offer({distances_[i], RowId{delta.first_.value + begin + i}}, query, k);
-  }
-}
-
-// By 8 bits a value first. What they were put as is looked at where it may be nearer than the farthest of the best.
-void DeltaSearcher::take_floats(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query,
-                                std::uint32_t k, Lsn snapshot) {
-  constexpr std::size_t kTogether = 16;
-  const Delta::Stripe& stripe = delta.stripe_of(begin);
-  const QuantizedRows& vectors = *stripe.vectors;
-  const PreparedQuery& prepared = queries_[query];
-  const double& limit = best_[query].limit;
-  const auto params_of = [&](std::size_t i) { return vectors.params(static_cast<std::uint32_t>(i)); };
-  prepared.distances({vectors.codes(0), vectors.dim(), nullptr, rows}, params_of, integers_.data(), distances_.data());
-  const RowParams greatest = greatest_of(vectors, rows);
-  float reach = prepared.reach(limit, greatest);
-  for (std::size_t from = 0; from < rows; from += kTogether) {
-    const std::size_t part = std::min(kTogether, rows - from);
-    if (!any_below(&distances_[from], part, reach)) continue;
-    for (std::size_t i = from; i < from + part; ++i) {
-      if (!(double{prepared.interval(distances_[i], params_of(i)).nearest} + prepared.constant() <= limit)) continue;
-      if (!delta.is_visible(stripe.rows[i], snapshot)) continue;
-      offer({distance_to(delta, stripe, i, query), RowId{delta.first_.value + begin + i}}, query, k);
-    }
-    reach = prepared.reach(limit, greatest);
-  }
-}
-
-double DeltaSearcher::distance_to(const Delta& delta, const Delta::Stripe& stripe, std::size_t within,
-                                  std::size_t query) {
-  const DeltaShape& shape = delta.shape();
-  if (is_integer(shape.dtype)) {
-    stripe.vectors->decode_integers(static_cast<std::uint32_t>(within), original_.data());
-  } else {
-    widen_row(delta.as_put(stripe, within), 0, original_.data());
-  }
-  return exact_distance(shape.metric, as_put_.data() + query * shape.dim, original_.data(), shape.dim);
-}
-
-void DeltaSearcher::search(const Delta& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
-                           std::uint32_t k, Lsn snapshot, std::vector<FoundRow>* found) {
-  VECSTORE_CHECK(count <= kQueriesMax);
-  // Before anything else: the centre is there when the first row is.
-  const std::uint64_t rows = delta.rows();
-  for (std::size_t i = 0; i < count; ++i) {
-    if (rows != 0) prepare(delta, queries, first + i, i);
-    best_[i].heap.clear();
-    best_[i].heap.reserve(k);
-    best_[i].limit = std::numeric_limits<double>::infinity();
-  }
-  for (std::uint64_t begin = 0; begin < rows; begin += Delta::kStripeRows) {
-    const std::size_t here = std::min<std::uint64_t>(Delta::kStripeRows, rows - begin);
-    if (integral_) score_tiles(delta.stripe_of(begin), count, here);
-    for (std::size_t query = 0; query < count; ++query) {
-      if (integral_) {
-        take_integers(delta, begin, here, query, k, snapshot);
-      } else {
-        take_floats(delta, begin, here, query, k, snapshot);
-      }
-    }
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    std::vector<Near>& heap = best_[i].heap;
-    std::sort_heap(heap.begin(), heap.end());
-    found[i].clear();
-    for (const Near& near : heap)
-      found[i].push_back({static_cast<float>(near.distance - queries_[i].constant()), kNoPos, near.row});
-  }
 }
 
 }  // namespace vecstore

@@ -23,6 +23,7 @@
 #include "compress/kernels/kernels.h"
 #include "engine/key.h"
 #include "engine/live/log_records.h"
+#include "engine/live/reader_table.h"
 #include "graph/prepared_query.h"
 #include "graph/quantized_rows.h"
 #include "graph/search_types.h"
@@ -40,6 +41,9 @@ struct DeltaShape {
   KeyKind keys = KeyKind::kNumber;
   Centre centre = {};  // of the graph beside it; borrowed
 };
+
+// In which pages would keep such rows, 8 bits a value: what their distances are computed by.
+GraphLayout layout_of(const DeltaShape& shape);
 
 class Delta {
  public:
@@ -107,20 +111,17 @@ class Delta {
   struct StripePlace {
     Stripe* stripe = nullptr;
   };
-  // From key to the newest row that has it: open addressing, replaced by a larger one when half full. Those it replaced
-  // stay for readers that are still in them.
-  struct KeyTable {
-    std::unique_ptr<std::atomic<std::uint32_t>[]> slots;  // 1 + index; 0: free
-    std::size_t mask = 0;
-    Charge charge;
-  };
+  // From key to the newest row that has it: 1 + its index; 0: free.
+  using KeySlot = std::atomic<std::uint32_t>;
+  using KeyTable = ReaderTable<KeySlot>;
 
   Delta(const DeltaShape& shape, RowId first, MemoryBudget& budget) : shape_(shape), first_(first), budget_(&budget) {}
   Status add_stripe();
   void put_integers(Stripe& stripe, std::uint64_t within, std::span<const std::byte> vector);
   Status reserve_text(std::uint64_t bytes);
   Status reserve_keys(std::uint64_t more);
-  void index_key(KeyTable& table, std::uint32_t index);
+  // Whether the key was not there yet.
+  bool index_key(KeyTable::Slots& table, std::uint32_t index);
   bool has_key(const Row& row, const Key& key) const;
   const Row& row_at(std::uint64_t index) const { return stripe_of(index).rows[index % kStripeRows]; }
   Row& row_at(std::uint64_t index) { return stripe_of(index).rows[index % kStripeRows]; }
@@ -149,65 +150,9 @@ class Delta {
   std::uint64_t text_used_ = 0;  // of the last of texts_
   std::atomic<std::uint64_t> document_bytes_{0};
   std::atomic<std::uint64_t> kept_document_bytes_{0};
-  std::vector<std::unique_ptr<KeyTable>> key_tables_;
-  std::atomic<const KeyTable*> keys_{nullptr};
+  KeyTable keys_;
   std::uint64_t keys_count_ = 0;
   std::atomic<std::uint64_t> rows_{0};
-};
-
-// Scans a delta for several queries at once, so that a row is brought into the cache once for all of them. For one
-// thread at a time.
-class DeltaSearcher {
- public:
-  static constexpr std::size_t kQueriesMax = 16;
-
-  // Errors: kMemoryBudget.
-  static Result<std::unique_ptr<DeltaSearcher>> create(const DeltaShape& shape, MemoryBudget& budget);
-  static std::uint64_t predict_bytes(std::uint32_t dim);
-
-  // The `k` nearest of the rows that are live at `snapshot`, sorted, for each of at most kQueriesMax queries
-  // [first, first + count) of `queries`: found[i] is replaced. They are ranked by the vectors as they were put.
-  // FoundRow::position means nothing.
-  void search(const Delta& delta, const VectorView& queries, std::uint64_t first, std::size_t count, std::uint32_t k,
-              Lsn snapshot, std::vector<FoundRow>* found);
-
- private:
-  // The nearest so far.
-  struct Near {
-    double distance = 0;
-    RowId row;
-    friend bool operator<(const Near& a, const Near& b) {
-      return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
-    }
-  };
-  // A heap of at most k, the farthest on top.
-  struct Best {
-    std::vector<Near> heap;
-    double limit = 0;  // what is not nearer is not taken
-  };
-
-  DeltaSearcher() = default;
-  void prepare(const Delta& delta, const VectorView& queries, std::uint64_t query, std::size_t place);
-  void score_tiles(const Delta::Stripe& stripe, std::size_t queries, std::size_t rows);
-  void take_integers(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query, std::uint32_t k,
-                     Lsn snapshot);
-  void take_floats(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query, std::uint32_t k,
-                   Lsn snapshot);
-  double distance_to(const Delta& delta, const Delta::Stripe& stripe, std::size_t within, std::size_t query);
-  void offer(const Near& near, std::size_t query, std::uint32_t k);
-
-  const Kernels* kernels_ = nullptr;
-  bool integral_ = false;  // distances are of integers
-  std::vector<PreparedQuery> queries_;
-  std::vector<std::uint32_t> norms2_;  // of the queries' codes
-  std::size_t groups_ = 0;             // of four dimensions
-  Buffer<std::uint8_t> codes_;         // [kQueriesMax × 4 · groups] of the queries, where distances are integers
-  Buffer<std::uint8_t> last_tile_;     // the rows that count of a tile that is being filled
-  Buffer<float> as_put_;               // [kQueriesMax × dim] the queries, where they are not
-  Buffer<float> original_;             // [dim]
-  Buffer<float> distances_;            // [kStripeRows]
-  Buffer<std::uint32_t> integers_;     // [kQueriesMax × kStripeRows]
-  std::array<Best, kQueriesMax> best_;
 };
 
 }  // namespace vecstore

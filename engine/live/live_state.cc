@@ -10,7 +10,7 @@ namespace {
 
 Status contradiction(Lsn lsn) {
   return Status(Code::kCorrupt, "a record of the log contradicts the store; restore or salvage")
-      .at(Detail::kRow, lsn.value);
+      .at(Detail::kLsn, lsn.value);
 }
 
 }  // namespace

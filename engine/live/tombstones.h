@@ -5,18 +5,15 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 #include "base/ids.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "engine/live/reader_table.h"
 #include "wal/format.h"
 
 namespace vecstore {
 
-// A hash table that is replaced by a larger one when it is half full; those it replaced stay for readers that are still
-// in them, which at most doubles the memory.
 class Tombstones {
  public:
   // Afterwards `more` additions cannot fail; what that takes is charged to `budget`. Errors: kMemoryBudget.
@@ -26,12 +23,12 @@ class Tombstones {
 
   // Whether the row was gone at `snapshot`.
   bool gone(RowId row, Lsn snapshot) const {
-    const Table* table = current_.load(std::memory_order_acquire);
+    const Table::Slots* table = table_.newest();
     if (table == nullptr) return false;
-    for (std::size_t slot = table->first_slot(row);; slot = (slot + 1) & table->mask) {
-      const std::uint64_t key = table->slots[slot].row.load(std::memory_order_acquire);
+    for (std::size_t slot = table->first(hash_of(row));; slot = table->next(slot)) {
+      const std::uint64_t key = (*table)[slot].row.load(std::memory_order_acquire);
       if (key == 0) return false;
-      if (key == row.value + 1) return table->slots[slot].died <= snapshot.value;
+      if (key == row.value + 1) return (*table)[slot].died <= snapshot.value;
     }
   }
   std::uint64_t size() const { return size_.load(std::memory_order_relaxed); }
@@ -41,18 +38,11 @@ class Tombstones {
     std::atomic<std::uint64_t> row{0};  // + 1; 0: free
     std::uint64_t died = 0;             // written before `row`
   };
-  struct Table {
-    std::unique_ptr<Slot[]> slots;
-    std::size_t mask = 0;
-    Charge charge;
-    std::size_t first_slot(RowId row) const {
-      return static_cast<std::size_t>((row.value * 0x9E3779B97F4A7C15ull) >> 20) & mask;
-    }
-    void put(std::uint64_t row, std::uint64_t died);
-  };
+  using Table = ReaderTable<Slot>;
+  static std::size_t hash_of(RowId row) { return static_cast<std::size_t>((row.value * 0x9E3779B97F4A7C15ull) >> 20); }
+  static void put(Table::Slots& table, std::uint64_t row, std::uint64_t died);
 
-  std::vector<std::unique_ptr<Table>> tables_;  // the last is in use
-  std::atomic<const Table*> current_{nullptr};
+  Table table_;
   std::atomic<std::uint64_t> size_{0};
 };
 

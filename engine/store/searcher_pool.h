@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/live/delta.h"
+#include "engine/live/delta_search.h"
 #include "graph/search.h"
 
 namespace vecstore {

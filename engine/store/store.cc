@@ -387,11 +387,15 @@ Result<std::string> Store::key(RowId row) const try {
   return status_of_exception();
 }
 
-Status Store::vector(RowId row, void* out) const try {
+Status Store::vector(RowId row, std::span<std::byte> out) const try {
   VECSTORE_TRY(impl_->check_process());
   const View view = impl_->view();
   VECSTORE_TRY(view.check_row(row));
-  return view.read_vector(row, static_cast<std::byte*>(out));
+  const std::size_t bytes = view.dim() * element_bytes(view.content().properties().dtype);
+  if (out.size() != bytes)
+    return Status(Code::kInvalidArgument, "the place for the vector has another size than the vector, which takes")
+        .at(Detail::kBytes, bytes);
+  return view.read_vector(row, out.data());
 } catch (...) {
   return status_of_exception();
 }

@@ -125,7 +125,7 @@ inline Result<Answers> ask(const Store& store, const Sample& sample) {
     answers.texts.push_back(std::move(document));
     answers.texts.push_back(std::move(key));
     std::vector<std::byte> vector(sample.vectors().row_stride());
-    VECSTORE_TRY(store.vector({row}, vector.data()));
+    VECSTORE_TRY(store.vector({row}, vector));
     answers.vectors.insert(answers.vectors.end(), vector.begin(), vector.end());
   }
   return answers;

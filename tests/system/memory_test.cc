@@ -148,7 +148,7 @@ class Questions {
       answers.append(*retried(memory, [&] { return store.key(*row); }));
       answers.append(*retried(memory, [&] { return store.document(*row); }));
       std::vector<std::byte> vector(base_.dim);
-      REQUIRE_OK(retried(memory, [&] { return store.vector(*row, vector.data()); }));
+      REQUIRE_OK(retried(memory, [&] { return store.vector(*row, vector); }));
       answers.append(std::to_string(static_cast<int>(vector[5])));
     }
     std::uint64_t sum = 0;

@@ -151,7 +151,7 @@ int ask_everything(Store& store, const Sample& sample) {
                                       refused(store.export_to({"/nowhere/x.u8bin", "/nowhere/k", ""})),
                                       refused(store.document({1})),
                                       refused(store.key({1})),
-                                      refused(store.vector({1}, vector.data())),
+                                      refused(store.vector({1}, vector)),
                                       refused(store.verify()),
                                       store.size() == 0,
                                       store.stats().rows == 0,

@@ -79,8 +79,8 @@ BOOST_AUTO_TEST_CASE(an_open_store_stays_within_its_budget) {
     options.ram_bytes = ram_bytes;
     const Store store = open(options);
     search(store, queries.view(), {});
-    std::vector<std::uint8_t> vector(128);
-    REQUIRE_OK(store.vector(RowId{5}, vector.data()));
+    std::vector<std::byte> vector(128);
+    REQUIRE_OK(store.vector(RowId{5}, vector));
     const StoreInfo info = store.info();
     BOOST_TEST(info.ram_budget_bytes == ram_bytes);
     BOOST_TEST(info.ram_peak_bytes <= ram_bytes);

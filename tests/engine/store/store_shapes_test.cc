@@ -65,10 +65,12 @@ BOOST_AUTO_TEST_CASE(vectors_come_back_as_they_were_put) {
       const Store store = build_and_open(directory.path("idx"), base, options);
       std::vector<std::byte> row(base.row_bytes());
       for (std::uint64_t i = 0; i < base.rows(); ++i) {
-        REQUIRE_OK(store.vector(RowId{i}, row.data()));
+        REQUIRE_OK(store.vector(RowId{i}, row));
         BOOST_REQUIRE(std::equal(row.begin(), row.end(), base.bytes.begin() + static_cast<long>(i * row.size())));
       }
-      BOOST_CHECK(store.vector(RowId{100}, row.data()).code() == Code::kNotFound);
+      BOOST_CHECK(store.vector(RowId{100}, row).code() == Code::kNotFound);
+      BOOST_CHECK(store.vector(RowId{0}, std::span(row).first(1)).code() ==
+                  (row.size() == 1 ? Code::kOk : Code::kInvalidArgument));
     }
 }
 

@@ -151,8 +151,8 @@ BOOST_AUTO_TEST_CASE(many_threads_may_search_at_once) {
         const auto found = shared_store().search(queries.view(), {}, caller % 2 == 0 ? 1 : 2);
         if (!found || !test::same_hits(*found, expected)) ++wrong;
         if (shared_store().info().rows != kRows) ++wrong;
-        std::vector<std::uint8_t> vector(128);
-        if (!shared_store().vector(RowId{static_cast<std::uint64_t>(caller)}, vector.data()).is_ok()) ++wrong;
+        std::vector<std::byte> vector(128);
+        if (!shared_store().vector(RowId{static_cast<std::uint64_t>(caller)}, vector).is_ok()) ++wrong;
       });
   }
   BOOST_TEST(wrong == 0);

@@ -34,6 +34,12 @@ endfunction()
 # vecstore_tests(FOLDER LINK …): one Boost.Test program from every *_test.cc of the folder. Run by ctest it leaves its
 # counts of test cases in test-reports/, where tools/count_tests finds them. What one thread does alone cannot race: the
 # thread sanitizer runs the suites and cases named by THREADED, where they are given.
+#
+# The checks of a test are long to optimise and quick to run; what takes time at run time is in the libraries.
+set(VECSTORE_TEST_OPTIMISATION -O1)
+if(VECSTORE_SANITIZE)
+  set(VECSTORE_TEST_OPTIMISATION -O0)
+endif()
 set(VECSTORE_TEST_REPORTS ${PROJECT_BINARY_DIR}/test-reports)
 file(MAKE_DIRECTORY ${VECSTORE_TEST_REPORTS})
 function(vecstore_tests folder)
@@ -49,10 +55,9 @@ function(vecstore_tests folder)
   endif()
   string(REPLACE "/" "_" flat ${folder})
   set(target ${flat}_test)
-  add_executable(${target} ${sources} ${CMAKE_CURRENT_SOURCE_DIR}/main.cc)
-  target_link_libraries(${target} PRIVATE vecstore_options ${ARG_LINK} Boost::unit_test_framework)
-  target_compile_definitions(${target} PRIVATE VECSTORE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                                               VECSTORE_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  add_executable(${target} ${sources})
+  target_link_libraries(${target} PRIVATE vecstore_options ${ARG_LINK} vecstore_test_main)
+  target_compile_options(${target} PRIVATE ${VECSTORE_TEST_OPTIMISATION})
   add_test(NAME ${flat} COMMAND ${target} --log_level=message --color_output=no --report_level=short --report_format=XML
                                           --report_sink=${VECSTORE_TEST_REPORTS}/${flat}.xml ${selection})
 endfunction()

@@ -7,10 +7,6 @@
 #define BOOST_TEST_DYN_LINK
 #endif
 #include <boost/test/unit_test.hpp>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -42,15 +38,8 @@ Code code_of(const Result<T>& result) {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "vecstore-test-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
+  TemporaryDirectory();
+  ~TemporaryDirectory();
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
 
@@ -60,29 +49,12 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-inline std::vector<char> read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  BOOST_REQUIRE_MESSAGE(in.good(), "cannot open " << path);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-inline void write_file(const std::string& path, const std::vector<char>& bytes) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  BOOST_REQUIRE_MESSAGE(out.good(), "cannot write " << path);
-}
+std::vector<char> read_file(const std::string& path);
+void write_file(const std::string& path, const std::vector<char>& bytes);
 
 // The sets that ship with the project.
-inline std::string shipped_data(const std::string& name) {
-  return std::string(VECSTORE_SOURCE_DIR) + "/tests/data/" + name;
-}
-
+std::string shipped_data(const std::string& name);
 // A larger set, or "" when this machine has none: tests then say loudly that they skip.
-inline std::string large_data(const std::string& name) {
-  const char* root = std::getenv("VECSTORE_DATA");
-  const std::string path =
-      (root != nullptr ? std::string(root) : std::string(VECSTORE_SOURCE_DIR) + "/../shared/data") + "/" + name;
-  return std::filesystem::exists(path) ? path : std::string();
-}
+std::string large_data(const std::string& name);
 
 }  // namespace vecstore::test

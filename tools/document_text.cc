@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tools/json.h"
+#include "engine/files/json.h"
 
 namespace vecstore::tools {
 namespace {

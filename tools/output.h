@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "tools/json.h"
+#include "engine/files/json.h"
 
 namespace vecstore::tools {
 

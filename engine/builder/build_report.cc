@@ -6,17 +6,15 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/io.h"
 #include "compress/kernels/kernels.h"
+#include "engine/files/json.h"
 #include "engine/reports.h"
 
 namespace vecstore {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 double cpu_seconds() {
   timespec time{};
@@ -49,15 +47,15 @@ void BuildReport::finish_step(const char* step, std::uint64_t memory_bytes) {
 }
 
 std::string BuildReport::to_json(const Subject& subject, const BuildPlan& plan) const {
-  Json steps = Json::array();
+  std::vector<Json> steps;
   double seconds = 0;
   double cpu = 0;
   std::uint64_t peak = 0;
   for (const Step& step : steps_) {
-    steps.push_back({{"step", step.name},
-                     {"seconds", in_milliseconds(step.seconds)},
-                     {"cpu_seconds", in_milliseconds(step.cpu_seconds)},
-                     {"memory_peak_bytes", step.memory_peak_bytes}});
+    steps.push_back(Json({{"step", step.name},
+                          {"seconds", in_milliseconds(step.seconds)},
+                          {"cpu_seconds", in_milliseconds(step.cpu_seconds)},
+                          {"memory_peak_bytes", step.memory_peak_bytes}}));
     seconds += step.seconds;
     cpu += step.cpu_seconds;
     peak = std::max(peak, step.memory_peak_bytes);
@@ -77,9 +75,8 @@ std::string BuildReport::to_json(const Subject& subject, const BuildPlan& plan) 
                        {"memory_predicted_bytes", plan.prediction.memory_peak_bytes},
                        {"memory_peak_bytes", peak},
                        {"host", describe_host()},
-                       {"steps", steps}};
-  // A file name need not be UTF-8; JSON must be.
-  return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+                       {"steps", Json(std::move(steps))}};
+  return report.text() + "\n";
 }
 
 Status BuildReport::write(FileSystem& file_system, const std::string& path, const std::string& temporary,

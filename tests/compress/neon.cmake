@@ -29,15 +29,14 @@ set(neon_sources
     ${PROJECT_SOURCE_DIR}/base/check.cc ${CMAKE_CURRENT_SOURCE_DIR}/compress/neon_main.cc ${neon_tests})
 set(neon_flags -std=c++20 -O2 -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
                $<$<BOOL:${VECSTORE_DEVELOPER}>:-Werror>
-               -isystem ${neon_dir}/include -I${PROJECT_SOURCE_DIR} -DVECSTORE_TEST_STATIC
-               -DVECSTORE_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\" -DVECSTORE_BINARY_DIR=\"${PROJECT_BINARY_DIR}\")
+               -isystem ${neon_dir}/include -I${PROJECT_SOURCE_DIR} -DVECSTORE_TEST_STATIC)
 set(neon_objects "")
 foreach(source IN LISTS neon_sources)
   get_filename_component(name ${source} NAME)
   set(object ${neon_dir}/${name}.o)
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${VECSTORE_AARCH64_CXX} ${neon_flags} -MMD -MF ${object}.d -c ${source} -o ${object}
+    COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${VECSTORE_AARCH64_CXX} ${neon_flags} -MMD -MF ${object}.d -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d
     COMMENT "Cross-compiling ${name} for aarch64"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "graph/candidate_pool.h"
 
+#include <iterator>
 #include <set>
 #include <tuple>
 

@@ -4,6 +4,8 @@
 // everything.
 #include "graph/search.h"
 
+#include <filesystem>
+
 #include "engine/vecstore.hpp"
 #include "tests/graph/fixture.h"
 

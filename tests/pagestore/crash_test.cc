@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "tests/pagestore/faulty_io.h"
 #include "tests/pagestore/stores.h"
 

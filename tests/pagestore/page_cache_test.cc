@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "base/random.h"

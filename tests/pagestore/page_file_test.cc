@@ -3,6 +3,9 @@
 
 #include <xxhash.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "pagestore/page_header.h"
 #include "tests/pagestore/page_files.h"
 

@@ -4,6 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "pagestore/manifest_format.h"
 #include "pagestore/superblock.h"
 #include "tests/pagestore/stores.h"

@@ -25,6 +25,7 @@ inline const std::vector<Layer>& layers() {
                                                            "engine/key.h",
                                                            "engine/vector_source.h",
                                                            "engine/files/convert.h",
+                                                           "engine/files/json.h",
                                                            "engine/files/text_lines.h",
                                                            "base/",
                                                            "compress/codec.h",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The hard gates of the house style, checked over every text file of the repository. A failure names file and line.
+#include <filesystem>
 #include <set>
 #include <string>
 #include <vector>

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 
 #include "tests/engine/stores.h"
 #include "tests/system/interrupted_calls.h"

@@ -2,6 +2,8 @@
 //
 // Memory that runs out at any request: the call says so and has done nothing, what was acknowledged is there, and the
 // store goes on once there is memory again.
+#include <filesystem>
+
 #include "tests/engine/stores.h"
 #include "tests/engine/text_input.h"
 #include "tests/sim/store_model.h"

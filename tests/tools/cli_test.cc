@@ -2,7 +2,10 @@
 //
 // The program as a person or a script meets it: exit codes, one clear line for what is refused, and documentation that
 // names the options there are.
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -21,8 +24,19 @@ using test::text_of;
 namespace {
 
 const std::string kQueries = test::shipped_data("csift55k.query.u8bin");
-const std::vector<std::string> kCommands = {"build",  "create", "insert", "delete", "get",         "info",   "stats",
-                                            "search", "query",  "export", "verify", "groundtruth", "convert"};
+
+// The commands that the program's own help lists.
+std::vector<std::string> commands_in_help() {
+  std::vector<std::string> commands;
+  bool inside = false;
+  std::istringstream lines(run("--help").out);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t start = line.find_first_not_of(' ');
+    if (inside && start == 2) commands.push_back(line.substr(start, line.find(' ', start) - start));
+    inside = inside ? start != std::string::npos : line == "Subcommands:";
+  }
+  return commands;
+}
 
 // The long options in CLI11's help, which stand at the start of lines.
 std::set<std::string> options_in_help(const std::string& help) {
@@ -62,8 +76,46 @@ std::set<std::string> options_in_manual(const std::string& command) {
   return options_in_text(section);
 }
 
+std::set<std::string> commands_in_manual() {
+  std::set<std::string> commands;
+  std::istringstream lines(text_of(std::string(VECSTORE_SOURCE_DIR) + "/tools/vecstore.1"));
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(".SS ")) commands.insert(line.substr(4));
+  return commands;
+}
+
+std::string completion_text() { return text_of(std::string(VECSTORE_SOURCE_DIR) + "/tools/vecstore.bash-completion"); }
+
+// Of the word that stands first on a command line.
+std::set<std::string> commands_in_completion() {
+  const std::string text = completion_text();
+  const std::size_t begin = text.find("-W \"", text.find("elif [[ -z $command ]]")) + 4;
+  std::istringstream words(text.substr(begin, text.find('"', begin) - begin));
+  std::set<std::string> commands;
+  for (std::string word; words >> word;) commands.insert(word);
+  return commands;
+}
+
+// Those that the table under "## Commands" begins its lines with.
+std::set<std::string> commands_in_readme() {
+  std::set<std::string> commands;
+  bool inside = false;
+  std::istringstream lines(text_of(std::string(VECSTORE_SOURCE_DIR) + "/tools/README.md"));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("## ")) inside = line == "## Commands";
+    if (!inside || !line.starts_with("| `")) continue;
+    const std::string names = line.substr(0, line.find('|', 1));
+    for (std::size_t at = names.find('`'); at != std::string::npos; at = names.find('`', at + 1)) {
+      const std::size_t end = names.find('`', at + 1);
+      commands.insert(names.substr(at + 1, end - at - 1));
+      at = end;
+    }
+  }
+  return commands;
+}
+
 std::set<std::string> options_in_completion(const std::string& command) {
-  const std::string text = text_of(std::string(VECSTORE_SOURCE_DIR) + "/tools/vecstore.bash-completion");
+  const std::string text = completion_text();
   const std::size_t begin = text.find("    " + command + ") echo");
   BOOST_REQUIRE(begin != std::string::npos);
   return options_in_text(text.substr(begin, text.find(";;", begin) - begin));
@@ -73,8 +125,44 @@ std::set<std::string> options_in_completion(const std::string& command) {
 
 BOOST_AUTO_TEST_SUITE(cli)
 
+BOOST_AUTO_TEST_CASE(manual_completion_and_readme_name_the_commands_there_are) {
+  const std::vector<std::string> listed = commands_in_help();
+  const std::set<std::string> known(listed.begin(), listed.end());
+  BOOST_TEST(known.size() == 15u);
+  BOOST_TEST(commands_in_manual() == known, boost::test_tools::per_element());
+  BOOST_TEST(commands_in_completion() == known, boost::test_tools::per_element());
+  BOOST_TEST(commands_in_readme() == known, boost::test_tools::per_element());
+}
+
+// Help shows the words of an option as "--metric l2|ip|cosine".
+BOOST_AUTO_TEST_CASE(completion_offers_the_words_that_an_option_takes) {
+  std::map<std::string, std::string> forms;
+  std::istringstream help(run("--help-all").out);
+  for (std::string line; std::getline(help, line);) {
+    std::istringstream words(line);
+    std::string option, form;
+    if (words >> option >> form && option.starts_with("--") && form.find('|') != std::string::npos &&
+        form != "SIZE|PERCENT")
+      forms[option] = form;
+  }
+  forms["--page-size"] = "4096|8192|16384";  // shown as a size, because 4KiB does as well
+
+  std::map<std::string, std::string> offered;
+  std::istringstream completion(completion_text());
+  for (std::string line; std::getline(completion, line);) {
+    const std::size_t begin = line.find("--"), end = line.find(") mapfile -t COMPREPLY < <(compgen -W \"");
+    if (end == std::string::npos || end < begin) continue;
+    const std::size_t first = line.find('"', end) + 1;
+    std::string words = line.substr(first, line.find('"', first) - first);
+    std::replace(words.begin(), words.end(), ' ', '|');
+    offered[line.substr(begin, end - begin)] = words;
+  }
+  BOOST_TEST((offered == forms));
+  for (const auto& [option, form] : forms) BOOST_TEST(offered[option] == form, option << ": " << offered[option]);
+}
+
 BOOST_AUTO_TEST_CASE(manual_and_completion_name_the_options_there_are) {
-  for (const std::string& command : kCommands) {
+  for (const std::string& command : commands_in_help()) {
     const auto known = options_in_help(run(command + " --help").out);
     BOOST_TEST(!known.empty());
     BOOST_TEST(options_in_manual(command) == known, boost::test_tools::per_element());
@@ -87,7 +175,7 @@ BOOST_AUTO_TEST_CASE(help_and_version_are_no_errors) {
   BOOST_TEST(run("--version").exit_code == 0);
   const Ran help = run("--help-all");
   BOOST_TEST(help.exit_code == 0);
-  for (const std::string& command : kCommands) BOOST_TEST(mentions(help.out, command));
+  for (const std::string& command : commands_in_help()) BOOST_TEST(mentions(help.out, command));
 }
 
 BOOST_AUTO_TEST_CASE(wrong_usage_is_two) {
@@ -174,7 +262,7 @@ BOOST_AUTO_TEST_CASE(groundtruth_and_convert_do_as_they_say) {
 
 BOOST_AUTO_TEST_CASE(a_full_disk_behind_stdout_is_a_failure) {
   if (!std::filesystem::exists("/dev/full")) {
-    BOOST_TEST_MESSAGE("SKIPPED: this machine has no /dev/full");
+    BOOST_TEST_MESSAGE("skipped: this machine has no /dev/full");
     return;
   }
   const test::TemporaryDirectory directory;

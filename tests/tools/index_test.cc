@@ -3,6 +3,7 @@
 // An index from the command line: built, described, searched, asked and checked.
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 

@@ -5,6 +5,8 @@
 #include "tools/numbers.h"
 
 #include <cstring>
+#include <filesystem>
+#include <sstream>
 
 #include "engine/vecstore.hpp"
 #include "tests/tools/command.h"

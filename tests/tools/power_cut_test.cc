@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include "tests/tools/inserting.h"
@@ -88,7 +90,7 @@ BOOST_AUTO_TEST_CASE(what_was_acknowledged_survives_on_a_real_file_system) {
   const TemporaryDirectory directory;
   Machine machine(directory);
   if (!machine.runs()) {
-    BOOST_TEST_MESSAGE("SKIPPED: no file system can be mounted here (root, loop devices and mkfs.ext4 are needed)");
+    BOOST_TEST_MESSAGE("skipped: no file system can be mounted here (root, loop devices and mkfs.ext4 are needed)");
     return;
   }
   const std::string path = machine.path("s");
@@ -109,7 +111,7 @@ BOOST_AUTO_TEST_CASE(what_was_acknowledged_survives_on_a_real_file_system) {
     int status = 0;
     BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
     if (!down) {
-      BOOST_TEST_MESSAGE("SKIPPED: the file system here cannot be shut down");
+      BOOST_TEST_MESSAGE("skipped: the file system here cannot be shut down");
       return;
     }
     machine.restart();

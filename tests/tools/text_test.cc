@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sstream>
+
 #include "tests/test_util.h"
 #include "tools/document_text.h"
 #include "tools/exit_codes.h"

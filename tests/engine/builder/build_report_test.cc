@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/builder/build_report.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "engine/generation/file_names.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/builder/calibrate.h"
 
+#include <filesystem>
+
 #include "engine/generation/generation.h"
 #include "engine/thread_pool.h"
 #include "engine/truth.h"

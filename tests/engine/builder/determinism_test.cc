@@ -3,6 +3,7 @@
 // The same input, options and seed make the same bytes, whoever computes them; and whoever reads them finds the same.
 #include <sys/wait.h>
 
+#include <filesystem>
 #include <map>
 
 #include "compress/kernels/kernels.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/builder/value_width.h"
 
+#include <filesystem>
 #include <map>
 
 #include "bench/hard_data_sets.h"

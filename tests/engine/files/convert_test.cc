@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <iterator>
 
 #include "base/half.h"
 #include "engine/files/output_file.h"

@@ -3,6 +3,7 @@
 // Whole files that are wrong: cut, emptied, missing, swapped, stale, of another store, of a later format; and
 // directories that are no store at all.
 #include <cstring>
+#include <filesystem>
 
 #include "pagestore/format.h"
 #include "pagestore/manifest_format.h"

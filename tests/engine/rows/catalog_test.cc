@@ -2,6 +2,9 @@
 #include "engine/rows/catalog.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 
 #include "base/limits.h"

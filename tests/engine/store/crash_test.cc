@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "base/random.h"
 #include "tests/engine/child.h"
 #include "tests/engine/specimen.h"

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include <atomic>
+#include <filesystem>
 #include <mutex>
 #include <thread>
 

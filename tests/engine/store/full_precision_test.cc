@@ -3,6 +3,7 @@
 // Full precision over pages of 8 bits a value: where the search sees every row, the answer is that of double precision,
 // however little the nearest rows differ. And what was put comes out again bit for bit.
 #include <cmath>
+#include <fstream>
 #include <map>
 
 #include "base/random.h"

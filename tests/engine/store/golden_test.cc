@@ -2,6 +2,8 @@
 //
 // Stores that VecStore 0.1 of 2026-11-23 wrote, whose pages hold rows relative to the origin and whose superblock slots
 // differ: they open, answer as that version did, and take writes.
+#include <filesystem>
+
 #include "engine/truth.h"
 #include "engine/vecstore.hpp"
 #include "tests/engine/stores.h"

@@ -4,6 +4,7 @@
 // near copies, of few dimensions, tiny, huge, of mixed norms. Compared with exact search in double precision.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "bench/hard_data_sets.h"
 #include "engine/vecstore.hpp"

@@ -3,6 +3,7 @@
 // Files whose checksums hold and whose content is hostile: every call returns, with answers or with a Status. What it
 // returns is not judged; a sanitizer, a signal or the test's time limit is.
 #include <cstring>
+#include <iterator>
 
 #include "base/bytes.h"
 #include "base/random.h"

@@ -3,6 +3,9 @@
 // What is kept beside the vectors, and what becomes of a store that another one replaces.
 #include <zstd.h>
 
+#include <filesystem>
+#include <iterator>
+
 #include "tests/engine/stores.h"
 
 using namespace vecstore;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Memory as promised: budgets of builds and of open stores, and the figures that are given for them.
+#include <filesystem>
+
 #include "tests/engine/stores.h"
 #include "tests/engine/text_input.h"
 

@@ -2,6 +2,7 @@
 //
 // Every element type under every metric, from one dimension to the most there may be.
 #include <cmath>
+#include <filesystem>
 
 #include "tests/engine/stores.h"
 

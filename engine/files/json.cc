@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/json.h"
+#include "engine/files/json.h"
 
 #include <nlohmann/json.hpp>
 
-namespace vecstore::tools {
+namespace vecstore {
 namespace {
 
 using Document = nlohmann::ordered_json;
@@ -56,4 +56,4 @@ std::optional<std::vector<std::pair<std::string, std::string>>> members_of_docum
   return members;
 }
 
-}  // namespace vecstore::tools
+}  // namespace vecstore

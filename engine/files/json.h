@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JSON as the command writes and reads it, over nlohmann/json. Its header takes seconds to compile, so that json.cc
-// alone includes it.
+// JSON as build reports and the command have it, over nlohmann/json. That header takes seconds to compile, so that
+// json.cc alone includes it.
 #pragma once
 
 #include <concepts>
@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace vecstore::tools {
+namespace vecstore {
 
 struct JsonMember;
 
@@ -65,4 +65,4 @@ struct JsonMember {
 // The members of the object that a document says: names, and values as a person reads them. nullopt: it says none.
 std::optional<std::vector<std::pair<std::string, std::string>>> members_of_document(const std::string& document);
 
-}  // namespace vecstore::tools
+}  // namespace vecstore

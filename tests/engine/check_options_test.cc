@@ -2,11 +2,11 @@
 //
 // Options that mean nothing are refused by name, at once: a bound that is NaN made a search that never ended.
 #include "engine/check_options.h"
-#include "engine/vecstore.hpp"
 
 #include <limits>
 
 #include "base/limits.h"
+#include "engine/vecstore.hpp"
 #include "tests/test_util.h"
 
 using namespace vecstore;

@@ -4,6 +4,8 @@
 #include <numeric>
 
 #include "engine/generation/page_stream.h"
+#include "graph/search.h"
+#include "pagestore/publish.h"
 #include "tests/engine/stores.h"
 
 using namespace vecstore;

@@ -19,6 +19,7 @@
 #include "compress/block_codes.h"
 #include "engine/generation/generation.h"
 #include "engine/thread_pool.h"
+#include "pagestore/publish.h"
 
 namespace vecstore::bench {
 namespace {

@@ -11,6 +11,7 @@
 #include "bench/raw_reads.h"
 #include "engine/generation/generation.h"
 #include "engine/truth.h"
+#include "pagestore/publish.h"
 
 namespace vecstore::bench {
 namespace {

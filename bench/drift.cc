@@ -17,6 +17,7 @@
 
 #include "bench/measured_index.h"
 #include "compress/block_codes.h"
+#include "engine/generation/file_names.h"
 #include "engine/generation/generation.h"
 #include "engine/thread_pool.h"
 #include "pagestore/publish.h"

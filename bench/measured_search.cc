@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "bench/measured_index.h"
 #include "bench/raw_reads.h"
+#include "engine/generation/file_names.h"
 #include "engine/generation/generation.h"
 #include "engine/truth.h"
 #include "pagestore/publish.h"

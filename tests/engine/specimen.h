@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/generation/file_names.h"
 #include "engine/vecstore.hpp"
 #include "pagestore/publish.h"
 #include "tests/engine/text_input.h"

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "pagestore/publish.h"
 #include "tests/pagestore/faulty_io.h"
 #include "tests/pagestore/stores.h"
 

@@ -5,6 +5,8 @@
 //
 // One number is one history: VECSTORE_SIM_SEED=<n> runs that seed alone, VECSTORE_SIM_SEEDS=<n> so many.
 // VECSTORE_SIM_STEP=<n> flips only every n-th bit of headers.
+#include "engine/generation/file_names.h"
+#include "pagestore/publish.h"
 #include "tests/sim/store_model.h"
 
 namespace vecstore {

@@ -4,7 +4,9 @@
 // little. Either a search reaches what is promised, or recall_expected() says that it does not.
 #include "bench/hard_data_sets.h"
 #include "engine/builder/calibrate.h"
+#include "engine/generation/file_names.h"
 #include "engine/generation/generation.h"
+#include "pagestore/publish.h"
 #include "tests/engine/stores.h"
 
 using namespace vecstore;

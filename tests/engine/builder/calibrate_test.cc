@@ -3,9 +3,11 @@
 
 #include <filesystem>
 
+#include "engine/generation/file_names.h"
 #include "engine/generation/generation.h"
 #include "engine/thread_pool.h"
 #include "engine/truth.h"
+#include "pagestore/publish.h"
 #include "tests/engine/stores.h"
 
 using namespace vecstore;

@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "engine/generation/file_names.h"
 #include "engine/generation/page_stream.h"
 #include "graph/search.h"
 #include "pagestore/publish.h"

@@ -12,6 +12,8 @@
 #include <thread>
 
 #include "base/random.h"
+#include "engine/generation/file_names.h"
+#include "pagestore/publish.h"
 #include "tests/engine/child.h"
 #include "tests/engine/specimen.h"
 

@@ -37,9 +37,6 @@ endfunction()
 #
 # The checks of a test are long to optimise and quick to run; what takes time at run time is in the libraries.
 set(VECSTORE_TEST_OPTIMISATION -O1)
-if(VECSTORE_SANITIZE)
-  set(VECSTORE_TEST_OPTIMISATION -O0)
-endif()
 set(VECSTORE_TEST_REPORTS ${PROJECT_BINARY_DIR}/test-reports)
 file(MAKE_DIRECTORY ${VECSTORE_TEST_REPORTS})
 function(vecstore_tests folder)

@@ -36,7 +36,7 @@ endfunction()
 # thread sanitizer runs the suites and cases named by THREADED, where they are given.
 #
 # The checks of a test are long to optimise and quick to run; what takes time at run time is in the libraries.
-set(VECSTORE_TEST_OPTIMISATION -O1)
+set(VECSTORE_TEST_OPTIMISATION $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
 set(VECSTORE_TEST_REPORTS ${PROJECT_BINARY_DIR}/test-reports)
 file(MAKE_DIRECTORY ${VECSTORE_TEST_REPORTS})
 function(vecstore_tests folder)

@@ -23,6 +23,7 @@ struct JsonMember;
 class Json {
  public:
   Json();  // null
+  // NOLINTBEGIN(google-explicit-constructor)
   Json(bool value);
   Json(double value);
   Json(const char* text) : Json(std::string_view(text)) {}
@@ -36,6 +37,7 @@ class Json {
   Json(std::vector<Json> elements);
   // An object, its members in this order.
   Json(std::initializer_list<JsonMember> members);
+  // NOLINTEND(google-explicit-constructor)
   Json(Json&& other) noexcept;
   Json& operator=(Json&& other) noexcept;
   ~Json();

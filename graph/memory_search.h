@@ -28,7 +28,9 @@ class MemorySearch {
   // Errors: kCorrupt naming the page.
   Result<std::span<const FoundRow>> search(const VectorView& queries, std::uint64_t query, const SearchParams& params,
                                            QueryStats& stats);
-  // Of the last search, with SearchParams::contenders; sorted.
+  // What the last search's distances lack, as PreparedQuery has it.
+  double constant() const { return query_.constant(); }
+  // Those of the last search, with SearchParams::contenders; sorted.
   std::span<const Contender> contenders() {
     return params_.contenders ? contenders_->sorted() : std::span<const Contender>();
   }

@@ -103,6 +103,8 @@ class QueryRun {
   std::span<const std::uint64_t> wanted() const { return wanted_; }
   // Sorted; fewer than k when there are fewer rows that may be in it. Valid until the next start().
   std::span<const FoundRow> answer();
+  // What the answer's distances lack, as PreparedQuery has it.
+  double constant() const { return query_.constant(); }
   // With SearchParams::contenders, sorted; answer() first.
   std::span<const Contender> contenders();
   const QueryStats& stats() const { return stats_; }

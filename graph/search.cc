@@ -99,6 +99,7 @@ Status GraphSearcher::search_in_memory(const VectorView& queries, const SearchPa
     answer.query = *query;
     VECSTORE_ASSIGN(answer.found, memory_->search(queries, *query, params, answer.stats));
     answer.contenders = memory_->contenders();
+    answer.constant = memory_->constant();
     answer.latency = std::chrono::steady_clock::now() - started;
     VECSTORE_TRY(take(answer));
   }
@@ -147,7 +148,7 @@ Status GraphSearcher::submit(Lane& lane) {
 Status GraphSearcher::submit_or_finish(Lane& lane, const TakeAnswer& take) {
   if (!lane.run.wanted().empty()) return submit(lane);
   lane.busy = false;
-  return take({lane.query, lane.run.answer(), lane.run.contenders(), lane.run.stats(),
+  return take({lane.query, lane.run.answer(), lane.run.contenders(), lane.run.constant(), lane.run.stats(),
                std::chrono::steady_clock::now() - lane.started});
 }
 

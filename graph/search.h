@@ -59,6 +59,7 @@ class GraphSearcher {
     std::uint64_t query = 0;
     std::span<const FoundRow> found;        // sorted, valid during the call
     std::span<const Contender> contenders;  // likewise, where they are asked for
+    double constant = 0;                    // that the distances lack (graph/prepared_query.h)
     QueryStats stats;
     std::chrono::nanoseconds latency{};  // from the start of this query
   };

@@ -6,28 +6,16 @@
 
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <vector>
 
 #include "base/executor.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "engine/builder/calibration_set.h"
 #include "engine/reports.h"
-#include "engine/truth.h"
 #include "graph/search_types.h"
 
 namespace vecstore {
-
-// Queries with their true neighbours among the rows that are indexed.
-struct CalibrationSet {
-  VectorView queries;
-  ExactNeighbours truth;  // as many queries; `k` columns, rows by RowId, kNoPos where there are fewer
-  // [queries] what each counts for; empty: one. A row that stands for its copies too counts for a part of what a row
-  // without copies does, or many copies of one vector, which any search finds, would hide what it does not find.
-  std::vector<float> weights = {};
-
-  double weight(std::uint64_t query) const { return weights.empty() ? 1.0 : double{weights[query]}; }
-};
 
 inline constexpr std::uint32_t kCalibrationLanes = 4;  // of each thread's searcher
 

@@ -21,14 +21,10 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kOrderAttempts = 3;             // orders that are computed before the rows per page are settled
-constexpr std::uint32_t kTruthColumns = 100;            // neighbours known of each calibration query
-constexpr std::uint32_t kTruthSpare = 100;              // more are found, because held-out rows drop out of them
-constexpr std::uint64_t kTruthWorkBytes = 24u << 20;    // exact search's own blocks and candidates
 constexpr std::size_t kDocumentSampleBytes = 1u << 20;  // a dictionary is trained on up to these
 // Of fewer the dictionary, kept twice, would take more than what it saves (engine/rows/NOTES.md).
 constexpr std::uint64_t kDocumentBytesForDictionary = 1u << 20;
 constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
-constexpr float kCopyDistance = 1e-15f;         // of rows with one direction, which norms may have rounded
 constexpr auto kReportInterval = std::chrono::milliseconds(250);
 
 }  // namespace
@@ -170,47 +166,16 @@ Status StoreBuilder::read_rows() {
 }
 
 Status StoreBuilder::hold_out_rows() {
-  if (plan_.held_out == 0) return Status::ok();
-  VECSTORE_ASSIGN(is_held_out_, Buffer<std::uint8_t>::allocate(budget_, plan_.rows));
-  Random random(plan_.graph.seed, 7);
-  while (held_out_.size() < plan_.held_out) {
-    const auto row = static_cast<std::uint32_t>(random.below(plan_.rows));
-    if (is_held_out_[row] != 0) continue;
-    is_held_out_[row] = 1;
-    held_out_.push_back(row);
-  }
-  std::sort(held_out_.begin(), held_out_.end());
-  const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
-  VECSTORE_ASSIGN(queries_, Buffer<std::byte>::allocate(budget_, held_out_.size() * row_bytes));
-  for (std::size_t i = 0; i < held_out_.size(); ++i)
-    VECSTORE_TRY(vectors_->read(held_out_[i], 1, queries_.data() + i * row_bytes));
-  calibration_set_.queries = {queries_.data(), plan_.dtype, held_out_.size(), plan_.dim, 0};
-  return find_truth(*view_source(calibration_set_.queries), true);
+  VECSTORE_ASSIGN(held_out_, draw_held_out(plan_.held_out, plan_.rows, plan_.graph.seed, budget_));
+  if (held_out_.empty()) return Status::ok();
+  VECSTORE_ASSIGN(CalibrationSet set, set_of_held_out(truth_search(), held_out_));
+  keep_calibration_set(std::move(set));
+  return Status::ok();
 }
 
-// Fills calibration_set_.truth; rows that are held out are no answers.
-Status StoreBuilder::find_truth(const VectorSource& queries, bool skip_held_out) {
-  VECSTORE_ASSIGN(const Charge charge, Charge::take(budget_, std::min(kTruthWorkBytes, plan_.rows * plan_.dim * 4)));
-  const auto wanted = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(plan_.rows, kTruthColumns + (skip_held_out ? kTruthSpare : 0)));
-  VECSTORE_ASSIGN(const ExactNeighbours all, exact_search(*vectors_, queries, wanted, plan_.metric, plan_.threads));
-  ExactNeighbours& truth = calibration_set_.truth;
-  truth.queries = all.queries;
-  truth.k = std::min(kTruthColumns, wanted);
-  truth.rows.assign(std::size_t{truth.queries} * truth.k, kNoPos);
-  truth.distances.assign(truth.rows.size(), std::numeric_limits<float>::infinity());
-  for (std::size_t q = 0; q < truth.queries; ++q) {
-    std::size_t filled = 0;
-    for (std::size_t i = 0; i < all.k && filled < truth.k; ++i) {
-      const std::uint32_t row = all.rows[q * all.k + i];
-      if (row == kNoPos || (skip_held_out && is_held_out_[row] != 0)) continue;
-      truth.rows[q * truth.k + filled] = row;
-      truth.distances[q * truth.k + filled] = all.distances[q * all.k + i];
-      ++filled;
-    }
-  }
-  weigh_queries(all);
-  return Status::ok();
+void StoreBuilder::keep_calibration_set(CalibrationSet set) {
+  calibration_set_ = std::move(set);
+  properties_.copies_share = calibration_set_.copies_share;
 }
 
 RowShape StoreBuilder::row_shape() const {
@@ -221,7 +186,12 @@ RowShape StoreBuilder::row_shape() const {
 Status StoreBuilder::choose_values(StoreDirectory& directory) {
   if (is_integer(plan_.dtype) || plan_.rows == 0) return Status::ok();
   VECSTORE_ASSIGN(centre_, find_centre(*vectors_, plan_.metric, budget_));
-  if (held_out_.empty()) VECSTORE_TRY(sample_queries());
+  if (held_out_.empty()) {  // the rows then find themselves too
+    const VectorSource* given = options_->calibration_queries;
+    VECSTORE_ASSIGN(CalibrationSet set,
+                    set_of_queries(truth_search(), given != nullptr ? *given : *vectors_, kSampledQueries));
+    keep_calibration_set(std::move(set));
+  }
   ValueWidth width{plan_.value_bits, {}};
   if (options_->vector_bits == 0) {
     VECSTORE_ASSIGN(width, choose_width(*vectors_, calibration_set_, row_shape(), budget_));
@@ -229,10 +199,7 @@ Status StoreBuilder::choose_values(StoreDirectory& directory) {
     double& recall = plan_.value_bits == 8 ? width.recall.bits8 : width.recall.bits16;
     VECSTORE_ASSIGN(recall, measure_width(*vectors_, calibration_set_, row_shape(), budget_));
   }
-  if (held_out_.empty()) {
-    calibration_set_ = {};
-    queries_.reset();
-  }
+  if (held_out_.empty()) calibration_set_ = {};
   properties_.width_recall = width.recall;
   if (width.bits == plan_.value_bits) return Status::ok();
   auto plan = plan_build(*vectors_, *options_, width.bits);
@@ -252,43 +219,15 @@ Status StoreBuilder::check_room(StoreDirectory& directory) const {
       .at(Detail::kBytes, plan_.prediction.disk_bytes);
 }
 
-// Of the queries that were given, or else of the rows, which then find themselves too.
-Status StoreBuilder::sample_queries() {
-  const VectorSource& source = options_->calibration_queries != nullptr ? *options_->calibration_queries : *vectors_;
-  const std::uint64_t count = std::min(source.rows(), kSampledQueries);
-  const std::size_t row_bytes = source.dim() * element_bytes(source.dtype());
-  VECSTORE_ASSIGN(queries_, Buffer<std::byte>::allocate(budget_, count * row_bytes));
-  for (std::uint64_t i = 0; i < count; ++i)
-    VECSTORE_TRY(source.read(i * source.rows() / count, 1, queries_.data() + i * row_bytes));
-  calibration_set_.queries = {queries_.data(), source.dtype(), count, source.dim(), 0};
-  return find_truth(*view_source(calibration_set_.queries), false);
-}
-
-// A query that equals rows stands for all of them. Under inner product distances do not tell what is equal.
-void StoreBuilder::weigh_queries(const ExactNeighbours& all) {
-  std::vector<float>& weights = calibration_set_.weights;
-  weights.assign(all.queries, 1.0f);
-  if (plan_.metric == Metric::kInnerProduct) return;
-  std::uint64_t copies = 0;
-  for (std::size_t q = 0; q < all.queries; ++q) {
-    const auto distances = std::span(all.distances).subspan(q * all.k, all.k);
-    const float copy = plan_.metric == Metric::kCosine ? kCopyDistance : 0.0f;
-    const auto equal = std::upper_bound(distances.begin(), distances.end(), copy) - distances.begin();
-    if (equal > 1) ++copies;
-    weights[q] = 1.0f / static_cast<float>(std::max<std::ptrdiff_t>(equal, 1));
-  }
-  properties_.copies_share = static_cast<float>(copies) / static_cast<float>(std::max(all.queries, 1u));
-}
-
 Status StoreBuilder::link_rows() {
   VECSTORE_ASSIGN(graph_, GraphBuilder::create(*rows_, plan_.graph, *executor_, budget_));
   VECSTORE_ASSIGN(auto sequence, graph_->insertion_order(budget_));
   std::uint32_t* end = sequence.end();
   if (!held_out_.empty())
-    end =
-        std::remove_if(sequence.begin(), sequence.end(), [this](std::uint32_t row) { return is_held_out_[row] != 0; });
+    end = std::remove_if(sequence.begin(), sequence.end(),
+                         [this](std::uint32_t row) { return held_out_.contains(row); });
   graph_->insert({sequence.begin(), end}, reporter(BuildPhase::kGraph, plan_.rows));
-  graph_->find_nearest(held_out_);
+  graph_->find_nearest(held_out_.rows);
   graph_->trim();
   graph_->connect();
   return Status::ok();
@@ -337,14 +276,14 @@ Status StoreBuilder::order_all() {
 
 Status StoreBuilder::keep_order_without_held_out() {
   partial_order_.reset();
-  VECSTORE_ASSIGN(partial_order_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows - held_out_.size()));
+  VECSTORE_ASSIGN(partial_order_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows - held_out_.rows.size()));
   std::copy_if(order_.begin(), order_.end(), partial_order_.begin(),
-               [this](std::uint32_t row) { return held_out_.empty() || is_held_out_[row] == 0; });
+               [this](std::uint32_t row) { return !held_out_.contains(row); });
   return Status::ok();
 }
 
 Status StoreBuilder::link_held_out() {
-  graph_->insert(held_out_, {});
+  graph_->insert(held_out_.rows, {});
   graph_->trim();
   graph_->connect();
   return Status::ok();
@@ -357,7 +296,7 @@ void StoreBuilder::release_build_memory() {
   model_.reset();
   order_.reset();
   place_.reset();
-  queries_.reset();
+  calibration_set_ = {};
 }
 
 void StoreBuilder::report(BuildPhase phase, std::uint64_t done, std::uint64_t total) {

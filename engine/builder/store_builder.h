@@ -19,6 +19,8 @@
 #include "engine/builder/build_plan.h"
 #include "engine/builder/build_report.h"
 #include "engine/builder/calibrate.h"
+#include "engine/builder/calibration_set.h"
+#include "engine/builder/generation_writer.h"
 #include "engine/generation/generation.h"
 #include "engine/generation/properties.h"
 #include "engine/rows/document_sample.h"
@@ -44,11 +46,10 @@ class StoreBuilder {
   Status train_on(const DocumentSample& sample);
   Status hold_out_rows();
   Status choose_values(StoreDirectory& directory);
-  Status sample_queries();
-  void weigh_queries(const ExactNeighbours& all);
+  TruthSearch truth_search() { return {*vectors_, plan_.metric, *executor_, budget_}; }
+  void keep_calibration_set(CalibrationSet set);
   Status check_room(StoreDirectory& directory) const;
   Status read_rows();
-  Status find_truth(const VectorSource& queries, bool skip_held_out);
   Status link_rows();
   Status order_all();
   Status keep_order_without_held_out();
@@ -61,13 +62,11 @@ class StoreBuilder {
   Status publish(StoreDirectory& directory);
   void finish_step(const char* step) { report_.finish_step(step, budget_.peak_bytes()); }
 
-  Result<BlockCodes> encode(std::span<const std::uint32_t> order, const CodecModel* model);
-  // The pages of the rows in `order`; place_ is theirs afterwards.
-  Result<ManifestFile> write_graph(const std::string& path, const FileIdentity& identity,
-                                   std::span<const std::uint32_t> order);
-  // All three files of a generation.
-  Result<std::vector<ManifestFile>> write_files(const Generation::Paths& paths, std::uint32_t generation,
-                                                std::span<const std::uint32_t> order);
+  // The three files of a generation of the rows in `order`; place_ is theirs afterwards.
+  Result<WrittenGeneration> write_files(const Generation::Paths& paths, std::uint32_t generation,
+                                        std::span<const std::uint32_t> order);
+  void keep_model(CodecModel model, std::uint64_t rows);
+  Generation::Paths final_paths(const StoreDirectory& directory) const;
   Status calibrate_files(const Generation::Paths& paths, std::uint32_t generation);
   GraphLayout layout_for(std::uint64_t rows) const;
   RowShape row_shape() const;
@@ -89,11 +88,8 @@ class StoreBuilder {
   Buffer<float> centre_;  // [dim] or empty
   std::optional<QuantizedRows> rows_;
   std::optional<GraphBuilder> graph_;
-  std::uint64_t blocks_ = 0;             // of the codes written last
-  std::uint64_t calibrated_blocks_ = 0;  // of those that calibration searched, without held_out_
-  std::vector<std::uint32_t> held_out_;  // ascending, at most 1,000
-  Buffer<std::uint8_t> is_held_out_;     // [rows]
-  Buffer<std::byte> queries_;            // of the calibration
+  std::uint64_t calibrated_blocks_ = 0;  // of the codes that calibration searched, without held_out_
+  HeldOutRows held_out_;                 // at most 1,000
   CalibrationSet calibration_set_;
   Buffer<std::uint32_t> order_;          // [rows] of all rows
   Buffer<std::uint32_t> partial_order_;  // without held_out_

@@ -17,61 +17,30 @@ namespace {
 constexpr std::uint32_t kTemporaryGeneration = 0;
 constexpr std::uint64_t kModelOutgrowsHeldOut = 20;  // times as many rows as are held out
 
-// Rows in position order as the page will hold them.
-class OrderedRows final : public FloatRows {
- public:
-  OrderedRows(const QuantizedRows& rows, std::span<const std::uint32_t> order) : rows_(&rows), order_(order) {}
-  std::uint64_t rows() const override { return order_.size(); }
-  std::uint32_t dim() const override { return rows_->dim(); }
-  void read(Pos position, float* out) const override { rows_->decode(order_[position], out); }
-
- private:
-  const QuantizedRows* rows_;
-  std::span<const std::uint32_t> order_;
-};
-
 }  // namespace
 
-Result<BlockCodes> StoreBuilder::encode(std::span<const std::uint32_t> order, const CodecModel* model) {
-  report(BuildPhase::kCodes, 0, order.size());
-  auto codes = encode_blocks(OrderedRows(*rows_, order), plan_.codec, model, *executor_, budget_);
-  report(BuildPhase::kCodes, order.size(), order.size());
-  return codes;
+Result<WrittenGeneration> StoreBuilder::write_files(const Generation::Paths& paths, std::uint32_t generation,
+                                                     std::span<const std::uint32_t> order) {
+  const auto progress = [this](BuildPhase phase, std::uint64_t done, std::uint64_t total) {
+    report(phase, done, total);
+  };
+  GenerationWriter writer(file_system_, uuid_, *executor_, budget_, progress);
+  const GenerationSource source{
+      *rows_, *graph_, order, layout_for(order.size()), plan_.codec, model_ ? &*model_ : nullptr, centre_.span()};
+  VECSTORE_ASSIGN(WrittenGeneration written, writer.write(paths, generation, source, place_.span()));
+  rows_per_page_ = written.rows_per_page;
+  return written;
 }
 
-Result<ManifestFile> StoreBuilder::write_graph(const std::string& path, const FileIdentity& identity,
-                                               std::span<const std::uint32_t> order) {
-  invert_order(order, place_.span());
-  const PackInput input{&*rows_, &*graph_, order};
-  for (;; --rows_per_page_) {
-    VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system_, path, {identity, plan_.page_bytes}, budget_));
-    const auto summary = pack_graph(input, place_.span(), layout_for(order.size()), budget_, writer,
-                                    reporter(BuildPhase::kWrite, plan_.rows));
-    if (summary) {
-      VECSTORE_ASSIGN(const auto finished, writer.finish(encode_summary(*summary)));
-      return manifest_entry(identity, finished);
-    }
-    // The rare page whose lists cannot be cut any further: one row less a page makes room.
-    if (summary.error().code() != Code::kUnsupported || rows_per_page_ == 1) return summary.error();
-  }
+// Codebooks fit the rows they were trained on best. Where those not held out are few, that would tell: then the model is
+// trained again once all rows are there.
+void StoreBuilder::keep_model(CodecModel model, std::uint64_t rows) {
+  if (rows >= kModelOutgrowsHeldOut * held_out_.rows.size()) model_ = std::move(model);
 }
 
-Result<std::vector<ManifestFile>> StoreBuilder::write_files(const Generation::Paths& paths, std::uint32_t generation,
-                                                            std::span<const std::uint32_t> order) {
-  const auto identity = [&](FileKind kind) { return FileIdentity{uuid_, kind, generation}; };
-  VECSTORE_ASSIGN(const ManifestFile graph, write_graph(paths.graph, identity(FileKind::kGraph), order));
-  VECSTORE_ASSIGN(BlockCodes codes, encode(order, model_ ? &*model_ : nullptr));
-  const GraphLayout layout = layout_for(order.size());
-  VECSTORE_ASSIGN(const auto ranking, rank_pages({&*rows_, &*graph_, order}, place_.span(), layout, budget_));
-  VECSTORE_ASSIGN(const ManifestFile coded, write_codes_file(file_system_, paths.codes, identity(FileKind::kCodes),
-                                                             codes, centre_.span(), ranking.span(), budget_));
-  VECSTORE_ASSIGN(const ManifestFile mapped,
-                  write_row_map(file_system_, paths.row_map, identity(FileKind::kRowMap), place_.span(), budget_));
-  // Codebooks fit the rows they were trained on best. Where those not held out are few, that would tell: then the model
-  // is trained again once all rows are there.
-  blocks_ = codes.blocks.count();
-  if (order.size() >= kModelOutgrowsHeldOut * held_out_.size()) model_ = std::move(codes.model);
-  return std::vector<ManifestFile>{graph, coded, mapped};
+Generation::Paths StoreBuilder::final_paths(const StoreDirectory& directory) const {
+  const auto path = [&](FileKind kind) { return directory.file_path(file_name(kind, generation_)); };
+  return {path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)};
 }
 
 Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32_t generation) {
@@ -92,36 +61,32 @@ Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32
 Status StoreBuilder::calibrate_without_held_out(StoreDirectory& directory) {
   const Generation::Paths paths{directory.temporary_path("graph"), directory.temporary_path("codes"),
                                 directory.temporary_path("rowmap")};
-  VECSTORE_ASSIGN(const auto files, write_files(paths, kTemporaryGeneration, partial_order_.span()));
+  VECSTORE_ASSIGN(WrittenGeneration written, write_files(paths, kTemporaryGeneration, partial_order_.span()));
+  keep_model(std::move(written.model), partial_order_.size());
   VECSTORE_TRY(calibrate_files(paths, kTemporaryGeneration));
   properties_.calibrated_on = CalibratedOn::kOwnRows;
-  calibrated_blocks_ = blocks_;
+  calibrated_blocks_ = written.blocks;
   for (const std::string& path : {paths.graph, paths.codes, paths.row_map}) VECSTORE_TRY(file_system_.unlink(path));
   return Status::ok();
 }
 
 Status StoreBuilder::write_generation(StoreDirectory& directory) {
   partial_order_.reset();
-  const auto path = [&](FileKind kind) { return directory.file_path(file_name(kind, generation_)); };
-  VECSTORE_ASSIGN(files_, write_files({path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)},
-                                      generation_, order_.span()));
+  VECSTORE_ASSIGN(WrittenGeneration written, write_files(final_paths(directory), generation_, order_.span()));
+  files_ = std::move(written.files);
   // Where blocks are cut, their number may have grown by more than the rows held out: then as many are scanned of each.
   const std::uint64_t even = Blocks::even_count(plan_.rows);
-  if (calibrated_blocks_ == 0 || blocks_ == even || blocks_ <= calibrated_blocks_) return Status::ok();
+  if (calibrated_blocks_ == 0 || written.blocks == even || written.blocks <= calibrated_blocks_) return Status::ok();
   for (CalibrationPoint& point : properties_.calibration)
-    point.blocks = static_cast<std::uint32_t>((point.blocks * blocks_ + calibrated_blocks_ - 1) / calibrated_blocks_);
+    point.blocks = static_cast<std::uint32_t>((point.blocks * written.blocks + calibrated_blocks_ - 1) / calibrated_blocks_);
   return Status::ok();
 }
 
 Status StoreBuilder::calibrate_on_given(StoreDirectory& directory) {
   const VectorSource& queries = *options_->calibration_queries;
-  VECSTORE_ASSIGN(
-      queries_, Buffer<std::byte>::allocate(budget_, queries.rows() * queries.dim() * element_bytes(queries.dtype())));
-  VECSTORE_TRY(queries.read(0, queries.rows(), queries_.data()));
-  calibration_set_.queries = {queries_.data(), queries.dtype(), queries.rows(), queries.dim(), 0};
-  VECSTORE_TRY(find_truth(queries, false));
-  const auto path = [&](FileKind kind) { return directory.file_path(file_name(kind, generation_)); };
-  VECSTORE_TRY(calibrate_files({path(FileKind::kGraph), path(FileKind::kCodes), path(FileKind::kRowMap)}, generation_));
+  VECSTORE_ASSIGN(CalibrationSet set, set_of_queries(truth_search(), queries, queries.rows()));
+  keep_calibration_set(std::move(set));
+  VECSTORE_TRY(calibrate_files(final_paths(directory), generation_));
   properties_.calibrated_on = CalibratedOn::kGivenQueries;
   return Status::ok();
 }

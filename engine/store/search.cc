@@ -65,7 +65,11 @@ class BatchSearch {
       VECSTORE_ASSIGN(searcher.delta, DeltaSearcher::create(delta_->shape(), budget_));
     }
     if (searcher.graph == nullptr) {
-      while (const auto query = next(queue)) VECSTORE_TRY(take({*query, {}, {}, {}, {}}));
+      GraphSearcher::Answer nothing;
+      while (const auto query = next(queue)) {
+        nothing.query = *query;
+        VECSTORE_TRY(take(nothing));
+      }
       return Status::ok();
     }
     if (InFlightTarget* target = searchers_.in_flight(); target != nullptr)
@@ -143,20 +147,10 @@ class BatchSearch {
     return Status::ok();
   }
 
-  // What the distances of FoundRow lack (graph/prepared_query.h).
-  double constant_of(std::uint64_t query) const {
-    const Generation* graph = content_.graph();
-    if (metric_ != Metric::kInnerProduct || graph == nullptr || graph->centre().empty()) return 0;
-    std::vector<float> values(queries_.dim);
-    widen_row(queries_, query, values.data());
-    double product = 0;
-    for (std::uint32_t i = 0; i < queries_.dim; ++i) product += double{values[i]} * double{graph->centre()[i]};
-    return -2.0 * product;
-  }
-
   // Appends to found_ the k nearest of the contenders, which come sorted, with distances by the vectors as they were
   // put: reads those that may be among them, until the k-th is nearer than any that is left can be.
-  Status rerank(const GraphSearcher::Answer& answer, double constant, QueryStats& stats) {
+  Status rerank(const GraphSearcher::Answer& answer, QueryStats& stats) {
+    const double constant = answer.constant;
     const std::uint32_t dim = queries_.dim;
     std::vector<float> wanted(dim);
     std::vector<float> original(dim);
@@ -189,10 +183,9 @@ class BatchSearch {
     stats = answer.stats;
     auto latency = answer.latency;
     const auto started = std::chrono::steady_clock::now();
-    const double constant = constant_of(answer.query);
     found_.clear();
     if (reranks_) {
-      VECSTORE_TRY(rerank(answer, constant, stats));
+      VECSTORE_TRY(rerank(answer, stats));
     } else {
       found_.assign(answer.found.begin(), answer.found.end());
     }
@@ -213,7 +206,7 @@ class BatchSearch {
     }
     const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
     Hit* hits = &answers_.hits[answer.query * options_.k];
-    for (std::uint32_t i = 0; i < count; ++i) hits[i] = make_hit(metric_, found_[i], constant, key_of(found_[i].row));
+    for (std::uint32_t i = 0; i < count; ++i) hits[i] = make_hit(metric_, found_[i], answer.constant, key_of(found_[i].row));
     answers_.counts[answer.query] = count;
     latency += std::chrono::steady_clock::now() - started;
     stats.latency_us =

@@ -12,6 +12,8 @@
 // Bounds are taken with n + 8 for n, which covers the terms of second order, the rounding of double and that of the
 // bounds themselves. A square or product that underflows errs by 2^-150 more. What lies within the bound of the k-th
 // distance passes, so that no neighbour is lost, whatever the offset or the scale of the vectors.
+#include "engine/truth/exact_search.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -22,7 +24,6 @@
 #include "base/thrown.h"
 #include "compress/kernels/kernels.h"
 #include "engine/thread_pool.h"
-#include "engine/truth.h"
 #include "engine/truth/prepared_rows.h"
 
 namespace vecstore {
@@ -322,23 +323,30 @@ Status check_arguments(const VectorSource& base, const VectorSource& queries, st
 
 Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k,
                                      Metric metric, std::uint32_t threads) try {
+  const auto executor = make_executor(threads);
+  return exact_search(base, queries, k, metric, *executor);
+} catch (...) {
+  return status_of_exception();
+}
+
+Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k,
+                                     Metric metric, Executor& executor) try {
   VECSTORE_TRY(check_arguments(base, queries, k));
   ExactNeighbours out;
   out.queries = static_cast<std::uint32_t>(queries.rows());
   out.k = k;
   out.rows.assign(std::size_t{out.queries} * k, 0xFFFFFFFFu);
   out.distances.assign(std::size_t{out.queries} * k, std::numeric_limits<float>::infinity());
-  const auto executor = make_executor(threads);
   switch (base.dtype()) {
     case DType::kF32:
     case DType::kF16:
-      VECSTORE_TRY(search_by<FloatOps>(metric, *executor, base, queries, out));
+      VECSTORE_TRY(search_by<FloatOps>(metric, executor, base, queries, out));
       break;
     case DType::kU8:
-      VECSTORE_TRY(search_by<U8Ops>(metric, *executor, base, queries, out));
+      VECSTORE_TRY(search_by<U8Ops>(metric, executor, base, queries, out));
       break;
     case DType::kI8:
-      VECSTORE_TRY(search_by<I8Ops>(metric, *executor, base, queries, out));
+      VECSTORE_TRY(search_by<I8Ops>(metric, executor, base, queries, out));
       break;
   }
   return out;

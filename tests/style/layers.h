@@ -52,7 +52,7 @@ inline const std::vector<Layer>& layers() {
       {"engine/builder/",
        false,
        {"base/", "compress/", "compress/kernels/", "pagestore/", "graph/", "gpu/", "engine/", "engine/files/",
-        "engine/rows/", "engine/generation/"}},
+        "engine/rows/", "engine/generation/", "engine/truth/"}},
       {"engine/store/",
        false,
        {"base/", "compress/", "compress/kernels/", "pagestore/", "wal/", "graph/", "gpu/", "engine/",

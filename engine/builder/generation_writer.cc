@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/builder/generation_writer.h"
+
+#include "compress/float_rows.h"
+#include "graph/pack.h"
+
+namespace vecstore {
+namespace {
+
+// Rows in position order as the page will hold them.
+class OrderedRows final : public FloatRows {
+ public:
+  OrderedRows(const QuantizedRows& rows, std::span<const std::uint32_t> order) : rows_(&rows), order_(order) {}
+  std::uint64_t rows() const override { return order_.size(); }
+  std::uint32_t dim() const override { return rows_->dim(); }
+  void read(Pos position, float* out) const override { rows_->decode(order_[position], out); }
+
+ private:
+  const QuantizedRows* rows_;
+  std::span<const std::uint32_t> order_;
+};
+
+}  // namespace
+
+Result<WrittenGeneration> GenerationWriter::write(const Generation::Paths& paths, std::uint32_t generation,
+                                                  const GenerationSource& source, std::span<Pos> place) {
+  GraphLayout layout = source.layout;
+  VECSTORE_ASSIGN(const ManifestFile graph,
+                  write_graph(paths.graph, identity(FileKind::kGraph, generation), source, place, layout));
+  VECSTORE_ASSIGN(BlockCodes codes, encode(source));
+  VECSTORE_ASSIGN(const auto ranking, rank_pages({&source.rows, &source.graph, source.order}, place, layout, budget_));
+  VECSTORE_ASSIGN(const ManifestFile coded,
+                  write_codes_file(file_system_, paths.codes, identity(FileKind::kCodes, generation), codes,
+                                   source.centre, ranking.span(), budget_));
+  VECSTORE_ASSIGN(
+      const ManifestFile mapped,
+      write_row_map(file_system_, paths.row_map, identity(FileKind::kRowMap, generation), place, budget_));
+  return WrittenGeneration{
+      {graph, coded, mapped}, layout.rows_per_page, codes.blocks.count(), std::move(codes.model)};
+}
+
+Result<ManifestFile> GenerationWriter::write_graph(const std::string& path, const FileIdentity& identity,
+                                                   const GenerationSource& source, std::span<Pos> place,
+                                                   GraphLayout& layout) {
+  invert_order(source.order, place);
+  const PackInput input{&source.rows, &source.graph, source.order};
+  for (;; --layout.rows_per_page) {
+    VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system_, path, {identity, layout.page_bytes}, budget_));
+    const auto summary = pack_graph(input, place, layout, budget_, writer, [&](std::uint64_t done) {
+      progress_(BuildPhase::kWrite, done, source.rows.rows());
+    });
+    if (summary) {
+      VECSTORE_ASSIGN(const auto finished, writer.finish(encode_summary(*summary)));
+      return manifest_entry(identity, finished);
+    }
+    // The rare page whose lists cannot be cut any further: one row less a page makes room.
+    if (summary.error().code() != Code::kUnsupported || layout.rows_per_page == 1) return summary.error();
+  }
+}
+
+Result<BlockCodes> GenerationWriter::encode(const GenerationSource& source) {
+  const std::uint64_t rows = source.order.size();
+  progress_(BuildPhase::kCodes, 0, rows);
+  auto codes =
+      encode_blocks(OrderedRows(source.rows, source.order), source.codec, source.model, executor_, budget_);
+  progress_(BuildPhase::kCodes, rows, rows);
+  return codes;
+}
+
+}  // namespace vecstore

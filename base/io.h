@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one seam between VecStore and the file system. Everything that is done to files goes through a FileSystem, so
-// that a test can fail, tear or reorder each operation. Two go around it. Asynchronous page reads use the descriptor();
+// The one seam between VecStore and the system: files, and the clock that goes with them. Everything that is done to
+// files goes through a FileSystem, so that a test can fail, tear or reorder each operation. Two go around it. Asynchronous page reads use the descriptor();
 // a simulated file has none and is read synchronously. LMDB, which writes the catalog, opens its file itself.
 //
 // Ownership: a File closes itself. Thread safety: a FileSystem is thread-safe; a File's read_at() is, the rest of a
@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/status.h"
 
 namespace vecstore {
@@ -80,6 +81,8 @@ class FileSystem {
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;          // for an unprivileged writer
   // The paths are the operating system's own, so that a library which opens files itself finds the same ones.
   virtual bool is_of_system() const = 0;
+  // The time on the machine that has these files.
+  virtual Clock& clock() { return Clock::system(); }
 
   // The operating system's; lives as long as the process.
   static FileSystem& posix();

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <chrono>
 #include <set>
-#include <thread>
 
 #include "base/check.h"
 #include "base/thrown.h"
@@ -176,7 +175,7 @@ Result<StoreDirectory> StoreDirectory::open(FileSystem& file_system, const Store
   Status loaded = impl->load();
   bool is_certain = false;
   for (int attempt = 1; loaded.code() == Code::kCorrupt && !is_certain && attempt < kReadAttempts; ++attempt) {
-    std::this_thread::sleep_for(kReadPause);
+    file_system.clock().sleep_for(kReadPause);
     const std::string before = loaded.message();
     loaded = impl->load();
     is_certain = loaded.message() == before;

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <chrono>
-#include <thread>
 
 #include "pagestore/store_files.h"
 
@@ -34,11 +33,11 @@ void sign(File& file) {
   static_cast<void>(file.write_at(std::as_bytes(std::span(pid.data(), pid.size())), 0));
 }
 
-Result<bool> wait_for_lock(File& file) {
+Result<bool> wait_for_lock(File& file, Clock& clock) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     VECSTORE_ASSIGN(const bool locked, file.try_lock());
     if (locked) return true;
-    std::this_thread::sleep_for(kPause);
+    clock.sleep_for(kPause);
   }
   return false;
 }
@@ -53,7 +52,7 @@ Status busy(const std::string& path, const std::string& holder) {
 Result<std::unique_ptr<File>> lock_store(FileSystem& file_system, const std::string& path) {
   VECSTORE_ASSIGN(auto file,
                   file_system.open(path + "/" + kLockName, {.mode = OpenMode::kReadWriteCreate, .to_lock = true}));
-  VECSTORE_ASSIGN(const bool locked, wait_for_lock(*file));
+  VECSTORE_ASSIGN(const bool locked, wait_for_lock(*file, file_system.clock()));
   if (!locked) return busy(path, holder_of(*file));
   sign(*file);
   return file;
@@ -62,7 +61,7 @@ Result<std::unique_ptr<File>> lock_store(FileSystem& file_system, const std::str
 Result<std::unique_ptr<File>> lock_superblock(FileSystem& file_system, const std::string& path) {
   VECSTORE_ASSIGN(auto file, file_system.open(path + "/" + kSuperblockName,
                                               {.mode = OpenMode::kReadWrite, .direct = true, .to_lock = true}));
-  VECSTORE_ASSIGN(const bool locked, wait_for_lock(*file));
+  VECSTORE_ASSIGN(const bool locked, wait_for_lock(*file, file_system.clock()));
   if (!locked) return busy(path, "a process whose LOCK was removed");
   return file;
 }

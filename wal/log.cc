@@ -435,19 +435,19 @@ Status Log::close() {
 
 // Prepares segments ahead, and syncs by the interval. Every group wakes it, so it keeps the time itself.
 void Log::run_background(const std::stop_token& stop) {
-  using Clock = std::chrono::steady_clock;
+  const Clock& clock = file_system_.clock();
   const auto interval = std::chrono::milliseconds(options_.interval_ms);
-  auto due = Clock::now() + interval;
+  auto due = clock.now() + interval;
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested() && failure_.is_ok()) {
-    if (Clock::now() >= due && !leading_) {
+    if (clock.now() >= due && !leading_) {
       if (options_.sync == SyncMode::kInterval && synced_ < last_) lead(lock, true);
-      due = Clock::now() + interval;
+      due = clock.now() + interval;
     }
     // A full disk or log is for enqueue() to report, when it has no room.
     const bool wanted = next_.file == nullptr && preparing_bytes_ == 0 && offset_ > current_.bytes / 2;
     if (wanted && !prepared_in_vain_ && next_bytes(bytes_) != 0) static_cast<void>(prepare_next(0, lock));
-    if (!stop.stop_requested()) changed_.wait_until(lock, std::max(due, Clock::now() + std::chrono::milliseconds(1)));
+    if (!stop.stop_requested()) changed_.wait_until(lock, std::max(due, clock.now() + std::chrono::milliseconds(1)));
   }
 }
 

@@ -301,7 +301,7 @@ void StoreBuilder::release_build_memory() {
 
 void StoreBuilder::report(BuildPhase phase, std::uint64_t done, std::uint64_t total) {
   if (!options_->progress) return;
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = file_system_.clock().now();
   if (reported_phase_ == phase && done != total && now - reported_ < kReportInterval) return;
   reported_ = now;
   reported_phase_ = phase;

@@ -98,7 +98,7 @@ class StoreBuilder {
   StoreProperties properties_;
   std::vector<ManifestFile> files_;
   BuildReport report_;
-  std::chrono::steady_clock::time_point reported_{};
+  Clock::TimePoint reported_{};
   std::optional<BuildPhase> reported_phase_;
 };
 

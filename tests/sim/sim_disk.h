@@ -7,7 +7,9 @@
 // After the power went every call fails until reboot(). Thread-safe by one lock; crashes are meant for one thread.
 #pragma once
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -46,6 +48,8 @@ class SimDisk final : public FileSystem {
   std::uint64_t calls() const { return calls_; }
   bool has_struck() const { return calls_ > fault_at_; }
   bool is_off() const { return off_; }
+  // What the program slept on this machine: nobody waits for it.
+  std::chrono::nanoseconds slept() const { return clock_.now().time_since_epoch(); }
   void cut_power() { off_ = true; }
 
   // What is on the disk when the machine starts again.
@@ -84,6 +88,7 @@ class SimDisk final : public FileSystem {
   Result<EntryKind> kind_of(const std::string& path) override;
   Result<std::uint64_t> free_bytes(const std::string& path) override;
   bool is_of_system() const override { return false; }
+  Clock& clock() override { return clock_; }
 
  private:
   friend class SimFile;
@@ -105,6 +110,15 @@ class SimDisk final : public FileSystem {
     bool size_dirty = false;
     bool fails_late = false;
     std::uint64_t locked_by = 0;  // a handle
+  };
+  // Time passes while the program sleeps, and at no other moment.
+  class SimClock final : public Clock {
+   public:
+    TimePoint now() const override { return TimePoint(std::chrono::nanoseconds(passed_.load())); }
+    void sleep_for(std::chrono::nanoseconds time) override { passed_ += time.count(); }
+
+   private:
+    std::atomic<std::int64_t> passed_ = 0;
   };
   enum class Change : std::uint8_t { kLink, kUnlink, kRename };
   struct DirectoryChange {
@@ -141,6 +155,7 @@ class SimDisk final : public FileSystem {
   std::uint64_t handles_ = 0;
   std::vector<std::unique_ptr<SimDisk>>* states_ = nullptr;
   bool has_changed_ = false;  // since a copy went there
+  SimClock clock_;
 };
 
 }  // namespace vecstore::test

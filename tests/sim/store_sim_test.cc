@@ -110,6 +110,19 @@ BOOST_AUTO_TEST_CASE(a_power_cut_at_every_call_loses_nothing_that_was_promised) 
 }
 
 // Making a store either happens or leaves nothing that a second attempt minds.
+// The pauses between the attempts are those of the disk's clock.
+BOOST_AUTO_TEST_CASE(a_store_that_somebody_writes_is_asked_for_again_for_a_second) {
+  SimDisk disk;
+  REQUIRE_OK(StoreFactory::create(kSimPath, sim_shape(), environment_on(disk, 1)));
+  const auto writer = open_sim(disk, 1, Access::kReadWrite);
+  REQUIRE_OK(writer);
+  BOOST_CHECK(disk.slept() == std::chrono::seconds(0));
+  BOOST_CHECK(code_of(open_sim(disk, 2, Access::kReadWrite)) == Code::kBusy);
+  BOOST_CHECK(disk.slept() == std::chrono::seconds(1));
+  REQUIRE_OK(open_sim(disk, 3, Access::kRead));
+  BOOST_CHECK(disk.slept() == std::chrono::seconds(1));
+}
+
 BOOST_AUTO_TEST_CASE(a_power_cut_while_a_store_is_made_can_be_made_good) {
   for (std::uint64_t seed = 0; seed < 40; ++seed)
     for (std::uint64_t cut = 0;; ++cut) {

@@ -120,6 +120,19 @@ BOOST_AUTO_TEST_CASE(what_goes_around_the_seam_is_known) {
   BOOST_TEST(seen >= 10u);
 }
 
+// Pauses are the clock's, so that no simulation waits for them.
+BOOST_AUTO_TEST_CASE(only_the_clock_sleeps) {
+  std::size_t seen = 0;
+  for_each_line_of_code([&](const TextFile& file, std::string_view line, const std::string& where) {
+    const bool sleeps = line.find("this_thread::sleep") != std::string_view::npos || has_global_call(line, "usleep") ||
+                        has_global_call(line, "nanosleep");
+    if (!sleeps) return;
+    ++seen;
+    BOOST_TEST(file.path == "base/clock.cc", where << "sleeps without the clock that was handed in");
+  });
+  BOOST_TEST(seen == 1u);
+}
+
 // Everything else is handed the file system: a store by its environment, files of other people by these doors.
 BOOST_AUTO_TEST_CASE(the_system_s_files_are_chosen_at_public_doors) {
   const std::vector<std::string_view> doors = {"base/io.h",

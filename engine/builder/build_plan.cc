@@ -13,6 +13,7 @@
 #include "compress/rabitq.h"
 #include "engine/builder/calibrate.h"
 #include "engine/check_options.h"
+#include "engine/generation/open_plan.h"
 #include "graph/format.h"
 #include "graph/order.h"
 #include "graph/pack.h"
@@ -65,13 +66,21 @@ Result<std::uint32_t> code_bytes_asked_for(const BuildPlan& plan, const BuildOpt
   return code_bytes;
 }
 
-// What an open index takes that one thread searches, nothing cached.
+// The least with which the index opens for one search at a time.
 std::uint64_t search_bytes(const BuildPlan& plan, const GraphLayout& layout, Codec kind, std::uint32_t code_bytes) {
   CodecOptions codec = plan.codec;
   codec.kind = kind;
   codec.code_bytes = code_bytes;
-  return predict_resident_bytes(plan.rows, plan.dim, codec) +
-         GraphSearcher::predict_bytes(layout, CodeForm::ordinary(plan.rows, code_bytes), 1) + plan.dictionary_bytes;
+  LeastFacts facts;
+  facts.open.has_graph = true;
+  facts.open.layout = layout;
+  facts.open.form = CodeForm::ordinary(plan.rows, code_bytes);
+  facts.resident_bytes = predict_resident_bytes(plan.rows, plan.dim, codec);
+  facts.rows_bytes = plan.dictionary_bytes;
+  OpenOptions options;
+  options.searchers = 1;
+  options.cache_bytes = 0;
+  return least_bytes(facts, options);
 }
 
 // A code of the plan's kind that leaves room for correction, factor and centroids in the default bytes a row.

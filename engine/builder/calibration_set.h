@@ -24,15 +24,15 @@ struct CalibrationSet {
   // [queries] what each counts for; empty: one. A row that stands for its copies too counts for a part of what a row
   // without copies does, or many copies of one vector, which any search finds, would hide what it does not find.
   std::vector<float> weights = {};
-  float copies_share = 0;           // part of the queries that equal several rows
-  Buffer<std::byte> storage = {};   // what `queries` views, where the set owns it
+  float copies_share = 0;          // part of the queries that equal several rows
+  Buffer<std::byte> storage = {};  // what `queries` views, where the set owns it
 
   double weight(std::uint64_t query) const { return weights.empty() ? 1.0 : double{weights[query]}; }
 };
 
 // Rows that serve as queries before they are linked.
 struct HeldOutRows {
-  std::vector<std::uint32_t> rows;  // ascending
+  std::vector<std::uint32_t> rows;   // ascending
   Buffer<std::uint8_t> is_held_out;  // [all rows]; empty where none is
 
   bool empty() const { return rows.empty(); }

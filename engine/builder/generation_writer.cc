@@ -32,11 +32,9 @@ Result<WrittenGeneration> GenerationWriter::write(const Generation::Paths& paths
   VECSTORE_ASSIGN(const ManifestFile coded,
                   write_codes_file(file_system_, paths.codes, identity(FileKind::kCodes, generation), codes,
                                    source.centre, ranking.span(), budget_));
-  VECSTORE_ASSIGN(
-      const ManifestFile mapped,
-      write_row_map(file_system_, paths.row_map, identity(FileKind::kRowMap, generation), place, budget_));
-  return WrittenGeneration{
-      {graph, coded, mapped}, layout.rows_per_page, codes.blocks.count(), std::move(codes.model)};
+  VECSTORE_ASSIGN(const ManifestFile mapped,
+                  write_row_map(file_system_, paths.row_map, identity(FileKind::kRowMap, generation), place, budget_));
+  return WrittenGeneration{{graph, coded, mapped}, layout.rows_per_page, codes.blocks.count(), std::move(codes.model)};
 }
 
 Result<ManifestFile> GenerationWriter::write_graph(const std::string& path, const FileIdentity& identity,
@@ -61,8 +59,7 @@ Result<ManifestFile> GenerationWriter::write_graph(const std::string& path, cons
 Result<BlockCodes> GenerationWriter::encode(const GenerationSource& source) {
   const std::uint64_t rows = source.order.size();
   progress_(BuildPhase::kCodes, 0, rows);
-  auto codes =
-      encode_blocks(OrderedRows(source.rows, source.order), source.codec, source.model, executor_, budget_);
+  auto codes = encode_blocks(OrderedRows(source.rows, source.order), source.codec, source.model, executor_, budget_);
   progress_(BuildPhase::kCodes, rows, rows);
   return codes;
 }

@@ -224,8 +224,8 @@ Status StoreBuilder::link_rows() {
   VECSTORE_ASSIGN(auto sequence, graph_->insertion_order(budget_));
   std::uint32_t* end = sequence.end();
   if (!held_out_.empty())
-    end = std::remove_if(sequence.begin(), sequence.end(),
-                         [this](std::uint32_t row) { return held_out_.contains(row); });
+    end =
+        std::remove_if(sequence.begin(), sequence.end(), [this](std::uint32_t row) { return held_out_.contains(row); });
   graph_->insert({sequence.begin(), end}, reporter(BuildPhase::kGraph, plan_.rows));
   graph_->find_nearest(held_out_.rows);
   graph_->trim();

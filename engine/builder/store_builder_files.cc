@@ -20,7 +20,7 @@ constexpr std::uint64_t kModelOutgrowsHeldOut = 20;  // times as many rows as ar
 }  // namespace
 
 Result<WrittenGeneration> StoreBuilder::write_files(const Generation::Paths& paths, std::uint32_t generation,
-                                                     std::span<const std::uint32_t> order) {
+                                                    std::span<const std::uint32_t> order) {
   const auto progress = [this](BuildPhase phase, std::uint64_t done, std::uint64_t total) {
     report(phase, done, total);
   };
@@ -32,8 +32,8 @@ Result<WrittenGeneration> StoreBuilder::write_files(const Generation::Paths& pat
   return written;
 }
 
-// Codebooks fit the rows they were trained on best. Where those not held out are few, that would tell: then the model is
-// trained again once all rows are there.
+// Codebooks fit the rows they were trained on best. Where those not held out are few, that would tell: then the model
+// is trained again once all rows are there.
 void StoreBuilder::keep_model(CodecModel model, std::uint64_t rows) {
   if (rows >= kModelOutgrowsHeldOut * held_out_.rows.size()) model_ = std::move(model);
 }
@@ -78,7 +78,8 @@ Status StoreBuilder::write_generation(StoreDirectory& directory) {
   const std::uint64_t even = Blocks::even_count(plan_.rows);
   if (calibrated_blocks_ == 0 || written.blocks == even || written.blocks <= calibrated_blocks_) return Status::ok();
   for (CalibrationPoint& point : properties_.calibration)
-    point.blocks = static_cast<std::uint32_t>((point.blocks * written.blocks + calibrated_blocks_ - 1) / calibrated_blocks_);
+    point.blocks =
+        static_cast<std::uint32_t>((point.blocks * written.blocks + calibrated_blocks_ - 1) / calibrated_blocks_);
   return Status::ok();
 }
 

@@ -206,7 +206,8 @@ class BatchSearch {
     }
     const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
     Hit* hits = &answers_.hits[answer.query * options_.k];
-    for (std::uint32_t i = 0; i < count; ++i) hits[i] = make_hit(metric_, found_[i], answer.constant, key_of(found_[i].row));
+    for (std::uint32_t i = 0; i < count; ++i)
+      hits[i] = make_hit(metric_, found_[i], answer.constant, key_of(found_[i].row));
     answers_.counts[answer.query] = count;
     latency += std::chrono::steady_clock::now() - started;
     stats.latency_us =

@@ -22,6 +22,12 @@ Status MemoryBudget::charge(std::uint64_t bytes) {
           .at(Detail::kBytes, used + bytes);
     now = used + bytes;
   } while (!used_.compare_exchange_weak(used, now, std::memory_order_relaxed));
+  if (whole_ != nullptr) {
+    if (Status charged = whole_->charge(bytes); !charged.is_ok()) {
+      used_.fetch_sub(bytes, std::memory_order_relaxed);
+      return charged;
+    }
+  }
   std::uint64_t peak = peak_.load(std::memory_order_relaxed);
   while (peak < now && !peak_.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
   }
@@ -31,10 +37,21 @@ Status MemoryBudget::charge(std::uint64_t bytes) {
 void MemoryBudget::release(std::uint64_t bytes) {
   const std::uint64_t before = used_.fetch_sub(bytes, std::memory_order_relaxed);
   VECSTORE_CHECK(before >= bytes);
+  if (whole_ != nullptr) whole_->release(bytes);
+}
+
+void MemoryBudget::separate(std::uint64_t limit_bytes) {
+  VECSTORE_CHECK(limit_bytes >= used_bytes());
+  limit_.store(limit_bytes, std::memory_order_relaxed);
+  whole_ = nullptr;
 }
 
 Result<Charge> Charge::take(MemoryBudget& budget, std::uint64_t bytes) {
   VECSTORE_TRY(budget.charge(bytes));
+  return adopt(budget, bytes);
+}
+
+Charge Charge::adopt(MemoryBudget& budget, std::uint64_t bytes) {
   Charge charge;
   charge.budget_ = &budget;
   charge.bytes_ = bytes;

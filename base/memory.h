@@ -31,6 +31,9 @@ class MemoryBudget {
 
   explicit MemoryBudget(std::uint64_t limit_bytes = kUnlimited, Inheritance inheritance = Inheritance::kShared)
       : limit_(limit_bytes), inheritance_(inheritance) {}
+  // A part of `whole`, which outlives it: what is charged here is charged there too.
+  MemoryBudget(MemoryBudget& whole, Inheritance inheritance)
+      : limit_(kUnlimited), inheritance_(inheritance), whole_(&whole) {}
   ~MemoryBudget();  // every charge must have been released
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
@@ -38,6 +41,10 @@ class MemoryBudget {
   // Errors: kMemoryBudget; the detail is the limit that would have sufficed. Nothing is charged then.
   Status charge(std::uint64_t bytes);
   void release(std::uint64_t bytes);
+
+  // A part gets a limit, at least what it uses, and is no part any more: what it uses is from then on to be released
+  // from the whole by the caller, who may charge there what else it may come to use. Nobody charges meanwhile.
+  void separate(std::uint64_t limit_bytes);
 
   // Allows so much more.
   void raise(std::uint64_t bytes) { limit_.fetch_add(bytes, std::memory_order_relaxed); }
@@ -52,6 +59,7 @@ class MemoryBudget {
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> peak_{0};
   const Inheritance inheritance_;
+  MemoryBudget* whole_ = nullptr;
 };
 
 // Memory of someone else's allocator (LMDB's map, a ring's queues) that counts against a budget all the same.
@@ -59,6 +67,8 @@ class Charge {
  public:
   Charge() = default;
   static Result<Charge> take(MemoryBudget& budget, std::uint64_t bytes);
+  // Of bytes that were charged already.
+  static Charge adopt(MemoryBudget& budget, std::uint64_t bytes);
   Charge(Charge&& other) noexcept { swap(other); }
   Charge& operator=(Charge&& other) noexcept {
     swap(other);

@@ -337,7 +337,9 @@ class Replay {
       refused_ = false;
       taken_ = lsn;
     }
-    return body.empty() ? Status::ok() : corrupt("a group of the log has bytes that are no record", path, offset);
+    if (!body.empty()) return corrupt("a group of the log has bytes that are no record", path, offset);
+    if (group.header.records != 0 && options_.group_ended) options_.group_ended(taken_);
+    return Status::ok();
   }
 
   void keep(const SegmentHeader& header, Lsn last, std::uint64_t chain) {

@@ -60,6 +60,8 @@ struct ReplayOptions {
   // Where an earlier replay of the same log ended: what lies before is not read again, and of what lies behind the last
   // whole group only so much is looked at as tells whether the log goes on (kFollowBytes).
   LogPlace from = {};
+  // Called after the last record of a group: batches are never divided between groups.
+  std::function<void(Lsn)> group_ended = {};
 };
 // A lost group that reaches farther than this is noticed when the next segment has been begun, or by a replay from the
 // start.

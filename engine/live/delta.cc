@@ -1,102 +1,151 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/live/delta.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
-#include <cstring>
-#include <limits>
+#include <atomic>
+#include <utility>
 
 #include "base/check.h"
 
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kNeverDied = std::numeric_limits<std::uint64_t>::max();
-constexpr std::uint64_t kRowsMaxHere = std::uint64_t{1} << 24;
+constexpr std::uint64_t kRowsMaxHere = ~std::uint32_t{0} - 1;  // ever put, so that offsets fit
 constexpr std::uint64_t kTextBytes = 64u << 10;
+constexpr std::size_t kStripeBytes = 256u << 10;  // of a stripe's vectors, where that is at least a tile's rows
 
-static_assert(Delta::kStripeRows % Tiles::kRows == 0);
+static_assert(DeltaStripe::kRowsMax % Tiles::kRows == 0);
+
+bool is_full(const DeltaStripe& stripe) { return stripe.filled.load(std::memory_order_relaxed) == stripe.capacity(); }
+
+// Few rows a stripe where they are long, so that a stripe is a small part of any delta.
+std::size_t stripe_rows_of(const DeltaShape& shape) {
+  const std::size_t each = shape.row_bytes() + (is_integer(shape.dtype) ? 0 : shape.dim);
+  return std::clamp<std::size_t>(kStripeBytes / each / Tiles::kRows * Tiles::kRows, Tiles::kRows,
+                                 DeltaStripe::kRowsMax);
+}
 
 }  // namespace
 
-GraphLayout layout_of(const DeltaShape& shape) {
-  GraphLayout layout;
-  layout.dim = shape.dim;
-  layout.dtype = shape.dtype;
-  layout.metric = shape.metric;
-  layout.row_params = needs_row_params(shape.dtype, shape.metric, layout.value_bits);
-  return layout;
-}
+Delta::Delta(std::shared_ptr<DeltaRows::Form> form, MemoryBudget& budget)
+    : form_(std::move(form)), budget_(&budget), stripe_rows_(stripe_rows_of(form_->shape)) {}
 
 Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId first, MemoryBudget& budget) {
-  std::unique_ptr<Delta> delta(new Delta(shape, first, budget));
-  VECSTORE_ASSIGN(delta->stripes_, Buffer<StripePlace>::allocate(budget, kRowsMaxHere / kStripeRows));
-  VECSTORE_ASSIGN(delta->widened_, Buffer<float>::allocate(budget, shape.dim));
-  delta->row_shape_ = {shape.dim, shape.dtype, shape.metric, kValueBitsMin, shape.centre};
+  auto form = std::make_shared<DeltaRows::Form>();
+  form->shape = shape;
+  form->first = first;
+  form->centre = shape.centre;
   // Products are the same sums wherever the centre is; beside a graph they have to be of its centre.
   if (shape.centre.empty() && !is_integer(shape.dtype) && shape.metric != Metric::kInnerProduct) {
-    VECSTORE_ASSIGN(delta->own_centre_, Buffer<float>::allocate(budget, shape.dim));
-    delta->row_shape_.centre = delta->own_centre_.span();
+    VECSTORE_ASSIGN(form->own_centre, Buffer<float>::allocate(budget, shape.dim));
+    form->centre = form->own_centre.span();
   }
+  form->row_shape = {shape.dim, shape.dtype, shape.metric, kValueBitsMin, form->centre};
+  std::unique_ptr<Delta> delta(new Delta(std::move(form), budget));
+  VECSTORE_ASSIGN(delta->widened_, Buffer<float>::allocate(budget, shape.dim));
+  VECSTORE_ASSIGN(delta->as_put_, Buffer<std::byte>::allocate(budget, shape.row_bytes()));
+  auto rows = std::make_shared<DeltaRows>();
+  rows->form_ = delta->form_;
+  delta->rows_ = std::move(rows);
   return delta;
 }
 
-// ------------------------------------------------------------------------------------------------------------- writing
+// ---------------------------------------------------------------------------------------------------------------- room
 
-Status Delta::add_stripe() {
-  if (stripe_count_ == stripes_.size())
-    return Status(Code::kMemoryBudget, "too many rows wait to be merged into the graph");
-  auto stripe = std::make_unique<Stripe>();
-  if (!layout_of(shape_).row_params) {
-    const std::size_t tile_bytes = kStripeRows / Tiles::kRows * groups() * Tiles::kGroupBytes;
+Result<std::shared_ptr<DeltaStripe>> Delta::make_stripe() const {
+  const DeltaShape& shape = form_->shape;
+  auto stripe = std::make_shared<Stripe>();
+  if (!layout_of(shape).row_params) {
+    const std::size_t tile_bytes = stripe_rows_ / Tiles::kRows * Tiles::groups_of(shape.dim) * Tiles::kGroupBytes;
     VECSTORE_ASSIGN(stripe->tiles, Buffer<std::uint8_t>::allocate(*budget_, tile_bytes));
-    VECSTORE_ASSIGN(stripe->norms2, Buffer<std::uint32_t>::allocate(*budget_, kStripeRows));
+    VECSTORE_ASSIGN(stripe->norms2, Buffer<std::uint32_t>::allocate(*budget_, stripe_rows_));
   } else {
-    VECSTORE_ASSIGN(auto vectors, QuantizedRows::create(kStripeRows, row_shape_, *budget_));
+    VECSTORE_ASSIGN(auto vectors, QuantizedRows::create(stripe_rows_, form_->row_shape, *budget_));
     stripe->vectors.emplace(std::move(vectors));
   }
-  if (!is_integer(shape_.dtype)) {
-    VECSTORE_ASSIGN(stripe->originals, Buffer<std::byte>::allocate(*budget_, kStripeRows * std::size_t{row_bytes()}));
+  if (!is_integer(shape.dtype)) {
+    VECSTORE_ASSIGN(stripe->originals, Buffer<std::byte>::allocate(*budget_, stripe_rows_ * shape.row_bytes()));
   }
-  VECSTORE_ASSIGN(stripe->rows, Buffer<Row>::allocate(*budget_, kStripeRows));
-  owned_.push_back(std::move(stripe));
-  stripes_[stripe_count_++].stripe = owned_.back().get();
+  VECSTORE_ASSIGN(stripe->rows, Buffer<Row>::allocate(*budget_, stripe_rows_));
+  return stripe;
+}
+
+std::uint64_t Delta::room() const {
+  std::uint64_t room = 0;
+  for (std::size_t i = filling_; i < rows_->stripes_.size(); ++i)
+    room += rows_->stripes_[i]->capacity() - rows_->stripes_[i]->filled.load(std::memory_order_relaxed);
+  return room;
+}
+
+bool Delta::has_room(std::uint64_t rows, std::uint64_t text_bytes) const {
+  const bool has_keys = rows_->keys_ != nullptr && 2 * (keys_used_ + rows) <= rows_->keys_->size();
+  const std::uint64_t text_left = text_ == nullptr ? 0 : text_->size() - text_used_;
+  return has_keys && text_left >= text_bytes && room() >= rows;
+}
+
+Status Delta::reserve_stripes(std::uint64_t rows, DeltaRows& next) const {
+  if (appended_ + rows > kRowsMaxHere)
+    return Status(Code::kMemoryBudget, "too many rows wait to be merged into the graph");
+  for (std::uint64_t room = this->room(); room < rows;) {
+    VECSTORE_ASSIGN(auto stripe, make_stripe());
+    room += stripe->capacity();
+    next.stripes_.push_back(std::move(stripe));
+  }
   return Status::ok();
 }
 
 // A key and its document lie in one piece, so the end of a buffer may stay empty.
 Status Delta::reserve_text(std::uint64_t bytes) {
-  if (bytes == 0) return Status::ok();
-  const std::uint64_t left = texts_.empty() ? 0 : texts_.back().size() - text_used_;
+  const std::uint64_t left = text_ == nullptr ? 0 : text_->size() - text_used_;
   if (left >= bytes) return Status::ok();
   VECSTORE_ASSIGN(auto text, Buffer<char>::allocate(*budget_, std::max(kTextBytes, bytes)));
-  texts_.push_back(std::move(text));
+  text_ = std::make_shared<Buffer<char>>(std::move(text));
   text_used_ = 0;
   return Status::ok();
 }
 
-Status Delta::reserve_keys(std::uint64_t more) {
-  return keys_.reserve(keys_count_ + more, *budget_, [this](const KeySlot& old, KeyTable::Slots& larger) {
-    const std::uint32_t index = old.load(std::memory_order_relaxed);
-    if (index != 0) index_key(larger, index);
-  });
+// Slots whose row is gone are left behind.
+Status Delta::reserve_keys(std::uint64_t more, DeltaRows& next) {
+  if (next.keys_ != nullptr && 2 * (keys_used_ + more) <= next.keys_->size()) return Status::ok();
+  std::vector<std::uint32_t> kept;
+  for (std::size_t slot = 0; next.keys_ != nullptr && slot < next.keys_->size(); ++slot) {
+    const std::uint32_t there = (*next.keys_)[slot].load(std::memory_order_relaxed);
+    if (there != 0 && next.place_of(there - 1).row != nullptr) kept.push_back(there);
+  }
+  VECSTORE_ASSIGN(auto larger, ReaderTable<DeltaRows::KeySlot>::make(kept.size() + more, *budget_));
+  for (const std::uint32_t there : kept) index_key(next, *larger, *next.place_of(there - 1).row);
+  keys_used_ = kept.size();
+  next.keys_ = std::move(larger);
+  return Status::ok();
 }
 
-Status Delta::reserve(std::uint64_t rows, std::uint64_t text_bytes) {
-  VECSTORE_TRY(reserve_keys(rows));
-  while (stripe_count_ * kStripeRows < this->rows() + rows) VECSTORE_TRY(add_stripe());
-  return reserve_text(text_bytes);  // last: what is left of a buffer is given up for a new one
+Status Delta::reserve(std::uint64_t rows, std::uint64_t text_bytes, Lsn floor) {
+  if (has_room(rows, text_bytes)) return Status::ok();
+  forget(floor, false);
+  auto next = std::make_shared<DeltaRows>(*rows_);
+  Status reserved = reserve_stripes(rows, *next);
+  if (reserved.code() == Code::kMemoryBudget && since_merging_ != 0) {
+    next.reset();
+    forget(floor, true);
+    next = std::make_shared<DeltaRows>(*rows_);
+    reserved = reserve_stripes(rows, *next);
+  }
+  VECSTORE_TRY(reserved);
+  VECSTORE_TRY(reserve_text(text_bytes));  // what is left of a buffer is given up for a new one
+  if (text_ != nullptr)
+    for (std::size_t i = filling_; i < next->stripes_.size(); ++i)
+      if (auto& texts = next->stripes_[i]->texts; texts.empty() || texts.back() != text_) texts.push_back(text_);
+  VECSTORE_TRY(reserve_keys(rows, *next));
+  rows_ = std::move(next);
+  return Status::ok();
 }
 
-std::size_t Delta::tile_place(std::uint64_t within, std::size_t groups) {
-  return within / Tiles::kRows * groups * Tiles::kGroupBytes + within % Tiles::kRows * 4;
-}
+// ------------------------------------------------------------------------------------------------------------- writing
 
 // i8 shifted by 128, as on pages.
-void Delta::put_integers(Stripe& stripe, std::uint64_t within, std::span<const std::byte> vector) {
-  const std::uint8_t shift = shape_.dtype == DType::kI8 ? 0x80u : 0u;
-  std::uint8_t* tile = stripe.tiles.data() + tile_place(within, groups());
+void Delta::put_integers(Stripe& stripe, std::size_t within, std::span<const std::byte> vector) const {
+  const std::uint8_t shift = form_->shape.dtype == DType::kI8 ? 0x80u : 0u;
+  std::uint8_t* tile = stripe.tiles.data() + DeltaRows::tile_place(within, Tiles::groups_of(form_->shape.dim));
   std::uint32_t norm2 = 0;
   for (std::size_t d = 0; d < vector.size(); ++d) {
     const auto code = static_cast<std::uint8_t>(static_cast<std::uint8_t>(vector[d]) ^ shift);
@@ -106,118 +155,161 @@ void Delta::put_integers(Stripe& stripe, std::uint64_t within, std::span<const s
   stripe.norms2[within] = norm2;
 }
 
-void Delta::append(const PutRecord& record, Lsn born) {
-  const std::uint64_t index = rows();
-  VECSTORE_CHECK(record.row == next() && record.vector.size() == row_bytes() && record.key.kind() == shape_.keys);
-  Stripe& stripe = stripe_of(index);
-  const std::uint64_t within = index % kStripeRows;
+void Delta::put_vector(Stripe& stripe, std::size_t within, std::span<const std::byte> vector) {
   if (stripe.vectors) {
-    const VectorView vector{record.vector.data(), shape_.dtype, 1, shape_.dim, 0};
-    if (index == 0 && !own_centre_.empty()) read_row(vector, 0, row_shape_, false, own_centre_.data());
-    stripe.vectors->fill(within, vector, widened_.span());
+    stripe.vectors->fill(within, {vector.data(), form_->shape.dtype, 1, form_->shape.dim, 0}, widened_.span());
   } else {
-    put_integers(stripe, within, record.vector);
+    put_integers(stripe, within, vector);
   }
   if (!stripe.originals.empty())
-    std::copy(record.vector.begin(), record.vector.end(), stripe.originals.begin() + within * row_bytes());
+    std::copy(vector.begin(), vector.end(), stripe.originals.begin() + within * vector.size());
+}
+
+void Delta::append(const PutRecord& record, Lsn born) {
+  const DeltaShape& shape = form_->shape;
+  VECSTORE_CHECK(record.row == next() && record.vector.size() == shape.row_bytes() && record.key.kind() == shape.keys);
+  const auto& stripes = rows_->stripes_;
+  while (is_full(*stripes[filling_])) ++filling_;
+  Stripe& stripe = *stripes[filling_];
+  const std::uint32_t within = stripe.filled.load(std::memory_order_relaxed);
+  if (appended_ == 0 && !form_->own_centre.empty())
+    read_row({record.vector.data(), shape.dtype, 1, shape.dim, 0}, 0, form_->row_shape, false,
+             form_->own_centre.data());
+  form_->had_rows.store(true, std::memory_order_release);
+  put_vector(stripe, within, record.vector);
   Row& row = stripe.rows[within];
   row.born = born.value;
-  row.died = kNeverDied;
+  row.died = DeltaStripe::kNeverDied;
   row.number = record.key.number();
+  row.offset = static_cast<std::uint32_t>(appended_);
   row.key_bytes = static_cast<std::uint16_t>(record.key.bytes().size());
   row.document_bytes = record.document_bytes;
   row.kept_bytes = static_cast<std::uint32_t>(record.document.size());
-  document_bytes_.fetch_add(row.document_bytes, std::memory_order_relaxed);
-  kept_document_bytes_.fetch_add(row.kept_bytes, std::memory_order_relaxed);
+  document_bytes_put_ += row.document_bytes;
+  form_->document_bytes.fetch_add(row.document_bytes, std::memory_order_relaxed);
+  form_->kept_document_bytes.fetch_add(row.kept_bytes, std::memory_order_relaxed);
   if (const std::size_t bytes = row.key_bytes + std::size_t{row.kept_bytes}; bytes != 0) {
-    VECSTORE_CHECK(!texts_.empty() && texts_.back().size() - text_used_ >= bytes);
-    char* text = texts_.back().data() + text_used_;
+    VECSTORE_CHECK(text_ != nullptr && text_->size() - text_used_ >= bytes && stripe.texts.back() == text_);
+    char* text = text_->data() + text_used_;
     text_used_ += bytes;
     row.text = text;
     text = std::copy(record.key.bytes().begin(), record.key.bytes().end(), text);
     std::copy(record.document.begin(), record.document.end(), text);
   }
-  rows_.store(index + 1, std::memory_order_release);
-  if (index_key(keys_.filling(), static_cast<std::uint32_t>(index + 1))) ++keys_count_;
+  ++appended_;
+  stripe.filled.store(within + 1, std::memory_order_release);
+  if (index_key(*rows_, *rows_->keys_, row)) ++keys_used_;
 }
 
-void Delta::end(RowId row, Lsn died) {
-  VECSTORE_CHECK(has(row));
-  std::atomic_ref(row_at(row.value - first_.value).died).store(died.value, std::memory_order_release);
-}
-
-std::size_t KeyHash::operator()(const Key& key) const {
-  if (key.kind() == KeyKind::kNumber) return static_cast<std::size_t>((key.number() * 0x9E3779B97F4A7C15ull) >> 20);
-  return static_cast<std::size_t>(XXH3_64bits(key.bytes().data(), key.bytes().size()));
-}
-
-bool Delta::has_key(const Row& row, const Key& key) const {
-  if (shape_.keys == KeyKind::kNumber) return row.number == key.number();
-  return std::string_view(row.text, row.key_bytes) == key.bytes();
-}
-
-bool Delta::index_key(KeyTable::Slots& table, std::uint32_t index) {
-  Row& row = row_at(index - 1);
-  const Key own = key({first_.value + index - 1});
+bool Delta::index_key(const DeltaRows& rows, KeySlots& table, Row& row) {
+  const Key own = rows.key_of(row);
   for (std::size_t slot = table.first(KeyHash()(own));; slot = table.next(slot)) {
     const std::uint32_t there = table[slot].load(std::memory_order_relaxed);
-    if (there != 0 && !has_key(row_at(there - 1), own)) continue;
-    if (there != 0) row.older = there;
-    table[slot].store(index, std::memory_order_release);
+    if (there != 0) {
+      const Row* before = rows.place_of(there - 1).row;
+      if (before == nullptr || !rows.has_key(*before, own)) continue;
+      row.older = there;
+    }
+    table[slot].store(row.offset + 1, std::memory_order_release);
     return there == 0;
   }
 }
 
-// ------------------------------------------------------------------------------------------------------------- reading
-
-bool Delta::is_visible(const Row& row, Lsn snapshot) const {
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): C++20 has no atomic_ref of a const object
-  const std::uint64_t died = std::atomic_ref(const_cast<std::uint64_t&>(row.died)).load(std::memory_order_acquire);
-  return row.born <= snapshot.value && snapshot.value < died;
-}
-
-std::optional<RowId> Delta::find(const Key& key, Lsn snapshot) const {
-  const KeyTable::Slots* table = keys_.newest();
-  if (table == nullptr || key.kind() != shape_.keys) return std::nullopt;
-  for (std::size_t slot = table->first(KeyHash()(key));; slot = table->next(slot)) {
-    std::uint32_t index = (*table)[slot].load(std::memory_order_acquire);
-    if (index == 0) return std::nullopt;
-    if (!has_key(row_at(index - 1), key)) continue;
-    for (; index != 0; index = row_at(index - 1).older)
-      if (is_visible(row_at(index - 1), snapshot)) return RowId{first_.value + index - 1};
-    return std::nullopt;
+void Delta::end(RowId row, Lsn died) {
+  Row* const ended = rows_->find_place(row).row;
+  VECSTORE_CHECK(ended != nullptr);
+  std::atomic_ref(ended->died).store(died.value, std::memory_order_release);
+  if (ended_first_ == 0) {
+    ended_first_ = ended->offset + 1;
+  } else {
+    rows_->place_of(ended_last_ - 1).row->ended_next = ended->offset + 1;
   }
+  ended_last_ = ended->offset + 1;
 }
 
-bool Delta::is_live(RowId row, Lsn snapshot) const {
-  return has(row) && is_visible(row_at(row.value - first_.value), snapshot);
-}
+// ---------------------------------------------------------------------------------------------------------- forgetting
 
-Key Delta::key(RowId row) const {
-  const Row& stored = row_at(row.value - first_.value);
-  if (shape_.keys == KeyKind::kNumber) return {stored.number};
-  return {std::string_view(stored.text, stored.key_bytes)};
-}
-
-Delta::KeptDocument Delta::document(RowId row) const {
-  const Row& stored = row_at(row.value - first_.value);
-  return {{stored.text + stored.key_bytes, stored.kept_bytes}, stored.document_bytes};
-}
-
-void Delta::copy_vector(RowId row, std::byte* out) const {
-  const std::uint64_t index = row.value - first_.value;
-  const Stripe& stripe = stripe_of(index);
-  const std::uint64_t within = index % kStripeRows;
-  if (!stripe.originals.empty()) {
-    std::memcpy(out, stripe.originals.data() + within * row_bytes(), row_bytes());
-    return;
+void Delta::count_unneeded(Lsn floor) {
+  forgotten_ = std::max(forgotten_, floor);
+  while (ended_first_ != 0) {
+    const DeltaRows::Place place = rows_->place_of(ended_first_ - 1);
+    if (is_needed(*place.row)) return;
+    ++place.stripe->unneeded;
+    ++since_merging_;
+    form_->document_bytes.fetch_sub(place.row->document_bytes, std::memory_order_relaxed);
+    form_->kept_document_bytes.fetch_sub(place.row->kept_bytes, std::memory_order_relaxed);
+    ended_first_ = place.row->ended_next;
   }
-  // Integers are kept as they were put, i8 shifted by 128.
-  const std::uint8_t shift = shape_.dtype == DType::kI8 ? 0x80u : 0u;
-  const std::uint8_t* tile = stripe.vectors ? nullptr : stripe.tiles.data() + tile_place(within, groups());
-  const std::uint8_t* codes = stripe.vectors ? stripe.vectors->codes(static_cast<std::uint32_t>(within)) : nullptr;
-  for (std::uint32_t d = 0; d < shape_.dim; ++d)
-    out[d] = static_cast<std::byte>((codes != nullptr ? codes[d] : tile[d / 4 * Tiles::kGroupBytes + d % 4]) ^ shift);
+  ended_last_ = 0;
+}
+
+// Neighbours whose rows fit one stripe become one. That copies no more rows than came to be unneeded since, and leaves
+// stripes that are half full at the least, two by two.
+void Delta::forget(Lsn floor, bool in_any_case) {
+  count_unneeded(floor);
+  if (since_merging_ == 0 || (!in_any_case && since_merging_ < stripe_rows_)) return;
+  while (filling_ < rows_->stripes_.size() && is_full(*rows_->stripes_[filling_])) ++filling_;
+  auto next = std::make_shared<DeltaRows>(*rows_);
+  std::vector<std::shared_ptr<Stripe>> kept;
+  std::vector<std::shared_ptr<Stripe>> together;
+  std::size_t needed = 0;  // of those
+  const auto end_run = [&] {
+    if (together.size() > 1) {
+      if (auto merged = merge(together)) together.assign(1, std::move(*merged));
+    }
+    std::ranges::move(together, std::back_inserter(kept));
+    together.clear();
+    needed = 0;
+  };
+  for (std::size_t i = 0; i < filling_; ++i) {
+    const auto& stripe = rows_->stripes_[i];
+    const std::size_t more = stripe->filled.load(std::memory_order_relaxed) - stripe->unneeded;
+    if (more == 0) continue;
+    if (needed + more > stripe_rows_) end_run();
+    together.push_back(stripe);
+    needed += more;
+  }
+  end_run();
+  const std::size_t filling = kept.size();
+  kept.insert(kept.end(), rows_->stripes_.begin() + static_cast<std::ptrdiff_t>(filling_), rows_->stripes_.end());
+  next->stripes_ = std::move(kept);
+  rows_ = std::move(next);
+  filling_ = filling;
+  since_merging_ = 0;
+}
+
+Result<std::shared_ptr<DeltaStripe>> Delta::merge(std::span<const std::shared_ptr<Stripe>> stripes) {
+  std::size_t text_bytes = 0;
+  for (const auto& stripe : stripes)
+    for (const Row& row : stripe->rows.span().first(stripe->filled.load(std::memory_order_relaxed)))
+      if (is_needed(row)) text_bytes += row.key_bytes + std::size_t{row.kept_bytes};
+  VECSTORE_ASSIGN(auto merged, make_stripe());
+  char* text = nullptr;
+  if (text_bytes != 0) {
+    VECSTORE_ASSIGN(auto bytes, Buffer<char>::allocate(*budget_, text_bytes));
+    text = bytes.data();
+    merged->texts.push_back(std::make_shared<Buffer<char>>(std::move(bytes)));
+  }
+  for (const auto& stripe : stripes) {
+    const std::size_t filled = stripe->filled.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < filled; ++i)
+      if (is_needed(stripe->rows[i])) copy_row(*stripe, i, *merged, text);
+  }
+  return merged;
+}
+
+void Delta::copy_row(const Stripe& from, std::size_t within, Stripe& to, char*& text) {
+  const std::uint32_t place = to.filled.load(std::memory_order_relaxed);
+  rows_->copy_vector(from, within, as_put_.data());
+  put_vector(to, place, as_put_.span());
+  Row& row = to.rows[place];
+  row = from.rows[within];
+  const std::size_t bytes = row.key_bytes + std::size_t{row.kept_bytes};
+  if (bytes != 0) {
+    std::copy_n(row.text, bytes, text);
+    row.text = std::exchange(text, text + bytes);
+  }
+  to.filled.store(place + 1, std::memory_order_relaxed);
 }
 
 }  // namespace vecstore

@@ -42,7 +42,7 @@ RowParams greatest_of(const QuantizedRows& rows, std::size_t count) {
 std::uint64_t DeltaSearcher::predict_bytes(std::uint32_t dim) {
   const std::uint64_t each = 2 * sizeof(float) * dim + Tiles::groups_of(dim) * 4 + dim;
   return kQueriesMax * each + Tiles::groups_of(dim) * Tiles::kGroupBytes + dim * sizeof(float) +
-         Delta::kStripeRows * (sizeof(float) + kQueriesMax * sizeof(std::uint32_t));
+         DeltaStripe::kRowsMax * (sizeof(float) + kQueriesMax * sizeof(std::uint32_t));
 }
 
 Result<std::unique_ptr<DeltaSearcher>> DeltaSearcher::create(const DeltaShape& shape, MemoryBudget& budget) {
@@ -55,8 +55,8 @@ Result<std::unique_ptr<DeltaSearcher>> DeltaSearcher::create(const DeltaShape& s
     searcher->queries_.push_back(std::move(query));
   }
   searcher->norms2_.resize(kQueriesMax);
-  VECSTORE_ASSIGN(searcher->distances_, Buffer<float>::allocate(budget, Delta::kStripeRows));
-  VECSTORE_ASSIGN(searcher->integers_, Buffer<std::uint32_t>::allocate(budget, kQueriesMax * Delta::kStripeRows));
+  VECSTORE_ASSIGN(searcher->distances_, Buffer<float>::allocate(budget, DeltaStripe::kRowsMax));
+  VECSTORE_ASSIGN(searcher->integers_, Buffer<std::uint32_t>::allocate(budget, kQueriesMax * DeltaStripe::kRowsMax));
   if (!searcher->integral_) {
     VECSTORE_ASSIGN(searcher->as_put_, Buffer<float>::allocate(budget, kQueriesMax * shape.dim));
     VECSTORE_ASSIGN(searcher->original_, Buffer<float>::allocate(budget, shape.dim));
@@ -70,7 +70,7 @@ Result<std::unique_ptr<DeltaSearcher>> DeltaSearcher::create(const DeltaShape& s
 
 // Products of the first `rows` rows with all queries: they come into the cache once for all of them. The writer may be
 // filling the rest of the last tile, so that what counts of it is copied out.
-void DeltaSearcher::score_tiles(const Delta::Stripe& stripe, std::size_t queries, std::size_t rows) {
+void DeltaSearcher::score_tiles(const DeltaStripe& stripe, std::size_t queries, std::size_t rows) {
   const std::size_t full = rows / Tiles::kRows;
   const std::size_t rest = rows % Tiles::kRows;
   const std::uint8_t* last = stripe.tiles.data() + full * groups_ * Tiles::kGroupBytes;
@@ -82,7 +82,7 @@ void DeltaSearcher::score_tiles(const Delta::Stripe& stripe, std::size_t queries
     std::array<std::uint32_t*, Tiles::kQueriesMax> out{};
     for (std::size_t i = 0; i < count; ++i) {
       codes[i] = &codes_[(first + i) * groups_ * 4];
-      out[i] = &integers_[(first + i) * Delta::kStripeRows];
+      out[i] = &integers_[(first + i) * DeltaStripe::kRowsMax];
     }
     kernels_->dot_u8_tiles(codes.data(), count, {stripe.tiles.data(), groups_, full}, out.data());
     for (std::size_t i = 0; i < count; ++i) out[i] += full * Tiles::kRows;
@@ -90,7 +90,7 @@ void DeltaSearcher::score_tiles(const Delta::Stripe& stripe, std::size_t queries
   }
 }
 
-void DeltaSearcher::prepare(const Delta& delta, const VectorView& queries, std::uint64_t query, std::size_t place) {
+void DeltaSearcher::prepare(const DeltaRows& delta, const VectorView& queries, std::uint64_t query, std::size_t place) {
   queries_[place].set_centre(delta.centre());
   queries_[place].prepare(queries, query);
   if (!integral_) return widen_row(queries, query, as_put_.data() + place * queries.dim);
@@ -112,11 +112,10 @@ void DeltaSearcher::offer(const Near& near, std::size_t query, std::uint32_t k) 
 
 // |q|² + |x|² − 2⟨q,x⟩, exact, from the products (of 128 dimensions, for eight queries: 0.9 ns each, where a product
 // row by row takes 1.9 and a squared difference 2.9; compress/NOTES.md).
-void DeltaSearcher::take_integers(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query,
-                                  std::uint32_t k, Lsn snapshot) {
+void DeltaSearcher::take_integers(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t rows,
+                                  std::size_t query, std::uint32_t k, Lsn snapshot) {
   constexpr std::size_t kTogether = 16;
-  const Delta::Stripe& stripe = delta.stripe_of(begin);
-  const std::uint32_t* products = &integers_[query * Delta::kStripeRows];
+  const std::uint32_t* products = &integers_[query * DeltaStripe::kRowsMax];
   const std::uint32_t norm2 = norms2_[query];
   const std::uint32_t* norms2 = stripe.norms2.data();
   for (std::size_t i = 0; i < rows; ++i)
@@ -126,16 +125,15 @@ void DeltaSearcher::take_integers(const Delta& delta, std::uint64_t begin, std::
     const std::size_t part = std::min(kTogether, rows - from);
     if (!any_below(&distances_[from], part, static_cast<float>(limit))) continue;
     for (std::size_t i = from; i < from + part; ++i)
-      if (double{distances_[i]} < limit && delta.is_visible(stripe.rows[i], snapshot))
-        offer({distances_[i], RowId{delta.first_.value + begin + i}}, query, k);
+      if (double{distances_[i]} < limit && DeltaStripe::is_visible(stripe.rows[i], snapshot))
+        offer({distances_[i], delta.row_id(stripe.rows[i])}, query, k);
   }
 }
 
 // By 8 bits a value first. What they were put as is looked at where it may be nearer than the farthest of the best.
-void DeltaSearcher::take_floats(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query,
+void DeltaSearcher::take_floats(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t rows, std::size_t query,
                                 std::uint32_t k, Lsn snapshot) {
   constexpr std::size_t kTogether = 16;
-  const Delta::Stripe& stripe = delta.stripe_of(begin);
   const QuantizedRows& vectors = *stripe.vectors;
   const PreparedQuery& prepared = queries_[query];
   const double& limit = best_[query].limit;
@@ -148,43 +146,45 @@ void DeltaSearcher::take_floats(const Delta& delta, std::uint64_t begin, std::si
     if (!any_below(&distances_[from], part, reach)) continue;
     for (std::size_t i = from; i < from + part; ++i) {
       if (!(double{prepared.interval(distances_[i], params_of(i)).nearest} + prepared.constant() <= limit)) continue;
-      if (!delta.is_visible(stripe.rows[i], snapshot)) continue;
-      offer({distance_to(delta, stripe, i, query), RowId{delta.first_.value + begin + i}}, query, k);
+      if (!DeltaStripe::is_visible(stripe.rows[i], snapshot)) continue;
+      offer({distance_to(delta, stripe, i, query), delta.row_id(stripe.rows[i])}, query, k);
     }
     reach = prepared.reach(limit, greatest);
   }
 }
 
-double DeltaSearcher::distance_to(const Delta& delta, const Delta::Stripe& stripe, std::size_t within,
+double DeltaSearcher::distance_to(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t within,
                                   std::size_t query) {
   const DeltaShape& shape = delta.shape();
   if (is_integer(shape.dtype)) {
     stripe.vectors->decode_integers(static_cast<std::uint32_t>(within), original_.data());
   } else {
-    widen_row(delta.as_put(stripe, within), 0, original_.data());
+    const std::byte* as_put = stripe.originals.data() + within * shape.row_bytes();
+    widen_row({as_put, shape.dtype, 1, shape.dim, 0}, 0, original_.data());
   }
   return exact_distance(shape.metric, as_put_.data() + query * shape.dim, original_.data(), shape.dim);
 }
 
-void DeltaSearcher::search(const Delta& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
+void DeltaSearcher::search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
                            std::uint32_t k, Lsn snapshot, std::vector<FoundRow>* found) {
   VECSTORE_CHECK(count <= kQueriesMax);
   // Before anything else: the centre is there when the first row is.
-  const std::uint64_t rows = delta.rows();
+  const bool had_rows = delta.had_rows();
   for (std::size_t i = 0; i < count; ++i) {
-    if (rows != 0) prepare(delta, queries, first + i, i);
+    if (had_rows) prepare(delta, queries, first + i, i);
     best_[i].heap.clear();
     best_[i].heap.reserve(k);
     best_[i].limit = std::numeric_limits<double>::infinity();
   }
-  for (std::uint64_t begin = 0; begin < rows; begin += Delta::kStripeRows) {
-    const std::size_t here = std::min<std::uint64_t>(Delta::kStripeRows, rows - begin);
-    if (integral_) score_tiles(delta.stripe_of(begin), count, here);
+  for (std::size_t i = 0; had_rows && i < delta.stripes_.size(); ++i) {
+    const DeltaStripe& stripe = *delta.stripes_[i];
+    const std::size_t here = stripe.filled.load(std::memory_order_acquire);
+    if (integral_) score_tiles(stripe, count, here);
     for (std::size_t query = 0; query < count; ++query) {
       if (integral_) {
-        take_integers(delta, begin, here, query, k, snapshot);
+        take_integers(delta, stripe, here, query, k, snapshot);
       } else {
-        take_floats(delta, begin, here, query, k, snapshot);
+        take_floats(delta, stripe, here, query, k, snapshot);
       }
     }
   }

@@ -14,7 +14,7 @@
 #include "base/status.h"
 #include "base/vector_view.h"
 #include "compress/kernels/kernels.h"
-#include "engine/live/delta.h"
+#include "engine/live/delta_rows.h"
 #include "graph/prepared_query.h"
 #include "graph/search_types.h"
 #include "wal/format.h"
@@ -34,8 +34,8 @@ class DeltaSearcher {
   // The `k` nearest of the rows that are live at `snapshot`, sorted, for each of at most kQueriesMax queries
   // [first, first + count) of `queries`: found[i] is replaced. They are ranked by the vectors as they were put.
   // FoundRow::position means nothing.
-  void search(const Delta& delta, const VectorView& queries, std::uint64_t first, std::size_t count, std::uint32_t k,
-              Lsn snapshot, std::vector<FoundRow>* found);
+  void search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
+              std::uint32_t k, Lsn snapshot, std::vector<FoundRow>* found);
 
  private:
   // The nearest so far.
@@ -53,13 +53,13 @@ class DeltaSearcher {
   };
 
   DeltaSearcher() = default;
-  void prepare(const Delta& delta, const VectorView& queries, std::uint64_t query, std::size_t place);
-  void score_tiles(const Delta::Stripe& stripe, std::size_t queries, std::size_t rows);
-  void take_integers(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query, std::uint32_t k,
-                     Lsn snapshot);
-  void take_floats(const Delta& delta, std::uint64_t begin, std::size_t rows, std::size_t query, std::uint32_t k,
-                   Lsn snapshot);
-  double distance_to(const Delta& delta, const Delta::Stripe& stripe, std::size_t within, std::size_t query);
+  void prepare(const DeltaRows& delta, const VectorView& queries, std::uint64_t query, std::size_t place);
+  void score_tiles(const DeltaStripe& stripe, std::size_t queries, std::size_t rows);
+  void take_integers(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t rows, std::size_t query,
+                     std::uint32_t k, Lsn snapshot);
+  void take_floats(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t rows, std::size_t query,
+                   std::uint32_t k, Lsn snapshot);
+  double distance_to(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t within, std::size_t query);
   void offer(const Near& near, std::size_t query, std::uint32_t k);
 
   const Kernels* kernels_ = nullptr;

@@ -43,20 +43,23 @@ bool DocumentPacker::is_due_again(const LiveState& live) {
 std::span<const std::byte> DocumentPacker::train(const LiveState& live, MemoryBudget& budget) {
   if (live.dictionary() != nullptr) {
     trained_ = {};
-  } else if (trained_.empty() && live.delta() != nullptr && live.delta()->document_bytes() >= train_at_) {
-    train_at_ = 2 * live.delta()->document_bytes();
+  } else if (trained_.empty() && live.document_bytes_put() >= train_at_) {
+    train_at_ = 2 * live.document_bytes_put();
     trained_ = train_on(live, budget);
   }
   return trained_;
 }
 
 std::vector<std::byte> DocumentPacker::train_on(const LiveState& live, MemoryBudget& budget) {
-  const Delta& delta = *live.delta();
+  const std::shared_ptr<const DeltaRows> delta = live.delta();
   const auto charge = Charge::take(budget, kTrainingBytes);
   auto sample = DocumentSample::create(training_.sample_bytes + kDocumentBytesMax, budget);
   if (!charge || !sample) return {};
-  for (; sampled_ < delta.rows() && sample->bytes().size() < training_.sample_bytes; ++sampled_) {
-    const auto document = live.document({delta.first().value + sampled_});
+  const std::uint64_t put = live.next_row().value - live.base_rows();
+  for (; sampled_ < put && sample->bytes().size() < training_.sample_bytes; ++sampled_) {
+    const RowId row{live.base_rows() + sampled_};
+    if (delta == nullptr || !delta->has(row)) continue;
+    const auto document = live.document(*delta, row);
     if (!document) return {};
     sample->offer(*document);
   }

@@ -22,9 +22,71 @@ void LiveState::publish() {
   }
 }
 
+LivePin::~LivePin() {
+  if (pinned_ != nullptr) pinned_->unpin(moment_);
+}
+
+// With the lock no row is shown or forgotten, so that these rows are those of the moment.
+std::shared_ptr<const LivePin> LiveState::pin() const {
+  const std::lock_guard guard(pinning_);
+  const Lsn moment = snapshot();
+  if (watched_.empty() || watched_.back().moment != moment) watched_.push_back({moment, 0});
+  std::shared_ptr<LivePin> pin(new LivePin(shown_, moment));
+  ++watched_.back().pins;
+  pin->pinned_ = this;
+  return pin;
+}
+
+std::shared_ptr<const LivePin> LiveState::pin_newest() const {
+  return std::shared_ptr<const LivePin>(new LivePin(delta(), newest()));
+}
+
+void LiveState::unpin(Lsn moment) const {
+  const std::lock_guard guard(pinning_);
+  --std::ranges::lower_bound(watched_, moment, {}, &Watched::moment)->pins;
+  while (!watched_.empty() && watched_.front().pins == 0) watched_.pop_front();
+}
+
+std::shared_ptr<const DeltaRows> LiveState::delta() const {
+  const std::lock_guard guard(pinning_);
+  return shown_;
+}
+
+// While they are the newest rows, they have every row that a key leads to and anybody needs.
+std::optional<RowId> LiveState::find(const Key& key, Lsn moment) const {
+  for (std::shared_ptr<const DeltaRows> rows = delta(); rows != nullptr;) {
+    if (const auto row = rows->find(key, moment)) return row;
+    std::shared_ptr<const DeltaRows> now = delta();
+    if (now == rows) break;
+    rows = std::move(now);
+  }
+  return std::nullopt;
+}
+
+Lsn LiveState::floor() const {
+  const std::lock_guard guard(pinning_);
+  const Lsn now = snapshot();
+  for (const Watched& watched : watched_)
+    if (watched.pins != 0) return std::min(now, watched.moment);
+  return now;
+}
+
+void LiveState::show_delta() {
+  if (!has_delta_ || owned_delta_->rows() == shown_) return;
+  std::shared_ptr<const DeltaRows> before = owned_delta_->rows();
+  const std::lock_guard guard(pinning_);
+  shown_.swap(before);
+}
+
+void LiveState::forget() {
+  if (owned_delta_ == nullptr) return;
+  owned_delta_->forget(floor(), false);
+  show_delta();
+}
+
 // One that nobody has seen, because the batch that it was made for was refused, may have another dimension.
 Status LiveState::make_delta(std::uint32_t dim) {
-  if (owned_delta_ != nullptr && (delta() != nullptr || owned_delta_->shape().dim == dim)) return Status::ok();
+  if (owned_delta_ != nullptr && (has_delta_ || owned_delta_->shape().dim == dim)) return Status::ok();
   owned_delta_.reset();
   DeltaShape shape = shape_;
   shape.dim = dim;
@@ -53,7 +115,11 @@ Status LiveState::reserve(const Needs& needs) {
   VECSTORE_TRY(prepare_dictionary(needs.dictionary));
   if (needs.rows != 0) {
     VECSTORE_TRY(make_delta(needs.dim));
-    VECSTORE_TRY(owned_delta_->reserve(needs.rows, needs.text_bytes));
+    if (!owned_delta_->has_room(needs.rows, needs.text_bytes)) {
+      const Status reserved = owned_delta_->reserve(needs.rows, needs.text_bytes, floor());
+      show_delta();
+      VECSTORE_TRY(reserved);
+    }
   }
   if (needs.base_rows_ended == 0) return Status::ok();
   const Status reserved = tombstones_.reserve(needs.base_rows_ended, *budget_);
@@ -67,7 +133,7 @@ Status LiveState::end_row(RowId row, Lsn lsn) {
     VECSTORE_TRY(tombstones_.reserve(1, *budget_));
     tombstones_.add(row, lsn);
   } else {
-    if (owned_delta_ == nullptr || !owned_delta_->is_live(row, lsn)) return contradiction(lsn);
+    if (owned_delta_ == nullptr || !owned_delta_->rows()->is_live(row, lsn)) return contradiction(lsn);
     owned_delta_->end(row, lsn);
     delta_rows_.fetch_sub(1, std::memory_order_relaxed);
   }
@@ -109,14 +175,17 @@ Status LiveState::apply(Lsn lsn, const LogRecord& record) {
   if (put->replaced != kNoRow) VECSTORE_TRY(end_row(put->replaced, lsn));
   owned_delta_->append(*put, lsn);
   shape_.dim = static_cast<std::uint32_t>(dim);
-  delta_.store(owned_delta_.get(), std::memory_order_release);
+  if (!has_delta_) {
+    has_delta_ = true;
+    show_delta();
+  }
   rows_.fetch_add(1, std::memory_order_relaxed);
   delta_rows_.fetch_add(1, std::memory_order_relaxed);
   return Status::ok();
 }
 
-Result<std::string> LiveState::document(RowId row) const {
-  const Delta::KeptDocument document = delta()->document(row);
+Result<std::string> LiveState::document(const DeltaRows& delta, RowId row) const {
+  const DeltaRows::KeptDocument document = delta.document(row);
   if (document.kept.size() == document.bytes) return std::string(document.kept);
   std::string text(document.bytes, '\0');
   VECSTORE_TRY(

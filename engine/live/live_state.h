@@ -4,12 +4,15 @@
 // a record of the log takes effect, when it is written and when it is replayed.
 //
 // What a record does can be seen once it is applied and safe as the sync mode says: publish() moves the moment that
-// readers see, and both sides call it. Writers take turns (the caller's lock); readers take none.
+// readers see, and both sides call it. Writers take turns (the caller's lock). A reader pins a moment, which takes a
+// lock for as long as that takes, and reads without one; what it may look at stays.
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +26,28 @@
 #include "wal/format.h"
 
 namespace vecstore {
+
+class LiveState;
+
+// A moment that somebody looks at, with the rows of the delta as they were then. Given up when it goes; must not
+// outlive its LiveState. Any thread.
+class LivePin {
+ public:
+  LivePin(const LivePin&) = delete;
+  LivePin& operator=(const LivePin&) = delete;
+  ~LivePin();
+
+  Lsn moment() const { return moment_; }
+  const DeltaRows* delta() const { return delta_.get(); }  // nullptr: no row was put yet
+
+ private:
+  friend class LiveState;
+  LivePin(std::shared_ptr<const DeltaRows> delta, Lsn moment) : delta_(std::move(delta)), moment_(moment) {}
+
+  const LiveState* pinned_ = nullptr;  // nullptr: the writer's own, which nothing can change meanwhile
+  std::shared_ptr<const DeltaRows> delta_;
+  Lsn moment_;
+};
 
 class LiveState {
  public:
@@ -41,7 +66,8 @@ class LiveState {
   // What is put from now on is charged to `budget`; to `for_erasing`, what erasing takes beyond it.
   void charge_to(MemoryBudget& budget, MemoryBudget& for_erasing);
 
-  // Room for what a batch brings, so that applying it cannot fail. Errors: kMemoryBudget.
+  // Room for what a batch brings, so that applying it cannot fail; rows that nobody needs any more give theirs back.
+  // Errors: kMemoryBudget.
   struct Needs {
     std::uint32_t dim = 0;
     std::uint64_t rows = 0;
@@ -50,6 +76,8 @@ class LiveState {
     std::span<const std::byte> dictionary{};  // none: empty
   };
   Status reserve(const Needs& needs);
+  // Rows that ended before every moment that is looked at give their memory back, where that is worth the copying.
+  void forget();
 
   // Records come in the order of their numbers. Errors: kCorrupt (it contradicts what was applied before),
   // kMemoryBudget.
@@ -68,24 +96,38 @@ class LiveState {
   Lsn snapshot() const { return {published_.load(std::memory_order_acquire)}; }
   Lsn newest() const { return {applied_.load(std::memory_order_relaxed)}; }  // for writers
 
-  const Delta* delta() const { return delta_.load(std::memory_order_acquire); }  // nullptr: no row was put yet
+  // The moment that readers see now, and the writer's own. Errors: kMemoryBudget.
+  std::shared_ptr<const LivePin> pin() const;
+  std::shared_ptr<const LivePin> pin_newest() const;
+  // The newest rows of the delta; nullptr: no row was put yet.
+  std::shared_ptr<const DeltaRows> delta() const;
+  // The row of the delta that had the key at a moment that is pinned, or the writer's own; nullopt: none.
+  std::optional<RowId> find(const Key& key, Lsn moment) const;
   const FrameDictionary* dictionary() const { return dictionary_.load(std::memory_order_acquire); }  // or nullptr
   // Of records that were applied since one brought the dictionary, in bytes; for writers.
   std::uint64_t bytes_since_dictionary() const { return bytes_since_dictionary_; }
-  // Of a row of the delta. Errors: kCorrupt, kMemoryBudget.
-  Result<std::string> document(RowId row) const;
+  // Of a row that `delta` has. Errors: kCorrupt, kMemoryBudget.
+  Result<std::string> document(const DeltaRows& delta, RowId row) const;
   const Tombstones& tombstones() const { return tombstones_; }
   std::uint64_t base_rows() const { return base_rows_; }
-  RowId next_row() const { return delta() == nullptr ? RowId{base_rows_} : delta()->next(); }
+  // For writers: the next row that is put, and the bytes of all documents that were.
+  RowId next_row() const { return owned_delta_ == nullptr ? RowId{base_rows_} : owned_delta_->next(); }
+  std::uint64_t document_bytes_put() const { return owned_delta_ == nullptr ? 0 : owned_delta_->document_bytes_put(); }
   std::uint64_t live_rows() const { return rows_.load(std::memory_order_relaxed); }
   std::uint64_t live_delta_rows() const { return delta_rows_.load(std::memory_order_relaxed); }
-  bool is_live(RowId row, Lsn snapshot) const {
-    if (row.value < base_rows_) return !tombstones_.gone(row, snapshot);
-    return delta() != nullptr && delta()->is_live(row, snapshot);
-  }
 
  private:
+  friend class LivePin;
+  // A moment that is looked at, and by how many.
+  struct Watched {
+    Lsn moment;
+    std::uint64_t pins = 0;
+  };
+
   void publish();
+  void unpin(Lsn moment) const;
+  Lsn floor() const;  // nobody looks at a moment before it, nor will
+  void show_delta();  // its newest rows, to readers
   Status make_delta(std::uint32_t dim);
   Status prepare_dictionary(std::span<const std::byte> bytes);
   Status take_dictionary(Lsn lsn, std::span<const std::byte> bytes);
@@ -97,7 +139,10 @@ class LiveState {
   MemoryBudget* erasing_budget_;
   Tombstones tombstones_;
   std::unique_ptr<Delta> owned_delta_;
-  std::atomic<const Delta*> delta_{nullptr};
+  bool has_delta_ = false;               // rows were put
+  mutable std::mutex pinning_;           // guards what follows
+  mutable std::deque<Watched> watched_;  // by moment
+  std::shared_ptr<const DeltaRows> shown_;
   std::unique_ptr<FrameDictionary> owned_dictionary_;
   std::atomic<const FrameDictionary*> dictionary_{nullptr};
   std::uint64_t bytes_since_dictionary_ = 0;

@@ -39,16 +39,22 @@ class ReaderTable {
     const Slot& operator[](std::size_t slot) const { return slots[slot]; }
   };
 
+  // A table of which so many slots may be used. Errors: kMemoryBudget.
+  static Result<std::unique_ptr<Slots>> make(std::uint64_t used, MemoryBudget& budget) {
+    const std::uint64_t wanted = std::bit_ceil(std::max(kSlotsMin, 2 * used));
+    auto table = std::make_unique<Slots>();
+    VECSTORE_ASSIGN(table->charge, Charge::take(budget, wanted * sizeof(Slot)));
+    table->slots = std::make_unique<Slot[]>(wanted);
+    table->mask = wanted - 1;
+    return table;
+  }
+
   // Afterwards so many slots in all may be used. `copy(from, to)` puts what one slot of the old table holds into the
   // larger one, if it holds anything. What the larger one takes is charged to `budget`. Errors: kMemoryBudget.
   template <typename Copy>
   Status reserve(std::uint64_t used, MemoryBudget& budget, const Copy& copy) {
-    const std::uint64_t wanted = std::bit_ceil(std::max(kSlotsMin, 2 * used));
-    if (!tables_.empty() && tables_.back()->size() >= wanted) return Status::ok();
-    auto larger = std::make_unique<Slots>();
-    VECSTORE_ASSIGN(larger->charge, Charge::take(budget, wanted * sizeof(Slot)));
-    larger->slots = std::make_unique<Slot[]>(wanted);
-    larger->mask = wanted - 1;
+    if (has_room(used)) return Status::ok();
+    VECSTORE_ASSIGN(auto larger, make(used, budget));
     if (!tables_.empty())
       for (std::size_t slot = 0; slot < tables_.back()->size(); ++slot) copy((*tables_.back())[slot], *larger);
     tables_.push_back(std::move(larger));

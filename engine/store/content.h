@@ -16,7 +16,7 @@
 #include "engine/generation/open_plan.h"
 #include "engine/generation/properties.h"
 #include "engine/key.h"
-#include "engine/live/delta.h"
+#include "engine/live/delta_rows.h"
 #include "engine/rows/key_lookup.h"
 #include "engine/rows/rows.h"
 #include "pagestore/publish.h"

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/store/follower.h"
 
-#include <algorithm>
-
 namespace vecstore {
 
 Result<LogTail> Follower::replay() {
-  const std::uint64_t used_before = budget_.used_bytes();
-  auto replayed = replay_log(file_system_, directory_, {store_, through_, place_}, budget_,
+  // A group holds whole batches: what it replaced is soon needed by nobody.
+  const auto show = [this](Lsn through) {
+    live_.applied(through);
+    live_.safe(through);
+  };
+  auto replayed = replay_log(file_system_, directory_, {store_, through_, place_, show}, budget_,
                              [this](Lsn lsn, const LogRecord& record) -> Status {
                                VECSTORE_TRY(live_.apply(lsn, record));
                                through_ = lsn;  // where to go on, should the next one find no room
@@ -16,9 +18,8 @@ Result<LogTail> Follower::replay() {
   const bool missing = replayed ? replayed->number_max == 0 : replayed.error().code() == Code::kNotFound;
   if (missing) return Status(Code::kCorrupt, "the log is missing; restore it").about(directory_);
   if (!replayed) return replayed.error();
-  memory_bytes_ += budget_.used_bytes() - std::min(budget_.used_bytes(), used_before);
-  live_.applied(replayed->last_lsn);
-  live_.safe(replayed->last_lsn);
+  show(replayed->last_lsn);
+  live_.forget();
   log_bytes_ = replayed->bytes;
   place_ = replayed->place;
   return replayed;

@@ -19,7 +19,8 @@ namespace vecstore {
 // replay() is for one thread at a time; the counts are for any.
 class Follower {
  public:
-  // `directory`: of the log. The records up to `applied` are in the graph. All must outlive it.
+  // `directory`: of the log. The records up to `applied` are in the graph. `budget` is that of reading the log. All
+  // must outlive it.
   Follower(FileSystem& file_system, std::string directory, const Uuid& store, Lsn applied, LiveState& live,
            MemoryBudget& budget)
       : file_system_(file_system),
@@ -33,9 +34,8 @@ class Follower {
   // replay_log(), kCorrupt (the log is missing, or contradicts the store).
   Result<LogTail> replay();
 
-  Lsn through() const { return through_; }                      // what readers see may end before
-  std::uint64_t memory_bytes() const { return memory_bytes_; }  // that the records took
-  std::uint64_t log_bytes() const { return log_bytes_; }        // of all segments, as of the last replay
+  Lsn through() const { return through_; }                // what readers see may end before
+  std::uint64_t log_bytes() const { return log_bytes_; }  // of all segments, as of the last replay
 
  private:
   FileSystem& file_system_;
@@ -45,7 +45,6 @@ class Follower {
   MemoryBudget& budget_;
   Lsn through_;
   LogPlace place_;
-  std::atomic<std::uint64_t> memory_bytes_ = 0;
   std::atomic<std::uint64_t> log_bytes_ = 0;
 };
 

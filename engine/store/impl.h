@@ -30,7 +30,8 @@ struct Store::Impl {
   Impl(const OpenOptions& options, const StoreEnvironment& with)
       : opened(options),
         environment(with),
-        budget(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited, Inheritance::kNone) {}
+        budget(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited, Inheritance::kNone),
+        delta_budget(std::in_place, budget, Inheritance::kNone) {}
 
   // kUnsupported in a child of fork(). Comes first in every call, before anything else of the store is looked at: other
   // threads may have been changing it when the child was made.
@@ -46,12 +47,15 @@ struct Store::Impl {
   Status name_least(const Status& refused) const;
   Status refresh();
 
-  View view() const { return {content, live, live->snapshot()}; }
-  std::uint64_t delta_bytes() const { return writer_memory ? writer_memory->delta_bytes() : follower->memory_bytes(); }
+  View view() const { return {content, live, live->pin()}; }
+  std::uint64_t delta_bytes() const {
+    return writer_memory ? writer_memory->delta_bytes() : delta_budget->used_bytes();
+  }
 
   const OpenOptions opened;
   const StoreEnvironment environment;
   mutable MemoryBudget budget;
+  std::optional<MemoryBudget> delta_budget;     // of what is replayed or put
   std::unique_ptr<WriterMemory> writer_memory;  // of a writer
   std::optional<StoreDirectory> directory;
   std::shared_ptr<Content> content;

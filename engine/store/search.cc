@@ -223,7 +223,7 @@ class BatchSearch {
   const SearchOptions& options_;
   MemoryBudget& budget_;
   const Answers& answers_;
-  const Delta* delta_;
+  const DeltaRows* delta_;
   const LiveRows live_rows_;
   const bool all_live_;
   const bool reranks_;

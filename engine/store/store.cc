@@ -191,6 +191,7 @@ Status Store::Impl::open_content() {
   live.reset();
   content.reset();
   writer_memory.reset();
+  delta_budget.emplace(budget, Inheritance::kNone);
   VECSTORE_ASSIGN(content, Content::open(*environment.file_system, *directory, budget));
   VECSTORE_TRY(open_log());
   content->look_up_keys(writer != nullptr, writer_memory ? writer_memory->buffers() : budget);
@@ -201,7 +202,7 @@ Status Store::Impl::open_log() {
   const Manifest& manifest = content->manifest();
   const StoreProperties& properties = content->properties();
   const Lsn applied{manifest.applied_lsn};
-  live = std::make_shared<LiveState>(content->delta_shape(), content->row_count(), applied, budget);
+  live = std::make_shared<LiveState>(content->delta_shape(), content->row_count(), applied, *delta_budget);
   follower = std::make_unique<Follower>(*environment.file_system, directory->file_path(kLogName), manifest.store,
                                         applied, *live, budget);
   has_log = properties.has_log;
@@ -213,7 +214,7 @@ Status Store::Impl::open_log() {
   if (opened.access != Access::kReadWrite) return Status::ok();
   const std::uint64_t buffers =
       opened.ram_bytes != 0 ? writer_buffer_bytes(properties.keys == KeyKind::kBytes, properties.rows) : 0;
-  VECSTORE_ASSIGN(writer_memory, WriterMemory::take(budget, opened.delta_bytes, follower->memory_bytes(), buffers));
+  VECSTORE_ASSIGN(writer_memory, WriterMemory::take(budget, *delta_budget, opened.delta_bytes, buffers));
   VECSTORE_ASSIGN(writer, Writer::open({*directory, content, live, *writer_memory, opened, environment}, tail));
   return Status::ok();
 }
@@ -481,7 +482,7 @@ StoreStats Store::stats() const {
   stats.delta_rows = s.live->live_delta_rows();
   stats.deleted_rows = s.live->tombstones().size();
   stats.delta_bytes = s.delta_bytes();
-  if (const Delta* delta = s.live->delta(); delta != nullptr) {
+  if (const auto delta = s.live->delta(); delta != nullptr) {
     stats.document_bytes = delta->document_bytes();
     stats.kept_document_bytes = delta->kept_document_bytes();
   }

@@ -10,14 +10,15 @@ std::uint32_t View::dim() const {
 
 Result<std::optional<RowId>> View::row_of(const Key& key) const {
   VECSTORE_TRY(content_->check_key(key));
-  if (delta() != nullptr)
-    if (const auto row = delta()->find(key, moment_)) return row;
+  if (const auto row = live_->find(key, moment())) return row;
   VECSTORE_ASSIGN(const auto row, content_->row_of(key));
-  return row && !live_->tombstones().gone(*row, moment_) ? row : std::nullopt;
+  return row && !live_->tombstones().gone(*row, moment()) ? row : std::nullopt;
 }
 
 Status View::check_row(RowId row) const {
-  if (live_->is_live(row, moment_)) return Status::ok();
+  const bool is_live = row.value < content_->row_count() ? !live_->tombstones().gone(row, moment())
+                                                         : delta() != nullptr && delta()->is_live(row, moment());
+  if (is_live) return Status::ok();
   return Status(Code::kNotFound, "the store has no such row").about(content_->path()).at(Detail::kRow, row.value);
 }
 
@@ -33,16 +34,15 @@ Status View::read_vector(RowId row, std::byte* out) const {
 }
 
 Result<std::string> View::read_document(RowId row) const {
-  return row.value < content_->row_count() ? content_->read_document(row) : live_->document(row);
+  return row.value < content_->row_count() ? content_->read_document(row) : live_->document(*delta(), row);
 }
 
 Status View::for_each_row(const std::function<Status(const Key&, RowId)>& visit) const {
   VECSTORE_TRY(content_->for_each_row([&](const Key& key, RowId row) {
-    return live_->tombstones().gone(row, moment_) ? Status::ok() : visit(key, row);
+    return live_->tombstones().gone(row, moment()) ? Status::ok() : visit(key, row);
   }));
-  for (RowId row{content_->row_count()}; delta() != nullptr && delta()->has(row); ++row.value)
-    if (delta()->is_live(row, moment_)) VECSTORE_TRY(visit(delta()->key(row), row));
-  return Status::ok();
+  if (delta() == nullptr) return Status::ok();
+  return delta()->for_each_live(moment(), [&](RowId row) { return visit(delta()->key(row), row); });
 }
 
 }  // namespace vecstore

@@ -19,13 +19,14 @@ namespace vecstore {
 // A value: copy it freely. Thread-safe.
 class View {
  public:
-  View(std::shared_ptr<const Content> content, std::shared_ptr<const LiveState> live, Lsn moment)
-      : content_(std::move(content)), live_(std::move(live)), moment_(moment) {}
+  View(std::shared_ptr<const Content> content, std::shared_ptr<const LiveState> live,
+       std::shared_ptr<const LivePin> pin)
+      : content_(std::move(content)), live_(std::move(live)), pin_(std::move(pin)) {}
 
   const Content& content() const { return *content_; }
   const LiveState& live() const { return *live_; }
-  const Delta* delta() const { return live_->delta(); }  // nullptr: no row was put yet
-  Lsn moment() const { return moment_; }
+  const DeltaRows* delta() const { return pin_->delta(); }  // nullptr: no row was put yet
+  Lsn moment() const { return pin_->moment(); }
   std::uint32_t dim() const;  // 0: not known yet
 
   // The live row that has the key. Errors: as of Content::check_key(), kIo, kCorrupt, kMemoryBudget.
@@ -41,7 +42,7 @@ class View {
  private:
   std::shared_ptr<const Content> content_;
   std::shared_ptr<const LiveState> live_;
-  Lsn moment_;
+  std::shared_ptr<const LivePin> pin_;  // goes before what it pins
 };
 
 }  // namespace vecstore

@@ -66,7 +66,7 @@ class Writer {
                      std::span<const std::string_view> documents) const;
   Status check_room(std::uint64_t bytes);
   Status delta_is_full() const;
-  View newest() const { return {parts_.content, parts_.live, parts_.live->newest()}; }
+  View newest() const { return {parts_.content, parts_.live, parts_.live->pin_newest()}; }
 
   // nullopt: the delta is full.
   Result<std::optional<Lsn>> put_now(std::span<const Key> keys, const VectorView& vectors,

@@ -11,32 +11,36 @@ constexpr std::uint64_t kErasingShare = 8;  // of the delta
 
 }  // namespace
 
-WriterMemory::WriterMemory(MemoryBudget& budget, std::uint64_t replayed_bytes, const Shares& delta,
+WriterMemory::WriterMemory(MemoryBudget& budget, MemoryBudget& rows, std::uint64_t erasing_bytes,
                            std::uint64_t buffer_bytes)
     : budget_(budget),
-      replayed_bytes_(replayed_bytes),
-      rows_(delta.rows, Inheritance::kNone),
-      erasing_(delta.erasing, Inheritance::kNone),
+      rows_(rows),
+      erasing_(erasing_bytes, Inheritance::kNone),
       buffers_(buffer_bytes != 0 ? buffer_bytes : MemoryBudget::kUnlimited, Inheritance::kNone) {}
 
-// An eighth is kept for erasing, which goes on when nothing more can be put. What was replayed is charged already.
-WriterMemory::Shares WriterMemory::divide(std::uint64_t delta_bytes, std::uint64_t replayed_bytes) {
+// An eighth is kept for erasing, which goes on when nothing more can be put.
+WriterMemory::Shares WriterMemory::divide(std::uint64_t delta_bytes) {
   const std::uint64_t erasing = delta_bytes / kErasingShare;
-  return {delta_bytes - std::min(delta_bytes, replayed_bytes + erasing), erasing};
+  return {delta_bytes - erasing, erasing};
 }
 
-Result<std::unique_ptr<WriterMemory>> WriterMemory::take(MemoryBudget& budget, std::uint64_t delta_bytes,
-                                                         std::uint64_t replayed_bytes, std::uint64_t buffer_bytes) {
-  const Shares delta = divide(delta_bytes, replayed_bytes);
-  VECSTORE_ASSIGN(Charge charge, Charge::take(budget, delta.rows + delta.erasing + buffer_bytes));
-  std::unique_ptr<WriterMemory> memory(new WriterMemory(budget, replayed_bytes, delta, buffer_bytes));
+Result<std::unique_ptr<WriterMemory>> WriterMemory::take(MemoryBudget& budget, MemoryBudget& rows,
+                                                         std::uint64_t delta_bytes, std::uint64_t buffer_bytes) {
+  const Shares delta = divide(delta_bytes);
+  const std::uint64_t replayed = rows.used_bytes();
+  const std::uint64_t rows_bytes = std::max(delta.rows, replayed);
+  std::unique_ptr<WriterMemory> memory(new WriterMemory(budget, rows, delta.erasing, buffer_bytes));
+  memory->charges_.reserve(2);
+  VECSTORE_ASSIGN(Charge charge, Charge::take(budget, rows_bytes - replayed + delta.erasing + buffer_bytes));
   memory->charges_.push_back(std::move(charge));
+  rows.separate(rows_bytes);
+  memory->charges_.push_back(Charge::adopt(budget, replayed));
   return memory;
 }
 
 Status WriterMemory::raise(std::uint64_t delta_bytes) {
-  const Shares delta = divide(delta_bytes, replayed_bytes_);
-  const std::uint64_t more_rows = delta.rows - rows_.limit_bytes();
+  const Shares delta = divide(delta_bytes);
+  const std::uint64_t more_rows = delta.rows - std::min(delta.rows, rows_.limit_bytes());
   const std::uint64_t more_erasing = delta.erasing - erasing_.limit_bytes();
   charges_.reserve(charges_.size() + 1);
   VECSTORE_ASSIGN(Charge charge, Charge::take(budget_, more_rows + more_erasing));

@@ -24,30 +24,30 @@ inline constexpr std::uint64_t kWriterCatalogBytes = 12u << 20;
 // Budgets are thread-safe; raise() is for one thread at a time.
 class WriterMemory {
  public:
-  // Takes `delta_bytes`, less what the replayed records have taken already, and the buffers out of `budget`, which must
-  // outlive it. buffer_bytes = 0: the buffers have no bound. Errors: kMemoryBudget.
-  static Result<std::unique_ptr<WriterMemory>> take(MemoryBudget& budget, std::uint64_t delta_bytes,
-                                                    std::uint64_t replayed_bytes, std::uint64_t buffer_bytes);
+  // Sets aside in `budget` what the delta and the buffers may take. `rows`: a part of `budget` that holds what was
+  // replayed; it gets the limit of the delta's rows, or what it uses where that is more. Both outlive it. buffer_bytes
+  // = 0: the buffers have no bound. Errors: kMemoryBudget.
+  static Result<std::unique_ptr<WriterMemory>> take(MemoryBudget& budget, MemoryBudget& rows, std::uint64_t delta_bytes,
+                                                    std::uint64_t buffer_bytes);
   // The delta may take `delta_bytes` from now on, at least as many as before. Errors: kMemoryBudget.
   Status raise(std::uint64_t delta_bytes);
 
   MemoryBudget& rows() { return rows_; }        // of the delta
   MemoryBudget& erasing() { return erasing_; }  // of the delta, when the rows' memory is used up
   MemoryBudget& buffers() { return buffers_; }  // of the log, of the batch at hand, and of the catalog
-  std::uint64_t delta_bytes() const { return replayed_bytes_ + rows_.used_bytes() + erasing_.used_bytes(); }
+  std::uint64_t delta_bytes() const { return rows_.used_bytes() + erasing_.used_bytes(); }
 
  private:
   struct Shares {
     std::uint64_t rows = 0;     // that may be put
     std::uint64_t erasing = 0;  // beyond them
   };
-  WriterMemory(MemoryBudget& budget, std::uint64_t replayed_bytes, const Shares& delta, std::uint64_t buffer_bytes);
-  static Shares divide(std::uint64_t delta_bytes, std::uint64_t replayed_bytes);
+  WriterMemory(MemoryBudget& budget, MemoryBudget& rows, std::uint64_t erasing_bytes, std::uint64_t buffer_bytes);
+  static Shares divide(std::uint64_t delta_bytes);
 
   MemoryBudget& budget_;
-  const std::uint64_t replayed_bytes_;
-  std::vector<Charge> charges_;  // one, and one for each time that the delta was given more
-  MemoryBudget rows_;
+  std::vector<Charge> charges_;  // of all that is set aside
+  MemoryBudget& rows_;
   MemoryBudget erasing_;
   MemoryBudget buffers_;
 };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/live/live_state.h"
 
+#include <array>
 #include <atomic>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -24,6 +26,12 @@ struct State {
   LiveState live{shape(), kBaseRows, {5}, budget};
 };
 
+bool is_live(const LiveState& live, RowId row, Lsn moment) {
+  if (row.value < live.base_rows()) return !live.tombstones().gone(row, moment);
+  const auto delta = live.delta();
+  return delta != nullptr && delta->is_live(row, moment);
+}
+
 BOOST_AUTO_TEST_SUITE(live_state)
 
 BOOST_AUTO_TEST_CASE(what_is_applied_is_seen_once_it_is_safe) {
@@ -32,18 +40,18 @@ BOOST_AUTO_TEST_CASE(what_is_applied_is_seen_once_it_is_safe) {
   REQUIRE_OK(s.live.apply({6}, put_record({100}, 1000, 3, kDim).record()));
   s.live.applied({6});
   BOOST_TEST(s.live.snapshot().value == 5u);
-  BOOST_TEST(!s.live.is_live({100}, s.live.snapshot()));
+  BOOST_TEST(!is_live(s.live, {100}, s.live.snapshot()));
   s.live.safe({6});
   BOOST_TEST(s.live.snapshot().value == 6u);
-  BOOST_TEST(s.live.is_live({100}, s.live.snapshot()));
+  BOOST_TEST(is_live(s.live, {100}, s.live.snapshot()));
   // And the other way round: safe before it is applied.
   s.live.safe({7});
   BOOST_TEST(s.live.snapshot().value == 6u);
   REQUIRE_OK(s.live.apply({7}, erase_record({100}).record()));
   s.live.applied({7});
   BOOST_TEST(s.live.snapshot().value == 7u);
-  BOOST_TEST(!s.live.is_live({100}, {7}));
-  BOOST_TEST(s.live.is_live({100}, {6}));
+  BOOST_TEST(!is_live(s.live, {100}, {7}));
+  BOOST_TEST(is_live(s.live, {100}, {6}));
 }
 
 BOOST_AUTO_TEST_CASE(rows_are_counted_and_replaced) {
@@ -58,12 +66,12 @@ BOOST_AUTO_TEST_CASE(rows_are_counted_and_replaced) {
   BOOST_TEST(s.live.live_delta_rows() == 1u);
   BOOST_TEST(s.live.tombstones().size() == 2u);
   BOOST_TEST(s.live.next_row().value == 102u);
-  BOOST_TEST(!s.live.is_live({7}, {8}));
-  BOOST_TEST(!s.live.is_live({3}, {8}));
-  BOOST_TEST(s.live.is_live({101}, {8}));
-  BOOST_TEST(s.live.is_live({100}, {6}));
-  BOOST_TEST((s.live.delta()->find(7, {6}) == std::optional(RowId{100})));
-  BOOST_TEST((s.live.delta()->find(7, {8}) == std::optional(RowId{101})));
+  BOOST_TEST(!is_live(s.live, {7}, {8}));
+  BOOST_TEST(!is_live(s.live, {3}, {8}));
+  BOOST_TEST(is_live(s.live, {101}, {8}));
+  BOOST_TEST(is_live(s.live, {100}, {6}));
+  BOOST_TEST((s.live.find(7, {6}) == std::optional(RowId{100})));
+  BOOST_TEST((s.live.find(7, {8}) == std::optional(RowId{101})));
 }
 
 BOOST_AUTO_TEST_CASE(records_that_contradict_what_is_there_are_refused_by_their_number) {
@@ -132,7 +140,7 @@ BOOST_AUTO_TEST_CASE(readers_see_whole_batches) {
         while (!ended) {
           const Lsn moment = live.snapshot();
           std::uint64_t rows = 0;
-          for (std::uint64_t row = 0; row < 2 * kRows; row += 1) rows += live.is_live({row}, moment) ? 1 : 0;
+          for (std::uint64_t row = 0; row < 2 * kRows; row += 1) rows += is_live(live, {row}, moment) ? 1 : 0;
           if (rows != kRows) ++wrong;
         }
       });
@@ -146,6 +154,75 @@ BOOST_AUTO_TEST_CASE(readers_see_whole_batches) {
   }
   BOOST_TEST(wrong == 0);
   BOOST_TEST(live.live_rows() == kRows);
+}
+
+// Readers pin moments while one key of ten is put again and again: each finds every key, with a vector that was put
+// under it, and what they do not look at any more is given back.
+BOOST_AUTO_TEST_CASE(what_is_pinned_stays_while_rows_are_replaced) {
+  constexpr std::uint64_t kKeys = 10;
+  constexpr std::uint64_t kPuts = 20000;
+  MemoryBudget budget;
+  std::atomic<int> wrong = 0;
+  std::atomic<bool> ended = false;
+  LiveState live(shape(), 0, {0}, budget);
+  for (std::uint64_t key = 0; key < kKeys; ++key)
+    REQUIRE_OK(live.apply({key + 1}, put_record({key}, key, static_cast<std::uint8_t>(key), kDim).record()));
+  live.safe({kKeys});
+  live.applied({kKeys});
+  {
+    std::vector<std::jthread> readers;
+    for (int reader = 0; reader < 3; ++reader)
+      readers.emplace_back([&] {
+        std::shared_ptr<const LivePin> pin;
+        while (!ended) {
+          pin = live.pin();  // before the one before is given up
+          std::uint64_t seen = 0;
+          const Status all = pin->delta()->for_each_live(pin->moment(), [&](RowId row) {
+            const std::uint64_t key = pin->delta()->key(row).number();
+            std::array<std::byte, kDim> vector;
+            pin->delta()->copy_vector(row, vector.data());
+            if (vector[0] != std::byte{static_cast<unsigned char>(key)}) ++wrong;
+            if (live.find(key, pin->moment()) != std::optional(row)) ++wrong;
+            ++seen;
+            return Status::ok();
+          });
+          if (!all.is_ok() || seen != kKeys) ++wrong;
+        }
+      });
+    for (std::uint64_t i = kKeys; i < kPuts; ++i) {
+      const std::uint64_t key = i % kKeys;
+      const auto before = live.find(key, live.newest());
+      BOOST_REQUIRE(before.has_value());
+      REQUIRE_OK(live.apply({i + 1}, put_record({i}, key, static_cast<std::uint8_t>(key), kDim, *before).record()));
+      live.safe({i + 1});
+      live.applied({i + 1});
+    }
+    ended = true;
+  }
+  BOOST_TEST(wrong == 0);
+  BOOST_TEST(live.live_rows() == kKeys);
+  live.forget();
+  BOOST_TEST(live.delta()->rows() < 1000u);
+}
+
+BOOST_AUTO_TEST_CASE(a_moment_that_is_looked_at_is_not_forgotten) {
+  MemoryBudget budget;
+  LiveState live(shape(), 0, {0}, budget);
+  REQUIRE_OK(live.apply({1}, put_record({0}, 7, 1, kDim).record()));
+  live.safe({1});
+  live.applied({1});
+  auto pin = live.pin();
+  for (std::uint64_t i = 1; i < 3000; ++i) {
+    REQUIRE_OK(live.apply({i + 1}, put_record({i}, 7, 2, kDim, RowId{i - 1}).record()));
+    live.safe({i + 1});
+    live.applied({i + 1});
+  }
+  BOOST_TEST(live.delta()->rows() == 3000u);  // the pinned row ended first, and those after it wait behind it
+  BOOST_TEST((live.find(7, pin->moment()) == std::optional(RowId{0})));
+  pin.reset();
+  live.forget();
+  BOOST_TEST(live.delta()->rows() <= 512u);
+  BOOST_TEST((live.find(7, live.snapshot()) == std::optional(RowId{2999})));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

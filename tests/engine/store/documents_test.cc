@@ -312,7 +312,7 @@ BOOST_AUTO_TEST_CASE(records_that_make_no_sense_are_refused_when_they_are_applie
   std::vector<std::byte> bytes(encoded_bytes(put));
   encode(put, bytes.data());
   BOOST_CHECK(apply(RecordType::kPutPacked, bytes) == Code::kOk);
-  BOOST_CHECK(code_of(live.document({0})) == Code::kCorrupt);
+  BOOST_CHECK(code_of(live.document(*live.delta(), {0})) == Code::kCorrupt);
 }
 
 BOOST_AUTO_TEST_CASE(what_a_record_says_is_checked) {

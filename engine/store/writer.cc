@@ -104,7 +104,7 @@ Status Writer::publish_log() {
 
 Status Writer::raise_delta_bytes(std::uint64_t bytes) {
   VECSTORE_TRY(check_going_on());
-  const std::lock_guard guard(lock_);
+  const MutexLock guard(lock_);
   if (bytes < delta_bytes_max_)
     return Status(Code::kInvalidArgument, "the delta may only be given more memory while the store is open")
         .about(parts_.directory.path())
@@ -162,6 +162,12 @@ Status Writer::delta_is_full() const {
                 "the memory of what waits to be merged is used up; open the store with more of it, delta_bytes")
       .about(parts_.directory.path())
       .at(Detail::kBytes, delta_bytes_max_);
+}
+
+bool Writer::wait_for_room(std::uint64_t had, std::chrono::steady_clock::time_point until, MutexLock& guard) {
+  while (!closing_ && delta_bytes_max_ <= had)
+    if (delta_grew_.wait_until(guard, until) == std::cv_status::timeout) return closing_ || delta_bytes_max_ > had;
+  return true;
 }
 
 Result<Lsn> Writer::log_and_apply(std::span<const LogRecord> records, Urgency urgency) {
@@ -264,15 +270,14 @@ Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& ve
   VECSTORE_TRY(check_going_on());
   VECSTORE_TRY(check_batch(keys, vectors, documents));
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(parts_.options.full_wait_ms);
-  std::unique_lock guard(lock_);
+  MutexLock guard(lock_);
   std::optional<Lsn> lsn;
   while (!lsn) {
     // Others may have written while this one waited, so that every attempt begins from the front.
     VECSTORE_TRY(check_going_on());
     const std::uint64_t had = delta_bytes_max_;
     VECSTORE_ASSIGN(lsn, put_now(keys, vectors, documents));
-    if (!lsn && !delta_grew_.wait_until(guard, until, [&] { return closing_ || delta_bytes_max_ > had; }))
-      return delta_is_full();
+    if (!lsn && !wait_for_room(had, until, guard)) return delta_is_full();
     if (!lsn && closing_) return Status(Code::kInvalidArgument, "the store was closed").about(parts_.directory.path());
   }
   guard.unlock();
@@ -284,7 +289,7 @@ Result<WriteReceipt> Writer::erase(std::span<const Key> keys) {
   for (const Key& key : keys) VECSTORE_TRY(parts_.content->check_key(key));
   const auto rows_charge = Charge::take(parts_.memory.buffers(), keys.size() * kBatchRowBytes);
   if (!rows_charge) return too_many_rows();
-  std::unique_lock guard(lock_);
+  MutexLock guard(lock_);
   const View view = newest();
   LiveState::Needs needs;
   std::vector<std::array<std::byte, kEraseRecordBytes>> payloads;
@@ -321,7 +326,7 @@ Status Writer::flush() {
 
 Status Writer::close() {
   {
-    const std::lock_guard guard(lock_);
+    const MutexLock guard(lock_);
     closing_ = true;
     delta_grew_.notify_all();
   }

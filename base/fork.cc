@@ -16,7 +16,9 @@ std::atomic<std::uint64_t> process_mark{1};
 
 // All that are kept, in a list within themselves, because a child may not allocate before it runs.
 struct OpenDescriptors {
-  static inline constinit std::mutex lock;  // held through every fork(), so that a child finds the list whole
+  // Held through every fork(), so that a child finds the list whole. A Mutex, which clang checks, is of no use here:
+  // the C library calls the handler that locks, and another that unlocks.
+  static inline constinit std::mutex lock;
   static inline constinit UnsharedDescriptor* first = nullptr;
 
   static void close_all() {

@@ -9,6 +9,10 @@ target_compile_options(vecstore_options INTERFACE -Wall -Wextra -Wshadow -Wconve
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(vecstore_options INTERFACE -Wno-restrict)
 endif()
+# What base/mutex.h says of locks; only clang understands it.
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(vecstore_options INTERFACE -Wthread-safety -Werror=thread-safety)
+endif()
 if(VECSTORE_DEVELOPER)
   target_compile_options(vecstore_options INTERFACE -Werror)
 endif()

@@ -12,9 +12,10 @@
 
 #ifdef VECSTORE_THREADS_STD
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
+#include <stop_token>
 #include <vector>
+
+#include "base/mutex.h"
 #else
 #include <tbb/blocked_range.h>
 #include <tbb/global_control.h>
@@ -48,57 +49,66 @@ class JthreadExecutor final : public Executor {
 
   void parallel_for(std::size_t count, std::size_t grain, const Body& body) override {
     VECSTORE_CHECK(grain != 0);
-    const std::scoped_lock one_job(jobs_);  // two callers would share worker 0
+    const MutexLock one_job(jobs_);  // two callers would share worker 0
+    const Job job{&body, count, grain};
     {
-      const std::scoped_lock lock(mutex_);
-      body_ = &body;
-      count_ = count;
-      grain_ = grain;
+      const MutexLock lock(mutex_);
+      job_ = job;
       next_range_.store(0, std::memory_order_relaxed);
       running_ = threads_ - 1;
       ++generation_;
     }
     started_.notify_all();
-    take_ranges(0);
-    std::unique_lock lock(mutex_);
-    ended_.wait(lock, [this] { return running_ == 0; });
-    body_ = nullptr;
+    take_ranges(job, 0);
+    MutexLock lock(mutex_);
+    while (running_ != 0) ended_.wait(lock);
+    job_ = {};
   }
 
  private:
+  struct Job {
+    const Body* body = nullptr;
+    std::size_t count = 0, grain = 1;
+  };
+
   void serve(const std::stop_token& stop, unsigned worker) {
+    // With the mutex, so that no worker is between looking for the request and waiting.
+    const std::stop_callback wake(stop, [this] {
+      const MutexLock lock(mutex_);
+      started_.notify_all();
+    });
     std::uint64_t seen = 0;
     while (true) {
-      std::unique_lock lock(mutex_);
-      if (!started_.wait(lock, stop, [&] { return generation_ != seen; })) return;
+      MutexLock lock(mutex_);
+      while (generation_ == seen && !stop.stop_requested()) started_.wait(lock);
+      if (generation_ == seen) return;
       seen = generation_;
+      const Job job = job_;
       lock.unlock();
-      take_ranges(worker);
+      take_ranges(job, worker);
       lock.lock();
       if (--running_ == 0) ended_.notify_one();
     }
   }
 
-  void take_ranges(unsigned worker) {
-    const std::size_t ranges = range_count(count_, grain_);
+  void take_ranges(const Job& job, unsigned worker) VECSTORE_EXCLUDES(mutex_) {
+    const std::size_t ranges = range_count(job.count, job.grain);
     while (true) {
       const std::size_t range = next_range_.fetch_add(1, std::memory_order_relaxed);
       if (range >= ranges) return;
-      const std::size_t begin = range * grain_;
-      (*body_)(begin, count_ - begin < grain_ ? count_ : begin + grain_, worker);
+      const std::size_t begin = range * job.grain;
+      (*job.body)(begin, job.count - begin < job.grain ? job.count : begin + job.grain, worker);
     }
   }
 
   const unsigned threads_;
-  std::mutex jobs_;  // before mutex_
-  std::mutex mutex_;
-  std::condition_variable_any started_, ended_;
-  // Under mutex_ while a job is set up; read without it by the workers that the job has started.
-  const Body* body_ = nullptr;
-  std::size_t count_ = 0, grain_ = 1;
+  Mutex jobs_ VECSTORE_ACQUIRED_BEFORE(mutex_);
+  Mutex mutex_;
+  CondVar started_, ended_;
+  Job job_ VECSTORE_GUARDED_BY(mutex_);
   std::atomic<std::size_t> next_range_{0};
-  unsigned running_ = 0;
-  std::uint64_t generation_ = 0;
+  unsigned running_ VECSTORE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t generation_ VECSTORE_GUARDED_BY(mutex_) = 0;
   std::vector<std::jthread> workers_;  // last: they must end before the rest goes
 };
 

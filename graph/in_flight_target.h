@@ -12,8 +12,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <utility>
+
+#include "base/mutex.h"
 
 namespace vecstore {
 
@@ -29,7 +30,7 @@ class InFlightTarget {
   // `rounds` of reads took `sum` together, each from its request until the searcher went on with it, while all
   // searchers had `under_way` queries, for want of lanes maybe fewer than wanted.
   void add_rounds(std::size_t rounds, std::chrono::nanoseconds sum, std::size_t under_way) {
-    const std::lock_guard guard(lock_);
+    const MutexLock guard(lock_);
     told_ += rounds;
     if (to_skip_ != 0) {
       to_skip_ -= std::min(to_skip_, rounds);
@@ -43,7 +44,7 @@ class InFlightTarget {
 
   // Of which it was told so far.
   std::uint64_t rounds() const {
-    const std::lock_guard guard(lock_);
+    const MutexLock guard(lock_);
     return told_;
   }
 
@@ -54,7 +55,7 @@ class InFlightTarget {
   static constexpr std::size_t kPauseLeast = 4;
   static constexpr std::size_t kPauseMost = 64;
 
-  void judge() {
+  void judge() VECSTORE_REQUIRES(lock_) {
     const std::chrono::nanoseconds mean = sum_ / rounds_;
     const double under_way = static_cast<double>(under_way_) / static_cast<double>(rounds_);
     const double rate = under_way / static_cast<double>(mean.count());  // Little's law
@@ -82,7 +83,7 @@ class InFlightTarget {
   }
 
   // Tries fewer or more, in turn where both can be.
-  void attempt(bool may_be_fewer, std::size_t under_way) {
+  void attempt(bool may_be_fewer, std::size_t under_way) VECSTORE_REQUIRES(lock_) {
     may_be_fewer = may_be_fewer && queries() > kLeast;
     const bool may_be_more = queries() < kMost;
     if (!may_be_fewer && !may_be_more) return;
@@ -95,23 +96,23 @@ class InFlightTarget {
   std::size_t more() const { return (queries() * 4 + 2) / 3; }
 
   // Rounds that were asked for before the change say little about it.
-  void set(std::size_t queries) {
+  void set(std::size_t queries) VECSTORE_REQUIRES(lock_) {
     to_skip_ = queries == this->queries() ? 0 : 2 * std::max(queries, this->queries());
     queries_.store(queries, std::memory_order_relaxed);
   }
 
   std::atomic<std::size_t> queries_{kMost};
-  mutable std::mutex lock_;         // guards what follows
-  std::uint64_t told_ = 0;          // rounds
-  std::size_t to_skip_ = 0;         // rounds
-  std::size_t rounds_ = 0;          // since then, or since the last judgement
-  std::chrono::nanoseconds sum_{};  // of these
-  std::size_t under_way_ = 0;       // the sum over these
-  std::size_t before_ = 0;          // while another number is tried: what it was
-  bool fewer_ = true;               // what is tried, or will be next
-  double best_rate_ = 0;            // before the try, or on a way of several
-  std::size_t pause_ = 0;           // judgements until the next try
-  std::size_t next_pause_ = kPauseLeast;
+  mutable Mutex lock_;
+  std::uint64_t told_ VECSTORE_GUARDED_BY(lock_) = 0;          // rounds
+  std::size_t to_skip_ VECSTORE_GUARDED_BY(lock_) = 0;         // rounds
+  std::size_t rounds_ VECSTORE_GUARDED_BY(lock_) = 0;          // since then, or since the last judgement
+  std::chrono::nanoseconds sum_ VECSTORE_GUARDED_BY(lock_){};  // of these
+  std::size_t under_way_ VECSTORE_GUARDED_BY(lock_) = 0;       // the sum over these
+  std::size_t before_ VECSTORE_GUARDED_BY(lock_) = 0;          // while another number is tried: what it was
+  bool fewer_ VECSTORE_GUARDED_BY(lock_) = true;               // what is tried, or will be next
+  double best_rate_ VECSTORE_GUARDED_BY(lock_) = 0;            // before the try, or on a way of several
+  std::size_t pause_ VECSTORE_GUARDED_BY(lock_) = 0;           // judgements until the next try
+  std::size_t next_pause_ VECSTORE_GUARDED_BY(lock_) = kPauseLeast;
 };
 
 }  // namespace vecstore

@@ -137,8 +137,9 @@ void PageCache::unpin(const std::byte* bytes) const {
 void PageCache::offer(std::uint64_t page, const std::byte* bytes) const {
   if (!shared_) return;
   const std::uint32_t uses = count_use(page);
-  const std::unique_lock replacing(shared_->replacing, std::try_to_lock);
-  if (!replacing.owns_lock() || shared(frame_of_[page]).load(std::memory_order_relaxed) != 0) return;
+  if (!shared_->replacing.try_lock()) return;
+  const MutexLock replacing(shared_->replacing, std::adopt_lock);
+  if (shared(frame_of_[page]).load(std::memory_order_relaxed) != 0) return;
   const std::uint32_t frame = find_victim(uses);
   if (frame == kNoFrame) return;
   std::uint32_t unpinned = 0;

@@ -14,10 +14,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "pagestore/page_file.h"
 
@@ -58,7 +58,7 @@ class PageCache {
 
  private:
   struct Shared {
-    std::mutex replacing;
+    Mutex replacing;                        // only its holder gives a frame to another page; readers go by the entries
     std::atomic<std::uint64_t> hand{0};     // where victims are looked for
     std::atomic<std::uint64_t> counted{0};  // pages asked for since the counts were halved
     std::atomic<std::uint64_t> replaced{0};
@@ -71,7 +71,7 @@ class PageCache {
   std::byte* bytes_of(std::size_t frame) const { return frames_.data() + frame * page_bytes_; }
   std::uint32_t count_use(std::uint64_t page) const;
   void halve_counts() const;
-  std::uint32_t find_victim(std::uint32_t uses) const;
+  std::uint32_t find_victim(std::uint32_t uses) const VECSTORE_REQUIRES(shared_->replacing);
 
   // Mutable: an adaptive cache changes under searches that only read.
   std::uint32_t page_bytes_ = 0;

@@ -18,8 +18,10 @@ constexpr const char* kTornPrefix = "torn-";
 
 Lsn before(Lsn lsn) { return {lsn.value - 1}; }
 
-Status full(const std::string& directory) {
-  return Status(Code::kNoSpace, "the log is full; wait until its records have been merged").about(directory);
+Status full(const std::string& directory, std::uint64_t bytes_max) {
+  return Status(Code::kNoSpace, "the log is full; open the store with more of it, log_bytes")
+      .about(directory)
+      .at(Detail::kBytes, bytes_max);
 }
 
 }  // namespace
@@ -48,6 +50,7 @@ Log::~Log() { static_cast<void>(close()); }
 
 // The first segment of this writer: durable, and pinning what came before, before anything is taken.
 Status Log::begin(const LogTail& tail) {
+  const MutexLock lock(mutex_);
   VECSTORE_TRY(keep_torn_tail(tail));
   VECSTORE_TRY(remove_leftovers(tail));
   // Before a segment says that there is such a record.
@@ -136,22 +139,22 @@ Result<Log::Segment> Log::make_segment(const std::string& path, std::uint64_t nu
   return Segment{number, bytes, {}, std::move(file), std::move(header)};
 }
 
-// too_small: a prepared one that goes; empty: none.
+// too_small: a prepared one that goes; empty: none. The mutex is released while zeros are written.
 Result<Log::Segment> Log::replace_segment(const std::string& too_small, const std::string& path, std::uint64_t number,
                                           std::uint64_t bytes) try {
+  const MutexUnlock unlock(mutex_);
   if (!too_small.empty()) VECSTORE_TRY(file_system_.unlink(too_small));
   return make_segment(path, number, bytes);
 } catch (...) {
   return status_of_exception();
 }
 
-// The mutex is released while zeros are written. The segments come out in the order of their numbers, because only one
-// is made at a time.
-Status Log::prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock) try {
+// The segments come out in the order of their numbers, because only one is made at a time.
+Status Log::prepare_next(std::uint64_t bytes_least) try {
   if (next_.file != nullptr && next_.bytes >= bytes_least) return Status::ok();
   const std::uint64_t others = bytes_ - next_.bytes;
   const std::uint64_t bytes = std::max(next_bytes(others), bytes_least);
-  if (others + bytes > options_.bytes_max) return full(directory_);
+  if (others + bytes > options_.bytes_max) return full(directory_, options_.bytes_max);
   old_.reserve(old_.size() + 1);  // beginning the segment, which comes behind the queueing of records, must not fail
   const std::string too_small = next_.file == nullptr ? "" : path_of(next_.number);
   const std::string path = path_of(numbers_ + 1);
@@ -159,9 +162,7 @@ Status Log::prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>
   bytes_ = others + bytes;
   const std::uint64_t number = ++numbers_;
   preparing_bytes_ = bytes;
-  lock.unlock();
   auto made = replace_segment(too_small, path, number, bytes);
-  lock.lock();
   preparing_bytes_ = 0;
   prepared_in_vain_ = !made;
   changed_.notify_all();
@@ -181,7 +182,7 @@ Status Log::switch_segment() {
   VECSTORE_CHECK(next_.file != nullptr);
   if (current_.file != nullptr) {
     VECSTORE_TRY(current_.file->sync());
-    if (written_ >= current_.first_lsn) VECSTORE_TRY(record_end(written_, false));
+    if (written_ >= current_.first_lsn) VECSTORE_TRY(record_end(end_of_current(written_, false)));
   }
   SegmentHeader header;
   header.store = options_.store;
@@ -204,21 +205,25 @@ Status Log::switch_segment() {
   return Status::ok();
 }
 
-// The leader's. Once in a segment, when something of it is on the disk and before anybody is told so; and at the end.
-Status Log::record_end(Lsn durable, bool closed) {
-  if (!closed && end_.tells_of(current_.number)) return Status::ok();
+EndRecord Log::end_of_current(Lsn durable, bool closed) const {
   EndRecord record;
   record.segment = current_.number;
   record.header_hash = header_hash_;
   record.durable_lsn = durable;
   record.closed = closed;
   record.chain = closed ? chain_ : 0;
+  return record;
+}
+
+// The leader's. Once in a segment, when something of it is on the disk and before anybody is told so; and at the end.
+Status Log::record_end(const EndRecord& record) {
+  if (!record.closed && end_.tells_of(record.segment)) return Status::ok();
   return end_.write(record);
 }
 
 Status Log::release(Lsn through) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !leading_; });
+  MutexLock lock(mutex_);
+  while (leading_) changed_.wait(lock);
   bool is_begun = false;  // the current segment, for good
   while (!old_.empty()) {
     const Lsn end = before(old_.size() > 1 ? old_[1].first_lsn : current_.first_lsn);
@@ -249,17 +254,15 @@ Status Log::reserve(Batch& batch, std::uint64_t body_bytes) {
   return Status::ok();
 }
 
-std::uint64_t Log::in_flight_bytes() const { return leading_ ? group_bytes(writing_.body_bytes) : 0; }
-
 // Whether a group with so much body is sure to find room, in this segment or in the prepared one.
 bool Log::fits(std::uint64_t body_bytes) const {
-  const std::uint64_t needed = group_bytes(body_bytes) + in_flight_bytes();
+  const std::uint64_t needed = group_bytes(body_bytes) + in_flight_bytes_;
   return needed <= current_.bytes - offset_ || (next_.file != nullptr && needed + kLogBlockBytes <= next_.bytes);
 }
 
 // What is left for other groups behind one of so many bytes.
 std::uint64_t Log::room_behind(std::uint64_t group) const {
-  const std::uint64_t needed = group + in_flight_bytes();
+  const std::uint64_t needed = group + in_flight_bytes_;
   const std::uint64_t here = current_.bytes - offset_;
   const std::uint64_t prepared = next_.file != nullptr ? next_.bytes : preparing_bytes_;
   const std::uint64_t ahead = prepared + (next_bytes(bytes_) == 0 ? 0 : options_.bytes_max - bytes_);
@@ -268,19 +271,19 @@ std::uint64_t Log::room_behind(std::uint64_t group) const {
 }
 
 // Waits for the leader where the group under way cannot take more, and prepares a segment where there is none.
-Status Log::make_room(std::uint64_t body_bytes, std::uint64_t spare, std::unique_lock<std::mutex>& lock) {
+Status Log::make_room(std::uint64_t body_bytes, std::uint64_t spare, MutexLock& lock) {
   while (true) {
     if (!failure_.is_ok()) return failure_;
     if (closed_) return Status(Code::kInvalidArgument, "the log is closed").about(directory_);
     const std::uint64_t whole = pending_.body_bytes + body_bytes;
-    if (room_behind(group_bytes(whole)) < spare) return full(directory_);
+    if (room_behind(group_bytes(whole)) < spare) return full(directory_, options_.bytes_max);
     if (whole <= options_.group_body_bytes_max && fits(whole)) return Status::ok();
     if (leading_ || preparing_bytes_ != 0) {
       changed_.wait(lock);
     } else if (pending_.records != 0) {
-      lead(lock, options_.sync == SyncMode::kAlways);  // what waits goes first; then this batch has a group of its own
+      lead(options_.sync == SyncMode::kAlways);  // what waits goes first; then this batch has a group of its own
     } else {
-      VECSTORE_TRY(prepare_next(group_bytes(body_bytes) + kLogBlockBytes, lock));
+      VECSTORE_TRY(prepare_next(group_bytes(body_bytes) + kLogBlockBytes));
     }
   }
 }
@@ -296,7 +299,7 @@ Result<Lsn> Log::enqueue(std::span<const LogRecord> batch, Urgency urgency) {
   if (batch.empty() || body_bytes > options_.group_body_bytes_max)
     return Status(Code::kInvalidArgument, "a batch must have records, and is too large for the log beyond")
         .at(Detail::kBytes, options_.group_body_bytes_max);
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   VECSTORE_TRY(make_room(body_bytes, urgency == Urgency::kUrgent ? 0 : options_.spare_bytes, lock));
   VECSTORE_TRY(reserve(pending_, pending_.body_bytes + body_bytes));
   if (pending_.records == 0) pending_.first_lsn = {last_.value + 1};
@@ -309,7 +312,7 @@ Result<Lsn> Log::enqueue(std::span<const LogRecord> batch, Urgency urgency) {
 }
 
 Status Log::commit(Lsn through) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   VECSTORE_CHECK(through <= last_);
   const bool always = options_.sync == SyncMode::kAlways;
   while (true) {
@@ -318,66 +321,75 @@ Status Log::commit(Lsn through) {
     if (leading_) {
       changed_.wait(lock);
     } else {
-      lead(lock, always);
+      lead(always);
     }
   }
 }
 
 Status Log::sync() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   const Lsn through = last_;
   while (synced_ < through) {
     if (!failure_.is_ok()) return failure_;
     if (leading_) {
       changed_.wait(lock);
     } else {
-      lead(lock, true);
+      lead(true);
     }
   }
   return failure_;
 }
 
 // Takes what is pending and writes it while others queue the next group.
-void Log::lead(std::unique_lock<std::mutex>& lock, bool must_sync) {
+void Log::lead(bool must_sync) {
   leading_ = true;
-  std::swap(pending_, writing_);
+  Batch writing = std::move(spare_);
+  std::swap(pending_, writing);
+  in_flight_bytes_ = group_bytes(writing.body_bytes);
   pending_.body_bytes = 0;
   pending_.records = 0;
-  const Lsn through{writing_.records == 0 ? written_.value : writing_.first_lsn.value + writing_.records - 1};
+  const Lsn through{writing.records == 0 ? written_.value : writing.first_lsn.value + writing.records - 1};
   const Lsn synced = synced_;
-  const bool next_wanted = writing_.records != 0 && offset_ + group_bytes(writing_.body_bytes) > current_.bytes;
+  const bool next_wanted = writing.records != 0 && offset_ + group_bytes(writing.body_bytes) > current_.bytes;
   // Whoever prepares does so with the mutex, so the next segment is changed with it too.
   Status outcome = next_wanted ? switch_segment() : Status::ok();
   const Lsn synced_by_switch = next_wanted && outcome.is_ok() ? written_ : synced;
-  lock.unlock();
-  std::uint64_t chain = chain_;
-  if (outcome.is_ok() && writing_.records != 0) {
-    const auto written = write_group(writing_, GroupType::kRecords, synced_by_switch);
-    outcome = written ? Status::ok() : written.error();
-    if (written) chain = *written;
+  const Place at = place();
+  const bool tells_end = through >= current_.first_lsn;
+  const EndRecord end = end_of_current(through, false);
+  std::uint64_t chain = at.chain;
+  {
+    const MutexUnlock unlock(mutex_);
+    if (outcome.is_ok() && writing.records != 0) {
+      const auto written = write_group(writing, GroupType::kRecords, synced_by_switch, at);
+      outcome = written ? Status::ok() : written.error();
+      if (written) chain = *written;
+    }
+    if (outcome.is_ok() && must_sync) outcome = at.file->sync();
+    if (outcome.is_ok() && must_sync && tells_end) outcome = record_end(end);
+    if (outcome.is_ok() && writing.records != 0 && committed_) committed_(through);
   }
-  const bool syncs = outcome.is_ok() && must_sync;
-  if (syncs) outcome = current_.file->sync();
-  if (syncs && outcome.is_ok() && through >= current_.first_lsn) outcome = record_end(through, false);
-  if (outcome.is_ok() && writing_.records != 0 && committed_) committed_(through);
-  lock.lock();
   if (outcome.is_ok()) {
     chain_ = chain;
-    if (writing_.records != 0) offset_ += group_bytes(writing_.body_bytes);
+    if (writing.records != 0) offset_ += group_bytes(writing.body_bytes);
     written_ = std::max(written_, through);
-    synced_ = std::max(synced_, syncs ? through : synced_by_switch);
-    if (syncs) ++syncs_;
+    synced_ = std::max(synced_, must_sync ? through : synced_by_switch);
+    if (must_sync) ++syncs_;
   } else {
     fail(outcome);
   }
-  writing_.records = 0;
-  writing_.body_bytes = 0;
+  writing.records = 0;
+  writing.body_bytes = 0;
+  spare_ = std::move(writing);
+  in_flight_bytes_ = 0;
   leading_ = false;
   changed_.notify_all();
 }
 
+Log::Place Log::place() const { return {current_.file.get(), offset_, salt_, chain_}; }
+
 // Returns the hash that the next group carries.
-Result<std::uint64_t> Log::write_group(Batch& batch, GroupType type, Lsn synced) {
+Result<std::uint64_t> Log::write_group(Batch& batch, GroupType type, Lsn synced, const Place& place) {
   const std::span<std::byte> whole = batch.bytes.span().first(group_bytes(batch.body_bytes));
   const std::span<std::byte> body = whole.subspan(kGroupHeaderBytes, batch.body_bytes);
   GroupHeader header;
@@ -385,13 +397,13 @@ Result<std::uint64_t> Log::write_group(Batch& batch, GroupType type, Lsn synced)
   header.body_bytes = static_cast<std::uint32_t>(batch.body_bytes);
   header.records = batch.records;
   header.first_lsn = batch.first_lsn;
-  header.salt = salt_;
-  header.chain = chain_;
+  header.salt = place.salt;
+  header.chain = place.chain;
   header.synced_lsn = synced;
   header.body_hash = hash_of_body(body);
   const std::uint64_t chain = encode_group_header(header, whole);
   std::fill(whole.begin() + kGroupHeaderBytes + batch.body_bytes, whole.end(), std::byte{0});
-  VECSTORE_TRY(current_.file->write_at(whole, offset_));
+  VECSTORE_TRY(place.file->write_at(whole, place.offset));
   return chain;
 }
 
@@ -401,7 +413,7 @@ void Log::fail(const Status& status) {
 
 // Callers may be at work: what they have queued goes out, and what they bring from now on is refused.
 Status Log::close() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (closed_) return failure_;
   closed_ = true;
   background_.request_stop();
@@ -410,10 +422,10 @@ Status Log::close() {
     if (leading_) {
       changed_.wait(lock);
     } else {
-      lead(lock, true);
+      lead(true);
     }
   }
-  changed_.wait(lock, [this] { return !leading_ && preparing_bytes_ == 0; });
+  while (leading_ || preparing_bytes_ != 0) changed_.wait(lock);
   if (background_.joinable()) {
     lock.unlock();
     background_.join();
@@ -423,14 +435,14 @@ Status Log::close() {
   if (current_.file == nullptr) return Status::ok();
   // A last group without records tells that all before it was acknowledged. There is room for it but rarely not; then
   // the record of the end tells, and the header of the next segment will.
-  Batch& mark = writing_;  // nobody leads
+  Batch& mark = spare_;  // nobody leads
   if (offset_ + group_bytes(0) <= current_.bytes && reserve(mark, 0).is_ok()) {
     mark.first_lsn = {last_.value + 1};
-    VECSTORE_ASSIGN(chain_, write_group(mark, GroupType::kSynced, synced_));
+    VECSTORE_ASSIGN(chain_, write_group(mark, GroupType::kSynced, synced_, place()));
     offset_ += group_bytes(0);
     VECSTORE_TRY(current_.file->sync());
   }
-  return record_end(last_, true);
+  return record_end(end_of_current(last_, true));
 }
 
 // Prepares segments ahead, and syncs by the interval. Every group wakes it, so it keeps the time itself.
@@ -438,37 +450,37 @@ void Log::run_background(const std::stop_token& stop) {
   const Clock& clock = file_system_.clock();
   const auto interval = std::chrono::milliseconds(options_.interval_ms);
   auto due = clock.now() + interval;
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stop.stop_requested() && failure_.is_ok()) {
     if (clock.now() >= due && !leading_) {
-      if (options_.sync == SyncMode::kInterval && synced_ < last_) lead(lock, true);
+      if (options_.sync == SyncMode::kInterval && synced_ < last_) lead(true);
       due = clock.now() + interval;
     }
     // A full disk or log is for enqueue() to report, when it has no room.
     const bool wanted = next_.file == nullptr && preparing_bytes_ == 0 && offset_ > current_.bytes / 2;
-    if (wanted && !prepared_in_vain_ && next_bytes(bytes_) != 0) static_cast<void>(prepare_next(0, lock));
+    if (wanted && !prepared_in_vain_ && next_bytes(bytes_) != 0) static_cast<void>(prepare_next(0));
     if (!stop.stop_requested()) changed_.wait_until(lock, std::max(due, clock.now() + std::chrono::milliseconds(1)));
   }
 }
 
 Lsn Log::last_lsn() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return last_;
 }
 Lsn Log::synced_lsn() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return synced_;
 }
 std::uint64_t Log::bytes() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return bytes_;
 }
 std::uint64_t Log::syncs() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return syncs_;
 }
 Status Log::failure() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return failure_;
 }
 

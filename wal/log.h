@@ -10,11 +10,9 @@
 // known only to the next open. Thread safety: all from any thread.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <thread>
@@ -22,6 +20,7 @@
 
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "base/sync_mode.h"
@@ -98,6 +97,13 @@ class Log {
     std::uint32_t records = 0;
     Lsn first_lsn;
   };
+  // Where the next group goes, and what it carries.
+  struct Place {
+    File* file = nullptr;
+    std::uint64_t offset = 0;
+    std::uint64_t salt = 0;
+    std::uint64_t chain = 0;
+  };
 
   Log(FileSystem& file_system, std::string directory, const LogOptions& options, MemoryBudget& budget,
       Committed committed);
@@ -106,56 +112,61 @@ class Log {
   Status remove_leftovers(const LogTail& tail);
   Result<Segment> make_segment(const std::string& path, std::uint64_t number, std::uint64_t bytes);
   Result<Segment> replace_segment(const std::string& too_small, const std::string& path, std::uint64_t number,
-                                  std::uint64_t bytes);
-  Status prepare_next(std::uint64_t bytes_least, std::unique_lock<std::mutex>& lock);
-  Status make_room(std::uint64_t body_bytes, std::uint64_t spare, std::unique_lock<std::mutex>& lock);
+                                  std::uint64_t bytes) VECSTORE_REQUIRES(mutex_);
+  // These and replace_segment() give up the mutex for a time.
+  Status prepare_next(std::uint64_t bytes_least) VECSTORE_REQUIRES(mutex_);
+  void lead(bool must_sync) VECSTORE_REQUIRES(mutex_);
+  Status make_room(std::uint64_t body_bytes, std::uint64_t spare, MutexLock& lock) VECSTORE_REQUIRES(mutex_);
+
   Status reserve(Batch& batch, std::uint64_t body_bytes);
-  bool fits(std::uint64_t body_bytes) const;
-  std::uint64_t in_flight_bytes() const;
-  std::uint64_t room_behind(std::uint64_t group) const;
-  std::uint64_t next_bytes(std::uint64_t others) const;
-  void lead(std::unique_lock<std::mutex>& lock, bool must_sync);
-  Result<std::uint64_t> write_group(Batch& batch, GroupType type, Lsn synced);
-  Status switch_segment();
-  Status record_end(Lsn durable, bool closed);
+  bool fits(std::uint64_t body_bytes) const VECSTORE_REQUIRES(mutex_);
+  std::uint64_t room_behind(std::uint64_t group) const VECSTORE_REQUIRES(mutex_);
+  std::uint64_t next_bytes(std::uint64_t others) const VECSTORE_REQUIRES(mutex_);
+  Place place() const VECSTORE_REQUIRES(mutex_);
+  static Result<std::uint64_t> write_group(Batch& batch, GroupType type, Lsn synced, const Place& place);
+  Status switch_segment() VECSTORE_REQUIRES(mutex_);
+  EndRecord end_of_current(Lsn durable, bool closed) const VECSTORE_REQUIRES(mutex_);
+  Status record_end(const EndRecord& record);
   std::string path_of(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
   void run_background(const std::stop_token& stop);
-  void fail(const Status& status);
+  void fail(const Status& status) VECSTORE_REQUIRES(mutex_);
 
   FileSystem& file_system_;
   const std::string directory_;
   const LogOptions options_;
   MemoryBudget& budget_;
   const Committed committed_;
-  Random salts_;
 
-  mutable std::mutex mutex_;  // guards everything below but what belongs to the leader
-  std::condition_variable changed_;
-  Status failure_;
-  bool closed_ = false;
-  bool leading_ = false;               // somebody writes a group
-  std::uint64_t preparing_bytes_ = 0;  // of the next segment, while somebody makes it
-  bool prepared_in_vain_ = false;      // the last attempt at it found no room; only a batch that needs it tries again
-  Batch pending_;
-  Lsn last_;
-  Lsn written_;
-  Lsn synced_;
-  std::uint64_t syncs_ = 0;
-  std::vector<SegmentInfo> old_;  // oldest first
-  Segment next_;                  // prepared; without a file: none
-  std::uint64_t bytes_ = 0;       // of all segment files
-  std::uint64_t numbers_ = 0;     // given out
+  mutable Mutex mutex_;
+  CondVar changed_;
+  Status failure_ VECSTORE_GUARDED_BY(mutex_);
+  bool closed_ VECSTORE_GUARDED_BY(mutex_) = false;
+  bool leading_ VECSTORE_GUARDED_BY(mutex_) = false;               // somebody writes a group
+  std::uint64_t in_flight_bytes_ VECSTORE_GUARDED_BY(mutex_) = 0;  // of that group; 0: nobody leads
+  std::uint64_t preparing_bytes_ VECSTORE_GUARDED_BY(mutex_) = 0;  // of the next segment, while somebody makes it
+  // The last attempt at it found no room; only a batch that needs it tries again.
+  bool prepared_in_vain_ VECSTORE_GUARDED_BY(mutex_) = false;
+  Batch pending_ VECSTORE_GUARDED_BY(mutex_);
+  Batch spare_ VECSTORE_GUARDED_BY(mutex_);  // without records; the leader has it while it writes
+  Lsn last_ VECSTORE_GUARDED_BY(mutex_);
+  Lsn written_ VECSTORE_GUARDED_BY(mutex_);
+  Lsn synced_ VECSTORE_GUARDED_BY(mutex_);
+  std::uint64_t syncs_ VECSTORE_GUARDED_BY(mutex_) = 0;
+  std::vector<SegmentInfo> old_ VECSTORE_GUARDED_BY(mutex_);  // oldest first
+  Segment next_ VECSTORE_GUARDED_BY(mutex_);                  // prepared; without a file: none
+  std::uint64_t bytes_ VECSTORE_GUARDED_BY(mutex_) = 0;       // of all segment files
+  std::uint64_t numbers_ VECSTORE_GUARDED_BY(mutex_) = 0;     // given out
+  Random salts_ VECSTORE_GUARDED_BY(mutex_);
 
-  // The leader's, or with the mutex where nobody leads.
-  Segment current_;
-  std::uint64_t offset_ = 0;  // behind the last group
-  std::uint64_t salt_ = 0;
-  std::uint64_t chain_ = 0;
-  std::uint64_t header_hash_ = 0;  // of the current segment
-  EndFile end_;
-  Batch writing_;
+  // Only a leader changes these, or close() when nobody leads; others look at them even while somebody leads.
+  Segment current_ VECSTORE_GUARDED_BY(mutex_);
+  std::uint64_t offset_ VECSTORE_GUARDED_BY(mutex_) = 0;  // behind the last group
+  std::uint64_t salt_ VECSTORE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t chain_ VECSTORE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t header_hash_ VECSTORE_GUARDED_BY(mutex_) = 0;  // of the current segment
 
-  std::jthread background_;
+  EndFile end_;              // the leader's; or, with the mutex, anybody's while nobody leads
+  std::jthread background_;  // started by open(), joined by the first close()
 };
 
 }  // namespace vecstore

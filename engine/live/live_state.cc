@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/thrown.h"
 
 namespace vecstore {
 namespace {
@@ -28,7 +29,7 @@ LivePin::~LivePin() {
 
 // With the lock no row is shown or forgotten, so that these rows are those of the moment.
 std::shared_ptr<const LivePin> LiveState::pin() const {
-  const std::lock_guard guard(pinning_);
+  const MutexLock guard(pinning_);
   const Lsn moment = snapshot();
   if (watched_.empty() || watched_.back().moment != moment) watched_.push_back({moment, 0});
   std::shared_ptr<LivePin> pin(new LivePin(shown_, moment));
@@ -42,13 +43,13 @@ std::shared_ptr<const LivePin> LiveState::pin_newest() const {
 }
 
 void LiveState::unpin(Lsn moment) const {
-  const std::lock_guard guard(pinning_);
+  const MutexLock guard(pinning_);
   --std::ranges::lower_bound(watched_, moment, {}, &Watched::moment)->pins;
   while (!watched_.empty() && watched_.front().pins == 0) watched_.pop_front();
 }
 
 std::shared_ptr<const DeltaRows> LiveState::delta() const {
-  const std::lock_guard guard(pinning_);
+  const MutexLock guard(pinning_);
   return shown_;
 }
 
@@ -64,7 +65,7 @@ std::optional<RowId> LiveState::find(const Key& key, Lsn moment) const {
 }
 
 Lsn LiveState::floor() const {
-  const std::lock_guard guard(pinning_);
+  const MutexLock guard(pinning_);
   const Lsn now = snapshot();
   for (const Watched& watched : watched_)
     if (watched.pins != 0) return std::min(now, watched.moment);
@@ -74,13 +75,17 @@ Lsn LiveState::floor() const {
 void LiveState::show_delta() {
   if (!has_delta_ || owned_delta_->rows() == shown_) return;
   std::shared_ptr<const DeltaRows> before = owned_delta_->rows();
-  const std::lock_guard guard(pinning_);
+  const MutexLock guard(pinning_);
   shown_.swap(before);
 }
 
 void LiveState::forget() {
   if (owned_delta_ == nullptr) return;
-  owned_delta_->forget(floor(), false);
+  // Where the system has no memory left the rows stay.
+  static_cast<void>(without_throwing([this] {
+    owned_delta_->forget(floor(), false);
+    return Status::ok();
+  }));
   show_delta();
 }
 

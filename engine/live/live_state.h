@@ -12,12 +12,12 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "compress/frames.h"
 #include "engine/live/delta.h"
@@ -140,9 +140,9 @@ class LiveState {
   Tombstones tombstones_;
   std::unique_ptr<Delta> owned_delta_;
   bool has_delta_ = false;               // rows were put
-  mutable std::mutex pinning_;           // guards what follows
-  mutable std::deque<Watched> watched_;  // by moment
-  std::shared_ptr<const DeltaRows> shown_;
+  mutable Mutex pinning_;
+  mutable std::deque<Watched> watched_ VECSTORE_GUARDED_BY(pinning_);  // by moment
+  std::shared_ptr<const DeltaRows> shown_ VECSTORE_GUARDED_BY(pinning_);
   std::unique_ptr<FrameDictionary> owned_dictionary_;
   std::atomic<const FrameDictionary*> dictionary_{nullptr};
   std::uint64_t bytes_since_dictionary_ = 0;

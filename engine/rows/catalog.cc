@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <mutex>
 #include <utility>
 
 #include "base/limits.h"
+#include "base/mutex.h"
 #include "engine/rows/catalog_format.h"
 #include "engine/rows/catalog_tree.h"
 #include "engine/rows/rows.h"
@@ -58,27 +58,29 @@ Result<Transaction> begin(MDB_env* environment, unsigned flags, const std::strin
 struct Catalog::Impl {
   Impl(CatalogBlocks opened, MemoryBudget& with) : blocks(std::move(opened)), budget(with) {}
 
-  Status check();
+  Status check() VECSTORE_REQUIRES(mutex);
+  Status check_all() VECSTORE_REQUIRES(mutex);
 
   const CatalogBlocks blocks;
   MemoryBudget& budget;
 
-  std::mutex mutex;  // guards what follows
-  std::optional<Status> checked;
-  std::optional<CatalogTree> tree;
+  Mutex mutex;
+  std::optional<Status> checked VECSTORE_GUARDED_BY(mutex);
+  std::optional<CatalogTree> tree VECSTORE_GUARDED_BY(mutex);
 };
 
-// With the mutex.
+Status Catalog::Impl::check_all() {
+  VECSTORE_TRY(blocks.check(budget));
+  VECSTORE_ASSIGN(CatalogTree opened, CatalogTree::open(blocks, budget));
+  VECSTORE_TRY(opened.check(budget));
+  tree.emplace(std::move(opened));
+  return Status::ok();
+}
+
 Status Catalog::Impl::check() {
   if (checked) return *checked;
   tree.reset();
-  const Status outcome = [&]() -> Status {
-    VECSTORE_TRY(blocks.check(budget));
-    VECSTORE_ASSIGN(CatalogTree opened, CatalogTree::open(blocks, budget));
-    VECSTORE_TRY(opened.check(budget));
-    tree.emplace(std::move(opened));
-    return Status::ok();
-  }();
+  const Status outcome = check_all();
   // That memory was short for the moment says nothing about the file.
   if (outcome.is_ok() || outcome.code() == Code::kCorrupt) checked = outcome;
   return outcome;
@@ -103,13 +105,13 @@ std::uint64_t Catalog::size() const { return impl_->blocks.facts().keys; }
 
 Result<std::optional<RowId>> Catalog::find(std::string_view key) const {
   if (key.empty() || key.size() > kKeyBytesMax) return std::optional<RowId>();
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   VECSTORE_TRY(impl_->check());
   return impl_->tree->find(key);
 }
 
 Status Catalog::verify() const {
-  const std::lock_guard lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   impl_->checked.reset();
   return impl_->check();
 }

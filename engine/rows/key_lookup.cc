@@ -17,6 +17,8 @@ bool can_be_rebuilt(const Status& status) {
   return status.code() == Code::kCorrupt || status.code() == Code::kNotFound;
 }
 
+std::uint64_t slot_of(std::uint64_t hash, std::uint64_t slots) { return (hash >> 32) * slots >> 32; }
+
 }  // namespace
 
 KeyLookup::KeyLookup(FileSystem& file_system, Options options, const RowsExtent& rows, MemoryBudget& budget)
@@ -27,12 +29,12 @@ KeyLookup::KeyLookup(FileSystem& file_system, Options options, const RowsExtent&
       may_write_(options_.may_write) {}
 
 void KeyLookup::stop_writing() {
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   may_write_ = false;
 }
 
 Result<std::optional<RowId>> KeyLookup::find(std::string_view key) {
-  std::unique_lock guard(mutex_);
+  MutexLock guard(mutex_);
   if (!catalog_lost_) {
     auto found = ask_catalog(key);
     if (!found && can_be_rebuilt(found.error()) && may_write_) {
@@ -49,8 +51,9 @@ Result<std::optional<RowId>> KeyLookup::find(std::string_view key) {
     if (!made.is_ok() && made.code() != Code::kMemoryBudget) return made;
     table_tried_ = true;
   }
+  const std::span<const Slot> table = table_.span();
   guard.unlock();
-  return table_.empty() ? ask_rows(key) : ask_table(key);
+  return table.empty() ? ask_rows(key) : ask_table(table, key);
 }
 
 Result<std::optional<RowId>> KeyLookup::ask_catalog(std::string_view key) {
@@ -79,8 +82,6 @@ std::uint64_t KeyLookup::hash_of(std::string_view key) const {
   return XXH3_64bits_withSeed(key.data(), key.size(), seed);
 }
 
-std::uint64_t KeyLookup::slot_of(std::uint64_t hash) const { return (hash >> 32) * table_.size() >> 32; }
-
 static_assert(kRowsMax < 0xFFFFFFFF, "a row and one more fit a slot");
 
 Status KeyLookup::make_table() {
@@ -94,7 +95,7 @@ Status KeyLookup::make_table() {
     }
     for (const std::string& key : keys) {
       const std::uint64_t hash = hash_of(key);
-      std::uint64_t at = slot_of(hash);
+      std::uint64_t at = slot_of(hash, table_.size());
       while (table_[at].row_plus_one != 0) at = at + 1 == table_.size() ? 0 : at + 1;
       table_[at] = {static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(++row)};
     }
@@ -102,12 +103,13 @@ Status KeyLookup::make_table() {
   return Status::ok();
 }
 
-Result<std::optional<RowId>> KeyLookup::ask_table(std::string_view key) const {
+Result<std::optional<RowId>> KeyLookup::ask_table(std::span<const Slot> table, std::string_view key) const {
   const std::uint64_t hash = hash_of(key);
   std::vector<std::string> keys;
-  for (std::uint64_t at = slot_of(hash); table_[at].row_plus_one != 0; at = at + 1 == table_.size() ? 0 : at + 1) {
-    if (table_[at].hash != static_cast<std::uint32_t>(hash)) continue;
-    const RowId row{rows_.first().value + table_[at].row_plus_one - 1};
+  std::uint64_t at = slot_of(hash, table.size());
+  for (; table[at].row_plus_one != 0; at = at + 1 == table.size() ? 0 : at + 1) {
+    if (table[at].hash != static_cast<std::uint32_t>(hash)) continue;
+    const RowId row{rows_.first().value + table[at].row_plus_one - 1};
     VECSTORE_TRY(rows_.read_keys(row, keys));
     if (keys.front() == key) return std::optional(row);
   }

@@ -8,13 +8,14 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/ids.h"
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "engine/rows/catalog.h"
 #include "engine/rows/rows.h"
@@ -46,25 +47,27 @@ class KeyLookup {
     std::uint32_t row_plus_one = 0;  // 0: free
   };
 
-  Result<std::optional<RowId>> ask_catalog(std::string_view key);
-  Status rebuild_catalog();
-  Status make_table();
-  Result<std::optional<RowId>> ask_table(std::string_view key) const;
-  Result<std::optional<RowId>> ask_rows(std::string_view key) const;
+  Result<std::optional<RowId>> ask_catalog(std::string_view key) VECSTORE_REQUIRES(mutex_);
+  Status rebuild_catalog() VECSTORE_REQUIRES(mutex_);
+  Status make_table() VECSTORE_REQUIRES(mutex_);
+  // Any number of threads at once.
+  Result<std::optional<RowId>> ask_table(std::span<const Slot> table, std::string_view key) const
+      VECSTORE_EXCLUDES(mutex_);
+  Result<std::optional<RowId>> ask_rows(std::string_view key) const VECSTORE_EXCLUDES(mutex_);
   std::uint64_t hash_of(std::string_view key) const;
-  std::uint64_t slot_of(std::uint64_t hash) const;
 
   FileSystem& file_system_;
   const Options options_;
   const RowsExtent& rows_;
   MemoryBudget& budget_;
 
-  std::mutex mutex_;  // guards what follows
-  bool may_write_;
-  bool catalog_lost_ = false;  // for good
-  std::optional<Catalog> catalog_;
-  bool table_tried_ = false;
-  Buffer<Slot> table_;  // not changed once it is made
+  Mutex mutex_;
+  bool may_write_ VECSTORE_GUARDED_BY(mutex_);
+  bool catalog_lost_ VECSTORE_GUARDED_BY(mutex_) = false;  // for good
+  std::optional<Catalog> catalog_ VECSTORE_GUARDED_BY(mutex_);
+  // Once this is set, the slots of the table change no more, so that look-ups read them without the mutex.
+  bool table_tried_ VECSTORE_GUARDED_BY(mutex_) = false;
+  Buffer<Slot> table_ VECSTORE_GUARDED_BY(mutex_);
 };
 
 }  // namespace vecstore

@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "base/fork.h"
 #include "base/memory.h"
+#include "base/mutex.h"
 #include "engine/live/live_state.h"
 #include "engine/store/content.h"
 #include "engine/store/environment.h"
@@ -41,9 +41,9 @@ struct Store::Impl {
   Status check_writable() const;
 
   Status open(const std::string& path);
-  Status open_content();
-  Status open_log();
-  Status make_searchers();
+  Status open_content() VECSTORE_REQUIRES(refreshing);
+  Status open_log() VECSTORE_REQUIRES(refreshing);
+  Status make_searchers() VECSTORE_REQUIRES(refreshing);
   Status name_least(const Status& refused) const;
   Status refresh();
 
@@ -64,8 +64,8 @@ struct Store::Impl {
   std::unique_ptr<Follower> follower;
   std::unique_ptr<Writer> writer;  // nullptr: the store was opened for reading
 
-  std::mutex refreshing;  // guards follower->replay() and what follows
-  bool has_log = false;   // of a reader: there is something to follow
+  Mutex refreshing;                                      // held over follower->replay() too
+  bool has_log VECSTORE_GUARDED_BY(refreshing) = false;  // of a reader: there is something to follow
 
   // Of the process that opened the store, and how it is named; never changed.
   const std::uint64_t mark = process_mark();

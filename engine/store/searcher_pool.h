@@ -3,12 +3,11 @@
 // The searchers of an open store, lent to one search at a time.
 #pragma once
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "engine/live/delta_search.h"
 #include "graph/search.h"
 
@@ -45,32 +44,32 @@ class SearcherPool {
   }
   std::size_t size() const { return size_; }
   std::size_t lent() const {
-    const std::lock_guard guard(lock_);
+    const MutexLock guard(lock_);
     return size_ - free_.size();
   }
 
   // Waits until one is free.
   Loan borrow() {
-    std::unique_lock guard(lock_);
-    free_again_.wait(guard, [this] { return !free_.empty(); });
+    MutexLock guard(lock_);
+    while (free_.empty()) free_again_.wait(guard);
     std::unique_ptr<StoreSearcher> searcher = std::move(free_.back());
     free_.pop_back();
     return Loan(*this, std::move(searcher));
   }
 
  private:
-  void give_back(std::unique_ptr<StoreSearcher> searcher) {
+  void give_back(std::unique_ptr<StoreSearcher> searcher) VECSTORE_EXCLUDES(lock_) {
     {
-      const std::lock_guard guard(lock_);
+      const MutexLock guard(lock_);
       free_.push_back(std::move(searcher));
     }
     free_again_.notify_one();
   }
 
-  mutable std::mutex lock_;  // guards free_
-  std::condition_variable free_again_;
-  std::vector<std::unique_ptr<StoreSearcher>> free_;
-  std::size_t size_ = 0;
+  mutable Mutex lock_;
+  CondVar free_again_;
+  std::vector<std::unique_ptr<StoreSearcher>> free_ VECSTORE_GUARDED_BY(lock_);
+  std::size_t size_ = 0;  // add() changes it, before searches begin
 };
 
 }  // namespace vecstore

@@ -170,6 +170,7 @@ Status Store::Impl::open(const std::string& path) {
   constexpr int kAttempts = 3;
   const LockMode mode = opened.access == Access::kReadWrite ? LockMode::kExclusive : LockMode::kShared;
   opened_path = path;
+  const MutexLock guard(refreshing);
   Status outcome;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     directory.reset();
@@ -310,7 +311,7 @@ Status Store::refresh() try {
 }
 
 Status Store::Impl::refresh() {
-  const std::lock_guard guard(refreshing);
+  const MutexLock guard(refreshing);
   VECSTORE_ASSIGN(const StoreDirectory now,
                   StoreDirectory::open(*environment.file_system, kStoreNames, directory->path(), LockMode::kShared));
   const Manifest& newest = *now.manifest();

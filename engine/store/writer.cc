@@ -16,9 +16,10 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kRoomCheckBytes = 1u << 20;  // logged between two looks at the disk
-constexpr std::uint32_t kGraphsOwed = 2;             // times the delta that merging it may take on disk
-constexpr std::uint64_t kSpareShare = 16;            // of the log, kept for erasing
+constexpr std::uint64_t kRoomCheckBytes = 1u << 20;         // logged between two looks at the disk
+constexpr std::uint32_t kGraphsOwed = 2;                    // times the delta that merging it may take on disk
+constexpr std::uint64_t kSpareShare = 16;                   // of the log, kept for erasing
+constexpr auto kRoomPause = std::chrono::milliseconds(50);  // until a put that waits looks whether readers have left
 // A writer's memory is that of so many of the largest batches: one of ours, three of the log's, two for zeros and rows.
 constexpr std::uint64_t kBuffersOfWriter = 6;
 
@@ -104,7 +105,7 @@ Status Writer::publish_log() {
 
 Status Writer::raise_delta_bytes(std::uint64_t bytes) {
   VECSTORE_TRY(check_going_on());
-  const std::lock_guard guard(lock_);
+  const MutexLock guard(lock_);
   if (bytes < delta_bytes_max_)
     return Status(Code::kInvalidArgument, "the delta may only be given more memory while the store is open")
         .about(parts_.directory.path())
@@ -113,7 +114,7 @@ Status Writer::raise_delta_bytes(std::uint64_t bytes) {
     return Status(Code::kMemoryBudget, "the memory budget has no room for it; open the store with more")
         .about(parts_.directory.path());
   delta_bytes_max_ = bytes;
-  delta_grew_.notify_all();
+  room_came_.notify_all();
   return Status::ok();
 }
 
@@ -162,6 +163,12 @@ Status Writer::delta_is_full() const {
                 "the memory of what waits to be merged is used up; open the store with more of it, delta_bytes")
       .about(parts_.directory.path())
       .at(Detail::kBytes, delta_bytes_max_);
+}
+
+bool Writer::wait_for_room(std::chrono::steady_clock::time_point until, MutexLock& guard) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!closing_ && now < until) room_came_.wait_until(guard, std::min(until, now + kRoomPause));
+  return closing_ || now < until;
 }
 
 Result<Lsn> Writer::log_and_apply(std::span<const LogRecord> records, Urgency urgency) {
@@ -264,15 +271,13 @@ Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& ve
   VECSTORE_TRY(check_going_on());
   VECSTORE_TRY(check_batch(keys, vectors, documents));
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(parts_.options.full_wait_ms);
-  std::unique_lock guard(lock_);
+  MutexLock guard(lock_);
   std::optional<Lsn> lsn;
   while (!lsn) {
     // Others may have written while this one waited, so that every attempt begins from the front.
     VECSTORE_TRY(check_going_on());
-    const std::uint64_t had = delta_bytes_max_;
     VECSTORE_ASSIGN(lsn, put_now(keys, vectors, documents));
-    if (!lsn && !delta_grew_.wait_until(guard, until, [&] { return closing_ || delta_bytes_max_ > had; }))
-      return delta_is_full();
+    if (!lsn && !wait_for_room(until, guard)) return delta_is_full();
     if (!lsn && closing_) return Status(Code::kInvalidArgument, "the store was closed").about(parts_.directory.path());
   }
   guard.unlock();
@@ -284,7 +289,7 @@ Result<WriteReceipt> Writer::erase(std::span<const Key> keys) {
   for (const Key& key : keys) VECSTORE_TRY(parts_.content->check_key(key));
   const auto rows_charge = Charge::take(parts_.memory.buffers(), keys.size() * kBatchRowBytes);
   if (!rows_charge) return too_many_rows();
-  std::unique_lock guard(lock_);
+  MutexLock guard(lock_);
   const View view = newest();
   LiveState::Needs needs;
   std::vector<std::array<std::byte, kEraseRecordBytes>> payloads;
@@ -306,10 +311,12 @@ Result<WriteReceipt> Writer::erase(std::span<const Key> keys) {
   std::vector<LogRecord> records;
   records.reserve(payloads.size());
   for (const auto& payload : payloads) records.push_back({static_cast<std::uint16_t>(RecordType::kErase), 0, payload});
+  parts_.live->forget();
   const Status reserved = parts_.live->reserve(needs);
   if (reserved.code() == Code::kMemoryBudget) return delta_is_full();
   VECSTORE_TRY(reserved);
   VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, Urgency::kUrgent));
+  room_came_.notify_all();
   guard.unlock();
   return acknowledge(lsn, records.size());
 }
@@ -321,9 +328,9 @@ Status Writer::flush() {
 
 Status Writer::close() {
   {
-    const std::lock_guard guard(lock_);
+    const MutexLock guard(lock_);
     closing_ = true;
-    delta_grew_.notify_all();
+    room_came_.notify_all();
   }
   const Status closed = log_->close();
   parts_.content->stop_writing_catalog();  // which the next writer may build

@@ -4,15 +4,15 @@
 // it is as safe as the sync mode says. Replay goes through the same LiveState::apply().
 #pragma once
 
-#include <condition_variable>
+#include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/status.h"
 #include "engine/live/document_packer.h"
 #include "engine/live/live_state.h"
@@ -64,34 +64,38 @@ class Writer {
   Status check_going_on() const;  // kIo where an earlier write failed
   Status check_batch(std::span<const Key> keys, const VectorView& vectors,
                      std::span<const std::string_view> documents) const;
-  Status check_room(std::uint64_t bytes);
-  Status delta_is_full() const;
+  Status check_room(std::uint64_t bytes) VECSTORE_REQUIRES(lock_);
+  Status delta_is_full() const VECSTORE_REQUIRES(lock_);
+  // Whether it is worth trying again: not after `until`, unless the store is being closed.
+  bool wait_for_room(std::chrono::steady_clock::time_point until, MutexLock& guard) VECSTORE_REQUIRES(lock_);
   View newest() const { return {parts_.content, parts_.live, parts_.live->pin_newest()}; }
 
   // nullopt: the delta is full.
   Result<std::optional<Lsn>> put_now(std::span<const Key> keys, const VectorView& vectors,
-                                     std::span<const std::string_view> documents);
+                                     std::span<const std::string_view> documents) VECSTORE_REQUIRES(lock_);
   // Fills `puts`, and what they need but for documents; returns the bytes that their records take at most.
   Result<std::size_t> number_rows(std::span<const Key> keys, const VectorView& vectors,
                                   std::span<const std::string_view> documents, std::span<PutRecord> puts,
-                                  LiveState::Needs& needs) const;
+                                  LiveState::Needs& needs) const VECSTORE_REQUIRES(lock_);
   // Packs the documents and writes the records into encoded_; completes `needs`.
-  std::vector<LogRecord> encode_rows(std::span<PutRecord> puts, LiveState::Needs& needs);
-  void log_dictionary(std::span<const std::byte> dictionary);
+  std::vector<LogRecord> encode_rows(std::span<PutRecord> puts, LiveState::Needs& needs) VECSTORE_REQUIRES(lock_);
+  void log_dictionary(std::span<const std::byte> dictionary) VECSTORE_REQUIRES(lock_);
   // What they need must have been reserved.
-  Result<Lsn> log_and_apply(std::span<const LogRecord> records, Urgency urgency);
-  Result<WriteReceipt> acknowledge(Lsn lsn, std::uint64_t rows);
+  Result<Lsn> log_and_apply(std::span<const LogRecord> records, Urgency urgency) VECSTORE_REQUIRES(lock_);
+  // Others may write while it waits for the log.
+  Result<WriteReceipt> acknowledge(Lsn lsn, std::uint64_t rows) VECSTORE_EXCLUDES(lock_);
 
   const Parts parts_;
   std::unique_ptr<Log> log_;
 
-  std::mutex lock_;                     // guards what follows, and writing to the live state
-  std::condition_variable delta_grew_;  // or the store is being closed
-  bool closing_ = false;
-  std::uint64_t delta_bytes_max_;
-  DocumentPacker packer_;
-  Buffer<std::byte> encoded_;                            // payloads of the batch at hand
-  std::uint64_t bytes_since_check_ = ~std::uint64_t{0};  // logged since the room on the disk was looked at
+  Mutex lock_;         // held over writing to the live state too; the log takes its own within
+  CondVar room_came_;  // for what is put, or the store is being closed
+  bool closing_ VECSTORE_GUARDED_BY(lock_) = false;
+  std::uint64_t delta_bytes_max_ VECSTORE_GUARDED_BY(lock_);
+  DocumentPacker packer_ VECSTORE_GUARDED_BY(lock_);
+  Buffer<std::byte> encoded_ VECSTORE_GUARDED_BY(lock_);  // payloads of the batch at hand
+  // Logged since the room on the disk was looked at.
+  std::uint64_t bytes_since_check_ VECSTORE_GUARDED_BY(lock_) = ~std::uint64_t{0};
 };
 
 }  // namespace vecstore

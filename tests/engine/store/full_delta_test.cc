@@ -163,4 +163,48 @@ BOOST_AUTO_TEST_CASE(a_put_is_refused_when_no_room_comes) {
   BOOST_TEST((reader->raise_delta_bytes(64u << 20).code() == Code::kPermission));
 }
 
+// What is replaced makes room for what replaces it: a store is as full as its live rows are many, also after it was
+// opened again.
+BOOST_AUTO_TEST_CASE(one_key_put_again_and_again_never_fills_the_delta) {
+  FullDelta full(1);
+  for (int session = 0; session < 3; ++session) {
+    Store store = full.open();
+    for (std::uint64_t i = 0; i < 12000; ++i) {
+      const auto receipt = store.put(7, full.base.row((i + session) % full.base.rows()));
+      REQUIRE_OK(receipt);
+    }
+    BOOST_TEST(store.size() == 1u);
+    BOOST_TEST(store.stats().delta_bytes < full.options.delta_bytes / 2);
+    std::vector<std::byte> vector(full.base.dim);
+    REQUIRE_OK(store.vector(*store.find(7), vector));
+    const VectorView last = full.base.row((11999 + session) % full.base.rows());
+    BOOST_TEST(std::ranges::equal(vector, std::span(last.row(0), vector.size())));
+    BOOST_TEST(store.search(last)->operator[](0)[0].distance == 0.0f);
+    REQUIRE_OK(store.close());
+  }
+  const auto reader = Store::open(full.path);
+  REQUIRE_OK(reader);
+  BOOST_TEST(reader->size() == 1u);
+  BOOST_TEST(reader->stats().delta_bytes < full.options.delta_bytes / 2);
+}
+
+// Every row of a full delta is replaced or erased, one after the other; what is left is found and nothing else.
+BOOST_AUTO_TEST_CASE(a_delta_that_was_full_takes_as_much_again) {
+  FullDelta full(1);
+  Store store = full.open();
+  std::uint64_t first = 0;
+  std::uint64_t next = 0;
+  Status outcome;
+  for (; outcome.is_ok(); ++next) outcome = full.put(store, next);
+  const std::uint64_t fits = --next;
+  for (std::uint64_t i = 0; i < 3 * fits; ++i) {
+    for (int erased = 0; erased < 2 && first < next; ++first, ++erased) REQUIRE_OK(store.erase(first));
+    while (next - first < fits / 2) REQUIRE_OK(full.put(store, next++));
+  }
+  BOOST_TEST(store.size() == next - first);
+  for (std::uint64_t key = first > 20 ? first - 20 : 0; key < next; ++key)
+    BOOST_REQUIRE(store.contains(key).value() == (key >= first));
+  BOOST_TEST(store.stats().delta_bytes <= full.options.delta_bytes);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

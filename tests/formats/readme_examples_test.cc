@@ -162,7 +162,7 @@ void check_pagestore(Readme& readme, Findings& findings) {
   const Bytes manifest = example().built("manifest-1");
   findings.same(readme.table("**Header page (page 0)**"), example().built("graph-1"), 0, "header page");
   findings.same(readme.table("## Manifest (", manifest.size()), manifest, 0, "manifest");
-  findings.same(joined(readme.fence("The first file of the example")), manifest, kFirstFileAt, "first file");
+  findings.same(readme.table("A file takes these bytes"), manifest, kFirstFileAt, "first file");
   findings.same(readme.table("## Superblock ("), example().built("superblock"), 0, "slot 0");
   findings.same(readme.table("## Intent ("), file_bytes(example().path("over/tmp/intent")), 0, "intent");
 }
@@ -239,7 +239,7 @@ void check_wal(Readme& readme, Findings& findings) {
   const Bytes shown_segment = laid_out(readme.table("### Segment header"), kLogBlockBytes);
   const Bytes shown_group = laid_out(readme.table("### Commit group"), kGroupHeaderBytes);
   Bytes shown_end = laid_out(readme.table("### `end`"), kLogBlockBytes);
-  findings.same(joined(readme.fence("The record of the example erases row 0")), log, kRecordAt, "record");
+  findings.same(readme.table("A record takes these bytes"), log, kRecordAt, "record");
   const auto shown = decode_segment_header(shown_segment);
   findings.expect(shown.has_value(), "segment header is whole");
   if (!shown || shown_group.empty() || shown_end.empty()) return;

@@ -65,8 +65,8 @@ def searches(report):
     yield "## Searches from disk, recall@10"
     yield ""
     yield (
-        "\"smallest\" is the smallest L that reaches the target on all queries of the set. \"calibrated\" is what "
-        "the index chose at build, on rows of its own."
+        "The \"smallest\" L is the least that reaches the target on all queries of the set. The \"calibrated\" L is "
+        "what the index chose at build, on rows of its own."
     )
     yield ""
     head = "set, pages cached, target, L, recall, reads/query, rounds, KiB/query, QPS 1 thread, QPS 2 threads, p50 µs, p99 µs, share of device"

@@ -30,7 +30,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kResults = 10;
 constexpr std::uint64_t kBatch = 1000;
-constexpr unsigned kSecondsMax = 900;  // of one line
+constexpr unsigned kSecondsMax = 900;  // time of one line
 
 struct Options {
   HardSetOptions set;
@@ -56,7 +56,7 @@ struct Trial {
 // What a search was worth.
 struct Outcome {
   double recall = 0;
-  double recall_worst = 1;  // of one query
+  double recall_worst = 1;  // recall of the worst query
   double reads = 0;         // a query
   std::uint64_t negative = 0;
   double error = 0;  // the largest of a distance, relative to the true one

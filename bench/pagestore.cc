@@ -84,7 +84,7 @@ void run_reader(const PageFile& file, Backend backend, std::uint32_t depth, doub
   if (!made) fail(made.error().message());
   PageReader& reader = **made;
   Random random(seed, depth);
-  std::vector<std::pair<std::uint64_t, Clock::time_point>> started;  // of the pages in flight
+  std::vector<std::pair<std::uint64_t, Clock::time_point>> started;  // starts of the pages in flight
   std::array<std::uint64_t, kPagesInFlightMax> batch;
   const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
   while (true) {

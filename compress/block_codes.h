@@ -47,7 +47,7 @@ struct CodeForm {
   bool wide_centroids = false;
   bool cut_blocks = false;
 
-  // Of data that is not hard.
+  // The form of data that is not hard.
   static CodeForm ordinary(std::uint64_t rows, std::uint32_t code_bytes) {
     return {code_bytes, Blocks::even_count(rows)};
   }
@@ -92,6 +92,6 @@ std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, cons
 // What more of it data may need, which is not known before: factors, wide corrections and centroids, cut blocks.
 std::uint64_t predict_hard_bytes(std::uint64_t rows, std::uint32_t dim);
 std::uint64_t predict_fixed_bytes(std::uint64_t rows, std::uint32_t dim,
-                                  const CodecOptions& options);  // of these, model
+                                  const CodecOptions& options);  // the model's part of it
 
 }  // namespace vecstore

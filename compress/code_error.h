@@ -17,9 +17,9 @@ namespace vecstore {
 struct CodeError {
   float bias_offset = 0;  // the bias as in CodecModel
   float bias_per_error2 = 0;
-  float slope = 0;         // of what the bias leaves
-  double table_share = 0;  // of the variance of that: what the steps of the tables cause
-  double table_error = 0;  // of which the standard error is this
+  float slope = 0;         // standard error of what the bias leaves, by distance
+  double table_share = 0;  // share of its variance that the steps of the tables cause
+  double table_error = 0;  // standard error that they cause
   double near2 = 0;        // |q − x|² of the nearest row (ip: |⟨q,x⟩|), for every other row; 0: there are no pairs
 };
 

@@ -19,9 +19,9 @@ namespace {
 
 constexpr std::uint32_t kTrainIterations = 12;
 constexpr double kWeightPower = 0.5;     // a weight's square is the variance to this power (NOTES)
-constexpr double kVarianceFloor = 1e-9;  // of the greatest
-constexpr double kCodeBits = 8;          // of a subspace
-constexpr double kDroppedShare = .005;   // of the weight of coding errors, for leaving out dimensions
+constexpr double kVarianceFloor = 1e-9;  // share of the greatest
+constexpr double kCodeBits = 8;          // bits of a subspace
+constexpr double kDroppedShare = .005;   // share of the weight of coding errors that dimensions left out may have
 constexpr std::size_t kRotateGrain = ModelTables::kBatch;
 
 Status rotate_sample(const CodecModel& model, std::size_t rows, float* sample, Executor& executor,

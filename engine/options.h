@@ -90,9 +90,9 @@ struct OpenOptions {
   std::uint32_t lanes = 0;
   Backend backend = Backend::kAutomatic;
 
-  // Of a writer.
+  // What follows is a writer's.
   SyncMode sync = SyncMode::kAlways;
-  std::uint32_t interval_ms = 100;  // of SyncMode::kInterval
+  std::uint32_t interval_ms = 100;  // between two syncs of SyncMode::kInterval
   // Memory of what was put and is not merged yet, at least 1 MiB; taken from ram_bytes. An eighth is kept for erasing.
   std::uint64_t delta_bytes = 64ull << 20;
   // How long a put waits for room in there, before it is refused. Erasing and searching go on.

@@ -41,7 +41,7 @@ class InFlightTarget {
     if (rounds_ >= std::max(kRoundsLeast, kRoundsOfEach * queries())) judge();
   }
 
-  // Of which it was told so far.
+  // Rounds of which it was told so far.
   std::uint64_t rounds() const {
     const std::lock_guard guard(lock_);
     return told_;
@@ -50,7 +50,7 @@ class InFlightTarget {
  private:
   static constexpr std::size_t kRoundsLeast = 64;
   static constexpr std::size_t kRoundsOfEach = 8;
-  static constexpr double kSame = 0.97;  // of the answers in a time: no fewer
+  static constexpr double kSame = 0.97;  // least share of the answers in a time
   static constexpr std::size_t kPauseLeast = 4;
   static constexpr std::size_t kPauseMost = 64;
 
@@ -105,7 +105,7 @@ class InFlightTarget {
   std::uint64_t told_ = 0;          // rounds
   std::size_t to_skip_ = 0;         // rounds
   std::size_t rounds_ = 0;          // since then, or since the last judgement
-  std::chrono::nanoseconds sum_{};  // of these
+  std::chrono::nanoseconds sum_{};  // sum of these
   std::size_t under_way_ = 0;       // the sum over these
   std::size_t before_ = 0;          // while another number is tried: what it was
   bool fewer_ = true;               // what is tried, or will be next

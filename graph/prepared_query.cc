@@ -88,13 +88,13 @@ void PreparedQuery::float_distances(const Rows& rows, float* out) const {
 PreparedQuery::Slack PreparedQuery::slack(const RowParams& params) const {
   const auto dim = static_cast<float>(values_.size());
   const float rounding = kUnitRoundoff * (dim / 16 + 16);
-  const float unit = metric_ == Metric::kCosine ? 2 * kUnitRoundoff : 0.0f;  // of normalising
+  const float unit = metric_ == Metric::kCosine ? 2 * kUnitRoundoff : 0.0f;  // rounding of normalising
   if (form_ == Form::kFloats) {
     const float norm = std::sqrt(params.norm2);
     return {norm * kUnitRoundoff + unit, metric_ == Metric::kInnerProduct ? 2 * rounding * norm_ * norm : 0.0f};
   }
   const float levels = form_ == Form::kBytes ? 255.0f : 65535.0f;
-  const float largest = std::abs(params.offset) + levels * params.scale;  // of a record's values
+  const float largest = std::abs(params.offset) + levels * params.scale;  // greatest of a record's values
   const float row = std::sqrt(dim) * (0.501f * params.scale + 2 * kUnitRoundoff * largest) + unit;
   const float products = 2 * norm_ * largest * std::sqrt(dim);
   if (metric_ == Metric::kInnerProduct) return {row, 2 * rounding * products};

@@ -31,7 +31,7 @@ class PreparedQuery {
 
   // [dim] for codes, which are of rows less the centre: so is this, but under inner product. Normalised under cosine.
   const float* values() const { return values_.data(); }
-  float norm2() const { return norm2_; }  // of values()
+  float norm2() const { return norm2_; }  // |values()|²
   // −2⟨q, centre⟩ under inner product, else 0: what distances lack.
   double constant() const { return constant_; }
   // [dim], as the bytes of rows lie on pages; empty where distances are not of integers.

@@ -357,7 +357,7 @@ void QueryRun::choose_reads() {
   want_beside(wanted_early_);
 }
 
-// Of the candidates that rank from `begin` to before `end`.
+// Names pages of the candidates that rank from `begin` to before `end`.
 void QueryRun::want_pages(std::size_t begin, std::size_t end, std::size_t pages_max) {
   const float kth = kth_distance();
   end = std::min(end, pool_.size());

@@ -66,7 +66,7 @@ class QueryScratch {
   // A scan under way.
   struct Scan {
     std::size_t blocks = 0;     // to scan, ranked_blocks_[0 … blocks)
-    std::size_t done = 0;       // of these
+    std::size_t done = 0;       // blocks of these that were scanned
     std::size_t collected = 0;  // in scanned_
     float worst = 0;            // what is farther need not be collected
   };
@@ -152,7 +152,7 @@ class QueryRun {
   std::size_t results_size_ = 0;
   std::optional<Contenders> contenders_;  // where pages keep rows rounded
   std::vector<std::uint64_t> wanted_;
-  std::size_t wanted_early_ = 0;  // of these, named by start()
+  std::size_t wanted_early_ = 0;  // how many of these start() named
 };
 
 }  // namespace vecstore

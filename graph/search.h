@@ -108,13 +108,13 @@ class GraphSearcher {
   void abandon();
 
   std::unique_ptr<PageReader> reader_;
-  std::optional<MemorySearch> memory_;   // or else
-  std::optional<QueryScratch> scratch_;  // and
+  std::optional<MemorySearch> memory_;   // where every page is in memory
+  std::optional<QueryScratch> scratch_;  // elsewhere, beside the lanes
   std::vector<Lane> lanes_;
   InFlightTarget* target_ = nullptr;
   std::size_t at_work_ = 1;
   std::size_t rounds_ = 0;                  // not told to the target yet
-  std::chrono::nanoseconds rounds_time_{};  // of these
+  std::chrono::nanoseconds rounds_time_{};  // time of these
   std::vector<PresentPage> round_;          // the pages of a round in the order they were wanted
   bool more_ = false;                       // `next` may name another query
 };

@@ -122,7 +122,7 @@ class IoUringReader final : public PageReader {
     const auto size = static_cast<unsigned>(into.size());
     const std::uint64_t offset = frames_.page_of(frame) * file_.page_bytes();
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);
-    VECSTORE_CHECK(entry != nullptr);  // as many entries as frames, and every submit() empties the queue
+    VECSTORE_CHECK(entry != nullptr);  // there are as many entries as frames, and every submit() empties the queue
     const int descriptor = file_registered_ ? 0 : file_.descriptor();
     if (buffers_registered_) {
       io_uring_prep_read_fixed(entry, descriptor, into.data(), size, offset, 0);

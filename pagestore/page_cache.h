@@ -80,7 +80,7 @@ class PageCache {
   mutable Buffer<std::uint32_t>
       frame_of_;  // [page_count + 1]: frame + 1, 0 when the page is not cached; empty without cache
 
-  // Of an adaptive cache; entries are read and written atomically.
+  // These are there in an adaptive cache; entries are read and written atomically.
   std::unique_ptr<Shared> shared_;
   mutable Buffer<std::uint32_t> page_in_;  // [pages]
   mutable Buffer<std::uint32_t> pins_;     // [pages] readers of the frame; kReplacing: nobody may begin to read it

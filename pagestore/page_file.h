@@ -83,7 +83,7 @@ class PageFile {
   // Errors: kIo, kCorrupt naming file and page.
   Status read_page(std::uint64_t page, std::span<std::byte> into) const;
 
-  // As many pages from `page` on as `into` has room for, with one request; one by one where that fails, so that the
+  // Reads pages from `page` on, as many as `into` holds, with one request; one by one where that fails, so that the
   // error names its page.
   Status read_pages(std::uint64_t page, std::span<std::byte> into) const;
 

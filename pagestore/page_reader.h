@@ -30,7 +30,7 @@ struct PageReaderOptions {
 // A page that has arrived and passed its checksum. `bytes` (the whole page) stays valid until release(frame).
 struct ArrivedPage {
   std::uint64_t page = 0;
-  std::uint32_t tag = 0;  // as submitted
+  std::uint32_t tag = 0;  // tag of the request, as submitted
   std::uint32_t frame = 0;
   const std::byte* bytes = nullptr;
   bool ends_request = false;  // the last page of its request

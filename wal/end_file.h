@@ -20,7 +20,7 @@ namespace vecstore {
 // store's), kNewerFormat, kIo.
 Result<std::optional<EndRecord>> read_end(FileSystem& file_system, const std::string& directory, const Uuid& store);
 
-// Of the one writer; for one thread at a time.
+// The file `end` in the hands of the one writer; for one thread at a time.
 class EndFile {
  public:
   // `found`: what read_end() returned. Makes the file where there is none; what is there is synced, because its writer

@@ -34,16 +34,16 @@ struct SegmentInfo {
 struct LogPlace {
   std::uint64_t segment = 0;  // its number; 0: nowhere yet
   std::uint64_t offset = 0;   // behind the last whole group
-  Lsn last_lsn;               // of that group
+  Lsn last_lsn;               // last record of that group
   std::uint64_t chain = 0;    // its hash
 };
 
 // Where the log ends, and what a writer needs to go on from there.
 struct LogTail {
-  Lsn last_lsn;                  // of the last complete group; what replay() was told to begin after, if there is none
+  Lsn last_lsn;                  // last record of the last complete group; else what replay() was told to begin after
   std::uint64_t chain = 0;       // what the next segment continues: hash of the last group
-  std::uint64_t bytes = 0;       // of all segment files
-  std::uint64_t number_max = 0;  // of any segment file, begun or prepared
+  std::uint64_t bytes = 0;       // size of all segment files
+  std::uint64_t number_max = 0;  // greatest number of a segment file, begun or prepared
   std::vector<SegmentInfo> segments;     // that hold records, oldest first
   std::vector<std::uint64_t> unbegun;    // segment files without a header: prepared ahead, or torn in their first block
   std::vector<std::uint64_t> abandoned;  // with a header and no record
@@ -76,7 +76,7 @@ Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory
 
 struct SalvagedLog {
   std::uint64_t records = 0;     // taken
-  std::uint64_t lost_bytes = 0;  // of blocks that hold something, but no whole group
+  std::uint64_t lost_bytes = 0;  // bytes of blocks that hold something, but no whole group
 };
 
 // Takes every record after options.after that is still whole, in the order of their numbers, whatever is missing

@@ -29,7 +29,7 @@ struct Tiles {
   static constexpr std::size_t kQueriesMax = 8;
   static constexpr std::size_t groups_of(std::size_t dim) { return (dim + 3) / 4; }
   const std::uint8_t* data = nullptr;
-  std::size_t groups = 0;  // of four dimensions; kGroupBytes · groups are a tile
+  std::size_t groups = 0;  // groups of four dimensions; kGroupBytes · groups are a tile
   std::size_t count = 0;
 };
 

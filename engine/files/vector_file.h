@@ -41,7 +41,7 @@ struct VectorLayout {
   Element element = Element::kF32;
   std::uint64_t rows = 0;
   std::uint32_t dim = 0;
-  std::uint64_t data_offset = 0;       // of row 0's prefix
+  std::uint64_t data_offset = 0;       // place of row 0's prefix
   std::uint32_t row_prefix_bytes = 0;  // 4 in the vecs family: the dimension again
 
   std::uint64_t row_bytes() const { return std::uint64_t{dim} * element_bytes(element); }

@@ -15,7 +15,7 @@ namespace {
 // most.
 constexpr std::uint32_t kLanesLeast = 8;
 constexpr std::uint32_t kLanesMost = 16;
-constexpr std::uint32_t kLanesFirst = 4;  // of each, or its share: come before the cache where memory is short
+constexpr std::uint32_t kLanesFirst = 4;  // lanes of each, or its share: come before the cache where memory is short
 constexpr std::uint32_t kFrameBytesMost = 2u << 20;
 constexpr std::uint64_t kReaderBytes = 2u << 20;  // the window of the replay
 constexpr std::uint64_t kFindingBytes = 5u << 20;

@@ -39,7 +39,7 @@ struct DeltaShape {
   DType dtype = DType::kF32;
   Metric metric = Metric::kL2;
   KeyKind keys = KeyKind::kNumber;
-  Centre centre = {};  // of the graph beside it; borrowed
+  Centre centre = {};  // centre of the graph beside it; borrowed
 };
 
 // In which pages would keep such rows, 8 bits a value: what their distances are computed by.
@@ -70,7 +70,7 @@ class Delta {
   void append(const PutRecord& record, Lsn born);
   void end(RowId row, Lsn died);
 
-  // Of the documents of all rows, those that ended included: as they were put, and as they are kept.
+  // Bytes of the documents of all rows, those that ended included: as they were put, and as they are kept.
   std::uint64_t document_bytes() const { return document_bytes_.load(std::memory_order_relaxed); }
   std::uint64_t kept_document_bytes() const { return kept_document_bytes_.load(std::memory_order_relaxed); }
 
@@ -78,13 +78,13 @@ class Delta {
   std::optional<RowId> find(const Key& key, Lsn snapshot) const;
   bool is_live(RowId row, Lsn snapshot) const;
   Key key(RowId row) const;
-  // As it is kept: a frame, where that has fewer bytes than the document.
+  // A document as it is kept: a frame, where that has fewer bytes than the document.
   struct KeptDocument {
     std::string_view kept;
     std::uint32_t bytes = 0;
   };
   KeptDocument document(RowId row) const;
-  void copy_vector(RowId row, std::byte* out) const;  // as it was put
+  void copy_vector(RowId row, std::byte* out) const;  // vector as it was put
 
  private:
   friend class DeltaSearcher;
@@ -95,7 +95,7 @@ class Delta {
     std::uint64_t number = 0;
     const char* text = nullptr;  // key, if it is bytes, then the document as it is kept
     std::uint32_t document_bytes = 0;
-    std::uint32_t kept_bytes = 0;  // of the document
+    std::uint32_t kept_bytes = 0;  // bytes of the document as it is kept
     std::uint16_t key_bytes = 0;
     std::uint32_t older = 0;  // 1 + the index of the row that had the key before
   };
@@ -132,7 +132,7 @@ class Delta {
   VectorView as_put(const Stripe& stripe, std::size_t within) const {
     return {stripe.originals.data() + within * row_bytes(), shape_.dtype, 1, shape_.dim, 0};
   }
-  // Of an integer row, in the tiles; its groups of four dimensions are Tiles::kGroupBytes apart.
+  // Place of an integer row in the tiles; its groups of four dimensions are Tiles::kGroupBytes apart.
   static std::size_t tile_place(std::uint64_t within, std::size_t groups);
   std::size_t groups() const { return Tiles::groups_of(shape_.dim); }
   std::uint32_t row_bytes() const { return shape_.dim * static_cast<std::uint32_t>(element_bytes(shape_.dtype)); }
@@ -140,14 +140,14 @@ class Delta {
   const DeltaShape shape_;
   const RowId first_;
   MemoryBudget* budget_;
-  RowShape row_shape_;           // of floats, of 8 bits a value
+  RowShape row_shape_;           // shape of float rows, of 8 bits a value
   Buffer<float> own_centre_;     // [dim] where the shape has none
   Buffer<float> widened_;        // [dim] the row that is being appended
-  Buffer<StripePlace> stripes_;  // of fixed size, filled from the front
+  Buffer<StripePlace> stripes_;  // table of fixed size, filled from the front
   std::uint64_t stripe_count_ = 0;
   std::vector<std::unique_ptr<Stripe>> owned_;
   std::vector<Buffer<char>> texts_;
-  std::uint64_t text_used_ = 0;  // of the last of texts_
+  std::uint64_t text_used_ = 0;  // bytes used of the last of texts_
   std::atomic<std::uint64_t> document_bytes_{0};
   std::atomic<std::uint64_t> kept_document_bytes_{0};
   KeyTable keys_;

@@ -45,7 +45,7 @@ class LiveState {
   struct Needs {
     std::uint32_t dim = 0;
     std::uint64_t rows = 0;
-    std::uint64_t text_bytes = 0;  // of keys and documents
+    std::uint64_t text_bytes = 0;  // bytes of keys and documents
     std::uint64_t base_rows_ended = 0;
     std::span<const std::byte> dictionary{};  // none: empty
   };
@@ -69,10 +69,10 @@ class LiveState {
   Lsn newest() const { return {applied_.load(std::memory_order_relaxed)}; }  // for writers
 
   const Delta* delta() const { return delta_.load(std::memory_order_acquire); }  // nullptr: no row was put yet
-  const FrameDictionary* dictionary() const { return dictionary_.load(std::memory_order_acquire); }  // or nullptr
-  // Of records that were applied since one brought the dictionary, in bytes; for writers.
+  const FrameDictionary* dictionary() const { return dictionary_.load(std::memory_order_acquire); }  // nullptr: none
+  // Bytes of the records that were applied since one brought the dictionary; for writers.
   std::uint64_t bytes_since_dictionary() const { return bytes_since_dictionary_; }
-  // Of a row of the delta. Errors: kCorrupt, kMemoryBudget.
+  // The document of a row of the delta. Errors: kCorrupt, kMemoryBudget.
   Result<std::string> document(RowId row) const;
   const Tombstones& tombstones() const { return tombstones_; }
   std::uint64_t base_rows() const { return base_rows_; }

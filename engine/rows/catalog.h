@@ -48,7 +48,7 @@ class Catalog {
   // The first lookup compares the whole file with its checksums and walks all of the tree. Errors: kCorrupt, kIo,
   // kMemoryBudget.
   Result<std::optional<RowId>> find(std::string_view key) const;
-  Status verify() const;  // as the first lookup does, again if need be; errors as of find()
+  Status verify() const;  // does what the first look-up does, again if need be. Errors: as of find()
 
  private:
   struct Impl;

@@ -25,7 +25,7 @@ namespace vecstore {
 class KeyLookup {
  public:
   struct Options {
-    std::string directory;  // of the catalog
+    std::string directory;  // where the catalog lies
     Uuid store{};
     std::uint64_t applied_lsn = 0;
     bool may_write = false;  // the caller has the lock of writers

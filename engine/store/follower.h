@@ -35,7 +35,7 @@ class Follower {
 
   Lsn through() const { return through_; }                      // what readers see may end before
   std::uint64_t memory_bytes() const { return memory_bytes_; }  // that the records took
-  std::uint64_t log_bytes() const { return log_bytes_; }        // of all segments, as of the last replay
+  std::uint64_t log_bytes() const { return log_bytes_; }        // size of all segments at the last replay
 
  private:
   FileSystem& file_system_;

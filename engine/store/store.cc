@@ -24,7 +24,7 @@ Uuid new_uuid(std::uint64_t seed) {
   return uuid;
 }
 
-// Of all segments; 0 where it cannot be told.
+// Size of all segments; 0 where it cannot be told.
 std::uint64_t log_bytes_on_disk(FileSystem& files, const std::string& path) {
   std::uint64_t bytes = 0;
   const auto entries = files.list(path);

@@ -15,7 +15,7 @@ namespace vecstore::test {
 
 // Bytes that the document shows side by side.
 struct ShownBytes {
-  std::size_t offset = 0;  // of the first byte, in the file or structure that the document tells of
+  std::size_t offset = 0;  // place of the first byte in what the document tells of
   std::vector<std::byte> bytes;
 };
 

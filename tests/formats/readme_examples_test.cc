@@ -24,17 +24,17 @@ namespace {
 using Bytes = std::vector<std::byte>;
 using test::Readme;
 
-constexpr std::size_t kAttributesAt = 60;      // of a header page
+constexpr std::size_t kAttributesAt = 60;      // in a header page
 constexpr std::size_t kGraphPageAt = 4096;     // page 1 of graph-1
-constexpr std::size_t kStreamAt = 16384 + 8;   // of codes-1 and rowmap-1
+constexpr std::size_t kStreamAt = 16384 + 8;   // in codes-1 and rowmap-1
 constexpr std::size_t kRankingAt = 16592;      // behind the block codes
-constexpr std::size_t kPropertiesAt = 230;     // of manifest-1
-constexpr std::size_t kFirstFileAt = 56;       // of manifest-1
-constexpr std::size_t kRowGroupAt = 4096 + 8;  // of rows/1-0
-constexpr std::size_t kDirectoryAt = 8200;     // of rows/1-0
-constexpr std::size_t kUuidAt = 8;             // of a segment header and of a record of the end
-constexpr std::size_t kGroupAt = 4096;         // of a segment
-constexpr std::size_t kRecordAt = 4160;        // of a segment
+constexpr std::size_t kPropertiesAt = 230;     // in manifest-1
+constexpr std::size_t kFirstFileAt = 56;       // in manifest-1
+constexpr std::size_t kRowGroupAt = 4096 + 8;  // in rows/1-0
+constexpr std::size_t kDirectoryAt = 8200;     // in rows/1-0
+constexpr std::size_t kUuidAt = 8;             // in a segment header and in a record of the end
+constexpr std::size_t kGroupAt = 4096;         // in a segment
+constexpr std::size_t kRecordAt = 4160;        // in a segment
 
 Bytes file_bytes(const std::string& path) {
   const std::vector<char> chars = test::read_file(path);

@@ -110,7 +110,7 @@ class SimDisk final : public FileSystem {
   struct DirectoryChange {
     Change change = Change::kLink;
     std::string name;
-    std::string from;  // of a rename, in the same directory
+    std::string from;  // old name of a rename, in the same directory
     std::shared_ptr<Inode> inode;
   };
   struct Directory {

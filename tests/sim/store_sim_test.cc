@@ -333,7 +333,7 @@ class Sweep {
 };
 
 BOOST_AUTO_TEST_CASE(a_flipped_bit_anywhere_is_reported_or_without_effect) {
-  constexpr std::uint64_t kHeaderBytes = 144;  // of every block all bits of so many bytes, and some of the rest
+  constexpr std::uint64_t kHeaderBytes = 144;  // bytes of each block of which all bits are flipped; of the rest, some
   Sweep sweep;
   const std::uint64_t step = number_of("VECSTORE_SIM_STEP", kInstrumented ? 211 : 1);
   std::uint64_t seen = 0;

@@ -50,7 +50,7 @@ Extent make_extent(std::uint64_t count, const RowsLayout& layout, std::size_t do
   return extent;
 }
 
-// Of texts as make_extent makes them.
+// A dictionary of texts as make_extent makes them.
 const FrameDictionary& dictionary_of_texts() {
   static MemoryBudget budget;
   static const std::unique_ptr<FrameDictionary> dictionary = [] {

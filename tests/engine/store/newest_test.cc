@@ -127,7 +127,7 @@ BOOST_FIXTURE_TEST_CASE(each_of_these_is_named, Rebuilt) {
       std::filesystem::remove(copy + "/" + file);
       const auto store = Store::open(copy, opening(access));
       BOOST_REQUIRE_MESSAGE(code_of(store) == Code::kCorrupt, file << ": " << message_of(store));
-      // Of a segment in the midst the neighbour is named, which does not follow any more.
+      // Where a segment in the midst is gone, its neighbour is named, which does not follow any more.
       if (file != "wal/log-1") BOOST_TEST(store.error().subject() == copy + "/" + file);
     }
 }

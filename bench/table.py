@@ -95,7 +95,7 @@ def clients(report):
 def builds(report):
     yield "## Building, opening, memory"
     yield ""
-    head = "set, rows, build CPU-s, wall s, peak MB (RSS), open s, disk MB, RAM B/vector, fixed RAM KB, rows a page, mean degree, oracle pages/query, exact search QPS (1/2 threads)"
+    head = "set, rows, build CPU-s, wall s, peak MB (RSS), open s, disk MB, RAM B/vector, fixed RAM KB, rows a page, mean degree, answer pages/query, exact search QPS (1/2 threads)"
     rows = []
     for one in report["sets"]:
         build, store, exact = one["build"], one["store"], one.get("exact_search")

@@ -23,10 +23,10 @@ struct CodeError {
   double near2 = 0;        // |q − x|² of the nearest row (ip: |⟨q,x⟩|), for every other row; 0: there are no pairs
 };
 
-// Rows spread over `codes` act as queries. Each ranks the nearest blocks' rows by estimate as a search does; for the
-// nearest of those by true distance the bias is fitted by least squares, and slope² = Σ (estimate − bias − key)² / Σ
-// (error_scale · |q − x|)² (ip: · |q|), so that close duplicates do not dominate. 0 when there are no pairs. errors2:
-// [rows] |r − r̂|². Same result for any thread count. Errors: kMemoryBudget.
+// Rows spread over `codes` act as queries. Each ranks the nearest blocks' rows by estimate as a search does. For the
+// nearest of those by true distance the bias is fitted by least squares. Then slope² = Σ (estimate − bias − key)² / Σ
+// (error_scale · |q − x|)² (ip: · |q|). So close duplicates do not dominate. 0 when there are no pairs. errors2: [rows]
+// |r − r̂|². Same result for any thread count. Errors: kMemoryBudget.
 Result<CodeError> measure_error(const BlockCodes& codes, const FloatRows& rows, std::span<const float> errors2,
                                 Executor& executor, MemoryBudget& budget);
 

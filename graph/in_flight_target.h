@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How many queries the searchers of a store keep under way together. A fast device wants all it can get; what a slow
+// How many queries the searchers of a store keep under way together. A fast device wants all it can get. What a slow
 // one cannot read at once only waits in its queue, and behind it every read of a lone caller. So while rounds of reads
 // take long, fewer queries are tried, and kept where as many are answered as before: where rounds get shorter in
 // proportion. Where they do not, the device is far away, or others would take our share of it. Now and then more are
@@ -26,8 +26,8 @@ class InFlightTarget {
 
   std::size_t queries() const { return queries_.load(std::memory_order_relaxed); }
 
-  // `rounds` of reads took `sum` together, each from its request until the searcher went on with it, while all
-  // searchers had `under_way` queries, for want of lanes maybe fewer than wanted.
+  // `rounds` of reads took `sum` together, each from its request until the searcher went on with it. Meanwhile all
+  // searchers had `under_way` queries: for want of lanes maybe fewer than wanted.
   void add_rounds(std::size_t rounds, std::chrono::nanoseconds sum, std::size_t under_way) {
     const std::lock_guard guard(lock_);
     told_ += rounds;

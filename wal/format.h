@@ -2,9 +2,9 @@
 //
 // The bytes of the write-ahead log. Byte-exact description: wal/README.md.
 //
-// The log is a chain of segment files. A segment is a header block and then commit groups, each of whole blocks of
-// 4 KiB, so that a block that was acknowledged is never written again. A group holds records; it counts wholly or not
-// at all. Every group carries the hash of the one before it and how far the log had been synced when it was written.
+// The log is a chain of segment files. A segment is a header block and then commit groups, each of whole blocks of 4
+// KiB. So a block that was acknowledged is never written again. A group holds records; it counts wholly or not at all.
+// Every group carries the hash of the one before it and how far the log had been synced when it was written.
 #pragma once
 
 #include <cstddef>

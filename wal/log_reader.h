@@ -57,8 +57,8 @@ struct LogTail {
 struct ReplayOptions {
   Uuid store{};
   Lsn after;  // records up to this one are not wanted, and their segments may be gone
-  // Where an earlier replay of the same log ended: what lies before is not read again, and of what lies behind the last
-  // whole group only so much is looked at as tells whether the log goes on (kFollowBytes).
+  // Where an earlier replay of the same log ended. What lies before is not read again. Behind the last whole group only
+  // so much is looked at as tells whether the log goes on (kFollowBytes).
   LogPlace from = {};
 };
 // A lost group that reaches farther than this is noticed when the next segment has been begun, or by a replay from the
@@ -80,7 +80,7 @@ struct SalvagedLog {
 };
 
 // Takes every record after options.after that is still whole, in the order of their numbers, whatever is missing
-// between them; segments of another store are passed over. Errors: kIo, kNewerFormat, kMemoryBudget, those of `take`.
+// between them. Segments of another store are passed over. Errors: kIo, kNewerFormat, kMemoryBudget, those of `take`.
 Result<SalvagedLog> salvage_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
                                 MemoryBudget& budget, const TakeRecord& take);
 

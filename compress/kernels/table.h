@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The types of the kernel table, alone: the per-ISA units include this and nothing of the standard library, so that no
-// inline function compiled for AVX-512 can be the copy that the linker keeps for every machine.
-// Thread safety: plain values.
+// The types of the kernel table, alone. The per-ISA units include this and nothing of the standard library. So no
+// inline function compiled for AVX-512 can be the copy that the linker keeps for every machine. Thread safety: plain
+// values.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The layouts of vector files, behind one description: where row i lies and what its elements are. Each family of
-// layouts has one parser (vector_file_vecs.cc, vector_file_bin.cc, vector_file_npy.cc) that checks everything a header
+// layouts has one parser (vector_file_vecs.cc, vector_file_bin.cc, vector_file_npy.cc). It checks everything a header
 // says against the size of the file before anybody allocates by it.
 #pragma once
 

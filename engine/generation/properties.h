@@ -17,8 +17,8 @@
 
 namespace vecstore {
 
-// recall@10 of ranking by what pages keep, of the rows that are nearest by the vectors as they were put; of widths that
-// were not tried −1.
+// recall@10 of ranking by what pages keep; right are the rows that are nearest by the vectors as they were put. −1: the
+// width was not tried.
 struct WidthRecall {
   double bits8 = -1;
   double bits16 = -1;

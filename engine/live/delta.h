@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The rows that were put since the graph on disk was written, in memory and searched flat. Every row knows the log
-// record that made it and the one that ended it, so that a reader sees the rows of one moment whatever is added
-// meanwhile.
+// record that made it and the one that ended it. So a reader sees the rows of one moment, whatever is added meanwhile.
 //
 // One thread at a time writes: reserve(), append(), end(). Any number of threads read without locks; rows never move.
 #pragma once

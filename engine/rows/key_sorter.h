@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sorts (key, RowId) pairs in bounded memory: runs that fill the given bytes are sorted and spilled to an unnamed file,
-// then merged. What comes out is compared with what went in by a digest, so a disk that gives back other bytes is an
-// error and not a wrong catalog.
+// then merged. A digest compares what comes out with what went in. So a disk that gives back other bytes is an error
+// and not a wrong catalog.
 //
 // Not thread-safe. The budget must outlive the sorter.
 #pragma once

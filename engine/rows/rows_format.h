@@ -48,7 +48,7 @@ struct DictionaryAttributes {
 static_assert(sizeof(DictionaryAttributes) == 8);
 
 // Followed by rows × {u16 key bytes}, rows × {u32 document bytes}, frames × FrameEntry, the keys, the frames and the
-// vectors; the tables of what the layout does not have are absent.
+// vectors. The tables of what the layout does not have are absent.
 struct GroupHeader {
   std::uint32_t group_bytes = 0;  // all of it, this header included
   std::uint16_t rows = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows of a source as exact search takes them: validated, f16 widened to f32; floats under cosine also at length one,
-// because no product of floats is right at every scale; lengths in double where a distance needs them.
+// Rows of a source as exact search takes them: validated, f16 widened to f32. Under cosine floats are also at length
+// one, because no product of floats is right at every scale. Lengths are in double where a distance needs them.
 #pragma once
 
 #include <array>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Recall on hard data, as a table: an index searched at recall_target .95, at .99 with full_precision, and a store that
-// rows were put into and that has no graph, whose answers are to be exactly right. Each line runs in a process of its
-// own, so that one that dies leaves the others.
+// Recall on hard data, as a table: an index searched at recall_target .95, at .99 with full_precision, and a store
+// without a graph. Rows were put into that store, and its answers are to be exactly right. Each line runs in a process
+// of its own, so that one that dies leaves the others.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>

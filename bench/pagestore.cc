@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random page reads: a bare loop over PageReader, beside a raw io_uring loop over the same file in the same run, so
-// that a ratio holds on a shared disk. It is a loop of its own rather than Google Benchmark, because what is wanted is
-// latency percentiles and the CPU's share at each depth. Every page is verified in ours, none in the raw loop.
+// Random page reads: a bare loop over PageReader, beside a raw io_uring loop over the same file in the same run. So a
+// ratio holds on a shared disk. It is a loop of its own rather than Google Benchmark, because what is wanted is latency
+// percentiles and the CPU's share at each depth. Every page is verified in ours, none in the raw loop.
 //
 //   bench_pagestore [--file PATH] [--gib N] [--seconds S] [--repeat N]
 //

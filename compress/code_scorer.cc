@@ -148,7 +148,7 @@ std::size_t CodeScorer::fill_products(std::size_t subspace, const ScorerScratch&
 }
 
 // float_table_[m][j] = ⟨rotated query, codeword⟩ at first; the factor −2 turns around the order, so that the greatest
-// product becomes entry 0. The step is the least that neither passes 255 in an entry nor 65535 in a sum; rounding adds
+// product becomes entry 0. The step is the least that neither passes 255 in an entry nor 65535 in a sum. Rounding adds
 // at most half a step for each subspace, which is set aside.
 void CodeScorer::fill_tables(ScorerScratch& scratch) {
   const std::size_t subspaces = codes_->model.code_bytes;

@@ -116,9 +116,9 @@ double square_of_codewords(const CodecModel& model, std::size_t dimension) {
 }
 
 // The rotated dimensions worth keeping. Where the variance of a dimension lies below what the bits of its subspace
-// reach, its codewords hardly differ, and leaving them out costs next to nothing. An estimate errs by 2⟨q, δ⟩, so what
-// is told of a dimension weighs as much as its variance; of that weight in all errors of the code kDroppedShare is
-// given up.
+// reach, its codewords hardly differ. Leaving them out costs next to nothing. An estimate errs by 2⟨q, δ⟩, so what is
+// told of a dimension weighs as much as its variance. Of that weight in all errors of the code kDroppedShare is given
+// up.
 std::vector<bool> dimensions_to_keep(const CodecModel& model, const std::vector<double>& variance) {
   const std::size_t dims = variance.size();
   std::vector<double> told(dims);

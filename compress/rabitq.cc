@@ -62,8 +62,8 @@ Fit fit(const float* residual, std::size_t dim, const Grid& grid) {
   return {std::accumulate(dot, dot + kLanes, 0.0f), std::accumulate(norm2, norm2 + kLanes, 0.0f)};
 }
 
-// The step at which the nearest grid point makes the smallest angle with the residual: the best of kSteps, then, in
-// turn, the point nearest at a step and the step best for a point, which never makes the angle larger.
+// The step at which the nearest grid point makes the smallest angle with the residual: the best of kSteps first. Then,
+// in turn, it is the point nearest at a step and the step best for a point, which never makes the angle larger.
 float best_step(const float* residual, std::size_t dim, std::uint32_t bits, float deviation) {
   const float unit = normal_step(bits) * deviation;
   float best = unit;

@@ -83,8 +83,8 @@ void PreparedQuery::float_distances(const Rows& rows, float* out) const {
 }
 
 // The values of a record are off by half a step at most, and by the rounding of the floats they are made of. A sum of
-// products over dim elements is off by the unit roundoff times the elements that one lane adds, of sixteen at least,
-// and some, times the sum of the products' magnitudes.
+// products is off by the unit roundoff, times the elements that one lane adds and some, times the sum of the
+// magnitudes. The lanes that divide dim elements are sixteen at least.
 PreparedQuery::Slack PreparedQuery::slack(const RowParams& params) const {
   const auto dim = static_cast<float>(values_.size());
   const float rounding = kUnitRoundoff * (dim / 16 + 16);

@@ -25,9 +25,9 @@ std::uint64_t ring_bytes(std::uint32_t entries) {
   return whole_pages(submission * sizeof(io_uring_sqe)) + whole_pages(queues);
 }
 
-// The reader owns the ring alone, but its thread may change between two batches (a pool's worker is a number, not a
-// thread), which rules out IORING_SETUP_SINGLE_ISSUER. Cooperative task work spares the interrupt of a computing
-// thread; kernels before 5.19 do not know it.
+// The reader owns the ring alone, but its thread may change between two batches: a pool's worker is a number, not a
+// thread. That rules out IORING_SETUP_SINGLE_ISSUER. Cooperative task work spares the interrupt of a computing thread;
+// kernels before 5.19 do not know it.
 int init_ring(std::uint32_t entries, io_uring& ring) {
   io_uring_params params{};
   params.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;

@@ -17,7 +17,7 @@
 namespace vecstore {
 namespace {
 
-// A reader that meets a publish half-way reads the superblock again, until it finds the same damage twice; two
+// A reader that meets a publish half-way reads the superblock again, until it finds the same damage twice. Two
 // publishes within one such pause are unheard of.
 constexpr int kReadAttempts = 5;
 constexpr std::chrono::milliseconds kReadPause{20};

@@ -46,8 +46,8 @@ std::optional<std::uint64_t> generation_of_extent(std::string_view name) {
   return number_of(name.substr(0, dash));
 }
 
-// Calls visit(relative name, whether it is a manifest, its sequence or generation) for whatever a publish names, or was
-// about to name, until it returns an error.
+// Calls visit(relative name, whether it is a manifest, its sequence or generation) until it returns an error. It is
+// called for whatever a publish names, or was about to name.
 template <typename Visit>
 Status for_each_published(FileSystem& file_system, const StoreNames& names, const std::string& path,
                           const Visit& visit) {

@@ -377,7 +377,7 @@ class Replay {
 };
 
 // Hostile bytes may be full of headers that each claim a large body that is not whole: such bodies are read as long as
-// they do not make up more than the segment, which those of a log that was written never do, and then passed over.
+// they do not make up more than the segment, and then passed over. Those of a log that was written never do.
 Status salvage_segment(SegmentReader& reader, Lsn& after, const TakeRecord& take, SalvagedLog& salvaged) {
   std::uint64_t offset = kLogBlockBytes;
   std::uint64_t claimed = 0;

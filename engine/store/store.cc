@@ -151,9 +151,9 @@ Status Store::Impl::check_writable() const {
       .about(directory->path());
 }
 
-// In a child nothing is destroyed: there are no threads to join, and what the parent's were at work on, a table that
-// grew or a lock that was held, is neither one thing nor the other. The large buffers did not come with the fork().
-// The rest is kept within reach, so that whoever looks for leaks finds none.
+// In a child nothing is destroyed: there are no threads to join. What the parent's were at work on, a table that grew
+// or a lock that was held, is neither one thing nor the other. The large buffers did not come with the fork(). The rest
+// is kept within reach, so that whoever looks for leaks finds none.
 void Store::Dispose::operator()(Impl* impl) const {
   if (impl->mark == process_mark()) {
     delete impl;

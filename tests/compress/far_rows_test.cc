@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Codes of data that a few far rows, mixed lengths or far clusters would spoil: estimates of near rows stay as good as
-// they are without, and each of the three forms that this takes is told from damage when it is read.
+// they are without. Each of the three forms that this takes is told from damage when it is read.
 #include "compress/far_rows.h"
 
 #include <cstring>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The worked examples of the format documents: every byte that they show is read out of the document, and is what the
+// The worked examples of the format documents: every byte that they show is read out of the document. It is what the
 // code writes for the store of the examples (engine/README.md), which is made here.
 #include <algorithm>
 #include <array>

@@ -189,9 +189,9 @@ Result<std::uint32_t> number_of_content(SimDisk& disk, LockMode mode) {
   return directory.manifest()->generation;
 }
 
-// Builds over builds lose power at every call. What was published is found by readers and writers; the next build is in
-// nobody's way; and with either slot or the newest manifest lost on top of that it is found or missed, but nothing
-// before it is served, and the files that a refused writer finds stay.
+// Builds over builds lose power at every call. What was published is found by readers and writers, and the next build
+// is in nobody's way. With either slot or the newest manifest lost on top of that, it is found or missed, but nothing
+// before it is served. The files that a refused writer finds stay.
 BOOST_AUTO_TEST_CASE(what_was_published_is_never_taken_back_by_a_power_cut_or_by_damage) {
   std::uint64_t served = 0;
   std::uint64_t missed = 0;

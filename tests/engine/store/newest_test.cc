@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Never an older and never a poorer state in silence: whichever file of a store is deleted, wiped or has a bit flipped,
-// the newest content that was committed answers, or an error does, and nobody removes what he cannot account for.
+// the newest content that was committed answers, or an error does. Nobody removes what he cannot account for.
 #include <algorithm>
 #include <atomic>
 #include <chrono>

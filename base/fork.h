@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What fork() does to us. A child has the memory of its parent and copies of its descriptors, but none of its threads,
-// and what those threads were changing it has half changed. So whatever is open belongs to the process that opened it:
-// its owner remembers process_mark() and compares it later. What that means for a store: engine/store/README.md.
+// What fork() does to us. A child has the memory of its parent and copies of its descriptors, but none of its threads.
+// What those threads were changing it has half changed. So whatever is open belongs to the process that opened it: its
+// owner remembers process_mark() and compares it later. What that means for a store: engine/store/README.md.
 //
 // Only fork() is noticed, by pthread_atfork: not a raw clone(2) nor _Fork(), after which little of the C library works.
 #pragma once
@@ -31,8 +31,8 @@ class ForkBarrier {
 // A descriptor that no child may keep, since what it stands for lasts as long as its last copy: a lock, a ring. Before
 // fork() returns in a child, the child closes its copy and finds −1 in the variable.
 //
-// The barrier must stand from before the descriptor is opened until it is kept, and from before it is given up until it
-// is closed, so that no child ever has a copy that nobody knows of.
+// The barrier must stand from before the descriptor is opened until it is kept. It must stand again from before the
+// descriptor is given up until it is closed. So no child ever has a copy that nobody knows of.
 class UnsharedDescriptor {
  public:
   UnsharedDescriptor() = default;

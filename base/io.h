@@ -89,7 +89,7 @@ class FileSystem {
 };
 
 // A file for what does not fit into memory. It has no name once this returns, so that a killed process leaves nothing
-// behind; `path` is only where it is made, and what was left there goes. Errors: as of open() and unlink().
+// behind. `path` is only where it is made, and what was left there goes. Errors: as of open() and unlink().
 Result<std::unique_ptr<File>> open_unnamed(FileSystem& file_system, const std::string& path);
 
 }  // namespace vecstore

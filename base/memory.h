@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory under a budget. Every buffer of 4 KiB or more that VecStore holds is a Buffer charged to a MemoryBudget, so
-// that peak() is true and a limit is a promise. Large buffers are mapped and unmapped, never returned to a heap that
-// would keep them resident.
+// Memory under a budget. Every buffer of 4 KiB or more that VecStore holds is a Buffer charged to a MemoryBudget. So
+// peak() is true and a limit is a promise. Large buffers are mapped and unmapped, never returned to a heap that would
+// keep them resident.
 //
 // Thread safety: MemoryBudget is thread-safe. A Buffer is owned by one thread at a time and must not outlive its
 // budget.

@@ -2,10 +2,11 @@
 //
 // Codes whose model was trained on other data: what becomes of estimates when the data drifts.
 //
-// A set is divided by its labels into two kinds, A and B (csift by the category of the photograph, mdn256 into English
-// and all other locales). The rows of B, in the order of an index of the whole set, are encoded with a model trained on
-// themselves and with one trained on A, at equal bytes a vector. Printed is the standard error of an estimate over
-// |q - x| for near pairs (the slope that a search bounds its reads with) and the mean square error of coding.
+// A set is divided by its labels into two kinds, A and B: csift by the category of the photograph, mdn256 into English
+// and other locales. The rows of B stand in the order of an index of the whole set. They are encoded with a model
+// trained on themselves and with one trained on A, at equal bytes a vector. Printed is the standard error of an
+// estimate over |q - x| for near pairs, the slope that a search bounds its reads with. The mean square error of coding
+// is printed too.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

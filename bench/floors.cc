@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The floors that the project promises, measured: reads, rounds and memory of searches at recall@10 of .95 and .99 on
-// real data, with none, a tenth and a quarter of the pages cached; times beside them, and what building and opening
-// take. "At .95" is the smallest L that reaches it on all queries; the figures at the calibrated L stand beside.
+// The floors that the project promises, measured: reads, rounds and memory of searches on real data, at recall@10 of
+// .95 and .99. None, a tenth and a quarter of the pages are cached. Times stand beside them, and what building and
+// opening take. "At .95" is the smallest L that reaches it on all queries; the figures at the calibrated L stand
+// beside.
 //
 //   bench_floors [--data DIR] [--work DIR] [--json FILE] [--set NAME]… [--rebuild] [--counts-only] …
 //

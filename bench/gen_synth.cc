@@ -2,16 +2,14 @@
 //
 // gen_synth: reproducible synthetic vector set of SIFT-like hardness.
 //
-// Model: a mixture of `clusters` anisotropic Gaussians in a `latent`-dimensional
-// space, mapped to `dim` dimensions by one random affine map and a rectifier
-// (SIFT is non-negative and sparse), plus ambient noise, rounded to 0..255.
-// Queries come from the same mixture through a separate random stream, so no
-// query is a base vector by construction.
+// Model: a mixture of `clusters` anisotropic Gaussians in a `latent`-dimensional space. One random affine map and a
+// rectifier take it to `dim` dimensions, since SIFT is non-negative and sparse. Ambient noise is added, and all is
+// rounded to 0..255. Queries come from the same mixture through a separate random stream, so no query is a base vector
+// by construction.
 //
-// Byte-for-byte reproducible: integer random numbers, normals by a sum of twelve
-// 16-bit uniforms (no libm), every vector seeded from (seed, stream, index), so
-// the thread count does not matter; only + - * / and sqrt in double. Compiled with
-// -ffp-contract=off (bench/CMakeLists.txt): contraction to FMA would change the last bits.
+// Byte-for-byte reproducible: integer random numbers, and normals by a sum of twelve 16-bit uniforms (no libm). Every
+// vector is seeded from (seed, stream, index), so the thread count does not matter. In double there are only + - * /
+// and sqrt. Compiled with -ffp-contract=off (bench/CMakeLists.txt): contraction to FMA would change the last bits.
 //   bench_gen_synth --n 1000000 --nq 10000 --out DIR/synth1m
 //
 // Output: fbin/u8bin: u32 count, u32 dim, then rows (float32 or uint8).

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Recall on hard data, as a table: an index searched at recall_target .95, at .99 with full_precision, and a store that
-// rows were put into and that has no graph, whose answers are to be exactly right. Each line runs in a process of its
-// own, so that one that dies leaves the others.
+// Recall on hard data, as a table: an index searched at recall_target .95, at .99 with full_precision, and a store
+// without a graph. Rows were put into that store, and its answers are to be exactly right. Each line runs in a process
+// of its own, so that one that dies leaves the others.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,7 +30,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kResults = 10;
 constexpr std::uint64_t kBatch = 1000;
-constexpr unsigned kSecondsMax = 900;  // of one line
+constexpr unsigned kSecondsMax = 900;  // time of one line
 
 struct Options {
   HardSetOptions set;
@@ -56,7 +56,7 @@ struct Trial {
 // What a search was worth.
 struct Outcome {
   double recall = 0;
-  double recall_worst = 1;  // of one query
+  double recall_worst = 1;  // recall of the worst query
   double reads = 0;         // a query
   std::uint64_t negative = 0;
   double error = 0;  // the largest of a distance, relative to the true one

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Data that a vector store finds hard: common offsets, wide and narrow dimensions, outliers, near copies, values at the
-// ends of what a float holds. Made from a seed, the same numbers whatever the standard library; and the truth about
-// them, computed here in double precision by a loop that shares nothing with the library.
+// ends of what a float holds. They are made from a seed, the same numbers whatever the standard library. The truth
+// about them is computed here in double precision, by a loop that shares nothing with the library.
 #pragma once
 
 #include <cstdint>

@@ -29,7 +29,7 @@ Result<LoadedVectors> load_vectors(const std::string& path, std::uint64_t rows);
 
 // `threads` counts; `progress` and `overwrite` are set by measure_build.
 struct IndexRequest {
-  std::string name;   // of the set, for the directory and for messages
+  std::string name;   // name of the set, for the directory and for messages
   std::string input;  // vector file
   std::uint64_t rows = 0;
   BuildOptions options;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random page reads: a bare loop over PageReader, beside a raw io_uring loop over the same file in the same run, so
-// that a ratio holds on a shared disk. It is a loop of its own rather than Google Benchmark, because what is wanted is
-// latency percentiles and the CPU's share at each depth. Every page is verified in ours, none in the raw loop.
+// Random page reads: a bare loop over PageReader, beside a raw io_uring loop over the same file in the same run. So a
+// ratio holds on a shared disk. It is a loop of its own rather than Google Benchmark, because what is wanted is latency
+// percentiles and the CPU's share at each depth. Every page is verified in ours, none in the raw loop.
 //
 //   bench_pagestore [--file PATH] [--gib N] [--seconds S] [--repeat N]
 //
@@ -84,7 +84,7 @@ void run_reader(const PageFile& file, Backend backend, std::uint32_t depth, doub
   if (!made) fail(made.error().message());
   PageReader& reader = **made;
   Random random(seed, depth);
-  std::vector<std::pair<std::uint64_t, Clock::time_point>> started;  // of the pages in flight
+  std::vector<std::pair<std::uint64_t, Clock::time_point>> started;  // starts of the pages in flight
   std::array<std::uint64_t, kPagesInFlightMax> batch;
   const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
   while (true) {

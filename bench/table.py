@@ -65,8 +65,8 @@ def searches(report):
     yield "## Searches from disk, recall@10"
     yield ""
     yield (
-        "\"smallest\" is the smallest L that reaches the target on all queries of the set. \"calibrated\" is what "
-        "the index chose at build, on rows of its own."
+        "The \"smallest\" L is the least that reaches the target on all queries of the set. The \"calibrated\" L is "
+        "what the index chose at build, on rows of its own."
     )
     yield ""
     head = "set, pages cached, target, L, recall, reads/query, rounds, KiB/query, QPS 1 thread, QPS 2 threads, p50 µs, p99 µs, share of device"
@@ -95,7 +95,7 @@ def clients(report):
 def builds(report):
     yield "## Building, opening, memory"
     yield ""
-    head = "set, rows, build CPU-s, wall s, peak MB (RSS), open s, disk MB, RAM B/vector, fixed RAM KB, rows a page, mean degree, oracle pages/query, exact search QPS (1/2 threads)"
+    head = "set, rows, build CPU-s, wall s, peak MB (RSS), open s, disk MB, RAM B/vector, fixed RAM KB, rows a page, mean degree, answer pages/query, exact search QPS (1/2 threads)"
     rows = []
     for one in report["sets"]:
         build, store, exact = one["build"], one["store"], one.get("exact_search")

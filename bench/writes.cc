@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What writing costs: acknowledged rows a second by sync mode, callers that share syncs, searching beside rows that are
-// not merged yet, and opening a store again whose writer was killed. Real vectors: csift where it is, else the 55,000
-// of it that ship with the project.
+// What writing costs: acknowledged rows a second by sync mode, callers that share syncs, and searching beside rows that
+// are not merged yet. It also opens a store again whose writer was killed. Real vectors: csift where it is, else the
+// 55,000 of it that ship with the project.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>

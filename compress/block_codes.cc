@@ -81,7 +81,7 @@ class BlockMean {
 struct BlockFacts {
   std::atomic<bool> has_far_rows = false;  // that lie far from the others of their block
   std::atomic<std::uint64_t> spread = 0;   // blocks whose rows differ
-  std::atomic<std::uint64_t> coarse = 0;   // of these, whose centroid bytes move by a good part of what rows differ by
+  std::atomic<std::uint64_t> coarse = 0;   // those whose centroid bytes move by a good part of what rows differ by
 
   bool are_coarse() const {
     constexpr std::uint64_t kShare = 10;
@@ -217,7 +217,7 @@ std::uint64_t BlockCodes::fixed_bytes() const {
 
 float BlockCodes::error_scale(Pos position) const { return factors.empty() ? 1.0f : factor_of(factors[position]); }
 
-// Of a row whose data need factors and corrections of 32 bits, which is not known before.
+// What a row takes more where factors and corrections need 32 bits, which is not known before.
 constexpr std::uint64_t kHardRowBytes = 4;
 
 // What parts and wide centroids may take: half of what the budget will have left, since not all comes after.

@@ -12,18 +12,19 @@
 //   inner product: correction = 0 and μ = 0
 //
 // The term |r − r̂|² makes estimates right in the mean over all rows. Rows near the query lie on its side of their
-// codeword, so that theirs come out too great; bias = bias_offset + bias_per_error2 · |r − r̂|² is that excess,
-// measured.
+// codeword, so that theirs come out too great. That excess, measured, is
+// bias = bias_offset + bias_per_error2 · |r − r̂|².
 //
-// The tables do not depend on the block, so one u8 table per query serves every row. Where blocks lie so far from the
-// mean that steps of u8 would be more than what codes leave untold, tables are of floats (`fine_tables`): slower, and
-// as right wherever the rows lie. There are two families:
+// The tables do not depend on the block, so one u8 table per query serves every row. Blocks may lie so far from the
+// mean that steps of u8 would be more than what codes leave untold. Then tables are of floats (`fine_tables`): slower,
+// and as right wherever the rows lie. There are two families:
 //  - kPq, kOpq: the codewords are trained. f = 1, unless the lengths of residuals differ by far (`scaled`): then f is
 //    that length, kept for each row, and the codewords are trained on residuals of length 1. Product Quantization
 //    (Jégou, Douze, Schmid, TPAMI 2011) with a PCA rotation and eigenvalue allocation (Ge, He, Ke, Sun, OPQ, CVPR
 //    2013).
-//  - kRabitq: R is random, the codewords are all points of a grid of 1, 2 or 4 bits a dimension, and f is kept for each
-//    row (16 bits): nothing is trained (compress/rabitq.h). Here r − r̂ ⟂ r, so |r|² takes the place of |r̂|² + |r − r̂|².
+//  - kRabitq: R is random, and the codewords are all points of a grid of 1, 2 or 4 bits a dimension. f is kept for each
+//    row (16 bits). Nothing is trained (compress/rabitq.h). Here r − r̂ ⟂ r, so |r|² takes the place of
+//    |r̂|² + |r − r̂|².
 #pragma once
 
 #include <cstdint>
@@ -47,14 +48,14 @@ struct CodeForm {
   bool wide_centroids = false;
   bool cut_blocks = false;
 
-  // Of data that is not hard.
+  // The form of data that is not hard.
   static CodeForm ordinary(std::uint64_t rows, std::uint32_t code_bytes) {
     return {code_bytes, Blocks::even_count(rows)};
   }
 };
 
-// The code cache of one generation; arrays are owned. RAM per row: code_bytes + 2 (with factors + 4; with corrections
-// of 32 bits 2 more); and per block (dim + 12) · (1 + 1/kGroupBlocks), where centroids are wide 4 · (dim + 1).
+// The code cache of one generation; arrays are owned. RAM per row is code_bytes + 2 (with factors + 4; with corrections
+// of 32 bits 2 more). RAM per block is (dim + 12) · (1 + 1/kGroupBlocks), where centroids are wide 4 · (dim + 1).
 struct BlockCodes {
   CodecModel model;
   std::uint64_t rows = 0;
@@ -92,6 +93,6 @@ std::uint64_t predict_resident_bytes(std::uint64_t rows, std::uint32_t dim, cons
 // What more of it data may need, which is not known before: factors, wide corrections and centroids, cut blocks.
 std::uint64_t predict_hard_bytes(std::uint64_t rows, std::uint32_t dim);
 std::uint64_t predict_fixed_bytes(std::uint64_t rows, std::uint32_t dim,
-                                  const CodecOptions& options);  // of these, model
+                                  const CodecOptions& options);  // the model's part of it
 
 }  // namespace vecstore

@@ -17,14 +17,14 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x43425356;  // "VSBC"
 constexpr std::uint32_t kVersionRabitq = 2;
-constexpr std::uint32_t kVersionTrained = 4;  // of PQ and OPQ; 1 was without weights, 3 with all rotated dimensions
+constexpr std::uint32_t kVersionTrained = 4;  // version of PQ and OPQ; 1 had no weights, 3 all rotated dimensions
 // With flags in the upper half of `codewords`; what has none is written as above.
 constexpr std::uint32_t kVersionFlags = 5;
 constexpr std::uint32_t kFlagScaled = 1u << 16;
 constexpr std::uint32_t kFlagWide = 1u << 17;           // corrections of 32 bits
 constexpr std::uint32_t kFlagFine = 1u << 18;           // tables of floats
 constexpr std::uint32_t kFlagCut = 1u << 19;            // blocks
-constexpr std::uint32_t kFlagWideCentroids = 1u << 20;  // of floats
+constexpr std::uint32_t kFlagWideCentroids = 1u << 20;  // centroids are floats
 constexpr std::uint32_t kFlags = kFlagScaled | kFlagWide | kFlagFine | kFlagCut | kFlagWideCentroids;
 constexpr auto kRabitq = static_cast<std::uint8_t>(Codec::kRabitq);
 
@@ -62,7 +62,7 @@ static_assert(sizeof(Header) == 64 && alignof(Header) == 8);
 
 Status damaged(const char* text) { return {Code::kCorrupt, text}; }
 
-// Of the whole stream but the blocks. All factors are within their limits, so 64 bits hold every product.
+// Bytes of the stream but the blocks. All factors are within their limits, so 64 bits hold every product.
 std::uint64_t bytes_before_blocks(const Header& header) {
   const std::uint64_t dim = header.dim;
   const bool rabitq = header.kind == kRabitq;

@@ -203,7 +203,7 @@ Result<EncodedRows> encode_rows(const FloatRows& rows, BlockCodes& codes, Execut
 namespace {
 
 // Between which corrections the 16 bits divide: the extremes, but no farther beyond the middle 96 % than fifty times
-// their spread, or a single far row would take the steps from all others. What lies beyond is cut off, and stays far.
+// their spread. Else a single far row would take the steps from all others. What lies beyond is cut off, and stays far.
 struct CorrectionRange {
   double least = 0;
   double greatest = 0;
@@ -228,8 +228,8 @@ CorrectionRange range_of(std::span<float> values) {
           all.least < lower - room || all.greatest > upper + room};
 }
 
-// Whether steps of corrections are more than what codes leave untold of many rows, so that 16 bits say less of a row
-// than its code does, and tell beside the distances of near rows.
+// Whether steps of corrections are more than what codes leave untold of many rows. Then 16 bits say less of a row than
+// its code does. The steps must also tell beside the distances of near rows.
 bool is_too_coarse(double step, double near2, std::span<const float> errors2) {
   constexpr double kOfError = .1;
   constexpr double kOfNear = .1;

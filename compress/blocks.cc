@@ -56,7 +56,7 @@ class Steps {
   std::vector<double> double_;  // [i] |row i+2 − row i|²
 };
 
-// Of one more block: its centroid, what goes with it, and its begin.
+// Bytes of one more block: its centroid, what goes with it, and its begin.
 std::uint64_t part_bytes(std::uint32_t dim) {
   return std::max(Centroids::bytes_for(1, dim, true), Centroids::bytes_for(1, dim, false)) + sizeof(std::uint32_t);
 }

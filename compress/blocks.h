@@ -63,11 +63,11 @@ class Blocks {
 class Executor;
 class FloatRows;
 
-// Cuts blocks where the step from a row to the next is far beyond the median step of the block (far_rows.h; copies take
-// no step), and so from the rows around: one far row among others cuts nothing, unless it is to stand `alone`. A block
-// that would have fewer than kCutRows (kCutRowsAlone) rows a cut has too small groups to gain, and stays whole. What
-// parts add to memory is at most kCutRowBytes for each row, and `room` bytes; the greatest steps come first. Same
-// blocks for any thread count. Errors: kMemoryBudget.
+// Cuts blocks where the step from a row to the next is far beyond the median step of the block (far_rows.h). Copies
+// take no step. The step from the rows around must be as far: one far row among others cuts nothing, unless it is to
+// stand `alone`. A block that would have fewer than kCutRows (kCutRowsAlone) rows a cut has too small groups to gain,
+// and stays whole. What parts add to memory is at most kCutRowBytes for each row, and `room` bytes; the greatest steps
+// come first. Same blocks for any thread count. Errors: kMemoryBudget.
 inline constexpr std::size_t kCutRows = 8;
 inline constexpr std::size_t kCutRowsAlone = 32;
 inline constexpr std::uint64_t kCutRowBytes = 16;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Centroids in two levels: of every block, and of every group of kGroupBlocks neighbouring blocks. Rows are ordered so
-// that what is near lies together, so the nearest groups hold the nearest blocks, and a query is compared with a few of
-// the blocks instead of with all. A centroid has one byte a dimension; where steps of bytes would be more than what the
-// rows of a block differ by, centroids are wide, a float a dimension.
+// that what is near lies together. So the nearest groups hold the nearest blocks, and a query is compared with a few of
+// the blocks instead of with all. A centroid has one byte a dimension. Where steps of bytes would be more than what the
+// rows of a block differ by, centroids are wide: a float a dimension.
 #pragma once
 
 #include <cstddef>

@@ -17,9 +17,9 @@ namespace {
 constexpr std::size_t kQueries = 256;
 constexpr std::size_t kBlocksScanned = 64;
 constexpr std::size_t kCandidates = 256;  // best estimates whose true distance is computed
-constexpr std::size_t kNeighbours = 50;   // of these, the truly nearest
+constexpr std::size_t kNeighbours = 50;   // the truly nearest of these
 constexpr double kPairsMin = 1000;        // fewer do not tell a bias from chance
-constexpr double kSpreadMin = 1e-6;       // of squares; less is rounding
+constexpr double kSpreadMin = 1e-6;       // share of squares; less is rounding
 
 struct Candidate {
   float estimate;
@@ -29,7 +29,7 @@ struct Candidate {
 struct Pair {
   double distance2;
   double error;   // estimate − key
-  double scale;   // of the row's error
+  double scale;   // error_scale() of the row
   double coding;  // |r − r̂|²
 };
 
@@ -42,7 +42,7 @@ struct Sums {
   double ec = 0;
   double cc = 0;
   double scale2 = 0;
-  double table2 = 0;  // of the error that the steps of the tables cause
+  double table2 = 0;  // squares of the error that the steps of the tables cause
 
   Sums& operator+=(const Sums& other) {
     count += other.count;
@@ -137,7 +137,7 @@ struct Worker {
     scorer.prepare(query.data(), scratch);
     const double norm2 = dot_in_double(query.data(), query.data(), dim);
     const double table_error = scorer.table_error();
-    const double shift = codes.model.fine_tables ? 0.0 : norm2;  // of keys
+    const double shift = codes.model.fine_tables ? 0.0 : norm2;  // keys lack this of squared distances
     std::vector<Pair> pairs;
     for (const Candidate& candidate : rank(codes, self)) {
       rows.read(candidate.position, row.data());

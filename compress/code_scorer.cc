@@ -17,10 +17,10 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kEntries = 256;  // of a subspace's table, whatever the number of codewords
+constexpr std::size_t kEntries = 256;  // entries of a subspace's table, whatever the number of codewords
 constexpr float kEntryMax = 255.0f;
-constexpr std::uint32_t kSumMax = 65535;     // of the scorer's u16 sums
-constexpr std::size_t kLineBytes = 64;       // of the cache
+constexpr std::uint32_t kSumMax = 65535;     // greatest of the scorer's u16 sums
+constexpr std::size_t kLineBytes = 64;       // bytes of a cache line
 constexpr std::size_t kBlocksAllMax = 4096;  // up to here a query is compared with every block (a million rows)
 constexpr std::size_t kGroupSpread = 8;      // beyond it, with so many blocks for each that is wanted
 
@@ -44,7 +44,7 @@ struct CodeScorer::Terms {
     return key + correction_offset + factor_of(factor) * (table_offset + table_scale * static_cast<float>(sum)) +
            correction_scale * static_cast<float>(correction);
   }
-  // Of any form. Far from the mean table and correction nearly cancel, so that they meet before the key does.
+  // The estimate of codes of any form. Far from the mean, table and correction nearly cancel: they meet before the key.
   float estimate(float key, float sum, const BlockCodes& codes, Pos position) const {
     const float correction =
         codes.wide_corrections.empty()
@@ -148,7 +148,7 @@ std::size_t CodeScorer::fill_products(std::size_t subspace, const ScorerScratch&
 }
 
 // float_table_[m][j] = ⟨rotated query, codeword⟩ at first; the factor −2 turns around the order, so that the greatest
-// product becomes entry 0. The step is the least that neither passes 255 in an entry nor 65535 in a sum; rounding adds
+// product becomes entry 0. The step is the least that neither passes 255 in an entry nor 65535 in a sum. Rounding adds
 // at most half a step for each subspace, which is set aside.
 void CodeScorer::fill_tables(ScorerScratch& scratch) {
   const std::size_t subspaces = codes_->model.code_bytes;

@@ -32,12 +32,12 @@ struct CodecModel {
   std::uint32_t code_bytes = 0;
   std::uint32_t codewords = 0;  // per subspace, ≤ 256; fewer when there are fewer rows; kRabitq: 0
   std::uint32_t bits = 0;       // a dimension, of kRabitq
-  bool scaled = false;          // of kPq and kOpq: rows have factors
+  bool scaled = false;          // kPq and kOpq: rows have factors
   bool fine_tables = false;     // queries have tables of floats
   float correction_scale = 0;   // correction = correction_offset + correction_scale · u16
   float correction_offset = 0;
   float error_slope = 0;        // standard error of an estimate ≈ error_slope · error_scale · |q − x| (ip: · |q|)
-  float mean_square_error = 0;  // of coding, mean over rows of |r − r̂|²
+  float mean_square_error = 0;  // mean over rows of |r − r̂|²
   float bias_offset = 0;        // zero where rows have factors and under inner product
   float bias_per_error2 = 0;
   std::vector<std::uint32_t> subspace_begin;  // [code_bytes + 1] into the rotated dimensions; empty for kRabitq

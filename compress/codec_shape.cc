@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint32_t kRotatedDimMax = 2048;    // the eigenvectors of more would take minutes and the rotation 16 MiB
 constexpr std::uint64_t kRotationRowsPerDim = 4;  // fewer rows do not determine a covariance
-constexpr std::uint64_t kSampleBytesMax = 192u << 20;      // of residuals; at 784 dimensions 64,200 rows
+constexpr std::uint64_t kSampleBytesMax = 192u << 20;      // bytes of residuals; at 784 dimensions 64,200 rows
 constexpr std::uint64_t kSampleRowsMin = 40 * kCodewords;  // below that codewords fit the sample, not the data
 
 }  // namespace

@@ -29,7 +29,7 @@ CodecShape shape_of(std::uint64_t rows, std::uint32_t dim, const CodecOptions& o
 // At most: training may find that fewer dimensions do.
 std::uint64_t model_bytes(const CodecShape& shape);
 
-// Of a row: code, correction and factor.
+// Bytes of a row: code, correction and factor.
 std::uint64_t row_bytes(const CodecShape& shape);
 
 // A model of that shape with its arrays allocated and zero; the mixing of kRabitq is drawn. Errors: kMemoryBudget.

@@ -19,9 +19,9 @@ namespace {
 
 constexpr std::uint32_t kTrainIterations = 12;
 constexpr double kWeightPower = 0.5;     // a weight's square is the variance to this power (NOTES)
-constexpr double kVarianceFloor = 1e-9;  // of the greatest
-constexpr double kCodeBits = 8;          // of a subspace
-constexpr double kDroppedShare = .005;   // of the weight of coding errors, for leaving out dimensions
+constexpr double kVarianceFloor = 1e-9;  // share of the greatest
+constexpr double kCodeBits = 8;          // bits of a subspace
+constexpr double kDroppedShare = .005;   // share of the weight of coding errors that dimensions left out may have
 constexpr std::size_t kRotateGrain = ModelTables::kBatch;
 
 Status rotate_sample(const CodecModel& model, std::size_t rows, float* sample, Executor& executor,
@@ -116,9 +116,9 @@ double square_of_codewords(const CodecModel& model, std::size_t dimension) {
 }
 
 // The rotated dimensions worth keeping. Where the variance of a dimension lies below what the bits of its subspace
-// reach, its codewords hardly differ, and leaving them out costs next to nothing. An estimate errs by 2⟨q, δ⟩, so what
-// is told of a dimension weighs as much as its variance; of that weight in all errors of the code kDroppedShare is
-// given up.
+// reach, its codewords hardly differ. Leaving them out costs next to nothing. An estimate errs by 2⟨q, δ⟩, so what is
+// told of a dimension weighs as much as its variance. Of that weight in all errors of the code kDroppedShare is given
+// up.
 std::vector<bool> dimensions_to_keep(const CodecModel& model, const std::vector<double>& variance) {
   const std::size_t dims = variance.size();
   std::vector<double> told(dims);

@@ -54,7 +54,7 @@ std::vector<std::byte> train_dictionary(std::span<const std::byte> samples, std:
 // Makes one small frame after the other. For one thread at a time.
 class FramePacker {
  public:
-  static constexpr std::size_t kBytesMax = 64u << 10;         // of one content
+  static constexpr std::size_t kBytesMax = 64u << 10;         // bytes of one content
   static constexpr std::uint64_t kMemoryBytes = 1280u << 10;  // what it takes
 
   // `dictionary` may be null, else it is digested here and not needed any more. Errors: kMemoryBudget.

@@ -2,8 +2,8 @@
 //
 // The random rotation of RaBitQ, in a form that takes n log n steps and next to no memory: kMixingRounds times a signed
 // permutation and then normalised Walsh–Hadamard transforms over the powers of two that sum to the dimension. The
-// permutation lets what lay in a small transform in one round lie in a large one in the next, so that no dimension
-// needs padding. Every round is orthogonal, and so is the whole.
+// permutation lets what lay in a small transform in one round lie in a large one in the next. So no dimension needs
+// padding. Every round is orthogonal, and so is the whole.
 //
 // A mixing is [kMixingRounds × dim] u16: the element that comes to place i of a round, with kMixingTurned set where its
 // sign turns. Thread safety: pure functions.

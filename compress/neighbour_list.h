@@ -20,9 +20,9 @@ std::size_t encode_neighbours(Pos self, std::span<const Pos> sorted, std::byte* 
 
 inline constexpr std::size_t kDamagedList = static_cast<std::size_t>(-1);
 
-// Decodes all of `bytes` into out[0 .. capacity) and returns the degree, or kDamagedList when the bytes are not a list
-// of at most `capacity` strictly ascending positions below `rows_total`, none of them `self`. Never reads or writes out
-// of bounds, whatever the bytes.
+// Decodes all of `bytes` into out[0 .. capacity) and returns the degree. Returns kDamagedList when the bytes are not a
+// list of at most `capacity` strictly ascending positions below `rows_total`, none of them `self`. Never reads or
+// writes out of bounds, whatever the bytes.
 std::size_t decode_neighbours(Pos self, std::span<const std::byte> bytes, Pos rows_total, Pos* out,
                               std::size_t capacity);
 

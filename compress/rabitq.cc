@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kLanes = 8;
 constexpr std::size_t kRefinements = 3;
-constexpr float kDeviationMin = 1e-36f;  // of the values of a residual; below, steps would leave the normal floats
+constexpr float kDeviationMin = 1e-36f;  // deviation of a residual's values; below, steps would leave the normal floats
 
 // Steps of the grid that are tried, in units of the best one for normal values: those of a rotated residual are nearly
 // normal, and the angle changes slowly about its least. What is best of these is refined.
@@ -36,7 +36,7 @@ struct Grid {
   float coordinate(float value) const { return static_cast<float>(level(value)) + 0.5f - middle; }
 };
 
-// Of a residual and the grid point nearest to it at a step.
+// How well the grid point nearest to a residual at a step fits it.
 struct Fit {
   float dot = 0;    // ⟨g, r⟩
   float norm2 = 0;  // |g|²
@@ -62,8 +62,8 @@ Fit fit(const float* residual, std::size_t dim, const Grid& grid) {
   return {std::accumulate(dot, dot + kLanes, 0.0f), std::accumulate(norm2, norm2 + kLanes, 0.0f)};
 }
 
-// The step at which the nearest grid point makes the smallest angle with the residual: the best of kSteps, then, in
-// turn, the point nearest at a step and the step best for a point, which never makes the angle larger.
+// The step at which the nearest grid point makes the smallest angle with the residual: the best of kSteps first. Then,
+// in turn, it is the point nearest at a step and the step best for a point, which never makes the angle larger.
 float best_step(const float* residual, std::size_t dim, std::uint32_t bits, float deviation) {
   const float unit = normal_step(bits) * deviation;
   float best = unit;

@@ -2,8 +2,8 @@
 //
 // RaBitQ with 1, 2 or 4 bits a dimension (Gao, Long, SIGMOD 2024; Gao, Gou, Xu, Yang, Long, Wong, SIGMOD 2025): a code
 // that needs no training. The rotated residual r of a row is coded as the grid point g that makes the smallest angle
-// with it, where g = u − (2^b − 1) / 2 and u holds b bits a dimension; and as the factor f = |r|² / ⟨g, r⟩, with which
-// ⟨f · g, v⟩ is an estimate of ⟨r, v⟩ without bias over random rotations, whose error is
+// with it. There g = u − (2^b − 1) / 2, and u holds b bits a dimension. The row also has the factor f = |r|² / ⟨g, r⟩.
+// With it ⟨f · g, v⟩ is an estimate of ⟨r, v⟩ without bias over random rotations. Its error is
 //
 //   ⟨f · g − r, v⟩,   f · g − r ⟂ r,   |f · g − r|² = |r|² (1 / cos²(g, r) − 1).
 //

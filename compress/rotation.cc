@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kPanelRows = 64;     // rows of the covariance that one body computes
 constexpr std::size_t kChunkPoints = 256;  // points summed in single precision before they join a double
-constexpr double kEigenvalueFloor = 1e-9;  // of the greatest; logarithms of less would only measure rounding
+constexpr double kEigenvalueFloor = 1e-9;  // share of the greatest; logarithms of less would only measure rounding
 
 std::uint64_t panel_floats(std::uint64_t dim) { return kPanelRows * (kChunkPoints + padded(dim)); }
 

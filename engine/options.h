@@ -81,18 +81,18 @@ struct OpenOptions {
   // Page cache inside the budget; by default whatever ram_bytes leaves. Fraction of the pages (0 … 1) or bytes.
   std::optional<double> cache_fraction = std::nullopt;
   std::optional<std::uint64_t> cache_bytes = std::nullopt;
-  // A cache of some pages adapts to what is asked for, so that an answer may be a little better the next time; fixed,
-  // it keeps the pages near which most rows lie, and the same search has the same answer and reads every time.
+  // A cache of some pages adapts to what is asked for, so that an answer may be a little better the next time. Fixed,
+  // it keeps the pages near which most rows lie. Then the same search has the same answer and reads every time.
   bool fixed_cache = false;
   std::uint32_t searchers = 1;  // searches that may run at once; their scratch is allocated at open
-  // Queries of a batch that one searcher has in progress at once, so that the device is busy while it computes; 1 … 32,
+  // Queries of a batch that one searcher has in progress at once, so that the device is busy while it computes: 1 … 32.
   // 0: 8 to 16, fewer where ram_bytes is short, many search or the device is slow. Answers do not depend on it.
   std::uint32_t lanes = 0;
   Backend backend = Backend::kAutomatic;
 
-  // Of a writer.
+  // What follows is a writer's.
   SyncMode sync = SyncMode::kAlways;
-  std::uint32_t interval_ms = 100;  // of SyncMode::kInterval
+  std::uint32_t interval_ms = 100;  // between two syncs of SyncMode::kInterval
   // Memory of what was put and is not merged yet, at least 1 MiB; taken from ram_bytes. An eighth is kept for erasing.
   std::uint64_t delta_bytes = 64ull << 20;
   // How long a put waits for room in there, before it is refused. Erasing and searching go on.
@@ -107,9 +107,9 @@ struct SearchOptions {
   std::uint32_t search_list = 0;  // L; 0: calibrated
   std::uint32_t blocks = 0;       // blocks scanned; 0: calibrated
   float bound = -1.0f;            // standard errors of the read bound, up to kBoundMax; < 0: calibrated
-  // Ranks by the vectors as they were put: reads from rows/ those that may be among the k nearest, by what rounding can
-  // have changed at most, so that what the search has seen is ranked exactly: of more than 1,500 rows that rounding
-  // leaves open, the nearest so many.
+  // Ranks by the vectors as they were put. Those that may be among the k nearest, by what rounding can have changed at
+  // most, are read from rows/. So what the search has seen is ranked exactly. Where rounding leaves more than 1,500
+  // rows open, the nearest so many are read.
   bool full_precision = false;
 };
 

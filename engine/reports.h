@@ -64,7 +64,7 @@ struct CalibrationPoint {
   std::uint32_t search_list = 0;
   std::uint32_t blocks = 0;
   float bound = 0;
-  double reads_per_query = 0;     // as reads_of_4k() has it
+  double reads_per_query = 0;     // reads of 4 KiB, as reads_of_4k() counts them
   std::uint32_t memory_list = 0;  // L where every page is cached; 0: not calibrated
 };
 
@@ -79,28 +79,28 @@ struct RecallExpectation {
 
 // What a write did, and how safe it is.
 struct WriteReceipt {
-  std::uint64_t lsn = 0;          // of its last record in the log
+  std::uint64_t lsn = 0;          // LSN of its last record in the log
   std::uint64_t durable_lsn = 0;  // records up to this one survive a power cut; under SyncMode::kAlways ≥ lsn
   std::uint64_t rows = 0;         // put, or erased
 };
 
 struct StoredItem {
-  std::vector<std::byte> vector;  // as it was put: dim elements of the store's dtype
+  std::vector<std::byte> vector;  // vector as it was put: dim elements of the store's dtype
   std::string document;
 };
 
 struct StoreStats {
   std::uint64_t rows = 0;                 // live
   std::uint64_t delta_rows = 0;           // live, of these: put since the graph was built
-  std::uint64_t deleted_rows = 0;         // of the graph, still on disk
+  std::uint64_t deleted_rows = 0;         // rows of the graph that were erased, still on disk
   std::uint64_t delta_bytes = 0;          // memory of what was put
-  std::uint64_t document_bytes = 0;       // of the documents put since the graph was built
+  std::uint64_t document_bytes = 0;       // size of the documents put since the graph was built
   std::uint64_t kept_document_bytes = 0;  // what they take in there, compressed
   bool has_dictionary = false;            // with a dictionary made of those before
   std::uint64_t wal_bytes = 0;
   std::uint64_t last_lsn = 0;
-  std::uint64_t durable_lsn = 0;  // of a reader: as far as it has read
-  std::uint64_t syncs = 0;        // of the log since it was opened
+  std::uint64_t durable_lsn = 0;  // up to this LSN all is on the disk; of a reader: as far as it has read
+  std::uint64_t syncs = 0;        // syncs of the log since it was opened
 };
 
 struct StoreInfo {
@@ -130,13 +130,13 @@ struct StoreInfo {
   std::uint64_t dictionary_bytes = 0;  // in memory, of the documents that the index was built with
   std::uint64_t disk_bytes = 0;
   bool has_keys = false, has_documents = false, has_originals = false;
-  double copies_share = 0;    // of the calibration's queries, those that equal several rows
+  double copies_share = 0;    // share of the calibration's queries that equal several rows
   std::string calibrated_on;  // "self", "queries" or "none"
   std::vector<CalibrationPoint> calibration;
   std::uint64_t ram_budget_bytes = 0, ram_used_bytes = 0, ram_peak_bytes = 0;
   std::uint64_t codes_bytes = 0;  // ram_bytes_per_row · rows
   std::uint64_t searchers = 0, searchers_bytes = 0;
-  std::uint32_t lanes = 0;  // of each searcher; 0: every page is cached, and one query follows the other
+  std::uint32_t lanes = 0;  // lanes of each searcher; 0: every page is cached, and one query follows the other
   std::uint64_t pages_cached = 0, cache_bytes = 0;
   std::uint64_t pages_replaced = 0;  // in the cache, since it was opened
   std::string backend;               // in use
@@ -146,9 +146,9 @@ struct StoreInfo {
 // What became of a damaged store.
 struct SalvageReport {
   std::uint64_t rows = 0;            // live in what was made
-  std::uint64_t records = 0;         // of the log that were whole and took effect
+  std::uint64_t records = 0;         // records of the log that were whole and took effect
   std::uint64_t records_lost = 0;    // that were whole, but changed what is lost
-  std::uint64_t documents_lost = 0;  // of rows that are there, without them
+  std::uint64_t documents_lost = 0;  // rows that are there without their document
   std::uint64_t log_bytes_lost = 0;  // that hold no whole record
   // What was wrong with superblock or manifest: then the newest manifest that is whole was taken, and its content may
   // be older than what was lost. Ok: they were whole.

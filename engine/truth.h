@@ -32,9 +32,9 @@ Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSourc
 Status write_neighbours(const std::string& path, const ExactNeighbours& neighbours);
 Result<ExactNeighbours> read_neighbours(const std::string& path);
 
-// recall@k with ties: a hit counts when its row is among the truth's rows at a distance ≤ the k-th true distance; each
-// row once; divided by min(k, rows of the truth). Mean over the queries. Errors: kInvalidArgument when the truth has
-// fewer queries or fewer than k columns.
+// recall@k with ties. A hit counts when its row is among the truth's rows at a distance ≤ the k-th true distance. Each
+// row counts once, and the sum is divided by min(k, rows of the truth). Returns the mean over the queries. Errors:
+// kInvalidArgument when the truth has fewer queries or fewer than k columns.
 Result<double> recall_at(const SearchResults& results, const ExactNeighbours& truth, std::uint32_t k);
 Result<double> recall_at(const ExactNeighbours& found, const ExactNeighbours& truth, std::uint32_t k);
 

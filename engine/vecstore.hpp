@@ -14,9 +14,9 @@
 //   kL2            distance = squared Euclidean     score = −distance
 //   kInnerProduct  distance = −⟨q,x⟩                score = ⟨q,x⟩
 //   kCosine        distance = 1 − cos(q,x)          score = cos(q,x)
-// Distances to rows of the graph are computed at the precision of its pages: exact for u8 and i8 input; for f32 and f16
-// 8, 16 or 32 bits a value (BuildOptions::vector_bits). With SearchOptions::full_precision, and to rows that were put
-// since the graph was built, they are those of the vectors as they were put.
+// Distances to rows of the graph are computed at the precision of its pages. That is exact for u8 and i8 input. For f32
+// and f16 it is 8, 16 or 32 bits a value (BuildOptions::vector_bits). With SearchOptions::full_precision, and to rows
+// that were put since the graph was built, they are those of the vectors as they were put.
 // Vectors that are put, built upon or searched for have finite values. Under kL2 and kInnerProduct each is zero, or has
 // a sum of squares from 2^-126 to 2^124, so that distances fit a float. Under kCosine each has a direction; its scale
 // does not matter. kInvalidInput names the row of what is refused, and says what to do.
@@ -48,9 +48,9 @@ namespace vecstore {
 // acknowledged before.
 //
 // fork(): a store belongs to the process that opened it. In a child every call that can fail returns kUnsupported and
-// names that process; size(), stats(), info() and calibration_for() return what is empty, resolved() what it was given.
-// Dropping the store there does nothing. A child that needs the store opens it again. The lock of writers is never a
-// child's: once its parent has closed, others may write while the child lives on.
+// names that process. There size(), stats(), info() and calibration_for() return what is empty, and resolved() returns
+// what it was given. Dropping the store there does nothing. A child that needs the store opens it again. The lock of
+// writers is never a child's: once its parent has closed, others may write while the child lives on.
 class Store {
  public:
   // Makes an empty store in the directory `path` (made if need be). Errors: kExists, kInvalidArgument (dim),
@@ -77,12 +77,12 @@ class Store {
   Store& operator=(Store&&) noexcept;
   ~Store();
 
-  // Takes `vector`, one row of the store's dtype and dimension, and `document`, any bytes up to 64 KiB, in the place of
-  // what the key named before. Errors: kInvalidArgument (key of the other kind, too long or empty, dtype, document too
-  // large), kInvalidInput (dimension, values), kNoSpace (disk or log full: nothing was written, erasing and searching
-  // go on), kMemoryBudget (delta_bytes is used up, for longer than full_wait_ms), kPermission (opened for reading),
-  // kIo: a write failed, the store takes no more until it is opened again, and only then it is known whether this one
-  // came through.
+  // Takes `vector` and `document` in the place of what the key named before. `vector` is one row of the store's dtype
+  // and dimension; `document` is any bytes up to 64 KiB. Errors: kInvalidArgument (key of the other kind, too long or
+  // empty, dtype, document too large), kInvalidInput (dimension, values), kNoSpace (disk or log full: nothing was
+  // written, erasing and searching go on), kMemoryBudget (delta_bytes is used up, for longer than full_wait_ms),
+  // kPermission (opened for reading), kIo. After kIo a write failed: the store takes no more until it is opened again,
+  // and only then it is known whether this one came through.
   Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
   // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. A batch takes at
   // most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond.
@@ -98,9 +98,9 @@ class Store {
   Status raise_delta_bytes(std::uint64_t bytes);
   // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.
   Status flush();
-  // Takes no more writes (kInvalidArgument), flushes and lets another writer in; reading goes on, and writes under way
-  // in other threads are done, or refused, each as its own outcome says. Done by the destructor too, which cannot tell
-  // of an error.
+  // Takes no more writes (kInvalidArgument), flushes and lets another writer in. Reading goes on. Writes under way in
+  // other threads are done, or refused, each as its own outcome says. The destructor does the same, but cannot tell of
+  // an error.
   Status close();
   // A reader moves on to what has been written meanwhile. Errors: as of open(); kUnsupported when the store was built
   // anew: open it again.
@@ -114,8 +114,8 @@ class Store {
   // kCorrupt.
   Status for_each_key(const std::function<bool(const Key&, RowId)>& visit) const;
   StoreStats stats() const;
-  // Writes the vectors as they were put, in a layout that VectorSource reads, and their keys and documents, one a line
-  // in the same order, all of one moment; each file appears whole or not at all. Errors: kExists (no overwrite),
+  // Writes the vectors as they were put, in a layout that VectorSource reads. Their keys and documents come one a line
+  // in the same order. All is of one moment, and each file appears whole or not at all. Errors: kExists (no overwrite),
   // kUnsupported (the ending fits another element type), kInvalidInput (a key or document with a newline), kNotFound
   // (the store has no rows and knows no dimension), kNoSpace, kPermission, kIo, kCorrupt.
   Status export_to(const ExportFiles& files, bool overwrite = false) const;

@@ -66,7 +66,7 @@ class CandidatePool {
   }
   std::size_t capacity() const { return capacity_; }
 
-  // Of many distinct candidates the best, capacity() of them at most, put first in no order; returns how many. Then
+  // Puts the best of many distinct candidates first, capacity() at most, in no order; returns how many. Then
   // what is farther than the last of these need not be offered.
   std::size_t keep_best(std::span<PoolEntry> candidates) const {
     if (candidates.size() <= capacity_) return candidates.size();

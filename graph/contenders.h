@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which of the rows that a search has seen may be among the k nearest by the vectors as they were put, when a page
-// keeps them rounded: each is known to lie within an interval (PreparedQuery::interval), and those may that can be
-// nearer than the k-th farthest end.
+// Which rows that a search has seen may be among the k nearest by the vectors as they were put. A page keeps them
+// rounded, so each is known to lie within an interval (PreparedQuery::interval). Those may that can be nearer than the
+// k-th farthest end.
 #pragma once
 
 #include <algorithm>

@@ -11,7 +11,7 @@
 
 namespace vecstore {
 
-// As graph/prepared_query.h has them, with its constant(). query, row: [dim], under cosine not zero.
+// Distances as graph/prepared_query.h has them, with its constant(). query, row: [dim], under cosine not zero.
 inline double exact_distance(Metric metric, const float* query, const float* row, std::size_t dim) {
   constexpr std::size_t kParts = 4;
   const auto dot = [dim](const float* a, const float* b) {

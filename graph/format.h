@@ -46,7 +46,7 @@ struct GraphLayout {
   std::uint32_t value_bits = kValueBitsMin;
   bool row_params = false;  // false with 8 bits: scale 1, offset 0 for u8 and −128 for i8, distances are integers
   Metric metric = Metric::kL2;
-  DType dtype = DType::kF32;  // of the input
+  DType dtype = DType::kF32;  // element type of the input
 
   std::uint64_t pages() const { return (rows + rows_per_page - 1) / rows_per_page; }
   std::uint32_t rows_on(std::uint64_t data_page) const;  // data_page: 1 … pages()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How many queries the searchers of a store keep under way together. A fast device wants all it can get; what a slow
+// How many queries the searchers of a store keep under way together. A fast device wants all it can get. What a slow
 // one cannot read at once only waits in its queue, and behind it every read of a lone caller. So while rounds of reads
 // take long, fewer queries are tried, and kept where as many are answered as before: where rounds get shorter in
 // proportion. Where they do not, the device is far away, or others would take our share of it. Now and then more are
@@ -27,8 +27,8 @@ class InFlightTarget {
 
   std::size_t queries() const { return queries_.load(std::memory_order_relaxed); }
 
-  // `rounds` of reads took `sum` together, each from its request until the searcher went on with it, while all
-  // searchers had `under_way` queries, for want of lanes maybe fewer than wanted.
+  // `rounds` of reads took `sum` together, each from its request until the searcher went on with it. Meanwhile all
+  // searchers had `under_way` queries: for want of lanes maybe fewer than wanted.
   void add_rounds(std::size_t rounds, std::chrono::nanoseconds sum, std::size_t under_way) {
     const MutexLock guard(lock_);
     told_ += rounds;
@@ -42,7 +42,7 @@ class InFlightTarget {
     if (rounds_ >= std::max(kRoundsLeast, kRoundsOfEach * queries())) judge();
   }
 
-  // Of which it was told so far.
+  // Rounds of which it was told so far.
   std::uint64_t rounds() const {
     const MutexLock guard(lock_);
     return told_;
@@ -51,7 +51,7 @@ class InFlightTarget {
  private:
   static constexpr std::size_t kRoundsLeast = 64;
   static constexpr std::size_t kRoundsOfEach = 8;
-  static constexpr double kSame = 0.97;  // of the answers in a time: no fewer
+  static constexpr double kSame = 0.97;  // least share of the answers in a time
   static constexpr std::size_t kPauseLeast = 4;
   static constexpr std::size_t kPauseMost = 64;
 

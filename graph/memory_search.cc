@@ -228,7 +228,7 @@ void MemorySearch::begin_contenders() {
   if (params_.contenders) contenders_->begin(params_.k);
 }
 
-// Of what waits, with its distances.
+// Offers the rows that wait, with their distances.
 void MemorySearch::offer_contenders() {
   for (std::size_t i = 0; i < waiting_count_; ++i) {
     const PageView view(layout_, page_at(places_[i].page));

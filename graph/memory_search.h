@@ -24,8 +24,8 @@ class MemorySearch {
   static Result<MemorySearch> create(const SearchIndex& index, MemoryBudget& budget);
   static std::uint64_t predict_bytes(const GraphLayout& layout, const CodeForm& form);
 
-  // As QueryRun's; of `params`, k, search_list and filter count. The answer is sorted and valid until the next search.
-  // Errors: kCorrupt naming the page.
+  // Answers as QueryRun does. In `params` k, search_list and filter count. The answer is sorted, valid until the next
+  // search. Errors: kCorrupt naming the page.
   Result<std::span<const FoundRow>> search(const VectorView& queries, std::uint64_t query, const SearchParams& params,
                                            QueryStats& stats);
   // What the last search's distances lack, as PreparedQuery has it.
@@ -69,10 +69,10 @@ class MemorySearch {
   SearchIndex index_;
   GraphLayout layout_;
   const std::byte* pages_;      // the data pages, one after the other
-  std::size_t values_at_;       // of the first record, in its page
+  std::size_t values_at_;       // place of the first record in its page
   std::uint64_t page_divisor_;  // ⌊2^64 / rows_per_page⌋ + 1
   PreparedQuery query_;
-  CodeScorer scorer_;  // of which only the centroids are used
+  CodeScorer scorer_;  // only its centroids are used
   CandidatePool pool_;
   QueryStats stats_;
   Buffer<std::uint64_t> visited_;  // a bit for every position
@@ -81,12 +81,12 @@ class MemorySearch {
   Buffer<Pos> waiting_;   // positions to score, ascending
   Buffer<Place> places_;  // theirs
   std::size_t waiting_count_ = 0;
-  Buffer<std::uint32_t> offsets_;  // of their codes within 4 GiB
+  Buffer<std::uint32_t> offsets_;  // places of their codes within 4 GiB
   Buffer<float> distances_;
   Buffer<std::uint32_t> integers_;
   Buffer<FoundRow> results_;
   std::optional<Contenders> contenders_;  // where pages keep rows rounded
-  SearchParams params_;                   // of the search under way
+  SearchParams params_;                   // parameters of the search under way
 };
 
 }  // namespace vecstore

@@ -2,10 +2,10 @@
 //
 // Affinity order: which rows share a page, and which pages stand side by side.
 //
-// Recursive bisection of the graph of nearest neighbours: a set of rows is split in two by 2-means, then pairs of rows
-// are swapped while that cuts fewer edges (Kernighan, Lin, 1970), down to one page. Of the two halves that goes left
-// which has more edges to what lies left, so that pages that are wanted together often stand side by side. Pruned
-// search edges would not do: pruning throws away exactly the close neighbours that should share a page.
+// The graph of nearest neighbours is bisected recursively, down to one page. A set of rows is split in two by 2-means.
+// Then pairs of rows are swapped while that cuts fewer edges (Kernighan, Lin, 1970). The half with more edges to what
+// lies left goes left. So pages that are wanted together often stand side by side. Pruned search edges would not do:
+// pruning throws away exactly the close neighbours that should share a page.
 #pragma once
 
 #include <cstdint>

@@ -20,7 +20,7 @@ class PageSet {
  public:
   static constexpr std::uint64_t kBitsMax = std::uint64_t{1} << 19;  // 64 KiB
 
-  // Of a graph whose pages are numbered 1 … pages. Errors: kMemoryBudget.
+  // A set for a graph whose pages are numbered 1 … pages. Errors: kMemoryBudget.
   static Result<PageSet> create(std::uint64_t pages, MemoryBudget& budget) {
     PageSet set;
     set.pages_ = pages;
@@ -85,7 +85,7 @@ class PageSet {
     return slot;
   }
 
-  Buffer<std::uint64_t> bits_;  // or else
+  Buffer<std::uint64_t> bits_;  // one for each page; empty where the table serves
   Buffer<std::uint32_t> slots_;
   Buffer<std::uint32_t> used_;  // slots, in the order of their filling
   std::uint64_t pages_ = 0;

@@ -83,18 +83,18 @@ void PreparedQuery::float_distances(const Rows& rows, float* out) const {
 }
 
 // The values of a record are off by half a step at most, and by the rounding of the floats they are made of. A sum of
-// products over dim elements is off by the unit roundoff times the elements that one lane adds, of sixteen at least,
-// and some, times the sum of the products' magnitudes.
+// products is off by the unit roundoff, times the elements that one lane adds and some, times the sum of the
+// magnitudes. The lanes that divide dim elements are sixteen at least.
 PreparedQuery::Slack PreparedQuery::slack(const RowParams& params) const {
   const auto dim = static_cast<float>(values_.size());
   const float rounding = kUnitRoundoff * (dim / 16 + 16);
-  const float unit = metric_ == Metric::kCosine ? 2 * kUnitRoundoff : 0.0f;  // of normalising
+  const float unit = metric_ == Metric::kCosine ? 2 * kUnitRoundoff : 0.0f;  // rounding of normalising
   if (form_ == Form::kFloats) {
     const float norm = std::sqrt(params.norm2);
     return {norm * kUnitRoundoff + unit, metric_ == Metric::kInnerProduct ? 2 * rounding * norm_ * norm : 0.0f};
   }
   const float levels = form_ == Form::kBytes ? 255.0f : 65535.0f;
-  const float largest = std::abs(params.offset) + levels * params.scale;  // of a record's values
+  const float largest = std::abs(params.offset) + levels * params.scale;  // greatest of a record's values
   const float row = std::sqrt(dim) * (0.501f * params.scale + 2 * kUnitRoundoff * largest) + unit;
   const float products = 2 * norm_ * largest * std::sqrt(dim);
   if (metric_ == Metric::kInnerProduct) return {row, 2 * rounding * products};

@@ -2,8 +2,8 @@
 //
 // One query in the forms that distances to the vectors on pages are computed from.
 //
-// Distances in this folder: squared L2; under cosine that of the normalised vectors, 2 − 2 cos; under inner product
-// −2⟨q, x − centre⟩, which is the same for all rows but for constant().
+// Distances in this folder are squared L2. Under cosine they are that of the normalised vectors, 2 − 2 cos. Under inner
+// product they are −2⟨q, x − centre⟩: they lack constant(), which is the same for all rows.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class PreparedQuery {
 
   // [dim] for codes, which are of rows less the centre: so is this, but under inner product. Normalised under cosine.
   const float* values() const { return values_.data(); }
-  float norm2() const { return norm2_; }  // of values()
+  float norm2() const { return norm2_; }  // |values()|²
   // −2⟨q, centre⟩ under inner product, else 0: what distances lack.
   double constant() const { return constant_; }
   // [dim], as the bytes of rows lie on pages; empty where distances are not of integers.

@@ -4,9 +4,9 @@
 //
 // u8 and i8 input is kept exactly (i8 shifted by 128). Floats are kept less the centre of all rows, which costs nothing
 // and saves the bits that a common offset would take: as SQ8, or where pages are to hold more than 8 bits a value, as
-// floats. Under cosine rows are normalised first. Under inner product the rows get one virtual dimension,
-// sqrt(M² − |x|²) with M the largest norm, which turns the search for the largest ⟨q,x⟩ into one for the smallest L2
-// distance (Bachrach et al., RecSys 2014); only distances between rows need it.
+// floats. Under cosine rows are normalised first. Under inner product the rows get one virtual dimension, sqrt(M² −
+// |x|²) with M the largest norm. It turns the search for the largest ⟨q,x⟩ into one for the smallest L2 distance
+// (Bachrach et al., RecSys 2014). Only distances between rows need it.
 #pragma once
 
 #include <cstddef>

@@ -219,8 +219,8 @@ void QueryRun::collect_blocks(std::size_t end, QueryScratch& scratch) {
   }
 }
 
-// Adds those rows of a block to what was collected that are no farther than the worst; cuts back when there is no room
-// for another block, and then knows a lower worst. Rows whose page has been taken are left out; pages that are only
+// Adds those rows of a block to what was collected that are no farther than the worst. Cuts back when there is no room
+// for another block, and then knows a lower worst. Rows whose page has been taken are left out. Pages that are only
 // wanted keep theirs, which rank among the others until the page is here.
 void QueryRun::collect_block(Pos first, std::size_t count, QueryScratch& scratch) {
   auto& scan = scratch.scan_;
@@ -324,7 +324,7 @@ Status QueryRun::expand_present(std::span<const PresentPage> pages, QueryScratch
       pool_.remove(next);
     }
     VECSTORE_TRY(expand(position, present->bytes, scratch));
-    // New candidates are estimates and wait for their pages; exact ones only shifted, so the walk goes on from the
+    // New candidates are estimates and wait for their pages. Exact ones only shifted, so the walk goes on from the
     // start of what may have moved.
     if (stays) ++next;
   }
@@ -345,7 +345,7 @@ Status QueryRun::expand(Pos position, const std::byte* page, QueryScratch& scrat
   return Status::ok();
 }
 
-// The pages worth a read, best candidate first. Only those within L make a round worth its wait; a round that takes
+// The pages worth a read, best candidate first. Only those within L make a round worth its wait. A round that takes
 // place brings along what ranks a little further, which mostly would have been the next round's (NOTES: a fifth fewer
 // rounds for the same reads).
 void QueryRun::choose_reads() {
@@ -357,7 +357,7 @@ void QueryRun::choose_reads() {
   want_beside(wanted_early_);
 }
 
-// Of the candidates that rank from `begin` to before `end`.
+// Names pages of the candidates that rank from `begin` to before `end`.
 void QueryRun::want_pages(std::size_t begin, std::size_t end, std::size_t pages_max) {
   const float kth = kth_distance();
   end = std::min(end, pool_.size());

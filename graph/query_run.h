@@ -5,15 +5,15 @@
 //
 // The scan of the nearest blocks' codes fills a pool of the best candidates by estimated distance. A round reads the
 // pages of the best candidates that rank within L and that the bound still allows. Every record of a page that has
-// arrived gets its exact distance; those that enter the pool have their neighbours scored at once, because that costs
-// no read. Cached pages count as arrived when a candidate within three L lies on them. The query is done when the
-// first L of the pool are settled.
+// arrived gets its exact distance. Those that enter the pool have their neighbours scored at once, because that costs
+// no read. Cached pages count as arrived when a candidate within three L lies on them. The query is done when the first
+// L of the pool are settled.
 //
 // So that the disk works during the scan, the first pages are named when the nearest blocks have been scanned.
 //
-// Pages side by side are read with one request, which costs a disk a fifth more for each further page. So a page that
-// lies beside one that is wanted comes along when a candidate of the first 3/2 L lies on it, or when it is the only one
-// between two.
+// Pages side by side are read with one request, which costs a disk a fifth more for each further page. So a page beside
+// one that is wanted comes along when a candidate of the first 3/2 L lies on it. A page comes along, too, when it is
+// the only one between two.
 //
 // Deterministic: the pages of a round are taken together, in the order in which they were wanted.
 #pragma once
@@ -66,7 +66,7 @@ class QueryScratch {
   // A scan under way.
   struct Scan {
     std::size_t blocks = 0;     // to scan, ranked_blocks_[0 … blocks)
-    std::size_t done = 0;       // of these
+    std::size_t done = 0;       // blocks of these that were scanned
     std::size_t collected = 0;  // in scanned_
     float worst = 0;            // what is farther need not be collected
   };
@@ -154,7 +154,7 @@ class QueryRun {
   std::size_t results_size_ = 0;
   std::optional<Contenders> contenders_;  // where pages keep rows rounded
   std::vector<std::uint64_t> wanted_;
-  std::size_t wanted_early_ = 0;  // of these, named by start()
+  std::size_t wanted_early_ = 0;  // how many of these start() named
 };
 
 }  // namespace vecstore

@@ -15,7 +15,7 @@ struct QueryStats {
   std::uint32_t pages_from_cache = 0;
   std::uint32_t codes_scored = 0;
   std::uint32_t exact_distances = 0;
-  std::uint32_t latency_us = 0;  // of Store::search(), which fills it in
+  std::uint32_t latency_us = 0;  // time of the query; Store::search() fills it in
 };
 
 // What read requests cost a disk, in requests for one 4 KiB page; `bytes`: of all together. At saturation a request

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kRoundsTold = 16;  // to the target at a time: one lock for some ten queries
 
-// Of a reader, at most: its frames and what it notes about each, and what its ring maps, two regions of whole pages.
+// Bytes of a reader, at most: frames, what it notes about each, and what its ring maps, two regions of whole pages.
 std::uint64_t reader_bytes(std::uint64_t frames, std::uint64_t page_bytes) {
   constexpr std::uint64_t kNotedBytes = 64;
   return frames * (page_bytes + kNotedBytes) + 9 * 1024 + std::bit_ceil(frames) * 100;

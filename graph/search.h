@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Searches one generation: several queries in progress (graph/query_run.h) share one reader, so that the device has
-// reads to do while a thread computes, and the thread queries to go on with while the device reads. Where every page is
-// cached when the searcher is made, there is nothing to read and one query follows the other (graph/memory_search.h).
+// Searches one generation: several queries in progress (graph/query_run.h) share one reader. So the device has reads to
+// do while a thread computes. The thread has queries to go on with while the device reads. Where every page is cached
+// when the searcher is made, there is nothing to read and one query follows the other (graph/memory_search.h).
 #pragma once
 
 #include <atomic>
@@ -66,13 +66,13 @@ class GraphSearcher {
   using NextQuery = std::function<std::optional<std::uint64_t>()>;
   using TakeAnswer = std::function<Status(const Answer&)>;
 
-  // Searches for every row of `queries` that `next` names, until it names none; answers come in the order they get
+  // Searches for every row of `queries` that `next` names, until it names none. Answers come in the order they get
   // ready, and are the same as search() gives. Ends at the first error, of a search or of `take`.
   Status search_all(const VectorView& queries, const SearchParams& params, const NextQuery& next,
                     const TakeAnswer& take);
 
-  // From the next search on this searcher has, of the queries that `target` wants under way, its share as one of
-  // `at_work`, rounded up, and at most as many as it has lanes; and tells `target` how its rounds go. Where it follows
+  // From the next search on this searcher has its share, as one of `at_work`, of the queries that `target` wants under
+  // way. The share is rounded up, and no more than its lanes. It tells `target` how its rounds go. Where it follows
   // none every lane has a query. Of no meaning when every page is cached.
   void follow(InFlightTarget& target, std::size_t at_work) {
     target_ = &target;
@@ -109,13 +109,13 @@ class GraphSearcher {
   void abandon();
 
   std::unique_ptr<PageReader> reader_;
-  std::optional<MemorySearch> memory_;   // or else
-  std::optional<QueryScratch> scratch_;  // and
+  std::optional<MemorySearch> memory_;   // where every page is in memory
+  std::optional<QueryScratch> scratch_;  // elsewhere, beside the lanes
   std::vector<Lane> lanes_;
   InFlightTarget* target_ = nullptr;
   std::size_t at_work_ = 1;
   std::size_t rounds_ = 0;                  // not told to the target yet
-  std::chrono::nanoseconds rounds_time_{};  // of these
+  std::chrono::nanoseconds rounds_time_{};  // time of these
   std::vector<PresentPage> round_;          // the pages of a round in the order they were wanted
   bool more_ = false;                       // `next` may name another query
 };

@@ -3,8 +3,8 @@
 // The bytes of a page file. Byte-exact description: pagestore/README.md.
 //
 // A page file is a header page (page 0) and `page_count` data pages of `page_bytes` each. Every page begins with the
-// XXH3-64 of the rest of it, seeded by (store uuid, file kind, generation, page number), so that a page that is torn,
-// lost, stale or in the wrong place does not pass for another.
+// XXH3-64 of the rest of it, seeded by (store uuid, file kind, generation, page number). So a page that is torn, lost,
+// stale or in the wrong place does not pass for another.
 #pragma once
 
 #include <cstddef>

@@ -4,8 +4,8 @@
 // pagestore/README.md.
 //
 // It is durable before the first of these files is there, and goes when both slots of the superblock name them. So
-// files that are newer than the superblock are leftovers where it lies there and was written over the same content, and
-// committed content whose superblock was lost where it does not.
+// files that are newer than the superblock are leftovers where it lies there and was written over the same content.
+// Where it does not, they are committed content whose superblock was lost.
 #pragma once
 
 #include <cstdint>

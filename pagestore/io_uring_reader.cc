@@ -25,9 +25,9 @@ std::uint64_t ring_bytes(std::uint32_t entries) {
   return whole_pages(submission * sizeof(io_uring_sqe)) + whole_pages(queues);
 }
 
-// The reader owns the ring alone, but its thread may change between two batches (a pool's worker is a number, not a
-// thread), which rules out IORING_SETUP_SINGLE_ISSUER. Cooperative task work spares the interrupt of a computing
-// thread; kernels before 5.19 do not know it.
+// The reader owns the ring alone, but its thread may change between two batches: a pool's worker is a number, not a
+// thread. That rules out IORING_SETUP_SINGLE_ISSUER. Cooperative task work spares the interrupt of a computing thread;
+// kernels before 5.19 do not know it.
 int init_ring(std::uint32_t entries, io_uring& ring) {
   io_uring_params params{};
   params.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
@@ -122,7 +122,7 @@ class IoUringReader final : public PageReader {
     const auto size = static_cast<unsigned>(into.size());
     const std::uint64_t offset = frames_.page_of(frame) * file_.page_bytes();
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);
-    VECSTORE_CHECK(entry != nullptr);  // as many entries as frames, and every submit() empties the queue
+    VECSTORE_CHECK(entry != nullptr);  // there are as many entries as frames, and every submit() empties the queue
     const int descriptor = file_registered_ ? 0 : file_.descriptor();
     if (buffers_registered_) {
       io_uring_prep_read_fixed(entry, descriptor, into.data(), size, offset, 0);

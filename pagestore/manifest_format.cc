@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::array<char, 8> kMagic = {'V', 'E', 'C', 'M', 'A', 'N', 'I', '\0'};
 constexpr std::size_t kHashBytes = 16;
-constexpr std::size_t kFileBytesMin = 2 + 2 + 4 + 4 + 1 + 24;  // of one entry, with a name of one byte
+constexpr std::size_t kFileBytesMin = 2 + 2 + 4 + 4 + 1 + 24;  // bytes of one entry whose name has one byte
 constexpr std::uint16_t kOptional = 1;
 
 Status damaged(const char* text, const std::string& path) { return Status(Code::kCorrupt, text).about(path); }

@@ -17,7 +17,7 @@ constexpr std::uint32_t kFillDepth = 64;  // reads in flight that saturate a dis
 constexpr std::uint32_t kReplacing = 1u << 31;
 constexpr std::uint32_t kNoFrame = ~0u;
 constexpr std::uint8_t kUsesMax = 255;
-constexpr std::uint8_t kUsesAtFirst = 2;          // of the pages ranked first: what replaces them was wanted more often
+constexpr std::uint8_t kUsesAtFirst = 2;  // uses of pages ranked first: what replaces them was wanted more often
 constexpr std::uint64_t kCountsHalvedEvery = 16;  // pages asked for, for each that is cached
 constexpr std::uint32_t kVictimsCompared = 8;
 

@@ -2,10 +2,10 @@
 //
 // Pages kept in RAM under a hard byte budget: everything is charged before the first page is loaded.
 //
-// Filled once with the pages that the generation ranks first. A fixed cache stays so. An adaptive one counts how often
-// every page is asked for, halves the counts as time goes by, and lets a page that was read from disk take the place of
-// one that is asked for less (the admission of TinyLFU: Einziger, Friedman, Manes, ACM TOS 2017, with exact counts). A
-// cache of all pages has nothing to replace.
+// A cache is filled once with the pages that the generation ranks first. A fixed cache stays so. An adaptive one counts
+// how often every page is asked for, and halves the counts as time goes by. A page that was read from disk takes the
+// place of one that is asked for less. This is the admission of TinyLFU (Einziger, Friedman, Manes, ACM TOS 2017), with
+// exact counts. A cache of all pages has nothing to replace.
 //
 // Thread safety: all but fill() from any thread, without waiting. What pin() returned stays until unpin().
 #pragma once
@@ -80,7 +80,7 @@ class PageCache {
   mutable Buffer<std::uint32_t>
       frame_of_;  // [page_count + 1]: frame + 1, 0 when the page is not cached; empty without cache
 
-  // Of an adaptive cache; entries are read and written atomically.
+  // These are there in an adaptive cache; entries are read and written atomically.
   std::unique_ptr<Shared> shared_;
   mutable Buffer<std::uint32_t> page_in_;  // [pages]
   mutable Buffer<std::uint32_t> pins_;     // [pages] readers of the frame; kReplacing: nobody may begin to read it

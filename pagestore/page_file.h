@@ -39,7 +39,7 @@ class PageFileWriter {
   std::uint64_t pages_written() const;
 
   // Writes the header with `attributes` (≤ 3500 bytes, meaning known to the file's kind), syncs file. The directory is
-  // synced by the publisher. Returns size and XXH3-128 of the whole file for the manifest; the hash takes pages 1 … n
+  // synced by the publisher. Returns size and XXH3-128 of the whole file for the manifest. The hash takes pages 1 … n
   // first and page 0 last, the order in which they are written.
   struct Finished {
     std::uint64_t bytes = 0;
@@ -83,8 +83,8 @@ class PageFile {
   // Errors: kIo, kCorrupt naming file and page.
   Status read_page(std::uint64_t page, std::span<std::byte> into) const;
 
-  // As many pages from `page` on as `into` has room for, with one request; one by one where that fails, so that the
-  // error names its page.
+  // Reads pages from `page` on, as many as `into` holds, with one request. Where that fails it reads them one by one,
+  // so that the error names its page.
   Status read_pages(std::uint64_t page, std::span<std::byte> into) const;
 
   // Page 0 as it is on disk, for hashing the whole file; open() has verified it. Errors: kIo, kCorrupt.

@@ -54,7 +54,7 @@ struct PageFileWriter::Impl {
   std::uint64_t offset = 0;  // where `buffer` belongs in the file
   std::uint64_t pages = 0;
   std::unique_ptr<XXH3_state_t, FreeHash> hash;
-  Status failure;  // of the first write that failed; nothing is written after it
+  Status failure;  // error of the first write that failed; nothing is written after it
   bool finished = false;
 };
 

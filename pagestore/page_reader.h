@@ -30,7 +30,7 @@ struct PageReaderOptions {
 // A page that has arrived and passed its checksum. `bytes` (the whole page) stays valid until release(frame).
 struct ArrivedPage {
   std::uint64_t page = 0;
-  std::uint32_t tag = 0;  // as submitted
+  std::uint32_t tag = 0;  // tag of the request, as submitted
   std::uint32_t frame = 0;
   const std::byte* bytes = nullptr;
   bool ends_request = false;  // the last page of its request
@@ -47,9 +47,9 @@ class PageReader {
   // Asks for data pages, in any order; pages.size() ≤ free_frames(). Of up to kPagesPerRequest side by side it makes
   // one request, if there are free frames side by side. `tag` comes back with each.
   virtual Status submit(std::span<const std::uint64_t> pages, std::uint32_t tag = 0) = 0;
-  // Waits until at least `count` (≤ in_flight()) requests have completed and returns the pages of all that have, in any
-  // order, those of a request in that of the file. Errors: kIo, kCorrupt naming the page; the reader then has drained
-  // what was in flight and holds no frame.
+  // Waits until at least `count` (≤ in_flight()) requests have completed. Returns the pages of all that have: requests
+  // in any order, the pages of one in that of the file. Errors: kIo, kCorrupt naming the page; the reader then has
+  // drained what was in flight and holds no frame.
   virtual Result<std::span<const ArrivedPage>> wait(std::size_t count) = 0;
   virtual void release(std::uint32_t frame) = 0;
 

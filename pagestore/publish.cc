@@ -16,7 +16,7 @@
 namespace vecstore {
 namespace {
 
-// A reader that meets a publish half-way reads the superblock again, until it finds the same damage twice; two
+// A reader that meets a publish half-way reads the superblock again, until it finds the same damage twice. Two
 // publishes within one such pause are unheard of.
 constexpr int kReadAttempts = 5;
 constexpr std::chrono::milliseconds kReadPause{20};
@@ -70,17 +70,17 @@ struct StoreDirectory::Impl {
   FileSystem& file_system;
   const StoreNames& names;
   const std::string path;
-  std::unique_ptr<File> lock;             // of a writer
-  std::unique_ptr<File> superblock_file;  // of a writer, locked too, once there is one
+  std::unique_ptr<File> lock;             // the writers' lock; null in a reader
+  std::unique_ptr<File> superblock_file;  // the superblock, which a writer locks too, once there is one
   std::optional<StoreState> state;        // none: nothing was ever published
   std::optional<Manifest> current;
   std::optional<Manifest> superseded;  // by the last publish: readers may be about to open its files
   Status salvaged_from;                // why the content is only what is left
   bool announced = false;              // the intent of the next publish is on the disk
-  Status failure;  // of a commit or of a directory's sync: what is on the disk is not known any more
+  Status failure;  // why a commit or a directory's sync failed: what is on the disk is not known any more
 };
 
-// Of a writer: what it found is there for good before it builds on it. Whoever wrote it may have been killed before
+// What a writer found is there for good before it builds on it. Whoever wrote it may have been killed before
 // the sync, and then one torn write more would leave neither slot whole.
 Status StoreDirectory::Impl::take_over() {
   VECSTORE_ASSIGN(superblock_file, lock_superblock(file_system, path));

@@ -40,8 +40,8 @@ class StoreDirectory {
   // Errors: kExists when the path is a file or a directory with foreign content, kCorrupt as of open(), or when it
   // holds files of an index whose superblock is missing, kPermission, kBusy, kNoSpace.
   static Result<StoreDirectory> create(FileSystem& file_system, const StoreNames& names, const std::string& path);
-  // For salvage alone: as open(kShared), or, where that finds damage, with the newest manifest that is whole and whose
-  // files are there, which may be older than what was lost; damage() tells. Errors: as of open(kShared).
+  // For salvage alone: does what open(kShared) does. Where that finds damage, it takes the newest manifest that is
+  // whole and whose files are there. That may be older than what was lost; damage() tells. Errors: as of open(kShared).
   static Result<StoreDirectory> open_what_is_left(FileSystem& file_system, const StoreNames& names,
                                                   const std::string& path);
   StoreDirectory(StoreDirectory&&) noexcept;
@@ -67,9 +67,9 @@ class StoreDirectory {
   // what is found of it after a crash is then known to be a leftover. Errors: kIo, kNoSpace.
   Status begin_publish();
   // All files of `manifest` are finished and synced. Afterwards manifest() is the new one, and files that neither it
-  // nor the one before names are removed. Errors: kIo, kNoSpace: the old content stays,
-  // unless the very commit failed, after which either may be found; the directory then refuses to publish until it is
-  // opened again. kInvalidArgument: a file is missing or has another size.
+  // nor the one before names are removed. Errors: kIo, kNoSpace, kInvalidArgument (a file is missing or has another
+  // size). The old content stays, unless the very commit failed. Then either may be found, and the directory refuses
+  // to publish until it is opened again.
   Status publish(Manifest manifest);
 
   // Lets other writers in. Nothing may be published afterwards.

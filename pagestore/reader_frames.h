@@ -93,7 +93,7 @@ class ReaderFrames {
 
   void begin_arrivals() { arrived_count_ = 0; }
   std::span<const ArrivedPage> arrived() const { return {arrived_.data(), arrived_count_}; }
-  // Of the request whose frames begin at `first`: all its bytes, and its first page.
+  // All bytes of the request whose frames begin at `first`, and its first page.
   std::span<std::byte> bytes(std::uint32_t first) {
     return memory_.span().subspan(first * page_bytes_, slots_[first].pages * page_bytes_);
   }
@@ -109,7 +109,7 @@ class ReaderFrames {
   struct Slot {
     std::uint64_t page = 0;
     std::uint32_t tag = 0;
-    std::uint32_t pages = 0;  // of the request, in its first frame; 0 in the others
+    std::uint32_t pages = 0;  // pages of the request, in its first frame; 0 in the others
     State state = State::kFree;
   };
   struct Place {

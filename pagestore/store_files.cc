@@ -32,22 +32,22 @@ bool holds(std::span<const std::string_view> names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-// Of graph-<n>.
+// The n of a name like graph-<n>.
 std::optional<std::uint64_t> generation_of_file(const StoreNames& names, std::string_view name) {
   for (const std::string_view prefix : names.generation_prefixes)
     if (const auto number = number_behind(prefix, name)) return number;
   return std::nullopt;
 }
 
-// Of <n>-<m>.
+// The n of a name <n>-<m>.
 std::optional<std::uint64_t> generation_of_extent(std::string_view name) {
   const std::size_t dash = name.find('-');
   if (dash == std::string_view::npos || !is_number(name.substr(dash + 1))) return std::nullopt;
   return number_of(name.substr(0, dash));
 }
 
-// Calls visit(relative name, whether it is a manifest, its sequence or generation) for whatever a publish names, or was
-// about to name, until it returns an error.
+// Calls visit(relative name, whether it is a manifest, its sequence or generation) until it returns an error. It is
+// called for whatever a publish names, or was about to name.
 template <typename Visit>
 Status for_each_published(FileSystem& file_system, const StoreNames& names, const std::string& path,
                           const Visit& visit) {

@@ -13,7 +13,7 @@
 namespace vecstore::tools {
 namespace {
 
-// Of numbers up to `most`.
+// A check that takes whole numbers up to `most`.
 template <typename Take>
 std::function<std::string(const std::string&)> whole_within(std::uint64_t most, const Take& take) {
   return [most, take](const std::string& text) -> std::string {

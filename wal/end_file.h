@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The file "end" of a log: two slots, written in turn, each with one sync. It says in a second place which segment is
-// the newest and how far it is known to reach, so that a segment that is missing, wiped or cut back is damage, and not
-// the log of a moment before. Byte-exact description: wal/README.md.
+// the newest and how far it is known to reach. So a segment that is missing, wiped or cut back is damage, and not the
+// log of a moment before. Byte-exact description: wal/README.md.
 #pragma once
 
 #include <memory>
@@ -20,12 +20,12 @@ namespace vecstore {
 // store's), kNewerFormat, kIo.
 Result<std::optional<EndRecord>> read_end(FileSystem& file_system, const std::string& directory, const Uuid& store);
 
-// Of the one writer; for one thread at a time.
+// The file `end` in the hands of the one writer; for one thread at a time.
 class EndFile {
  public:
-  // `found`: what read_end() returned. Makes the file where there is none; what is there is synced, because its writer
-  // may have been killed before that, and one torn write more would then leave neither slot whole. `preparing`: the
-  // path under which a file of the log is made. Errors: kIo, kNoSpace, kMemoryBudget.
+  // `found`: what read_end() returned. Makes the file where there is none. What is there is synced, because its writer
+  // may have been killed before that. One torn write more would then leave neither slot whole. `preparing`: the path
+  // under which a file of the log is made. Errors: kIo, kNoSpace, kMemoryBudget.
   Status open(FileSystem& file_system, const std::string& directory, const std::string& preparing,
               const std::optional<EndRecord>& found, const Uuid& store, MemoryBudget& budget);
   // Whether the newest record tells of this segment.

@@ -2,9 +2,9 @@
 //
 // The bytes of the write-ahead log. Byte-exact description: wal/README.md.
 //
-// The log is a chain of segment files. A segment is a header block and then commit groups, each of whole blocks of
-// 4 KiB, so that a block that was acknowledged is never written again. A group holds records; it counts wholly or not
-// at all. Every group carries the hash of the one before it and how far the log had been synced when it was written.
+// The log is a chain of segment files. A segment is a header block and then commit groups, each of whole blocks of 4
+// KiB. So a block that was acknowledged is never written again. A group holds records; it counts wholly or not at all.
+// Every group carries the hash of the one before it and how far the log had been synced when it was written.
 #pragma once
 
 #include <cstddef>
@@ -50,19 +50,19 @@ struct SegmentHeader {
   Uuid store{};
   std::uint64_t number = 0;    // from 1, rising
   std::uint64_t salt = 0;      // in every group of the segment
-  Lsn first_lsn;               // of the first record that it will hold
+  Lsn first_lsn;               // number of the first record that it will hold
   std::uint64_t previous = 0;  // number of the segment before, 0: none is needed
   std::uint64_t chain = 0;     // hash of the last group before, or of that segment's header
-  std::uint64_t bytes = 0;     // of the file
+  std::uint64_t bytes = 0;     // size of the file
   bool recorded = true;        // the log keeps an EndRecord; without it, it is damaged
 };
 
 // What stands in a second place, "end", of the newest segment, so that it cannot go or shrink unnoticed.
 struct EndRecord {
   Uuid store{};
-  std::uint64_t count = 0;        // of records written so far: it tells which of the two slots is the newer
+  std::uint64_t count = 0;        // end records written so far: tells which of the two slots is the newer
   std::uint64_t segment = 0;      // the newest that holds something durable; 0: none yet
-  std::uint64_t header_hash = 0;  // of that segment's header
+  std::uint64_t header_hash = 0;  // sum of that segment's header
   Lsn durable_lsn;                // records up to this one were on the disk when this was written
   bool closed = false;  // the log ended there, with the group of this hash, and nothing followed in the segment
   std::uint64_t chain = 0;
@@ -116,6 +116,6 @@ void append_record(const LogRecord& record, std::byte*& at);
 bool take_record(std::span<const std::byte>& body, LogRecord& record);
 
 std::string segment_name(std::uint64_t number);                        // "log-17"
-std::optional<std::uint64_t> segment_number(const std::string& name);  // of a segment_name()
+std::optional<std::uint64_t> segment_number(const std::string& name);  // number in a segment_name()
 
 }  // namespace vecstore

@@ -130,7 +130,7 @@ class SegmentReader {
   MemoryBudget* budget_;
 };
 
-// Of the segment files in a directory, rising.
+// Numbers of the segment files in a directory, rising.
 Result<std::vector<std::uint64_t>> numbers_of_segments(FileSystem& file_system, const std::string& directory) {
   VECSTORE_ASSIGN(const auto entries, file_system.list(directory));
   std::vector<std::uint64_t> numbers;
@@ -293,7 +293,7 @@ class Replay {
     return Status::ok();
   }
 
-  // Of what lies behind the last whole group.
+  // How many bytes behind the last whole group are looked at.
   std::uint64_t look_at() const { return options_.from.segment != 0 ? kFollowBytes : ~std::uint64_t{0}; }
 
   static bool follows(const SegmentReader::Group& group, const SegmentHeader& segment, std::uint64_t chain, Lsn last) {
@@ -370,16 +370,16 @@ class Replay {
   Lsn& taken_;  // through, by this look and those before it
   bool refused_ = false;
   std::vector<SegmentHeader> segments_;
-  std::uint64_t newest_hash_ = 0;  // of the header of the last of them
+  std::uint64_t newest_hash_ = 0;  // sum of the last one's header
   std::uint64_t torn_header_ = 0;  // a segment whose header is neither whole nor zero
   Buffer<std::byte> window_;
   LogTail tail_;
-  Lsn end_;               // of the last segment with records
+  Lsn end_;               // last record of the last segment with records
   bool started_ = false;  // a segment with records has been seen, so the next must follow it
 };
 
 // Hostile bytes may be full of headers that each claim a large body that is not whole: such bodies are read as long as
-// they do not make up more than the segment, which those of a log that was written never do, and then passed over.
+// they do not make up more than the segment, and then passed over. Those of a log that was written never do.
 Status salvage_segment(SegmentReader& reader, Lsn& after, const TakeRecord& take, SalvagedLog& salvaged) {
   std::uint64_t offset = kLogBlockBytes;
   std::uint64_t claimed = 0;

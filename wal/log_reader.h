@@ -34,16 +34,16 @@ struct SegmentInfo {
 struct LogPlace {
   std::uint64_t segment = 0;  // its number; 0: nowhere yet
   std::uint64_t offset = 0;   // behind the last whole group
-  Lsn last_lsn;               // of that group
+  Lsn last_lsn;               // last record of that group
   std::uint64_t chain = 0;    // its hash
 };
 
 // Where the log ends, and what a writer needs to go on from there.
 struct LogTail {
-  Lsn last_lsn;                  // of the last complete group; what replay() was told to begin after, if there is none
+  Lsn last_lsn;                  // last record of the last complete group; else what replay() was told to begin after
   std::uint64_t chain = 0;       // what the next segment continues: hash of the last group
-  std::uint64_t bytes = 0;       // of all segment files
-  std::uint64_t number_max = 0;  // of any segment file, begun or prepared
+  std::uint64_t bytes = 0;       // size of all segment files
+  std::uint64_t number_max = 0;  // greatest number of a segment file, begun or prepared
   std::vector<SegmentInfo> segments;     // that hold records, oldest first
   std::vector<std::uint64_t> unbegun;    // segment files without a header: prepared ahead, or torn in their first block
   std::vector<std::uint64_t> abandoned;  // with a header and no record
@@ -57,8 +57,8 @@ struct LogTail {
 struct ReplayOptions {
   Uuid store{};
   Lsn after;  // records up to this one are not wanted, and their segments may be gone
-  // Where an earlier replay of the same log ended: what lies before is not read again, and of what lies behind the last
-  // whole group only so much is looked at as tells whether the log goes on (kFollowBytes).
+  // Where an earlier replay of the same log ended. What lies before is not read again. Behind the last whole group only
+  // so much is looked at as tells whether the log goes on (kFollowBytes).
   LogPlace from = {};
   // Called after the last record of a group: batches are never divided between groups.
   std::function<void(Lsn)> group_ended = {};
@@ -78,11 +78,11 @@ Result<LogTail> replay_log(FileSystem& file_system, const std::string& directory
 
 struct SalvagedLog {
   std::uint64_t records = 0;     // taken
-  std::uint64_t lost_bytes = 0;  // of blocks that hold something, but no whole group
+  std::uint64_t lost_bytes = 0;  // bytes of blocks that hold something, but no whole group
 };
 
 // Takes every record after options.after that is still whole, in the order of their numbers, whatever is missing
-// between them; segments of another store are passed over. Errors: kIo, kNewerFormat, kMemoryBudget, those of `take`.
+// between them. Segments of another store are passed over. Errors: kIo, kNewerFormat, kMemoryBudget, those of `take`.
 Result<SalvagedLog> salvage_log(FileSystem& file_system, const std::string& directory, const ReplayOptions& options,
                                 MemoryBudget& budget, const TakeRecord& take);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// hnswlib as bench/peers measures it: one process that builds an index and saves it, and another that loads it, says
-// what memory that took, and then times searches for every list length that comes in on stdin, one JSON object a line.
-// What wheels.py does for the Python wheels; the passes must stay the same on both sides.
+// hnswlib as bench/peers measures it: one process that builds an index and saves it, and another that loads it and says
+// what memory that took. That one then times searches for every list length that comes in on stdin, one JSON object a
+// line. What wheels.py does for the Python wheels; the passes must stay the same on both sides.
 #include <hnswlib/hnswlib.h>
 #include <malloc.h>
 #include <sys/resource.h>

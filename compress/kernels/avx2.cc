@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The AVX2 unit (with FMA and F16C): distances. Four rows share each load of the query and one reduction at the end; a
+// The AVX2 unit (with FMA and F16C): distances. Four rows share each load of the query and one reduction at the end. A
 // row alone goes through the same operations in the same order, so its result does not depend on its batch.
 #include <immintrin.h>
 

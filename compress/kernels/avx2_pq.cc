@@ -25,9 +25,9 @@ inline __m256i select(__m256i otherwise, __m256i when_set, __m256i by) {
 }
 
 // The table of a subspace is sixteen pshufb of 16 entries. pshufb takes the entry by the low nibble and gives zero
-// where the code's top bit is set, so that of each two tables 128 apart, or'ed, one contributes; seven blends by the
-// three bits left choose among the eight. (A tree of fifteen blends is slower by an eighth: they share two ports with
-// pshufb, while "or" has four.)
+// where the code's top bit is set. So of each two tables 128 apart, or'ed, one contributes. Seven blends by the three
+// bits left choose among the eight. (A tree of fifteen blends is slower by an eighth: they share two ports with pshufb,
+// while "or" has four.)
 inline __m256i look_up(const Byte* table, __m256i codes) {
   const __m256i flipped = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
   const __m256i bit6 = _mm256_add_epi8(codes, codes);

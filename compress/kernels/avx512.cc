@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The AVX-512 unit (F, BW, VL, DQ, VNNI): distances. Four rows share each load of the query and one reduction at the
-// end; a row alone goes through the same operations in the same order, so its result does not depend on its batch.
+// end. A row alone goes through the same operations in the same order, so its result does not depend on its batch.
 // Tails are masked loads, which touch no byte that the mask leaves out.
 #include <immintrin.h>
 
@@ -148,9 +148,10 @@ struct Halves {
   __m512i odd;
 };
 
-// Differences of widened bytes, squared and summed by vpdpwssd. (Three vpdpbusd with corrections over the query are
-// fewer instructions, but 1.3 times as slow at 128 dimensions: two sums to a row, and all on the multiplier's ports.)
-// Signed bytes differ by what the same bytes shifted by 128 differ by, so both kinds are widened as unsigned.
+// Differences of widened bytes, squared and summed by vpdpwssd. Three vpdpbusd with corrections over the query are
+// fewer instructions, but 1.3 times as slow at 128 dimensions. They take two sums to a row, and all is on the
+// multiplier's ports. Signed bytes differ by what the same bytes shifted by 128 differ by, so both kinds are widened as
+// unsigned.
 template <typename Element>
 struct L2Bytes : ByteOperation<Element, std::uint32_t> {
   using Sum = __m512i;

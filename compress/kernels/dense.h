@@ -2,7 +2,7 @@
 //
 // Small dense products over float matrices: what training, encoding and the tables of a query spend their time in.
 //
-// Points are rows of floats; a table is [depth × columns], row k holding coordinate k of every column, so that one
+// Points are rows of floats. A table is [depth × columns]. Its row k holds coordinate k of every column, so that one
 // vector register holds neighbouring columns. Columns come in multiples of kColumnStep: pad() a width, zero the rest.
 // The unit is chosen once by the level of compress/kernels/kernels.h. Thread safety: pure functions. Sums run over the
 // depth in order, so a result does not depend on how the points are batched.

@@ -2,7 +2,7 @@
 //
 // The body of every unit of compress/kernels/dense.h, written once over vectors of kBytes and compiled once per
 // instruction set. Only the dense_*.cc units include it. Everything lies in an unnamed namespace and calls no library
-// code, so that no copy compiled for a newer processor can be linked into another unit.
+// code. So no copy compiled for a newer processor can be linked into another unit.
 #pragma once
 
 #include "compress/kernels/dense.h"

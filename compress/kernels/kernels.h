@@ -3,9 +3,9 @@
 // The arithmetic of VecStore: one query against a batch of rows, behind one table chosen once per process.
 //
 // Every level gives the result of the scalar unit bit for bit where results are integers, and within float rounding
-// where they are floats. Dispatch is by batch, never by distance. The level is the best the processor has, or what the
-// environment variable VECSTORE_KERNELS (scalar | avx2 | avx512 | neon) names; a level the processor lacks is refused.
-// Thread safety: everything here is immutable after the first call.
+// where they are floats. Dispatch is by batch, never by distance. The level is the best that the processor has, or what
+// the environment variable VECSTORE_KERNELS (scalar | avx2 | avx512 | neon) names. A level that the processor lacks is
+// refused. Thread safety: everything here is immutable after the first call.
 #pragma once
 
 #include <string_view>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the AVX2 and AVX-512 PQ scorers share: the codes of up to 256 rows (a block of the store), 16 subspaces at a
-// time, transposed so that one vector holds one subspace of many rows.
+// What the AVX2 and AVX-512 PQ scorers share: a tile of the codes of up to 256 rows (a block of the store). It has 16
+// subspaces at a time, transposed so that one vector holds one subspace of many rows.
 //
 // The tile lies in the first-level cache, which lets one load of a subspace's table serve all its rows. Transposing is
 // done at 256 bits in both units: a 16-byte load into half a vector costs half as much there as into a quarter of 512.
@@ -77,7 +77,7 @@ struct NamedRows {
   const Byte* operator[](std::size_t r) const { return row[r]; }
 };
 
-// Lane l of v[j] is 16 codes of row 16l + j of the strip, so that the transposed bytes are in the order of the rows.
+// Lane l of v[j] is 16 codes of row 16l + j of the strip. So the transposed bytes are in the order of the rows.
 template <typename Source, typename Load>
 inline void fill_strip(Tile& tile, std::size_t strip, const Source& rows, Load load) {
   const std::size_t first = strip * kStripRows;

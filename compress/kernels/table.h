@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The types of the kernel table, alone: the per-ISA units include this and nothing of the standard library, so that no
-// inline function compiled for AVX-512 can be the copy that the linker keeps for every machine.
-// Thread safety: plain values.
+// The types of the kernel table, alone. The per-ISA units include this and nothing of the standard library. So no
+// inline function compiled for AVX-512 can be the copy that the linker keeps for every machine. Thread safety: plain
+// values.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ struct Tiles {
   static constexpr std::size_t kQueriesMax = 8;
   static constexpr std::size_t groups_of(std::size_t dim) { return (dim + 3) / 4; }
   const std::uint8_t* data = nullptr;
-  std::size_t groups = 0;  // of four dimensions; kGroupBytes · groups are a tile
+  std::size_t groups = 0;  // groups of four dimensions; kGroupBytes · groups are a tile
   std::size_t count = 0;
 };
 

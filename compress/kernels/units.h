@@ -2,10 +2,9 @@
 //
 // What the per-ISA units share with the dispatcher (their tables) and with each other (addressing of rows).
 //
-// The functions live in an anonymous namespace on purpose: an inline function of external linkage would be emitted by
-// every unit as a comdat, and the linker could keep the AVX-512 copy for all of them. Nothing here or in the units may
-// use the standard library beyond its integer types, for the same reason.
-// Thread safety: immutable tables and pure functions.
+// The functions live in an anonymous namespace on purpose: every unit would emit an inline function of external linkage
+// as a comdat. The linker could then keep the AVX-512 copy for all of them. Nothing here or in the units may use the
+// standard library beyond its integer types, for the same reason. Thread safety: immutable tables and pure functions.
 #pragma once
 
 #include <cstddef>

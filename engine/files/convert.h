@@ -26,12 +26,11 @@ struct ConvertReport {
   std::string from_element, to_element;  // "f32" "f16" "u8" "i8" "i32"
 };
 
-// Values are converted only where none loses its meaning: f32 → f16 rounds to nearest and refuses overflow, floats →
-// u8 or i8 refuses a value that is no integer in range, u8 ↔ i8 one out of range. i32 (neighbour lists) goes to i32
-// only. An .ibin of ids and distances gives its ids. A .npy is written with the element type of its origin.
-// The output appears whole or not at all. Thread-safe for different outputs.
-// Errors: kNotFound, kPermission, kExists, kInvalidArgument (rows past the end), kInvalidInput naming the row,
-// kUnsupported, kNoSpace, kIo.
+// Values are converted only where none loses its meaning. f32 → f16 rounds to nearest and refuses overflow. Floats → u8
+// or i8 refuses a value that is no integer in range, and u8 ↔ i8 one out of range. i32 (neighbour lists) goes to i32
+// only. An .ibin of ids and distances gives its ids. A .npy is written with the element type of its origin. The output
+// appears whole or not at all. Thread-safe for different outputs. Errors: kNotFound, kPermission, kExists,
+// kInvalidArgument (rows past the end), kInvalidInput naming the row, kUnsupported, kNoSpace, kIo.
 Result<ConvertReport> convert_vectors(const std::string& from, const std::string& to,
                                       const ConvertOptions& options = {});
 

@@ -23,7 +23,7 @@ class InputFile {
   const std::string& path() const { return path_; }
   std::uint64_t size_bytes() const { return size_bytes_; }
 
-  // As many bytes as the file has from `offset`, up to into.size(). Errors: kIo.
+  // Reads as many bytes as the file has from `offset`, up to into.size(). Errors: kIo.
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) const;
   // Exactly `bytes` bytes from `offset`. Errors: kIo; kInvalidInput when the file has become shorter since it was
   // opened, with the offset at which it now ends.

@@ -31,7 +31,7 @@ Result<OutputFile> OutputFile::create(FileSystem& file_system, const std::string
   file.path_ = path;
   file.directory_ = directory_of(path);
   file.partial_path_ = path + ".partial-" + std::to_string(::getpid());
-  // Of a process of the same number that died.
+  // A process of the same number that died may have left it.
   static_cast<void>(file_system.unlink(file.partial_path_));
   auto opened = file_system.open(file.partial_path_, {.mode = OpenMode::kCreateNew});
   if (!opened) return file.failed(opened.error(), "cannot create the file; check the directory and your permission");

@@ -42,7 +42,7 @@ struct TextLines::Impl {
 
   InputFile file;
   std::size_t line_bytes_max = 0;
-  Buffer<std::byte> input;  // as the file has it; unused when the text is plain
+  Buffer<std::byte> input;  // bytes as the file has them; unused when the text is plain
   std::size_t input_begin = 0;
   std::size_t input_end = 0;
   std::uint64_t file_at = 0;
@@ -126,7 +126,7 @@ Result<TextLines> TextLines::open(FileSystem& file_system, const std::string& pa
 
 Result<bool> TextLines::next(std::string_view& line) {
   Impl& self = *impl_;
-  std::size_t held = 0;  // of self.line
+  std::size_t held = 0;  // bytes of self.line
   bool any = false;
   while (true) {
     if (self.text_begin == self.text_end) {

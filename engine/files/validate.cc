@@ -62,8 +62,8 @@ const char* fault_of_facts(const RowFacts& facts, Metric metric) {
 }
 
 const char* fault_of_floats(const std::byte* row, std::size_t dim, Metric metric) {
-  // Ordinary rows are told by one sum of floats: what is NaN, infinite or overflows leaves this range, and so far
-  // inside the bounds the rounding of the sum, at most 2^-12 of it, does not matter.
+  // Ordinary rows are told by one sum of floats. What is NaN, infinite or overflows leaves this range. So far inside
+  // the bounds the rounding of the sum, at most 2^-12 of it, does not matter.
   const auto roughly = squares_of<float>(row, dim);
   if (roughly >= 0x1p-100f && roughly <= 0x1p120f) return nullptr;
   const RowFacts facts = facts_of<std::uint32_t>(row, dim, 0x7F800000u, 0x7FFFFFFFu);

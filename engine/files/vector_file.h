@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The layouts of vector files, behind one description: where row i lies and what its elements are. Each family of
-// layouts has one parser (vector_file_vecs.cc, vector_file_bin.cc, vector_file_npy.cc) that checks everything a header
+// layouts has one parser (vector_file_vecs.cc, vector_file_bin.cc, vector_file_npy.cc). It checks everything a header
 // says against the size of the file before anybody allocates by it.
 #pragma once
 
@@ -41,7 +41,7 @@ struct VectorLayout {
   Element element = Element::kF32;
   std::uint64_t rows = 0;
   std::uint32_t dim = 0;
-  std::uint64_t data_offset = 0;       // of row 0's prefix
+  std::uint64_t data_offset = 0;       // place of row 0's prefix
   std::uint32_t row_prefix_bytes = 0;  // 4 in the vecs family: the dimension again
 
   std::uint64_t row_bytes() const { return std::uint64_t{dim} * element_bytes(element); }

@@ -15,7 +15,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kStreamPageBytes = 16384;
-constexpr std::uint16_t kStreamVersion = 2;  // of codes-<n> with a centre
+constexpr std::uint16_t kStreamVersion = 2;  // version of codes-<n> with a centre
 constexpr std::uint16_t kStreamVersionPlain = 1;
 
 Status newer_format(const std::string& path) {

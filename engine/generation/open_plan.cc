@@ -15,7 +15,7 @@ namespace {
 // most.
 constexpr std::uint32_t kLanesLeast = 8;
 constexpr std::uint32_t kLanesMost = 16;
-constexpr std::uint32_t kLanesFirst = 4;  // of each, or its share: come before the cache where memory is short
+constexpr std::uint32_t kLanesFirst = 4;  // lanes of each, or its share: come before the cache where memory is short
 constexpr std::uint32_t kFrameBytesMost = 2u << 20;
 constexpr std::uint64_t kReaderBytes = 2u << 20;  // the window of the replay
 constexpr std::uint64_t kFindingBytes = 5u << 20;
@@ -71,8 +71,8 @@ OpenPlan plan_open(const OpenFacts& facts, const OpenOptions& options, std::uint
     return most;
   };
   // Reads in flight keep the device busy; cached pages need no device. So where memory is short the first few lanes
-  // come before the cache, further ones get half of what it would get, all where that half would hold no page, and
-  // nothing of a cache whose size was asked for.
+  // come before the cache. Further ones get half of what it would get, and all where that half would hold no page. They
+  // get nothing of a cache whose size was asked for.
   const std::uint64_t cached = caching_bytes(graph, pages.value_or(0));
   const std::uint64_t spare = left - std::min(left, cached + needed_by(1));
   const std::uint32_t lanes_first =

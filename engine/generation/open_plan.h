@@ -21,7 +21,7 @@ struct OpenFacts {
   bool walks_in_memory = true;             // searches with every page cached go over the graph
   bool has_byte_keys = false;              // a reader looks them up in tables of its own
   bool has_log = false;                    // a reader has something to follow
-  std::uint64_t delta_searcher_bytes = 0;  // of each searcher; 0: rows cannot come
+  std::uint64_t delta_searcher_bytes = 0;  // memory of each searcher; 0: rows cannot come
 };
 
 struct OpenPlan {
@@ -41,9 +41,9 @@ OpenPlan plan_open(const OpenFacts& facts, const OpenOptions& options, std::uint
 // What is known of a store that did not fit, before it is loaded.
 struct LeastFacts {
   OpenFacts open;
-  std::uint64_t resident_bytes = 0;  // of codes and model
+  std::uint64_t resident_bytes = 0;  // memory of codes and model
   std::uint64_t loading_bytes = 0;   // beside them, while they or a page ranking are read
-  std::uint64_t rows_bytes = 0;      // of the documents' dictionary
+  std::uint64_t rows_bytes = 0;      // memory of the documents' dictionary
   std::uint64_t log_bytes = 0;       // on disk
   std::uint64_t writer_bytes = 0;    // that a writer sets aside beside its delta
 };

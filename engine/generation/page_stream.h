@@ -24,7 +24,7 @@ class PageStreamWriter final : public ByteSink {
 
  private:
   PageFileWriter* file_;
-  std::size_t filled_ = 0;  // of the page being filled
+  std::size_t filled_ = 0;  // bytes of the page being filled
   std::uint64_t written_ = 0;
 };
 

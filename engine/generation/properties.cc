@@ -9,7 +9,7 @@
 namespace vecstore {
 namespace {
 
-// 1 had no memory_list, 2 no keys and no log; 3 took a memory_list below k for k; 4 did not know why values have their
+// 1 had no memory_list, 2 no keys and no log. 3 took a memory_list below k for k. 4 did not know why values have their
 // width, nor of copies.
 constexpr std::uint16_t kVersion = 5;
 constexpr std::uint32_t kPointsMax = 1000;

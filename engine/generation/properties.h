@@ -17,8 +17,8 @@
 
 namespace vecstore {
 
-// recall@10 of ranking by what pages keep, of the rows that are nearest by the vectors as they were put; of widths that
-// were not tried −1.
+// recall@10 of ranking by what pages keep; right are the rows that are nearest by the vectors as they were put. −1: the
+// width was not tried.
 struct WidthRecall {
   double bits8 = -1;
   double bits16 = -1;
@@ -30,13 +30,13 @@ struct StoreProperties {
   Metric metric = Metric::kL2;
   DType dtype = DType::kF32;
   std::uint32_t dim = 0;   // 0: not known yet, in a store without rows
-  std::uint64_t rows = 0;  // of the graph; 0: there is none
+  std::uint64_t rows = 0;  // rows of the graph; 0: there is none
   KeyKind keys = KeyKind::kNumber;
   bool has_log = false;        // a writer has opened the store; before, what lies in wal/ belongs to another
   bool has_rows_file = false;  // keys, documents or originals are kept
   CalibratedOn calibrated_on = CalibratedOn::kNothing;
   WidthRecall width_recall;  // why the pages of floats have the width they have
-  float copies_share = 0;    // of the queries of the calibration that equal several rows
+  float copies_share = 0;    // share of the calibration's queries that equal several rows
   // A search that has every page in memory reaches by a walk over the graph what codes reach.
   bool walks_in_memory = true;
   std::vector<CalibrationPoint> calibration;  // by k, then by recall target, both ascending

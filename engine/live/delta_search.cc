@@ -25,7 +25,7 @@ bool any_below(const float* values, std::size_t count, float limit) {
   return below != 0;
 }
 
-// Of several rows the greatest of each: bounds of any of them.
+// The greatest of each parameter among several rows: bounds of any of them.
 RowParams greatest_of(const QuantizedRows& rows, std::size_t count) {
   RowParams greatest{0, 0, 0};
   for (std::uint32_t i = 0; i < count; ++i) {

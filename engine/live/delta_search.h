@@ -65,8 +65,8 @@ class DeltaSearcher {
   const Kernels* kernels_ = nullptr;
   bool integral_ = false;  // distances are of integers
   std::vector<PreparedQuery> queries_;
-  std::vector<std::uint32_t> norms2_;  // of the queries' codes
-  std::size_t groups_ = 0;             // of four dimensions
+  std::vector<std::uint32_t> norms2_;  // squared norms of the queries' codes
+  std::size_t groups_ = 0;             // groups of four dimensions
   Buffer<std::uint8_t> codes_;         // [kQueriesMax × 4 · groups] of the queries, where distances are integers
   Buffer<std::uint8_t> last_tile_;     // the rows that count of a tile that is being filled
   Buffer<float> as_put_;               // [kQueriesMax × dim] the queries, where they are not

@@ -9,8 +9,8 @@
 namespace vecstore {
 namespace {
 
-constexpr std::size_t kPackedMoreBytes = sizeof(std::uint32_t);  // of a record with a frame
-constexpr std::uint64_t kLoggedAgainBytes = 8ull << 20;          // of log
+constexpr std::size_t kPackedMoreBytes = sizeof(std::uint32_t);  // what a record with a frame takes more
+constexpr std::uint64_t kLoggedAgainBytes = 8ull << 20;          // bytes of log between two copies
 
 static_assert(kDocumentBytesMax == FramePacker::kBytesMax);
 

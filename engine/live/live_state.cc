@@ -105,7 +105,7 @@ void LiveState::charge_to(MemoryBudget& budget, MemoryBudget& for_erasing) {
   if (owned_delta_ != nullptr) owned_delta_->charge_to(budget);
 }
 
-// As of the delta: one that nobody has seen may be another.
+// A dictionary that nobody has seen may be replaced, as a delta may.
 Status LiveState::prepare_dictionary(std::span<const std::byte> bytes) {
   if (bytes.empty() || (owned_dictionary_ != nullptr && std::ranges::equal(owned_dictionary_->bytes(), bytes)))
     return Status::ok();

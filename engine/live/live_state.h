@@ -71,7 +71,7 @@ class LiveState {
   struct Needs {
     std::uint32_t dim = 0;
     std::uint64_t rows = 0;
-    std::uint64_t text_bytes = 0;  // of keys and documents
+    std::uint64_t text_bytes = 0;  // bytes of keys and documents
     std::uint64_t base_rows_ended = 0;
     std::span<const std::byte> dictionary{};  // none: empty
   };
@@ -139,7 +139,7 @@ class LiveState {
   MemoryBudget* erasing_budget_;
   Tombstones tombstones_;
   std::unique_ptr<Delta> owned_delta_;
-  bool has_delta_ = false;               // rows were put
+  bool has_delta_ = false;  // rows were put
   mutable Mutex pinning_;
   mutable std::deque<Watched> watched_ VECSTORE_GUARDED_BY(pinning_);  // by moment
   std::shared_ptr<const DeltaRows> shown_ VECSTORE_GUARDED_BY(pinning_);

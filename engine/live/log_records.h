@@ -19,7 +19,7 @@ namespace vecstore {
 enum class RecordType : std::uint16_t {
   kPut = 1,
   kErase = 2,
-  kDictionary = 3,  // of the frames that follow; the same one may come again
+  kDictionary = 3,  // dictionary of the frames that follow; the same one may come again
   kPutPacked = 4,   // a put whose document is a zstd frame
 };
 
@@ -30,9 +30,9 @@ struct PutRecord {
   RowId row;
   RowId replaced = kNoRow;
   Key key{0};
-  std::span<const std::byte> vector;  // as it was put
-  std::string_view document;          // as it is kept
-  std::uint32_t document_bytes = 0;   // as it was put: where fewer are kept, they are a frame
+  std::span<const std::byte> vector;  // vector as it was put
+  std::string_view document;          // document as it is kept
+  std::uint32_t document_bytes = 0;   // bytes as it was put: where fewer are kept, they are a frame
   bool is_packed() const { return document.size() != document_bytes; }
 };
 

@@ -64,7 +64,7 @@ class ReaderTable {
   bool has_room(std::uint64_t used) const { return !tables_.empty() && 2 * used <= tables_.back()->size(); }
 
   const Slots* newest() const { return newest_.load(std::memory_order_acquire); }  // nullptr: nothing was reserved yet
-  Slots& filling() { return *tables_.back(); }                                     // of the thread that fills it
+  Slots& filling() { return *tables_.back(); }                                     // table of the thread that fills it
 
  private:
   std::vector<std::unique_ptr<Slots>> tables_;  // the last is in use

@@ -28,10 +28,10 @@ class Catalog {
   // Feeds (key, RowId) pairs in RowId order until it returns false.
   using Feed = std::function<Result<bool>(std::string& key, RowId& row)>;
 
-  // Writes a new catalog into the directory `path` (made if need be), replacing what was there; one that is open goes
-  // on with the old files. The caller holds the lock of writers. Errors: kExists (a key appears twice; names its second
-  // row), kInvalidInput (an empty or too long key), kNoSpace, kIo, kPermission, kMemoryBudget, kUnsupported (LMDB
-  // cannot write to `file_system`), and those of the feed.
+  // Writes a new catalog into the directory `path` (made if need be), replacing what was there. A catalog that is open
+  // goes on with the old files. The caller holds the lock of writers. Errors: kExists (a key appears twice; names its
+  // second row), kInvalidInput (an empty or too long key), kNoSpace, kIo, kPermission, kMemoryBudget, kUnsupported
+  // (LMDB cannot write to `file_system`), and those of the feed.
   static Status build(FileSystem& file_system, const std::string& path, const Uuid& store, std::uint64_t applied_lsn,
                       const Feed& feed, MemoryBudget& budget);
 
@@ -48,7 +48,7 @@ class Catalog {
   // The first lookup compares the whole file with its checksums and walks all of the tree. Errors: kCorrupt, kIo,
   // kMemoryBudget.
   Result<std::optional<RowId>> find(std::string_view key) const;
-  Status verify() const;  // as the first lookup does, again if need be; errors as of find()
+  Status verify() const;  // does what the first look-up does, again if need be. Errors: as of find()
 
  private:
   struct Impl;

@@ -32,7 +32,7 @@ struct Header {
   std::uint64_t applied_lsn = 0;
   std::uint64_t keys = 0;
   std::uint64_t blocks_sum = 0;
-  std::uint64_t header_sum = 0;  // of what precedes it
+  std::uint64_t header_sum = 0;  // sum of what precedes it
 };
 static_assert(sizeof(Header) == 72);
 

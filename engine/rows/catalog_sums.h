@@ -57,7 +57,7 @@ class CatalogBlocks {
   std::unique_ptr<File> sums_;
   CatalogFacts facts_;
   std::uint64_t data_bytes_ = 0;
-  std::uint64_t blocks_sum_ = 0;  // of the block sums, which are checked together with the data
+  std::uint64_t blocks_sum_ = 0;  // sum of the block sums, which are checked together with the data
 };
 
 }  // namespace vecstore

@@ -20,7 +20,7 @@ constexpr std::uint32_t kDataVersion = 1;
 constexpr std::uint16_t kBranch = 1;
 constexpr std::uint16_t kLeaf = 2;
 constexpr std::uint16_t kMeta = 8;
-constexpr std::uint16_t kSubTable = 2;  // of a node: its value is a table
+constexpr std::uint16_t kSubTable = 2;  // flag of a node: its value is a table
 constexpr std::size_t kHeaderBytes = 16;
 constexpr std::size_t kNodeBytes = 8;
 constexpr std::uint64_t kMetaPages = 2;
@@ -42,7 +42,7 @@ struct PageHeader {
 static_assert(sizeof(PageHeader) == kHeaderBytes);
 
 struct TableRecord {
-  std::uint32_t page_bytes;  // of the first table of a meta page; else 0
+  std::uint32_t page_bytes;  // page size, in the first table of a meta page; else 0
   std::uint16_t flags;
   std::uint16_t depth;
   std::uint64_t branch_pages, leaf_pages, overflow_pages, entries, root;
@@ -58,7 +58,7 @@ struct MetaRecord {
 static_assert(sizeof(MetaRecord) == 136);
 
 struct Node {
-  std::uint16_t low, high;  // of a leaf: bytes of the value; of a branch: with `flags`, the page below
+  std::uint16_t low, high;  // leaf: bytes of the value; branch: with `flags`, the page below
   std::uint16_t flags;
   std::uint16_t key_bytes;
 };
@@ -67,8 +67,8 @@ static_assert(sizeof(Node) == kNodeBytes);
 // What a node says. Borrowed from its page.
 struct Entry {
   std::string_view key;
-  std::uint64_t below = 0;  // of a branch
-  std::uint16_t flags = 0;  // of a leaf
+  std::uint64_t below = 0;  // the page below, in a branch
+  std::uint16_t flags = 0;  // those of a leaf
   std::span<const std::byte> value;
 };
 
@@ -284,7 +284,7 @@ Status CatalogTree::check(MemoryBudget& budget) const {
   const auto page_of = [&](std::size_t level) { return memory.span().subspan(level * page_bytes_, page_bytes_); };
   std::vector<Level> path;
   std::string last;   // key; all have a byte at least
-  std::string least;  // of the keys to come, as the branches above have it
+  std::string least;  // least of the keys to come, as the branches above have it
   std::uint64_t entries = 0;
   const auto enter = [&](std::uint64_t number) -> Status {
     path.push_back({number, 0});

@@ -3,7 +3,7 @@
 // From a key to its row of the graph: by the catalog, and what is done where that is missing or damaged.
 //
 // Only a writer makes the catalog anew, once, under the lock that it has. A reader writes nothing into a store: it
-// makes a table in memory from rows/, or, where its budget has no room for that, reads the keys one after the other for
+// makes a table in memory from rows/. Where its budget has no room for that, it reads the keys one after the other for
 // each look-up. Both ask rows/ alone, so they are right whatever becomes of the catalog.
 #pragma once
 
@@ -26,7 +26,7 @@ namespace vecstore {
 class KeyLookup {
  public:
   struct Options {
-    std::string directory;  // of the catalog
+    std::string directory;  // where the catalog lies
     Uuid store{};
     std::uint64_t applied_lsn = 0;
     bool may_write = false;  // the caller has the lock of writers

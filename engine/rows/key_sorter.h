@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sorts (key, RowId) pairs in bounded memory: runs that fill the given bytes are sorted and spilled to an unnamed file,
-// then merged. What comes out is compared with what went in by a digest, so a disk that gives back other bytes is an
-// error and not a wrong catalog.
+// then merged. A digest compares what comes out with what went in. So a disk that gives back other bytes is an error
+// and not a wrong catalog.
 //
 // Not thread-safe. The budget must outlive the sorter.
 #pragma once
@@ -71,13 +71,13 @@ class KeySorter {
   FileSystem* file_system_;
   std::string spill_path_;
   Buffer<std::byte> arena_;   // records from the front, u32 offsets of them from the back; while merging, windows
-  Buffer<std::byte> output_;  // of the spill file
+  Buffer<std::byte> output_;  // bytes on their way to the spill file
   std::size_t output_filled_ = 0;
   std::unique_ptr<File> spill_;  // null: all pairs are in the arena
   std::uint64_t spill_bytes_ = 0;
   std::size_t arena_filled_ = 0;
   std::size_t in_arena_ = 0;
-  std::size_t given_ = 0;  // of the arena, when nothing was spilled
+  std::size_t given_ = 0;  // pairs given from the arena, when nothing was spilled
   std::vector<Run> runs_;
   std::vector<Run*> heap_;
   Run* last_ = nullptr;  // whose head was given out

@@ -24,7 +24,7 @@ namespace vecstore {
 struct RowsLayout {
   bool keys = false;
   bool documents = false;
-  std::uint32_t vector_bytes = 0;  // of one original; 0: none are kept
+  std::uint32_t vector_bytes = 0;  // size of one original; 0: none are kept
 };
 
 // Borrowed.

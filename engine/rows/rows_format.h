@@ -21,8 +21,8 @@ inline constexpr std::uint32_t kVersionWithoutDictionary = 1;  // what is writte
 inline constexpr std::uint32_t kPageBytes = 4096;
 inline constexpr std::uint64_t kStreamPageBytes = page_payload_bytes(kPageBytes);
 inline constexpr std::uint32_t kGroupRowsMax = 16;
-inline constexpr std::size_t kFrameRawBytesMax = 16384;            // of a frame that holds more than one document
-inline constexpr std::size_t kFrameRawBytesWithDictionary = 4096;  // as written: the dictionary knows what they share
+inline constexpr std::size_t kFrameRawBytesMax = 16384;            // text of a frame of more than one document
+inline constexpr std::size_t kFrameRawBytesWithDictionary = 4096;  // text written: the dictionary knows what they share
 inline constexpr std::uint64_t kDictionaryCopies = 2;
 inline constexpr std::uint32_t kVectorBytesMax = kDimMax * 4;
 inline constexpr std::uint32_t kGroupVectorBytes = 3072;  // vectors of a group; the rest of its page is for text
@@ -48,7 +48,7 @@ struct DictionaryAttributes {
 static_assert(sizeof(DictionaryAttributes) == 8);
 
 // Followed by rows × {u16 key bytes}, rows × {u32 document bytes}, frames × FrameEntry, the keys, the frames and the
-// vectors; the tables of what the layout does not have are absent.
+// vectors. The tables of what the layout does not have are absent.
 struct GroupHeader {
   std::uint32_t group_bytes = 0;  // all of it, this header included
   std::uint16_t rows = 0;

@@ -100,7 +100,7 @@ struct RowsWriter::Impl {
   std::uint64_t first;
   RowsLayout layout;
   const FrameDictionary* dictionary;
-  std::size_t frame_raw_bytes;          // of a frame that holds more than one document
+  std::size_t frame_raw_bytes;          // text of a frame of more than one document
   std::unique_ptr<FramePacker> packer;  // where there are documents
   std::uint32_t group_rows;
   std::uint64_t row_count = 0;  // all of them, the pending ones too

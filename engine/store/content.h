@@ -27,8 +27,8 @@ namespace vecstore {
 // pins it by a shared pointer.
 class Content {
  public:
-  // Of the manifest that `directory` has. Loads codes and model; nothing is cached yet. File system and budget must
-  // outlive it. Errors: kCorrupt, kNewerFormat, kIo, kMemoryBudget, kNotFound (a file that the manifest names).
+  // Opens what the directory's manifest names. Loads codes and model; nothing is cached yet. File system and budget
+  // must outlive it. Errors: kCorrupt, kNewerFormat, kIo, kMemoryBudget, kNotFound (a file that the manifest names).
   static Result<std::shared_ptr<Content>> open(FileSystem& file_system, const StoreDirectory& directory,
                                                MemoryBudget& budget);
   Content(const Content&) = delete;
@@ -43,7 +43,7 @@ class Content {
 
   const Manifest& manifest() const { return manifest_; }
   const StoreProperties& properties() const { return properties_; }
-  const std::string& path() const { return path_; }              // of the store
+  const std::string& path() const { return path_; }              // directory of the store
   const Generation* graph() const { return generation_.get(); }  // nullptr: there is none
   const RowsExtent* rows() const { return rows_ ? &*rows_ : nullptr; }
   std::uint64_t row_count() const { return properties_.rows; }  // RowIds below are of the graph

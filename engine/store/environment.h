@@ -15,11 +15,11 @@
 namespace vecstore {
 
 struct StoreEnvironment {
-  FileSystem* file_system = &FileSystem::posix();  // of the store, and of the texts that a build reads
+  FileSystem* file_system = &FileSystem::posix();  // where the store lies, and the texts that a build reads
   bool log_background = true;                      // the log has a thread of its own
   std::uint64_t segment_bytes_first = kSegmentBytesMin;
   std::uint64_t segment_bytes_max = kSegmentBytesMax;
-  std::uint64_t seed = 0;  // of uuids and salts; 0: drawn from the operating system
+  std::uint64_t seed = 0;  // makes uuids and salts; 0: drawn from the operating system
   DictionaryTraining training;
 };
 

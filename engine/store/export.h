@@ -10,7 +10,7 @@
 
 namespace vecstore {
 
-// As Store::export_to() says.
+// Writes what Store::export_to() says.
 Status export_view(FileSystem& file_system, const View& view, const ExportFiles& files, bool overwrite);
 
 }  // namespace vecstore

@@ -4,20 +4,24 @@
 namespace vecstore {
 
 Result<LogTail> Follower::replay() {
-  // A group holds whole batches: what it replaced is soon needed by nobody.
   const auto show = [this](Lsn through) {
     live_.applied(through);
     live_.safe(through);
   };
-  auto replayed = replay_log(file_system_, directory_, {store_, through_, place_, show}, budget_,
-                             [this](Lsn lsn, const LogRecord& record) -> Status {
-                               VECSTORE_TRY(live_.apply(lsn, record));
-                               through_ = lsn;  // where to go on, should the next one find no room
-                               return {};
-                             });
+  ReplayOptions options{store_, through_, place_};
+  // While a store is opened nobody looks at it: what a group of batches replaced goes at once. Later the moment moves
+  // on as a whole, or stays where it is.
+  if (!has_replayed_) options.group_ended = show;
+  auto replayed =
+      replay_log(file_system_, directory_, options, budget_, [this](Lsn lsn, const LogRecord& record) -> Status {
+        VECSTORE_TRY(live_.apply(lsn, record));
+        through_ = lsn;  // where to go on, should the next one find no room
+        return {};
+      });
   const bool missing = replayed ? replayed->number_max == 0 : replayed.error().code() == Code::kNotFound;
   if (missing) return Status(Code::kCorrupt, "the log is missing; restore it").about(directory_);
   if (!replayed) return replayed.error();
+  has_replayed_ = true;
   show(replayed->last_lsn);
   live_.forget();
   log_bytes_ = replayed->bytes;

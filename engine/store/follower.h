@@ -35,7 +35,7 @@ class Follower {
   Result<LogTail> replay();
 
   Lsn through() const { return through_; }                // what readers see may end before
-  std::uint64_t log_bytes() const { return log_bytes_; }  // of all segments, as of the last replay
+  std::uint64_t log_bytes() const { return log_bytes_; }  // size of all segments at the last replay
 
  private:
   FileSystem& file_system_;
@@ -46,6 +46,7 @@ class Follower {
   Lsn through_;
   LogPlace place_;
   std::atomic<std::uint64_t> log_bytes_ = 0;
+  bool has_replayed_ = false;  // somebody may be looking
 };
 
 }  // namespace vecstore

@@ -12,7 +12,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kCopyBytes = 1u << 20;
-constexpr std::uint64_t kNoBound = std::uint64_t{1} << 40;  // of delta and log
+constexpr std::uint64_t kNoBound = std::uint64_t{1} << 40;  // bytes of delta and log
 
 Status copy_file(FileSystem& files, const std::string& from_path, const std::string& to_path) {
   MemoryBudget budget;
@@ -126,7 +126,7 @@ class Rewriter {
   SalvageReport& report_;
   MemoryBudget budget_;
   std::unique_ptr<FrameDictionary> dictionary_;
-  std::unordered_map<std::uint64_t, Name> names_;  // of the rows put, by the numbers that they had
+  std::unordered_map<std::uint64_t, Name> names_;  // names of the rows put, by the numbers that they had
 };
 
 }  // namespace
@@ -147,7 +147,7 @@ Result<SalvageReport> StoreFactory::salvage(const std::string& path, const std::
   options.delta_bytes = kNoBound;
   options.log_bytes = kNoBound;
   VECSTORE_ASSIGN(Store store, open(to, options, environment));
-  // Of a store with byte keys they are only known once rows/ has been opened.
+  // The kind of keys is only known once rows/ has been opened.
   SalvageReport report;
   Rewriter rewriter(store, store.impl_->content->properties(), report);
   if (properties.has_log) {

@@ -37,8 +37,8 @@ class LiveRows final : public RowFilter {
   const Lsn snapshot_;
 };
 
-// What one thread does of a batch of queries: it takes a few at a time, scans the delta for these together, searches
-// the graph for each, and puts the live rows of both in order.
+// What one thread does of a batch of queries. It takes a few at a time and scans the delta for these together. It
+// searches the graph for each, and puts the live rows of both in order.
 class BatchSearch {
  public:
   BatchSearch(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,

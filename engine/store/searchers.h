@@ -23,7 +23,7 @@ namespace vecstore {
 // Thread-safe.
 class Searchers {
  public:
-  // As many as options.searchers, with so many lanes each, over `content`, whose cache has been filled; both must
+  // Makes options.searchers searchers, with `lanes` each, over `content`, whose cache has been filled; both must
   // outlive them. `delta`: of rows that are there or may come, with their dimension; nullopt: none, or it is not known.
   // Errors: kMemoryBudget, kUnsupported (backend).
   static Result<std::unique_ptr<Searchers>> create(const Content& content, const std::optional<DeltaShape>& delta,
@@ -35,11 +35,11 @@ class Searchers {
   SearcherPool& pool() { return pool_; }
   // Where lanes were not asked for: what all searchers together keep under way. nullptr: as many as they have lanes.
   InFlightTarget* in_flight() { return follows_ ? &in_flight_ : nullptr; }
-  // As many threads as there are searchers; made when a batch is divided for the first time.
+  // Has as many threads as there are searchers; made when a batch is divided for the first time.
   Executor& executor();
 
-  std::uint32_t lanes() const { return lanes_; }             // of each; 0: every page is cached
-  std::uint64_t bytes() const { return bytes_; }             // of the budget
+  std::uint32_t lanes() const { return lanes_; }             // lanes of each searcher; 0: every page is cached
+  std::uint64_t bytes() const { return bytes_; }             // bytes taken of the budget
   const std::string& backend() const { return backend_; }    // in use
   const std::string& fallback() const { return fallback_; }  // why, when it is not the one asked for
 

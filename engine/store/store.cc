@@ -24,7 +24,7 @@ Uuid new_uuid(std::uint64_t seed) {
   return uuid;
 }
 
-// Of all segments; 0 where it cannot be told.
+// Size of all segments; 0 where it cannot be told.
 std::uint64_t log_bytes_on_disk(FileSystem& files, const std::string& path) {
   std::uint64_t bytes = 0;
   const auto entries = files.list(path);
@@ -151,9 +151,9 @@ Status Store::Impl::check_writable() const {
       .about(directory->path());
 }
 
-// In a child nothing is destroyed: there are no threads to join, and what the parent's were at work on, a table that
-// grew or a lock that was held, is neither one thing nor the other. The large buffers did not come with the fork().
-// The rest is kept within reach, so that whoever looks for leaks finds none.
+// In a child nothing is destroyed: there are no threads to join. What the parent's were at work on, a table that grew
+// or a lock that was held, is neither one thing nor the other. The large buffers did not come with the fork(). The rest
+// is kept within reach, so that whoever looks for leaks finds none.
 void Store::Dispose::operator()(Impl* impl) const {
   if (impl->mark == process_mark()) {
     delete impl;

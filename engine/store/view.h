@@ -32,7 +32,7 @@ class View {
   // The live row that has the key. Errors: as of Content::check_key(), kIo, kCorrupt, kMemoryBudget.
   Result<std::optional<RowId>> row_of(const Key& key) const;
   Status check_row(RowId row) const;  // kNotFound where it is not live
-  // Of rows of graph or delta, live or not. Errors: kIo, kCorrupt, kMemoryBudget.
+  // These take rows of graph or delta, live or not. Errors: kIo, kCorrupt, kMemoryBudget.
   Result<std::string> key_of(RowId row) const;
   Status read_vector(RowId row, std::byte* out) const;
   Result<std::string> read_document(RowId row) const;

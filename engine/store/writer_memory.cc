@@ -7,7 +7,7 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kErasingShare = 8;  // of the delta
+constexpr std::uint64_t kErasingShare = 8;  // one part in so many of the delta's memory
 
 }  // namespace
 

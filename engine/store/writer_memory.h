@@ -32,9 +32,9 @@ class WriterMemory {
   // The delta may take `delta_bytes` from now on, at least as many as before. Errors: kMemoryBudget.
   Status raise(std::uint64_t delta_bytes);
 
-  MemoryBudget& rows() { return rows_; }        // of the delta
-  MemoryBudget& erasing() { return erasing_; }  // of the delta, when the rows' memory is used up
-  MemoryBudget& buffers() { return buffers_; }  // of the log, of the batch at hand, and of the catalog
+  MemoryBudget& rows() { return rows_; }        // memory of the delta's rows
+  MemoryBudget& erasing() { return erasing_; }  // memory of the delta when that of its rows is used up
+  MemoryBudget& buffers() { return buffers_; }  // memory of the log, the batch at hand and the catalog
   std::uint64_t delta_bytes() const { return rows_.used_bytes() + erasing_.used_bytes(); }
 
  private:
@@ -46,7 +46,7 @@ class WriterMemory {
   static Shares divide(std::uint64_t delta_bytes);
 
   MemoryBudget& budget_;
-  std::vector<Charge> charges_;  // of all that is set aside
+  std::vector<Charge> charges_;  // all that is set aside
   MemoryBudget& rows_;
   MemoryBudget erasing_;
   MemoryBudget buffers_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows of a source as exact search takes them: validated, f16 widened to f32; floats under cosine also at length one,
-// because no product of floats is right at every scale; lengths in double where a distance needs them.
+// Rows of a source as exact search takes them: validated, f16 widened to f32. Under cosine floats are also at length
+// one, because no product of floats is right at every scale. Lengths are in double where a distance needs them.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ class PreparedRows {
   // Errors: as of VectorSource::read, kInvalidInput of check_vectors.
   Status load(Executor& executor, std::uint64_t first, std::uint64_t count);
 
-  // As it was given, but f16 widened: float, std::uint8_t or std::int8_t.
+  // Row i as it was given, but f16 widened: float, std::uint8_t or std::int8_t.
   template <typename T>
   const T* row(std::uint64_t i) const {
     return reinterpret_cast<const T*>(rows_.data()) + i * source_->dim();

@@ -9,7 +9,7 @@
 namespace vecstore {
 namespace {
 
-// Of magnitudes so different that another order of additions gives another sum.
+// Values of magnitudes so different that another order of additions gives another sum.
 std::vector<float> uneven_row(std::size_t dim, Random& random) {
   std::vector<float> row(dim);
   for (float& value : row) value = static_cast<float>((random.unit() - .5) * (random.below(2) == 0 ? 1 : 1e7));

@@ -98,7 +98,7 @@ std::vector<std::size_t> best(std::vector<double> keys, std::size_t count) {
 }
 
 struct Quality {
-  double recall = 0;     // of the true 10 among the best 20 by code alone
+  double recall = 0;     // share of the true 10 among the best 20 by code alone
   double slope = 0;      // root of Σ error² / Σ (error scale · |q − x|)² over the true 10
   double bias = 0;       // Σ error / Σ |q − x|² over all rows
   double near_bias = 0;  // the same over the true 10

@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(the_header_lies_as_documented) {
   BOOST_TEST(bytes.size() == kHeaderBytes + 3 * 4 + 4 * floats + 300 * (2 + 2) + 2 * (6 + 8));
 }
 
-// As above, of the version that RaBitQ has: 6 dimensions at 2 bits in 2 bytes.
+// The same for the version that RaBitQ has: 6 dimensions at 2 bits in 2 bytes.
 BOOST_AUTO_TEST_CASE(a_stream_of_rabitq_lies_as_documented) {
   MemoryBudget budget;
   const BlockCodes codes = encoded(300, 6, Codec::kRabitq, budget);
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(sizes_are_refused_before_anything_is_allocated) {
   }
 }
 
-// Of 24 dimensions 18 hardly vary: their rotated dimensions are not worth a byte of the model.
+// 18 of 24 dimensions hardly vary: their rotated dimensions are not worth a byte of the model.
 BlockCodes encoded_flat(MemoryBudget& budget) {
   SerialExecutor executor;
   CodecOptions options;

@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_cut_where_nothing_or_one_row_is_far) {
   BOOST_TEST((begins_found(moved_rows(600, kDim, one)) == even));
   // In one dimension, in order, gaps differ by chance.
   BOOST_TEST((begins_found(moved_rows(600, 1, [](std::size_t row) { return static_cast<double>(row); })) == even));
-  // Of equal rows no step is usual.
+  // Among equal rows no step is usual.
   BOOST_TEST((begins_found(MemoryRows(kDim, std::vector<float>(600 * kDim, 2.0f))) == even));
   for (const std::uint64_t rows : {1u, 2u, 3u})
     BOOST_TEST(
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(memory_bounds_the_cuts_and_the_greatest_steps_come_first) {
   }
   BOOST_TEST(budget.peak_bytes() <=
              find_blocks_bytes(1024, kManyDims, 1) + Blocks::bytes_for(1024, blocks_max(1024, kManyDims)));
-  const auto few = find_blocks(rows, false, 10'000, executor, budget);  // of 2,056 bytes each, and no more
+  const auto few = find_blocks(rows, false, 10'000, executor, budget);  // room for blocks of 2,056 bytes, and no more
   REQUIRE_OK(few);
   BOOST_TEST(few->count() == Blocks::even_count(1024) + 4);
   test::ThreadsExecutor threads(3);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Codes of data that a few far rows, mixed lengths or far clusters would spoil: estimates of near rows stay as good as
-// they are without, and each of the three forms that this takes is told from damage when it is read.
+// they are without. Each of the three forms that this takes is told from damage when it is read.
 #include "compress/far_rows.h"
 
 #include <cstring>
@@ -182,7 +182,7 @@ std::uint32_t flags_of(const BlockCodes& codes) {
          (codes.centroids.is_wide() ? kWideCentroids : 0);
 }
 
-// Of all that is stored of blocks, which comes last.
+// Bytes of all that is stored of blocks, which comes last.
 std::size_t block_bytes(const BlockCodes& codes) {
   const std::size_t centroid = codes.centroids.is_wide() ? 4 * kDim : kDim + 8;
   return codes.blocks.count() * (centroid + (codes.blocks.is_cut() ? 4 : 0));
@@ -315,7 +315,7 @@ BOOST_AUTO_TEST_CASE(rows_of_mixed_lengths_are_coded_by_direction_and_length) {
   }
 }
 
-// Of the tenth of rows that are shortest, whose distances from one another a common step would drown.
+// The shortest tenth of the rows is looked at: a common step would drown their distances from one another.
 BOOST_AUTO_TEST_CASE(short_rows_among_long_ones_are_told_apart) {
   const MemoryRows rows(kDim, of_mixed_norms());
   const std::vector<float> origin(kDim);
@@ -325,7 +325,7 @@ BOOST_AUTO_TEST_CASE(short_rows_among_long_ones_are_told_apart) {
   for (const Codec kind : {Codec::kPq, Codec::kOpq}) {
     MemoryBudget budget;
     const double error = near_error(rows, encoded(rows, kind, budget), budget, is_short);
-    BOOST_TEST(error < 1e-3, "codec " << static_cast<int>(kind) << ": " << error);  // of squares up to 4e-3
+    BOOST_TEST(error < 1e-3, "codec " << static_cast<int>(kind) << ": " << error);  // squared distances are up to 4e-3
   }
 }
 

@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(estimates_have_no_bias_and_the_stated_error) {
         truth += static_cast<double>(residual[k]) * static_cast<double>(other[k]);
         norm2 += static_cast<double>(other[k]) * static_cast<double>(other[k]);
       }
-      const double across2 = norm2 - truth * truth / coded.row.norm2;  // of `other` across r: all that errs
+      const double across2 = norm2 - truth * truth / coded.row.norm2;  // the part of `other` across r: all that errs
       const double estimate = static_cast<double>(factor_of(coded.row.factor)) * dot(coded.grid, other);
       const double error = (estimate - truth) / std::sqrt(coded.row.error2 * across2 / (kDim - 1));
       bias += error / kPairs;

@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(a_row_of_one_value_is_exact) {
   BOOST_TEST(encode_sq16(nullptr, 0, nullptr).scale == 0.0f);
 }
 
-// Of a range whose step would be subnormal nothing is kept: all is within that range, and finite.
+// Nothing is kept of a range whose step would be subnormal: all is within that range, and finite.
 BOOST_AUTO_TEST_CASE(a_range_too_small_for_steps_leaves_its_least_value) {
   for (const float range : {1e-45f, 1e-40f, std::numeric_limits<float>::min(), 7e-34f}) {
     const Coded c = coded({range / 2, 0.0f, range});
@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(a_range_too_small_for_steps_leaves_its_least_value) {
   BOOST_TEST((c.codes[0] == 65535 && c.codes[2] == 0));
 }
 
-// As large as vectors may be: a sum of squares of 2^124.
+// The values are as large as vectors may have them: a sum of squares of 2^124.
 BOOST_AUTO_TEST_CASE(the_largest_values_that_vectors_may_have_keep_their_precision) {
   const float largest = 0x1p62f;
   const Coded c = coded({-largest, 0.0f, largest, largest / 3});

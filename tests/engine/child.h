@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A part of a test that runs in a process of its own, because it is to die, to be limited, or to have no rights.
+// A part of a test that runs in a process of its own. It is to die, to be limited, or to have no rights.
 #pragma once
 
 #include <signal.h>

@@ -162,7 +162,7 @@ struct Place {
 };
 
 inline bool names(const Status& error, const Place& place) {
-  // Of the catalog's two files nobody can tell which one is wrong when a sum and what it is of do not fit.
+  // Nobody can tell which of the catalog's two files is wrong when a sum and what it is of do not fit.
   const bool file = place.file.starts_with("catalog") ? error.subject().find("/catalog") != std::string_view::npos
                                                       : error.subject().ends_with("/" + place.file);
   return file && (place.page == 0 || (error.detail() == Detail::kPage && error.number() == place.page));

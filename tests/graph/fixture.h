@@ -87,7 +87,7 @@ inline std::vector<float> as_floats(const Matrix& matrix, Metric metric) {
   return floats;
 }
 
-// As FoundRow::distance counts. Exact for integers: floats hold the sum of 64 products of bytes.
+// The distance as FoundRow::distance has it. Exact for integers: floats hold the sum of 64 products of bytes.
 inline float distance_of(const float* query, const float* row, std::size_t dim, Metric metric) {
   double sum = 0;
   for (std::size_t begin = 0; begin < dim; begin += 64) {

@@ -16,7 +16,7 @@ using Device = std::function<nanoseconds(std::size_t queries)>;
 
 struct Searchers {
   std::size_t at_work = 1;
-  std::size_t lanes = 32;  // of each
+  std::size_t lanes = 32;  // lanes of each searcher
   std::size_t under_way(const InFlightTarget& target) const {
     return at_work * std::min((target.queries() + at_work - 1) / at_work, lanes);
   }
@@ -36,7 +36,7 @@ double search(InFlightTarget& target, const Device& device, int rounds, const Se
 
 nanoseconds fast(std::size_t queries) { return microseconds(50) * queries; }
 nanoseconds slow(std::size_t queries) { return microseconds(3000) * queries; }         // one at a time
-nanoseconds far(std::size_t) { return microseconds(10'000); }                          // as many as one likes
+nanoseconds far(std::size_t) { return microseconds(10'000); }                          // any number of queries
 nanoseconds shared(std::size_t queries) { return microseconds(80) * (queries + 50); }  // others have 50 under way
 // Takes up to so many at a time, then queues them.
 Device at_once(std::size_t most) {

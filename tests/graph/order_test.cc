@@ -28,7 +28,7 @@ void require_permutation(std::vector<std::uint32_t> order) {
   for (std::uint32_t i = 0; i < order.size(); ++i) BOOST_REQUIRE(order[i] == i);
 }
 
-// Of real rows and held-out queries.
+// Pages on which the true ten of held-out queries lie, for real rows.
 struct PageCounts {
   double input_order = 0;
   double two_means = 0;

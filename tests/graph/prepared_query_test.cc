@@ -51,7 +51,7 @@ std::vector<float> middle_of(const Matrix& matrix, Metric metric) {
   return middle;
 }
 
-// As prepared_query.h has them, with constant().
+// The distance as prepared_query.h has it, with constant().
 double true_distance(const float* query, const float* row, std::uint32_t dim, Metric metric) {
   double l2 = 0, product = 0, q2 = 0, x2 = 0;
   for (std::uint32_t i = 0; i < dim; ++i) {

@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(a_searcher_has_its_share_of_the_queries_under_way) {
     searcher->follow(target, at_work);
     const std::size_t share = (InFlightTarget::kMost + at_work - 1) / at_work;
     BOOST_TEST(most_under_way(*searcher, queries) == std::min<std::size_t>(share, 5));
-    BOOST_TEST(target.rounds() >= 32u);  // of some 60; the last few are not told
+    BOOST_TEST(target.rounds() >= 32u);  // there are some 60; the last few are not told
   }
 }
 

@@ -36,7 +36,7 @@ std::vector<std::byte> with(std::vector<std::byte> bytes, std::size_t offset, T 
   return bytes;
 }
 
-constexpr std::size_t kBytesBefore = 64;  // of a summary without a width
+constexpr std::size_t kBytesBefore = 64;  // bytes of a summary without a width
 
 // Far from the origin, in groups; under cosine and inner product of any norm.
 Matrix grouped_rows(std::uint64_t rows, std::uint32_t dim) {

@@ -113,7 +113,7 @@ BOOST_FIXTURE_TEST_CASE(adaptive_cache_follows_a_load_that_shifts_and_a_fixed_on
         if (ask_for(*cache, *file, page) && i >= 3000) ++hits;
       }
       if (policy == CachePolicy::kAdaptive) {
-        BOOST_TEST(hits > 2650u);  // of 3000, 2700 for the favourites
+        BOOST_TEST(hits > 2650u);  // 3000 requests were counted, 2700 of them for the favourites
       } else {
         BOOST_TEST(hits < 1000u);
       }

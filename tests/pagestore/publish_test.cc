@@ -299,7 +299,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_or_zeroed_slot_is_told_of_and_renewed_by_the_next
     }
 }
 
-// As the versions before today left it: two slots, one publish apart.
+// A store of before 2026-11-28: two slots, one publish apart.
 void make_old_store(const std::string& path, std::uint32_t last) {
   make_store(path, last);
   std::vector<char> slots(kSuperblockBytes);
@@ -329,7 +329,7 @@ BOOST_AUTO_TEST_CASE(an_older_store_opens_as_before_and_a_writer_mirrors_it) {
     make_old_store(path, last);
     BOOST_TEST(*generation_at(path) == last);
     BOOST_TEST(StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kShared)->damage().empty());
-    test::write_file(path + "/graph-9", {'x'});  // of a killed build: these left no word
+    test::write_file(path + "/graph-9", {'x'});  // left by a killed build: these left no word
     BOOST_TEST(*generation_at(path) == last);
     BOOST_TEST(*generation_at(path, LockMode::kExclusive) == last);
     BOOST_TEST(!std::filesystem::exists(path + "/graph-9"));

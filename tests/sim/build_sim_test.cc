@@ -3,7 +3,7 @@
 // A build on a disk that loses power at every call: it makes the files of a generation, publishes them and the store is
 // opened. What comes back is the old content or the new one, whole; where there was none, a store or none.
 //
-// The disk is copied before every call that finds it changed, so one build gives every state that a cut can meet; each
+// The disk is copied before every call that finds it changed. So one build gives every state that a cut can meet. Each
 // is then torn in many ways. VECSTORE_SIM_BUILD_SEEDS=<n> tears each state in so many ways, VECSTORE_SIM_SEED=<n> in
 // one. The catalog is LMDB's and not on this disk: stores with keys are looked up in rows/.
 #include <optional>

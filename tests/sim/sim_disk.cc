@@ -76,7 +76,7 @@ class SimFile final : public File {
     if (std::exchange(inode_->fails_late, false) && struck.is_ok())
       struck = errno_status(EIO, "injected: a write before could not be completed", path_);
     if (!struck.is_ok()) {
-      // As Linux does it: what could not be written is forgotten, and the next sync succeeds.
+      // Linux forgets what could not be written, and the next sync succeeds.
       if (!disk_.off_) {
         Random random(disk_.calls_);
         SimDisk::settle(*inode_, random);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A file system in memory whose machine can lose power. What was written and not synced is kept, dropped, torn at 512
-// bytes or replaced by garbage when it does; so are directory entries that were not synced. Each call can be the one at
+// A file system in memory whose machine can lose power. When it does, what was written and not synced is kept, dropped,
+// torn at 512 bytes or replaced by garbage. So are directory entries that were not synced. Each call can be the one at
 // which the power goes or which fails. Everything follows from one seed.
 //
 // After the power went every call fails until reboot(). Thread-safe by one lock; crashes are meant for one thread.
@@ -124,7 +124,7 @@ class SimDisk final : public FileSystem {
   struct DirectoryChange {
     Change change = Change::kLink;
     std::string name;
-    std::string from;  // of a rename, in the same directory
+    std::string from;  // old name of a rename, in the same directory
     std::shared_ptr<Inode> inode;
   };
   struct Directory {

@@ -202,9 +202,9 @@ Result<std::uint32_t> number_of_content(SimDisk& disk, LockMode mode) {
   return directory.manifest()->generation;
 }
 
-// Builds over builds lose power at every call. What was published is found by readers and writers; the next build is in
-// nobody's way; and with either slot or the newest manifest lost on top of that it is found or missed, but nothing
-// before it is served, and the files that a refused writer finds stay.
+// Builds over builds lose power at every call. What was published is found by readers and writers, and the next build
+// is in nobody's way. With either slot or the newest manifest lost on top of that, it is found or missed, but nothing
+// before it is served. The files that a refused writer finds stay.
 BOOST_AUTO_TEST_CASE(what_was_published_is_never_taken_back_by_a_power_cut_or_by_damage) {
   std::uint64_t served = 0;
   std::uint64_t missed = 0;
@@ -346,7 +346,7 @@ class Sweep {
 };
 
 BOOST_AUTO_TEST_CASE(a_flipped_bit_anywhere_is_reported_or_without_effect) {
-  constexpr std::uint64_t kHeaderBytes = 144;  // of every block all bits of so many bytes, and some of the rest
+  constexpr std::uint64_t kHeaderBytes = 144;  // bytes of each block of which all bits are flipped; of the rest, some
   Sweep sweep;
   const std::uint64_t step = number_of("VECSTORE_SIM_STEP", kInstrumented ? 211 : 1);
   std::uint64_t seen = 0;

@@ -16,7 +16,7 @@ namespace vecstore::test {
 struct TextFile {
   std::string path;  // relative to the root of the repository
   std::string text;
-  std::vector<std::string_view> lines;  // of `text`
+  std::vector<std::string_view> lines;  // the lines of `text`
 
   bool ends_with(std::string_view ending) const { return path.ends_with(ending); }
   bool is_header() const { return ends_with(".h") || ends_with(".hpp") || ends_with(".cuh"); }

@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, 39> kCalls = {
     "mkdir",     "mkdirat",         "rmdir",    "opendir",        "stat",      "lstat",           "fstat",
     "fstatat",   "statvfs",         "flock",    "copy_file_range"};
 
-// Of the C++ library.
+// Calls of the C++ library.
 constexpr std::array<std::string_view, 7> kStandardCalls = {
     "std::filesystem", "std::ofstream", "std::ifstream", "std::fstream", "std::rename", "std::fopen", "std::freopen"};
 
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(only_posix_io_makes_calls_on_files) {
     ++seen;
     BOOST_TEST(file.path == "base/posix_io.cc", where << call << " goes around the file system that was handed in");
   });
-  BOOST_TEST(seen >= 10u);  // of posix_io.cc itself
+  BOOST_TEST(seen >= 10u);  // calls in posix_io.cc itself
   for (const TextFile& file : repository_files(VECSTORE_SOURCE_DIR)) {
     if (!is_library(file) || file.path == "base/posix_io.cc") continue;
     for (std::size_t i = 0; i < file.lines.size(); ++i) {

@@ -14,8 +14,8 @@ namespace vecstore::test {
 
 struct FunctionExtent {
   std::string name;
-  std::size_t first_line = 0;  // of the declaration, template line included; lines count from 1
-  std::size_t last_line = 0;   // of the closing brace
+  std::size_t first_line = 0;  // line of the declaration, template line included; lines count from 1
+  std::size_t last_line = 0;   // line of the closing brace
   std::size_t lines() const { return last_line - first_line + 1; }
 };
 

@@ -38,7 +38,7 @@ long refused(int error) {
 
 // What a call that moves bytes is told to move; 0: it is to fail, and errno says why.
 std::size_t allowed(std::size_t bytes, bool writes) {
-  constexpr std::size_t kAlignment = 4096;  // of direct transfers
+  constexpr std::size_t kAlignment = 4096;  // alignment of direct transfers
   const Interruption how = manner;
   const bool counts = how == Interruption::kSignal || (how == Interruption::kAgain ? writes : bytes >= 2 * kAlignment);
   if (!is_interrupted(counts)) return bytes;

@@ -104,8 +104,8 @@ auto retried(FailingMemory& memory, const Call& call) {
   return is_refused(outcome) ? call() : std::move(outcome);
 }
 
-// What can be asked of a store of 300 real rows with keys and documents, and rows that were put and erased since it was
-// built; each answer as text.
+// What can be asked of a store of 300 real rows with keys and documents. Rows were put and erased since it was built.
+// Each answer comes as text.
 class Questions {
  public:
   Questions() : base_(csift(kRows)), queries_(csift_queries(8)) {

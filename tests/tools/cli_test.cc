@@ -86,7 +86,7 @@ std::set<std::string> commands_in_manual() {
 
 std::string completion_text() { return text_of(std::string(VECSTORE_SOURCE_DIR) + "/tools/vecstore.bash-completion"); }
 
-// Of the word that stands first on a command line.
+// Commands offered for the word that stands first on a command line.
 std::set<std::string> commands_in_completion() {
   const std::string text = completion_text();
   const std::size_t begin = text.find("-W \"", text.find("elif [[ -z $command ]]")) + 4;

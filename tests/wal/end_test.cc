@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(a_segment_that_is_gone_wiped_or_cut_is_never_an_older_log) 
         damaged = whole->clone();
         cut(*damaged, path, keep);
         expect_loss_is_told(*damaged, path, "is cut");
-        // Of a log that nobody closed only its first group is sure to be missed.
+        // In a log that nobody closed only the first group is sure to be missed.
         if (!closed && keep > kLogBlockBytes) continue;
         damaged = whole->clone();
         wipe(*damaged, path, keep, bytes);

@@ -541,8 +541,8 @@ Life live(Journal& journal, std::vector<std::vector<std::string>>& batches, Rand
   return life;
 }
 
-// A log is written, loses power at the call `cut`, comes back, is written on, loses power again, … What comes back is
-// always a prefix in whole batches, and holds what was promised.
+// A log is written, loses power at the call `cut`, comes back, is written on and loses power again, over and over. What
+// comes back is always a prefix in whole batches, and holds what was promised.
 std::uint64_t survive(std::uint64_t seed, std::uint64_t cut, SyncMode mode) {
   Random random(seed * 1000003 + cut);
   const auto disk = disk_with_log();

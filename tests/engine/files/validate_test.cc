@@ -32,7 +32,7 @@ std::string complaint(const std::vector<float>& row, Metric metric) {
 
 bool says(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-// As the header has it, in long double.
+// The rule of the header, in long double.
 std::string oracle(const std::vector<float>& row, Metric metric) {
   long double squares = 0;
   bool zero = true;

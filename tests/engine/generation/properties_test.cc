@@ -35,7 +35,7 @@ StoreProperties some_properties() {
   return properties;
 }
 
-// As versions up to 4 wrote them: without the recalls of widths and the share of copies.
+// Properties as versions up to 4 wrote them: without the recalls of widths and the share of copies.
 std::vector<std::byte> of_version(std::uint8_t version, const StoreProperties& properties) {
   auto bytes = encode_properties(properties);
   bytes[0] = std::byte{version};

@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(documents_of_any_size_fit_and_those_too_short_to_pack_are_l
     const std::uint64_t step = numbers.size() < 2 ? 1 : numbers[1];
     for (std::size_t j = 0; j < numbers.size(); ++j) BOOST_REQUIRE(numbers[j] == j * step);
   }
-  // As many as there can be.
+  // The sample has as many documents as there can be.
   auto full = DocumentSample::create(kDocumentBytesMax, budget);
   REQUIRE_OK(full);
   for (std::uint64_t i = 0; i < 10000; ++i) full->offer(numbered(i, DocumentSample::kDocumentBytesMin));

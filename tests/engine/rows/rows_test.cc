@@ -50,7 +50,7 @@ Extent make_extent(std::uint64_t count, const RowsLayout& layout, std::size_t do
   return extent;
 }
 
-// Of texts as make_extent makes them.
+// A dictionary of texts as make_extent makes them.
 const FrameDictionary& dictionary_of_texts() {
   static MemoryBudget budget;
   static const std::unique_ptr<FrameDictionary> dictionary = [] {
@@ -320,8 +320,8 @@ BOOST_AUTO_TEST_CASE(attributes_that_do_not_hold_are_refused) {
   const std::size_t at = sizeof(rows::Attributes);
   for (const std::uint32_t dictionary_bytes : {0u, 1u, ~0u})
     BOOST_TEST((opens_as(at, dictionary_bytes, all) == Code::kCorrupt), dictionary_bytes);
-  // With as many pages as it then has to have, a dictionary may have 64 KiB (these are none, and nothing is lost but
-  // what needs them), not a byte more.
+  // With as many pages as it then has to have, a dictionary may have 64 KiB, not a byte more. These pages are none, and
+  // nothing is lost but what needs them.
   const std::uint64_t more =
       2 * (rows::pages_of(FrameDictionary::kBytesMax) - rows::pages_of(dictionary_of_texts().bytes().size()));
   BOOST_TEST((opens_as(at, FrameDictionary::kBytesMax, all, more) == Code::kOk));

@@ -21,7 +21,7 @@ namespace {
 
 using namespace test;
 
-constexpr int kKills = kSanitized ? 8 : 24;  // of each kind
+constexpr int kKills = kSanitized ? 8 : 24;  // kills of each kind
 constexpr uid_t kNobody = 65534;
 
 struct Builds {
@@ -133,7 +133,7 @@ BOOST_FIXTURE_TEST_CASE(build_whose_files_may_not_grow_leaves_the_old_content, B
   BOOST_TEST((answers_of(path, sample) == new_answers));
 }
 
-// Builds in a file system of `bytes`, where the old content is; looks at what is there in the same namespace, because
+// Builds in a file system of `bytes`, where the old content is. Looks at what is there in the same namespace, because
 // it goes with the child. kUnsupported: this machine lets nobody mount.
 Status build_in_small_space(const Builds& builds, const std::string& mount, std::uint64_t bytes) {
   const auto refused = [](const char* what) { return Status(Code::kUnsupported, "cannot").about(what); };

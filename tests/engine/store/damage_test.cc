@@ -145,7 +145,7 @@ BOOST_FIXTURE_TEST_CASE(bit_of_every_stretch_of_lossy_pages_and_originals_is_rep
   sweep_page_files(*this);
 }
 
-// Of a store that was built over: the newest content serves or an error does, never the older content.
+// A store that was built over serves its newest content or an error, never the older content.
 BOOST_FIXTURE_TEST_CASE(every_byte_of_superblock_and_manifest_is_reported_and_nothing_older_serves, SmallStore) {
   overwrite(Metric::kCosine);
   BOOST_REQUIRE(right[0] != right[1]);

@@ -42,7 +42,7 @@ struct FullDelta {
 BOOST_AUTO_TEST_SUITE(full_delta)
 
 BOOST_AUTO_TEST_CASE(a_put_waits_and_goes_on_when_there_is_room) {
-  constexpr std::uint64_t kRows = 20000;        // of 128 bytes and what is kept beside them: several MiB
+  constexpr std::uint64_t kRows = 20000;        // rows of 128 bytes and what is kept beside them: several MiB
   constexpr std::uint64_t kEnough = 16u << 20;  // for all of them
   constexpr auto kStill = std::chrono::milliseconds(20);
   const FullDelta full(30000);

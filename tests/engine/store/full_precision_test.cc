@@ -223,7 +223,7 @@ BOOST_AUTO_TEST_CASE(rows_that_were_put_and_erased_since_make_no_difference) {
 BOOST_AUTO_TEST_CASE(vectors_come_out_bit_for_bit_whatever_pages_keep) {
   Model model = random_model();
   Random random(7);
-  for (std::uint64_t key = 0; key < 200; ++key)  // of scales and signs that no common centre is good for
+  for (std::uint64_t key = 0; key < 200; ++key)  // rows of scales and signs that no common centre is good for
     for (float& value : model[key]) value *= static_cast<float>(std::pow(10.0, 12 * random.unit() - 8) - 1e-3);
   model[5][3] = 0.0f;
   model[5][4] = -0.0f;

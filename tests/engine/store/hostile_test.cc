@@ -18,7 +18,7 @@ namespace {
 
 using namespace test;
 
-constexpr int kRounds = kSanitized ? 100 : 300;               // of each file
+constexpr int kRounds = kSanitized ? 100 : 300;               // rounds of each file
 constexpr std::uint64_t kRamBytes = std::uint64_t{64} << 20;  // what a length that is believed would exceed
 
 using Bytes = std::vector<std::byte>;
@@ -95,7 +95,7 @@ void fuzz_pages(Victim& victim, const std::string& file, bool headers) {
     for (std::uint64_t pages = headers ? 1 : 1 + random.below(3); pages > 0; --pages) {
       const std::uint64_t page = headers ? 0 : 1 + random.below(header->page_count);
       const auto body = std::span(bytes).subspan(page * page_bytes, page_bytes);
-      // Of a header what its kind says of itself, behind the file's own length of it.
+      // In a header only the attributes are disfigured; their length stays.
       disfigure(headers ? body.subspan(kPageHeaderBytes, header->attributes.size()) : body.subspan(kPageChecksumBytes),
                 random);
       seal_page(header->identity, page, body);

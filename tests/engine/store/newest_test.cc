@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Never an older and never a poorer state in silence: whichever file of a store is deleted, wiped or has a bit flipped,
-// the newest content that was committed answers, or an error does, and nobody removes what he cannot account for.
+// the newest content that was committed answers, or an error does. Nobody removes what he cannot account for.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -127,7 +127,7 @@ BOOST_FIXTURE_TEST_CASE(each_of_these_is_named, Rebuilt) {
       std::filesystem::remove(copy + "/" + file);
       const auto store = Store::open(copy, opening(access));
       BOOST_REQUIRE_MESSAGE(code_of(store) == Code::kCorrupt, file << ": " << message_of(store));
-      // Of a segment in the midst the neighbour is named, which does not follow any more.
+      // Where a segment in the midst is gone, its neighbour is named, which does not follow any more.
       if (file != "wal/log-1") BOOST_TEST(store.error().subject() == copy + "/" + file);
     }
 }

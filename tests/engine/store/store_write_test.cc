@@ -454,7 +454,7 @@ BOOST_AUTO_TEST_CASE(what_a_damaged_log_still_holds_can_be_salvaged) {
     REQUIRE_OK(store.put(1001, built.row(3)));  // will be lost
     REQUIRE_OK(store.erase(7));
     REQUIRE_OK(store.erase(1000));
-    REQUIRE_OK(store.erase(1001));  // of a row that is lost
+    REQUIRE_OK(store.erase(1001));  // erases a row that is lost
     REQUIRE_OK(store.put(1002, built.row(4)));
     REQUIRE_OK(store.close());
   }

@@ -65,8 +65,8 @@ Real length_of(const float* x, std::uint32_t dim) {
   return std::sqrt(-oracle_distance(x, x, dim, Metric::kInnerProduct));
 }
 
-// Every neighbour, in order. Another row is right only where the distances are one but for the rounding of double, and
-// never before a duplicate of it that comes first.
+// Every neighbour, in order. Another row is right only where the distances are one but for the rounding of double. It
+// is never right before a duplicate of it that comes first.
 void check_query(const Scene& scene, const ExactNeighbours& found, std::uint32_t query, Metric metric) {
   const float* q = scene.queries.data() + query * scene.dim;
   std::vector<std::pair<Real, std::uint32_t>> order;

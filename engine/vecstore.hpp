@@ -53,14 +53,15 @@ namespace vecstore {
 // writers is never a child's: once its parent has closed, others may write while the child lives on.
 class Store {
  public:
-  // Makes an empty store in the directory `path` (made if need be). Errors: kExists, kInvalidArgument (dim),
-  // kPermission, kBusy, kNoSpace, kIo.
+  // Makes an empty store in the directory `path` (made if need be); leaves nothing behind when it fails. Errors:
+  // kExists, kInvalidArgument (dim), kPermission, kBusy, kNoSpace, kIo.
   static Status create(const std::string& path, const CreateOptions& options = {});
 
-  // Builds a store in the directory `path` (made if need be) from `vectors`; leaves the old content, or none, when it
-  // fails or is killed. Errors: kExists (no overwrite), kInvalidInput (values, with their row), kInvalidArgument (an
-  // option, with its range), kMemoryBudget (before starting, or once a sample asks for wider values: the prediction
-  // exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
+  // Builds a store in the directory `path` (made if need be) from `vectors`. Where it fails, or `progress` throws,
+  // nothing of it is left, and the old content stays; where it is killed, the next writer removes what is left. Errors:
+  // kExists (no overwrite; a key appears twice: names it and both lines), kInvalidInput (values, with their row; keys
+  // or documents, with their line), kInvalidArgument (an option, with its range), kMemoryBudget (before starting, or
+  // once a sample asks for wider values: the prediction exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
   static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options);
 
   // Makes a store in `to` of all that can still be read of the one in `path`, whose log is damaged: the graph as it is,

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pagestore/publish.h"
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <set>
 
 #include "base/check.h"
 #include "base/thrown.h"
 #include "pagestore/manifest_format.h"
+#include "pagestore/publish_impl.h"
 #include "pagestore/store_files.h"
 #include "pagestore/store_lock.h"
-#include "pagestore/store_state.h"
 
 namespace vecstore {
 namespace {
@@ -21,66 +18,9 @@ namespace {
 constexpr int kReadAttempts = 5;
 constexpr std::chrono::milliseconds kReadPause{20};
 
-// Tells a missing directory, a file, and a directory that is no index apart.
-Status check_is_index(FileSystem& file_system, const std::string& path) {
-  const auto entries = file_system.list(path);
-  if (!entries && entries.error().error_number() == ENOTDIR)
-    return Status(Code::kInvalidInput, "not a VecStore index: it is a file, not a directory").about(path);
-  if (!entries) return entries.error();
-  for (const DirectoryEntry& entry : *entries)
-    if (entry.name == kSuperblockName && !entry.is_directory) return Status::ok();
-  return Status(Code::kInvalidInput, "not a VecStore index: the directory has no superblock").about(path);
-}
-
-std::string parent_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
 }  // namespace
 
-struct StoreDirectory::Impl {
-  Impl(FileSystem& system, const StoreNames& of_store, std::string directory)
-      : file_system(system), names(of_store), path(std::move(directory)) {}
-
-  Status load() {
-    VECSTORE_ASSIGN(state, load_state(file_system, names, path));
-    current = state->content().manifest;
-    return Status::ok();
-  }
-  Status take_over();
-  Status take_over_leftovers();
-  Status remove_newer(const std::set<std::string>& referenced) const;
-  Status mirror();
-  // Garbage that cannot be removed now is removed after the next publish.
-  void collect() {
-    static_cast<void>(without_throwing([this] {
-      std::set<std::string> needed = state ? state->referenced() : std::set<std::string>{};
-      if (superseded) add_files_of(*superseded, needed);
-      return collect_garbage(file_system, names, path, needed);
-    }));
-  }
-  Status announce();
-  Status check_files(const Manifest& manifest) const;
-  Status sync_directories(const Manifest& manifest) const;
-  Status write_manifest(const std::string& name, std::span<const std::byte> bytes) const;
-  Status write_slot(const Slot& slot, std::size_t index) const;
-  Status commit(const Slot& slot);
-
-  FileSystem& file_system;
-  const StoreNames& names;
-  const std::string path;
-  std::unique_ptr<File> lock;             // the writers' lock; null in a reader
-  std::unique_ptr<File> superblock_file;  // the superblock, which a writer locks too, once there is one
-  std::optional<StoreState> state;        // none: nothing was ever published
-  std::optional<Manifest> current;
-  std::optional<Manifest> superseded;  // by the last publish: readers may be about to open its files
-  Status salvaged_from;                // why the content is only what is left
-  bool announced = false;              // the intent of the next publish is on the disk
-  Status failure;  // why a commit or a directory's sync failed: what is on the disk is not known any more
-};
-
-// What a writer found is there for good before it builds on it. Whoever wrote it may have been killed before
+// Of a writer: what it found is there for good before it builds on it. Whoever wrote it may have been killed before
 // the sync, and then one torn write more would leave neither slot whole.
 Status StoreDirectory::Impl::take_over() {
   VECSTORE_ASSIGN(superblock_file, lock_superblock(file_system, path));
@@ -181,36 +121,6 @@ Result<StoreDirectory> StoreDirectory::open(FileSystem& file_system, const Store
     is_certain = loaded.message() == before;
   }
   VECSTORE_TRY(loaded);
-  return StoreDirectory(std::move(impl));
-}
-
-Result<StoreDirectory> StoreDirectory::create(FileSystem& file_system, const StoreNames& names,
-                                              const std::string& path) {
-  Status made = file_system.make_directory(path);
-  if (made.is_ok()) {
-    VECSTORE_TRY(file_system.sync_directory(parent_of(path)));
-  } else if (made.code() != Code::kExists) {
-    return made;
-  }
-  auto foreign = foreign_entry(file_system, names, path);
-  if (!foreign && foreign.error().code() == Code::kNotFound)
-    return Status(Code::kExists, "a file is in the way; name a directory for the index").about(path);
-  if (!foreign) return foreign.error();
-  if (!foreign->empty())
-    return Status(Code::kExists, "this is not part of an index; name an empty or a new directory")
-        .about(path + "/" + *foreign);
-
-  auto impl = std::make_unique<Impl>(file_system, names, path);
-  VECSTORE_ASSIGN(impl->lock, lock_store(file_system, path));
-  // Only now: a build that held the lock until a moment ago may have published.
-  if (const Status index = check_is_index(file_system, path); index.is_ok()) {
-    VECSTORE_TRY(impl->take_over());
-  } else if (index.code() == Code::kInvalidInput) {
-    VECSTORE_TRY(impl->take_over_leftovers());
-  } else {
-    return index;
-  }
-  VECSTORE_TRY(impl->announce());
   return StoreDirectory(std::move(impl));
 }
 

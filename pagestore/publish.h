@@ -37,8 +37,9 @@ class StoreDirectory {
                                      LockMode mode);
   // Makes the directory if need be and takes the exclusive lock. An existing store is returned with its manifest;
   // whether it may be replaced is the caller's to decide. Includes begin_publish().
-  // Errors: kExists when the path is a file or a directory with foreign content, kCorrupt as of open(), or when it
-  // holds files of an index whose superblock is missing, kPermission, kBusy, kNoSpace.
+  // An error leaves nothing behind. Errors: kExists when the path is a file or a directory with foreign content,
+  // kCorrupt as of open(), or when it holds files of an index whose superblock is missing, kPermission, kBusy,
+  // kNoSpace.
   static Result<StoreDirectory> create(FileSystem& file_system, const StoreNames& names, const std::string& path);
   // For salvage alone: does what open(kShared) does. Where that finds damage, it takes the newest manifest that is
   // whole and whose files are there. That may be older than what was lost; damage() tells. Errors: as of open(kShared).
@@ -71,6 +72,11 @@ class StoreDirectory {
   // size). The old content stays, unless the very commit failed. Then either may be found, and the directory refuses
   // to publish until it is opened again.
   Status publish(Manifest manifest);
+
+  // Of what create() returned, where nothing was published: what was written since goes, and what create() made, the
+  // directory too. What lay there before stays as it was. Where the very commit failed, a store that can be found
+  // stays. What a disk that does not answer keeps, the next writer removes. Nothing may be published afterwards.
+  void abandon();
 
   // Lets other writers in. Nothing may be published afterwards.
   void unlock();

@@ -2,6 +2,7 @@
 #include "pagestore/store_files.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 
 namespace vecstore {
@@ -39,8 +40,9 @@ std::optional<std::uint64_t> generation_of_file(const StoreNames& names, std::st
   return std::nullopt;
 }
 
-// The n of a name <n>-<m>.
+// Of <n>-<m>, and of <n>-<m>.<what its writer needs besides>.
 std::optional<std::uint64_t> generation_of_extent(std::string_view name) {
+  name = name.substr(0, name.find('.'));
   const std::size_t dash = name.find('-');
   if (dash == std::string_view::npos || !is_number(name.substr(dash + 1))) return std::nullopt;
   return number_of(name.substr(0, dash));
@@ -88,8 +90,22 @@ Status remove_content(FileSystem& file_system, const std::string& path, int dept
 
 std::optional<std::uint64_t> manifest_sequence(std::string_view name) { return number_behind(kManifestPrefix, name); }
 
-Result<std::string> foreign_entry(FileSystem& file_system, const StoreNames& names, const std::string& path) {
-  VECSTORE_ASSIGN(const auto entries, file_system.list(path));
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Status check_is_index(FileSystem& file_system, const std::string& path) {
+  const auto entries = file_system.list(path);
+  if (!entries && entries.error().error_number() == ENOTDIR)
+    return Status(Code::kInvalidInput, "not a VecStore index: it is a file, not a directory").about(path);
+  if (!entries) return entries.error();
+  for (const DirectoryEntry& entry : *entries)
+    if (entry.name == kSuperblockName && !entry.is_directory) return Status::ok();
+  return Status(Code::kInvalidInput, "not a VecStore index: the directory has no superblock").about(path);
+}
+
+std::string foreign_entry(const StoreNames& names, std::span<const DirectoryEntry> entries) {
   for (const DirectoryEntry& entry : entries) {
     const bool ours = entry.is_directory
                           ? entry.name == kTemporaryName || holds(names.extent_directories, entry.name) ||
@@ -99,7 +115,7 @@ Result<std::string> foreign_entry(FileSystem& file_system, const StoreNames& nam
                                 generation_of_file(names, entry.name);
     if (!ours) return entry.name;
   }
-  return std::string();
+  return {};
 }
 
 Result<std::string> newer_file(FileSystem& file_system, const StoreNames& names, const std::string& path,
@@ -126,6 +142,14 @@ Status clear_temporary(FileSystem& file_system, const std::string& path) {
   if (made.is_ok()) return file_system.sync_directory(path);  // an intent in it must not go with it
   if (made.code() != Code::kExists) return made;
   return remove_content(file_system, temporary, 0);
+}
+
+void remove_empty_directories(FileSystem& file_system, const StoreNames& names, const std::string& path,
+                              const std::set<std::string>& found) {
+  for (const auto& directories : {names.extent_directories, names.other_directories})
+    for (const std::string_view name : directories)
+      if (!found.contains(std::string(name)))
+        static_cast<void>(file_system.remove_directory(path + "/" + std::string(name)));
 }
 
 }  // namespace vecstore

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,8 +24,13 @@ inline constexpr const char* kTemporaryName = "tmp";
 // The sequence of manifest-<s>; nullopt: it is no manifest's name. One beyond all numbers is the greatest.
 std::optional<std::uint64_t> manifest_sequence(std::string_view name);
 
-// The first entry of `path` that no store makes; empty when there is none.
-Result<std::string> foreign_entry(FileSystem& file_system, const StoreNames& names, const std::string& path);
+std::string parent_of(const std::string& path);
+
+// Tells a missing directory, a file, and a directory that is no index apart. Errors: kNotFound, kInvalidInput.
+Status check_is_index(FileSystem& file_system, const std::string& path);
+
+// The first of `entries` that no store makes; empty when there is none.
+std::string foreign_entry(const StoreNames& names, std::span<const DirectoryEntry> entries);
 
 // A manifest of a later publish than this, or a file of a later generation, relative; empty when there is none.
 Result<std::string> newer_file(FileSystem& file_system, const StoreNames& names, const std::string& path,
@@ -37,5 +43,9 @@ Status collect_garbage(FileSystem& file_system, const StoreNames& names, const s
 
 // Makes path/tmp, or empties it.
 Status clear_temporary(FileSystem& file_system, const std::string& path);
+
+// Removes the directories of ours that are empty, tmp aside, and were not among the names `found`.
+void remove_empty_directories(FileSystem& file_system, const StoreNames& names, const std::string& path,
+                              const std::set<std::string>& found);
 
 }  // namespace vecstore

@@ -59,12 +59,13 @@ struct Measured {
   }
 };
 
-// What one search found.
+// What one search found, for so many equal queries.
 struct Outcome {
   double recall = 0;
   double reads = 0;
   std::uint64_t rounds = 0;
-  double weight = 1;
+  double weight = 1;  // of all of these
+  double queries = 1;
   std::size_t region = 0;  // the block of the nearest row found
 };
 
@@ -77,7 +78,7 @@ double standard_error_of(std::span<const Outcome> outcomes, double mean, double 
   double alone = 0;
   for (const Outcome& outcome : outcomes) {
     const double off = outcome.weight * (outcome.recall - mean);
-    alone += off * off;
+    alone += off * off / outcome.queries;
     regions[outcome.region] += off;
   }
   double together = 0;
@@ -90,13 +91,14 @@ double standard_error_of(std::span<const Outcome> outcomes, double mean, double 
 Measured summary_of(std::span<const Outcome> outcomes, bool is_rough) {
   Measured sum;
   double weights = 0;
+  double count = 0;
   for (const Outcome& outcome : outcomes) {
     sum.recall += outcome.weight * outcome.recall;
-    sum.reads += outcome.reads;
-    sum.rounds += static_cast<double>(outcome.rounds);
+    sum.reads += outcome.queries * outcome.reads;
+    sum.rounds += outcome.queries * static_cast<double>(outcome.rounds);
     weights += outcome.weight;
+    count += outcome.queries;
   }
-  const auto count = static_cast<double>(outcomes.size());
   const double mean = sum.recall / weights;
   return {mean, standard_error_of(outcomes, mean, weights), sum.reads / count, sum.rounds / count, is_rough};
 }
@@ -194,8 +196,10 @@ class Trials {
           set_->queries, {k_, search_list, blocks_, bound_}, [&] { return queue.take(); },
           [&](const GraphSearcher::Answer& answer) {
             outcomes[answer.query] = {recall_of(answer.query, answer.found),
-                                      reads_of_4k(answer.stats.requests, answer.stats.bytes), answer.stats.rounds,
+                                      reads_of_4k(answer.stats.requests, answer.stats.bytes),
+                                      answer.stats.rounds,
                                       set_->weight(answer.query),
+                                      static_cast<double>(set_->times_drawn(answer.query)),
                                       answer.found.empty() ? 0 : blocks_of_index_->block_of(answer.found[0].position)};
             return Status::ok();
           });
@@ -204,7 +208,7 @@ class Trials {
     for (const Status& failure : failures) VECSTORE_TRY(failure);
     done_ += queries;
     if (*progress_) (*progress_)(done_);
-    return summary_of(outcomes, set_->queries.rows < kQueriesEnough);
+    return summary_of(outcomes, set_->drawn_in_all() < kQueriesEnough);
   }
 
   // With ties: any row as near as the k-th true neighbour counts.

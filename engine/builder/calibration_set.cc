@@ -2,8 +2,11 @@
 #include "engine/builder/calibration_set.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <span>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/ids.h"
 #include "base/random.h"
@@ -20,20 +23,45 @@ constexpr float kCopyDistance = 1e-15f;               // of rows with one direct
 // A query that equals rows stands for all of them. Under inner product distances do not tell what is equal.
 void weigh(CalibrationSet& set, const ExactNeighbours& all, Metric metric) {
   set.weights.assign(all.queries, 1.0f);
+  for (std::size_t q = 0; q < all.queries; ++q) set.weights[q] = static_cast<float>(set.times_drawn(q));
   if (metric == Metric::kInnerProduct) return;
   std::uint64_t copies = 0;
   for (std::size_t q = 0; q < all.queries; ++q) {
     const auto distances = std::span(all.distances).subspan(q * all.k, all.k);
     const float copy = metric == Metric::kCosine ? kCopyDistance : 0.0f;
     const auto equal = std::upper_bound(distances.begin(), distances.end(), copy) - distances.begin();
-    if (equal > 1) ++copies;
-    set.weights[q] = 1.0f / static_cast<float>(std::max<std::ptrdiff_t>(equal, 1));
+    if (equal > 1) copies += set.times_drawn(q);
+    set.weights[q] = static_cast<float>(set.times_drawn(q)) / static_cast<float>(std::max<std::ptrdiff_t>(equal, 1));
   }
-  set.copies_share = static_cast<float>(copies) / static_cast<float>(std::max(all.queries, 1u));
+  set.copies_share = static_cast<float>(copies) / static_cast<float>(std::max<std::uint64_t>(set.drawn_in_all(), 1));
+}
+
+// Keeps the first of queries that are equal, byte for byte, and counts the others: each would search for the same, and
+// where rows have many copies so have those that are drawn.
+void unite_equal(CalibrationSet& set) {
+  const std::size_t row_bytes = set.queries.dim * element_bytes(set.queries.dtype);
+  const auto row = [&](std::size_t query) {
+    return std::string_view(reinterpret_cast<const char*>(set.storage.data()) + query * row_bytes, row_bytes);
+  };
+  std::unordered_map<std::string_view, std::size_t> place_of;  // of rows that are not moved any more
+  std::size_t kept = 0;
+  set.drawn.clear();
+  for (std::size_t query = 0; query < set.queries.rows; ++query) {
+    if (const auto found = place_of.find(row(query)); found != place_of.end()) {
+      ++set.drawn[found->second];
+      continue;
+    }
+    if (kept != query) std::memcpy(set.storage.data() + kept * row_bytes, row(query).data(), row_bytes);
+    place_of.emplace(row(kept), kept);
+    set.drawn.push_back(1);
+    ++kept;
+  }
+  set.queries.rows = kept;
 }
 
 // Completes `set`, whose queries are there. held_out = nullptr: every row is an answer.
 Status find_truth(const TruthSearch& search, const HeldOutRows* held_out, CalibrationSet& set) {
+  unite_equal(set);
   const std::uint64_t rows = search.rows.rows();
   VECSTORE_ASSIGN(const Charge charge,
                   Charge::take(search.budget, std::min(kTruthWorkBytes, rows * search.rows.dim() * 4)));

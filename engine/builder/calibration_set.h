@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "base/executor.h"
@@ -17,17 +18,22 @@
 
 namespace vecstore {
 
-// Queries with their true neighbours among the rows that are indexed.
+// Queries with their true neighbours among the rows that are indexed. Equal ones are one query.
 struct CalibrationSet {
   VectorView queries;
   ExactNeighbours truth;  // as many queries; `k` columns, rows by RowId, kNoPos where there are fewer
   // [queries] what each counts for; empty: one. A row that stands for its copies too counts for a part of what a row
   // without copies does, or many copies of one vector, which any search finds, would hide what it does not find.
   std::vector<float> weights = {};
-  float copies_share = 0;          // part of the queries that equal several rows
-  Buffer<std::byte> storage = {};  // what `queries` views, where the set owns it
+  std::vector<std::uint32_t> drawn = {};  // [queries] how many equal ones each stands for; empty: one
+  float copies_share = 0;                 // part of those drawn that equal several rows
+  Buffer<std::byte> storage = {};         // what `queries` views, where the set owns it
 
   double weight(std::uint64_t query) const { return weights.empty() ? 1.0 : double{weights[query]}; }
+  std::uint32_t times_drawn(std::uint64_t query) const { return drawn.empty() ? 1 : drawn[query]; }
+  std::uint64_t drawn_in_all() const {
+    return drawn.empty() ? queries.rows : std::accumulate(drawn.begin(), drawn.end(), std::uint64_t{0});
+  }
 };
 
 // Rows that serve as queries before they are linked.

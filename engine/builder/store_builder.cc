@@ -13,17 +13,13 @@
 #include "base/random.h"
 #include "base/thrown.h"
 #include "engine/builder/value_width.h"
-#include "engine/files/text_lines.h"
 #include "engine/files/validate.h"
 #include "engine/thread_pool.h"
 
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kOrderAttempts = 3;             // orders that are computed before the rows per page are settled
-constexpr std::size_t kDocumentSampleBytes = 1u << 20;  // a dictionary is trained on up to these
-// Of fewer the dictionary, kept twice, would take more than what it saves (engine/rows/NOTES.md).
-constexpr std::uint64_t kDocumentBytesForDictionary = 1u << 20;
+constexpr std::uint32_t kOrderAttempts = 3;     // orders that are computed before the rows per page are settled
 constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
 constexpr auto kReportInterval = std::chrono::milliseconds(250);
 
@@ -45,7 +41,9 @@ Status StoreBuilder::run(StoreDirectory& directory) {
   properties_.dtype = plan_.dtype;
   properties_.dim = plan_.dim;
   properties_.rows = plan_.rows;
-  VECSTORE_TRY(read_texts());
+  VECSTORE_ASSIGN(survey_,
+                  survey_input(file_system_, *options_, plan_.rows, directory.temporary_path("sort"), budget_));
+  VECSTORE_TRY(check_room(directory));
   VECSTORE_TRY(hold_out_rows());
   finish_step("hold_out");
   VECSTORE_TRY(choose_values(directory));
@@ -81,7 +79,9 @@ Status StoreBuilder::publish(StoreDirectory& directory) {
   manifest.files = files_;
   manifest.properties = encode_properties(properties_);
   VECSTORE_TRY(directory.publish(std::move(manifest)));
-  // The store is complete without its report: a disk that has no room left for it does not make the build a failure.
+  // The store is complete without its catalog and its report: a disk that has no room left for these does not make the
+  // build a failure. Until here the catalog of the content before lies in its place.
+  if (catalog_) static_cast<void>(without_throwing([&] { return catalog_->swap_in(); }));
   static_cast<void>(without_throwing([&] {
     finish_step("publish");
     const BuildReport::Subject subject{vectors_->name(), hex_of(uuid_), generation_, options_->ram_bytes};
@@ -89,37 +89,6 @@ Status StoreBuilder::publish(StoreDirectory& directory) {
                               directory.temporary_path(kBuildReportName), report_.to_json(subject, plan_));
   }));
   report(BuildPhase::kPublish, 1, 1);
-  return Status::ok();
-}
-
-// Passes over keys and documents once, so that a file with too few or too many lines is refused before the long work
-// and not after it. Their hash is part of the uuid: a catalog of the same vectors under other keys is not ours.
-Status StoreBuilder::read_texts() {
-  if (!options_->keys_path.empty()) VECSTORE_TRY(read_lines(options_->keys_path, kKeyBytesMax, text_hash_[0], nullptr));
-  if (options_->documents_path.empty()) return Status::ok();
-  VECSTORE_ASSIGN(DocumentSample sample, DocumentSample::create(kDocumentSampleBytes, budget_));
-  VECSTORE_TRY(read_lines(options_->documents_path, kDocumentBytesMax, text_hash_[1], &sample));
-  return train_on(sample);
-}
-
-Status StoreBuilder::read_lines(const std::string& path, std::size_t line_bytes_max, std::uint64_t& hash,
-                                DocumentSample* sample) {
-  VECSTORE_ASSIGN(TextLines lines, TextLines::open(file_system_, path, budget_, line_bytes_max));
-  std::string_view line;
-  for (std::uint64_t row = 0; row < plan_.rows; ++row) {
-    VECSTORE_TRY(lines.expect_line(plan_.rows, line));
-    hash = XXH3_64bits_withSeed(line.data(), line.size(), hash + row);
-    if (sample != nullptr) sample->offer(line);
-  }
-  return lines.expect_end(plan_.rows);
-}
-
-Status StoreBuilder::train_on(const DocumentSample& sample) {
-  if (sample.offered_bytes() < kDocumentBytesForDictionary) return Status::ok();
-  VECSTORE_ASSIGN(const Charge charge, Charge::take(budget_, kTrainingBytes));
-  const std::vector<std::byte> dictionary = train_dictionary(sample.bytes(), sample.sizes());
-  if (dictionary.empty()) return Status::ok();
-  VECSTORE_ASSIGN(dictionary_, FrameDictionary::open(dictionary, budget_));
   return Status::ok();
 }
 
@@ -156,7 +125,7 @@ Status StoreBuilder::read_rows() {
                                     plan_.codec.code_bytes, static_cast<std::uint32_t>(plan_.held_out)})
     shape.write(value);
   shape.write(plan_.graph.alpha);
-  for (const std::uint64_t hash : text_hash_) shape.write(hash);
+  for (const std::uint64_t hash : survey_.text_hash) shape.write(hash);
   if (plan_.value_bits != kValueBitsMin) shape.write(plan_.value_bits);
   XXH3_128bits_update(state, shape.bytes().data(), shape.size());
   const XXH128_hash_t hash = XXH3_128bits_digest(state);
@@ -213,10 +182,11 @@ Status StoreBuilder::choose_values(StoreDirectory& directory) {
 
 Status StoreBuilder::check_room(StoreDirectory& directory) const {
   VECSTORE_ASSIGN(const std::uint64_t free, directory.free_bytes());
-  if (free >= plan_.prediction.disk_bytes) return Status::ok();
+  const std::uint64_t needed = plan_.prediction.disk_bytes + survey_.key_disk_bytes;
+  if (free >= needed) return Status::ok();
   return Status(Code::kNoSpace, "the file system has too little room for this build, which needs about")
       .about(directory.path())
-      .at(Detail::kBytes, plan_.prediction.disk_bytes);
+      .at(Detail::kBytes, needed);
 }
 
 Status StoreBuilder::link_rows() {

@@ -7,7 +7,6 @@
 // them is written to tmp/ and calibrated on; then they are linked and the final generation is written.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -15,15 +14,15 @@
 #include <string>
 #include <vector>
 
-#include "compress/frames.h"
 #include "engine/builder/build_plan.h"
 #include "engine/builder/build_report.h"
 #include "engine/builder/calibrate.h"
 #include "engine/builder/calibration_set.h"
 #include "engine/builder/generation_writer.h"
+#include "engine/builder/input_survey.h"
 #include "engine/generation/generation.h"
 #include "engine/generation/properties.h"
-#include "engine/rows/document_sample.h"
+#include "engine/rows/catalog.h"
 #include "graph/order.h"
 #include "graph/pack.h"
 #include "graph/page_groups.h"
@@ -40,10 +39,6 @@ class StoreBuilder {
   Status run(StoreDirectory& directory);
 
  private:
-  Status read_texts();
-  // Hashes as many lines as there are rows into `hash`, and offers them to `sample` unless it is null.
-  Status read_lines(const std::string& path, std::size_t line_bytes_max, std::uint64_t& hash, DocumentSample* sample);
-  Status train_on(const DocumentSample& sample);
   Status hold_out_rows();
   Status choose_values(StoreDirectory& directory);
   TruthSearch truth_search() { return {*vectors_, plan_.metric, *executor_, budget_}; }
@@ -58,6 +53,8 @@ class StoreBuilder {
   Status write_generation(StoreDirectory& directory);
   Status calibrate_on_given(StoreDirectory& directory);
   Status write_rows(StoreDirectory& directory);
+  Status write_extent(const std::string& path, const FileIdentity& identity);
+  Status write_catalog(StoreDirectory& directory, const std::string& path, const FileIdentity& identity);
   void release_build_memory();
   Status publish(StoreDirectory& directory);
   void finish_step(const char* step) { report_.finish_step(step, budget_.peak_bytes()); }
@@ -81,8 +78,7 @@ class StoreBuilder {
   std::unique_ptr<Executor> executor_;
 
   Uuid uuid_{};
-  std::array<std::uint64_t, 2> text_hash_{};     // of keys and documents
-  std::unique_ptr<FrameDictionary> dictionary_;  // of the documents; null: they are too few, or have nothing in common
+  InputSurvey survey_;
   std::uint32_t generation_ = 1;
   std::uint32_t rows_per_page_ = 1;
   Buffer<float> centre_;  // [dim] or empty
@@ -97,6 +93,7 @@ class StoreBuilder {
   std::optional<CodecModel> model_;
   StoreProperties properties_;
   std::vector<ManifestFile> files_;
+  std::optional<NewCatalog> catalog_;  // goes to its place once the store is published
   BuildReport report_;
   Clock::TimePoint reported_{};
   std::optional<BuildPhase> reported_phase_;

@@ -92,15 +92,26 @@ Status StoreBuilder::calibrate_on_given(StoreDirectory& directory) {
   return Status::ok();
 }
 
-// Keys, documents and originals, in input order.
+// Keys, documents and originals, and where keys are looked up.
 Status StoreBuilder::write_rows(StoreDirectory& directory) {
   const bool keys = !options_->keys_path.empty();
-  const bool documents = !options_->documents_path.empty();
-  const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
-  if (!keys && !documents && !plan_.keep_originals) return Status::ok();
+  if (!keys && options_->documents_path.empty() && !plan_.keep_originals) return Status::ok();
   release_build_memory();
   const Status made = file_system_.make_directory(directory.file_path(kRowsName));
   if (!made.is_ok() && made.code() != Code::kExists) return made;
+  const FileIdentity identity{uuid_, FileKind::kRows, generation_};
+  const std::string path = directory.file_path(file_name(FileKind::kRows, generation_));
+  VECSTORE_TRY(write_extent(path, identity));
+  properties_.has_rows_file = true;
+  properties_.keys = keys ? KeyKind::kBytes : KeyKind::kNumber;
+  return keys ? write_catalog(directory, path, identity) : Status::ok();
+}
+
+// In input order.
+Status StoreBuilder::write_extent(const std::string& path, const FileIdentity& identity) {
+  const bool keys = !options_->keys_path.empty();
+  const bool documents = !options_->documents_path.empty();
+  const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
   std::optional<TextLines> key_lines;
   std::optional<TextLines> document_lines;
   if (keys) {
@@ -109,11 +120,9 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   if (documents) {
     VECSTORE_ASSIGN(document_lines, TextLines::open(file_system_, options_->documents_path, budget_));
   }
-  const FileIdentity identity{uuid_, FileKind::kRows, generation_};
-  const std::string path = directory.file_path(file_name(FileKind::kRows, generation_));
   const RowsLayout layout{keys, documents, plan_.keep_originals ? static_cast<std::uint32_t>(row_bytes) : 0u};
-  VECSTORE_ASSIGN(auto writer,
-                  RowsWriter::create(file_system_, path, identity, RowId{0}, layout, dictionary_.get(), budget_));
+  VECSTORE_ASSIGN(auto writer, RowsWriter::create(file_system_, path, identity, RowId{0}, layout,
+                                                  survey_.dictionary.get(), budget_));
   VECSTORE_ASSIGN(auto chunk,
                   Buffer<std::byte>::allocate(
                       budget_, plan_.keep_originals ? std::min(plan_.chunk_rows, plan_.rows) * row_bytes : 0));
@@ -133,14 +142,15 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   if (documents) VECSTORE_TRY(document_lines->expect_end(plan_.rows));
   VECSTORE_ASSIGN(const auto finished, writer.finish());
   files_.push_back(manifest_entry(identity, finished));
-  properties_.has_rows_file = true;
-  properties_.keys = keys ? KeyKind::kBytes : KeyKind::kNumber;
-  if (!keys) return Status::ok();
+  return Status::ok();
+}
+
+Status StoreBuilder::write_catalog(StoreDirectory& directory, const std::string& path, const FileIdentity& identity) {
   VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(file_system_, path, identity, budget_));
-  const Status built =
-      Catalog::build(file_system_, directory.file_path(kCatalogName), uuid_, 0, keys_of({&extent}), budget_);
-  // Where LMDB cannot write, keys are looked up in rows/ (engine/key_lookup.h).
-  return built.code() == Code::kUnsupported ? Status::ok() : built;
+  auto made = Catalog::write(file_system_, directory.file_path(kCatalogName), uuid_, 0, keys_of({&extent}), budget_);
+  if (made) catalog_ = std::move(*made);
+  // Where LMDB cannot write, keys are looked up in rows/ (engine/rows/key_lookup.h).
+  return made || made.error().code() == Code::kUnsupported ? Status::ok() : made.error();
 }
 
 }  // namespace vecstore

@@ -22,16 +22,35 @@ namespace vecstore {
 
 class RowsExtent;
 
+// A catalog that waits for its place. Its files go with this, unless it was swapped in.
+class NewCatalog {
+ public:
+  NewCatalog(NewCatalog&&) noexcept;
+  NewCatalog& operator=(NewCatalog&&) noexcept;
+  ~NewCatalog();
+  // Replaces what was there; one that is open goes on with the old files. Once. Errors: kIo, kNoSpace, kPermission.
+  Status swap_in();
+
+ private:
+  friend class Catalog;
+  struct Impl;
+  explicit NewCatalog(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
 // Thread-safe for lookups.
 class Catalog {
  public:
   // Feeds (key, RowId) pairs in RowId order until it returns false.
   using Feed = std::function<Result<bool>(std::string& key, RowId& row)>;
 
-  // Writes a new catalog into the directory `path` (made if need be), replacing what was there. A catalog that is open
-  // goes on with the old files. The caller holds the lock of writers. Errors: kExists (a key appears twice; names its
-  // second row), kInvalidInput (an empty or too long key), kNoSpace, kIo, kPermission, kMemoryBudget, kUnsupported
-  // (LMDB cannot write to `file_system`), and those of the feed.
+  // Writes a new catalog into the directory `path` (made if need be), beside what was there. The caller holds the lock
+  // of writers. Errors: kExists (a key appears twice; names its second row), kInvalidInput (an empty or too long key),
+  // kNoSpace, kIo, kPermission, kMemoryBudget, kUnsupported (LMDB cannot write to `file_system`), and those of the
+  // feed.
+  static Result<NewCatalog> write(FileSystem& file_system, const std::string& path, const Uuid& store,
+                                  std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget);
+  // Writes one and swaps it in. Errors: of both.
   static Status build(FileSystem& file_system, const std::string& path, const Uuid& store, std::uint64_t applied_lsn,
                       const Feed& feed, MemoryBudget& budget);
 

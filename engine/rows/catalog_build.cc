@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include "base/io.h"
@@ -19,33 +20,6 @@ constexpr std::size_t kBatchBytes = std::size_t{512} << 10;
 constexpr std::uint64_t kBatchesPerMap = 4;
 // Dirty pages, LMDB's lists of them, and the map until it is renewed.
 constexpr std::uint64_t kLmdbBytes = (kBatchesPerMap + 1) * 2 * kBatchBytes;
-constexpr std::size_t kSortBytesMax = std::size_t{32} << 20;
-
-// Removes what a build that failed leaves behind.
-class Scratch {
- public:
-  Scratch(FileSystem& file_system, const std::string& directory)
-      : file_system_(file_system),
-        data_(directory + catalog::kDataName + catalog::kNewSuffix),
-        sums_(directory + catalog::kSumsName + catalog::kNewSuffix) {
-    remove();
-  }
-  ~Scratch() { remove(); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-
-  const std::string& data() const { return data_; }
-  const std::string& sums() const { return sums_; }
-
- private:
-  void remove() const {
-    for (const std::string* path : {&data_, &sums_}) static_cast<void>(file_system_.unlink(*path));
-  }
-
-  FileSystem& file_system_;
-  const std::string data_;
-  const std::string sums_;
-};
 
 // Ascending puts into data.mdb, in batches.
 class Loader {
@@ -152,40 +126,75 @@ Status load(const std::string& directory, const std::string& path, const Catalog
   return loader.finish(facts);
 }
 
+}  // namespace
+
+// The two files under the names that they have before they are swapped in, and what keys spill into. Nothing of these
+// names is left when this goes.
+struct NewCatalog::Impl {
+  Impl(FileSystem& system, const std::string& path)
+      : file_system(system),
+        directory(path),
+        data(path + catalog::kDataName + catalog::kNewSuffix),
+        sums(path + catalog::kSumsName + catalog::kNewSuffix),
+        spill(path + "/sort.tmp") {
+    remove();
+  }
+  ~Impl() { remove(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void remove() const {
+    for (const std::string* path : {&data, &sums, &spill}) static_cast<void>(file_system.unlink(*path));
+  }
+
+  FileSystem& file_system;
+  const std::string directory;
+  const std::string data;
+  const std::string sums;
+  const std::string spill;
+};
+
+NewCatalog::NewCatalog(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+NewCatalog::NewCatalog(NewCatalog&&) noexcept = default;
+NewCatalog& NewCatalog::operator=(NewCatalog&&) noexcept = default;
+NewCatalog::~NewCatalog() = default;
+
 // The sums go first and come last: in between, and whatever of it a crash keeps, the directory holds no pair of files
 // that belong together and is rebuilt.
-Status publish(FileSystem& file_system, const std::string& directory, const Scratch& scratch) {
-  const std::string data = directory + catalog::kDataName;
-  const std::string sums = directory + catalog::kSumsName;
-  if (const Status removed = file_system.unlink(sums); removed.code() != Code::kNotFound) VECSTORE_TRY(removed);
-  VECSTORE_TRY(file_system.rename(scratch.data(), data));
-  VECSTORE_TRY(file_system.rename(scratch.sums(), sums));
-  return file_system.sync_directory(directory);
+Status NewCatalog::swap_in() {
+  const Impl& made = *impl_;
+  const std::string sums = made.directory + catalog::kSumsName;
+  if (const Status removed = made.file_system.unlink(sums); removed.code() != Code::kNotFound) VECSTORE_TRY(removed);
+  VECSTORE_TRY(made.file_system.rename(made.data, made.directory + catalog::kDataName));
+  VECSTORE_TRY(made.file_system.rename(made.sums, sums));
+  return made.file_system.sync_directory(made.directory);
 }
-
-}  // namespace
 
 Status Catalog::build(FileSystem& file_system, const std::string& path, const Uuid& store, std::uint64_t applied_lsn,
                       const Feed& feed, MemoryBudget& budget) {
+  VECSTORE_ASSIGN(NewCatalog made, write(file_system, path, store, applied_lsn, feed, budget));
+  return made.swap_in();
+}
+
+Result<NewCatalog> Catalog::write(FileSystem& file_system, const std::string& path, const Uuid& store,
+                                  std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget) {
   if (!file_system.is_of_system())
     return Status(Code::kUnsupported, "the catalog's file cannot be written here, because LMDB opens it itself")
         .about(path);
-  if (const Status made = file_system.make_directory(path); made.code() != Code::kExists) VECSTORE_TRY(made);
-  const Scratch scratch(file_system, path);
+  if (const Status exists = file_system.make_directory(path); exists.code() != Code::kExists) VECSTORE_TRY(exists);
+  auto made = std::make_unique<NewCatalog::Impl>(file_system, path);
   CatalogFacts facts;
   facts.store = store;
   facts.applied_lsn = applied_lsn;
   {
     VECSTORE_ASSIGN(const auto lmdb, Charge::take(budget, kLmdbBytes));
-    const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
-    const auto sort_bytes = static_cast<std::size_t>(std::min<std::uint64_t>(left / 2, kSortBytesMax));
-    VECSTORE_ASSIGN(auto sorter, KeySorter::create(file_system, path + "/sort.tmp", sort_bytes, budget));
+    VECSTORE_ASSIGN(auto sorter, KeySorter::create(file_system, made->spill, KeySorter::bytes_within(budget), budget));
     VECSTORE_TRY(sort_keys(path, feed, sorter));
     facts.keys = sorter.count();
-    VECSTORE_TRY(load(path, scratch.data(), facts, sorter));
+    VECSTORE_TRY(load(path, made->data, facts, sorter));
   }
-  VECSTORE_TRY(write_catalog_sums(file_system, scratch.data(), scratch.sums(), facts, budget));
-  return publish(file_system, path, scratch);
+  VECSTORE_TRY(write_catalog_sums(file_system, made->data, made->sums, facts, budget));
+  return NewCatalog(std::move(made));
 }
 
 }  // namespace vecstore

@@ -7,6 +7,7 @@
 // Not thread-safe. The budget must outlive the sorter.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,6 +26,12 @@ namespace vecstore {
 class KeySorter {
  public:
   static constexpr std::size_t kBytesMin = std::size_t{128} << 10;
+  static constexpr std::size_t kBytesMax = std::size_t{16} << 20;  // more would save few merges
+  // Half of what `budget` has left, at most kBytesMax.
+  static std::size_t bytes_within(const MemoryBudget& budget) {
+    const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
+    return static_cast<std::size_t>(std::min<std::uint64_t>(left / 2, kBytesMax));
+  }
 
   // Spills into the file `spill_path` when `bytes` (≥ kBytesMin) do not hold all pairs. Errors: kMemoryBudget.
   static Result<KeySorter> create(FileSystem& file_system, const std::string& spill_path, std::size_t bytes,

@@ -77,6 +77,25 @@ std::uint64_t writer_buffer_bytes(bool has_byte_keys, std::uint64_t rows) {
   return kWriterBytes + kWriterDocumentsBytes + (has_byte_keys && rows != 0 ? kWriterCatalogBytes : 0);
 }
 
+// What failed leaves nothing behind, whether by an error or by what a caller's own function throws.
+class Undoing {
+ public:
+  explicit Undoing(StoreDirectory& directory) : directory_(directory) {}
+  ~Undoing() {
+    if (!is_kept_) directory_.abandon();
+  }
+  Undoing(const Undoing&) = delete;
+  Undoing& operator=(const Undoing&) = delete;
+  Status unless_ok(Status outcome) {
+    is_kept_ = outcome.is_ok();
+    return outcome;
+  }
+
+ private:
+  StoreDirectory& directory_;
+  bool is_kept_ = false;
+};
+
 Status no_such_key(const Key& key) {
   return Status(Code::kNotFound, "the store has no such key").about(key.to_string());
 }
@@ -93,6 +112,7 @@ Status StoreFactory::create(const std::string& path, const CreateOptions& option
                             const StoreEnvironment& environment) try {
   if (options.dim > kDimMax) return Status(Code::kInvalidArgument, "the dimension is too large; the most is 4096");
   VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, kStoreNames, path));
+  Undoing undoing(directory);
   if (directory.manifest()) return Status(Code::kExists, "a store is there already; choose another path").about(path);
   StoreProperties properties;
   properties.dim = options.dim;
@@ -102,7 +122,7 @@ Status StoreFactory::create(const std::string& path, const CreateOptions& option
   Manifest manifest;
   manifest.store = new_uuid(environment.seed);
   manifest.properties = encode_properties(properties);
-  return directory.publish(std::move(manifest));
+  return undoing.unless_ok(directory.publish(std::move(manifest)));
 } catch (...) {
   return status_of_exception();
 }
@@ -116,10 +136,11 @@ Status StoreFactory::build(const std::string& path, const VectorSource& vectors,
   VECSTORE_TRY(kernels_status());
   VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));
   VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, kStoreNames, path));
+  Undoing undoing(directory);
   if (directory.manifest() && !options.overwrite)
     return Status(Code::kExists, "a store is there already; choose another path or allow it to be overwritten")
         .about(path);
-  return StoreBuilder(vectors, options, plan, *environment.file_system).run(directory);
+  return undoing.unless_ok(StoreBuilder(vectors, options, plan, *environment.file_system).run(directory));
 } catch (...) {
   return status_of_exception();
 }

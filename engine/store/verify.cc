@@ -175,17 +175,16 @@ class Verifier {
     return Status::ok();
   }
 
-  // A build that was killed before its publish leaves a whole catalog of what it would have been. That is no damage:
+  // A build that was killed right after its publish leaves the whole catalog of the content before. That is no damage:
   // nobody believes it, and the next writer makes another.
-  bool has_catalog_of_unfinished_build() const {
-    if (!directory_.has_unfinished_publish()) return false;
+  bool has_catalog_of_another_build() const {
     const std::string path = directory_.file_path(kCatalogName);
     const auto blocks = CatalogBlocks::open(file_system_, path + catalog::kDataName, path + catalog::kSumsName);
     return blocks && blocks->facts().store != newest_.store;
   }
 
   Status verify_catalog() {
-    if (rows_ == nullptr || !rows_->layout().keys || has_catalog_of_unfinished_build()) return Status::ok();
+    if (rows_ == nullptr || !rows_->layout().keys || has_catalog_of_another_build()) return Status::ok();
     const auto catalog = Catalog::open(file_system_, directory_.file_path(kCatalogName), newest_.store, budget_);
     Status checked = catalog ? catalog->verify() : catalog.error();
     if (checked.code() == Code::kNotFound)

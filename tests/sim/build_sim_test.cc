@@ -6,6 +6,8 @@
 // The disk is copied before every call that finds it changed. So one build gives every state that a cut can meet. Each
 // is then torn in many ways. VECSTORE_SIM_BUILD_SEEDS=<n> tears each state in so many ways, VECSTORE_SIM_SEED=<n> in
 // one. The catalog is LMDB's and not on this disk: stores with keys are looked up in rows/.
+#include <algorithm>
+#include <array>
 #include <optional>
 
 #include "engine/vector_source.h"
@@ -281,6 +283,41 @@ void survive(Scenario&& scenario, std::uint64_t seeds) {
   BOOST_TEST(recovered.found[static_cast<std::size_t>(Found::kNew)] > 0u);
 }
 
+std::vector<std::string> store_files(const SimDisk& disk) {
+  std::vector<std::string> files = disk.files();
+  std::erase_if(files, [](const std::string& path) { return !path.starts_with(kSimPath); });
+  std::ranges::sort(files);
+  return files;
+}
+
+// The first file that was not there before, less those that only a writer makes; empty: none.
+std::string added_file(const SimDisk& disk, const Scenario& scenario, bool by_writer) {
+  const std::vector<std::string> before = store_files(scenario.disk());
+  for (const std::string& name : store_files(disk)) {
+    const bool is_writers = name.find(kLogName) != std::string::npos || name.find("manifest-") != std::string::npos;
+    if (!std::ranges::binary_search(before, name) && !(by_writer && is_writers)) return name;
+  }
+  return {};
+}
+
+// Nothing lies in the store's directory that did not lie there before the build, or there is no such directory.
+void check_nothing_left(SimDisk& disk, const Scenario& scenario, const std::string& where) {
+  BOOST_REQUIRE_MESSAGE(added_file(disk, scenario, false).empty(),
+                        where << "left " << added_file(disk, scenario, false));
+  const auto kind = disk.kind_of(kSimPath);
+  REQUIRE_OK(kind);
+  BOOST_REQUIRE_MESSAGE((*kind == EntryKind::kNone) == !scenario.old(), where << "a failed build left its directory");
+}
+
+// Once the disk answers again a writer removes what could not be removed. It publishes that it begins a log.
+void check_writer_clears(SimDisk& disk, const Scenario& scenario, const std::string& where) {
+  if (!scenario.old()) return;
+  auto store = open_sim(disk, 3, Access::kReadWrite);
+  BOOST_REQUIRE_MESSAGE(store.has_value(), where << message_of(store));
+  REQUIRE_OK(store->close());
+  BOOST_REQUIRE_MESSAGE(added_file(disk, scenario, true).empty(), where << "left " << added_file(disk, scenario, true));
+}
+
 // One build at whose call of this number something goes wrong; then it is made again. False: it made fewer calls.
 bool fail_at(const Scenario& scenario, Fault fault, bool sticky, std::uint64_t call, std::uint64_t seed) {
   const std::string where = place(scenario, "fault " + std::to_string(static_cast<int>(fault)) + " call", call, seed);
@@ -296,6 +333,9 @@ bool fail_at(const Scenario& scenario, Fault fault, bool sticky, std::uint64_t c
   }
   const Found found = examine(*disk, scenario, where);
   BOOST_REQUIRE_MESSAGE(!built.is_ok() || found == Found::kNew, where << "what was built is gone");
+  // Where the very commit failed, the new content may be there.
+  if (fault != Fault::kPowerCut && found != Found::kNew && !sticky) check_nothing_left(*disk, scenario, where);
+  if (fault != Fault::kPowerCut && found == Found::kOld && sticky) check_writer_clears(*disk, scenario, where);
   const Status again = scenario.next().build_on(*disk);
   BOOST_REQUIRE_MESSAGE(again.is_ok(), where << again.message());
   BOOST_REQUIRE(examine(*disk, scenario, where) == Found::kNew);
@@ -333,14 +373,45 @@ BOOST_AUTO_TEST_CASE(a_build_that_loses_power_at_any_call_can_be_made_again) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_build_with_an_error_at_any_call_can_be_made_again) {
-  const Scenario scenario("error", kWithTexts, Before::kBuilt, 40);
-  for (const Fault fault : {Fault::kIo, Fault::kNoSpace, Fault::kShort, Fault::kLate})
-    for (const bool sticky : {false, true}) {
-      if (kInstrumented && sticky) continue;
-      for (std::uint64_t call = 0; fail_at(scenario, fault, sticky, call, 0); ++call) {
+constexpr std::array kErrors = {Fault::kIo, Fault::kNoSpace, Fault::kShort, Fault::kLate};
+
+BOOST_AUTO_TEST_CASE(a_build_with_an_error_at_any_call_leaves_nothing_and_can_be_made_again) {
+  for (const Before before : {Before::kNothing, Before::kBuilt, Before::kWritten}) {
+    const Scenario scenario("error", before == Before::kWritten ? kPlain : kWithTexts, before, 40);
+    for (const Fault fault : kErrors)
+      for (const bool sticky : {false, true}) {
+        if (kInstrumented && sticky) continue;
+        for (std::uint64_t call = 0; fail_at(scenario, fault, sticky, call, 0); ++call) {
+        }
       }
-    }
+  }
+}
+
+// In a directory that was there, or in one that it makes.
+bool create_fails_at(Fault fault, std::uint64_t call, bool has_directory) {
+  SimDisk disk;
+  if (has_directory) REQUIRE_OK(disk.make_directory(kSimPath));
+  disk.set_fault(fault, call);
+  const Status created = StoreFactory::create(kSimPath, sim_shape(), environment_on(disk, 5));
+  const bool has_struck = disk.has_struck();
+  disk.clear_fault();
+  const bool is_there = open_sim(disk, 7, Access::kRead).has_value();
+  BOOST_REQUIRE(is_there || !created.is_ok());
+  if (!is_there) {
+    BOOST_REQUIRE_MESSAGE(store_files(disk).empty(), "call " << call << " left " << store_files(disk).front());
+    const auto kind = disk.kind_of(kSimPath);
+    REQUIRE_OK(kind);
+    BOOST_REQUIRE((*kind != EntryKind::kNone) == has_directory);
+    REQUIRE_OK(StoreFactory::create(kSimPath, sim_shape(), environment_on(disk, 5)));
+  }
+  return has_struck;
+}
+
+BOOST_AUTO_TEST_CASE(making_a_store_with_an_error_at_any_call_leaves_nothing_or_the_store) {
+  for (const Fault fault : kErrors)
+    for (const bool has_directory : {false, true})
+      for (std::uint64_t call = 0; create_fails_at(fault, call, has_directory); ++call) {
+      }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_build_that_fails_keeps_the_old_store) {
   BuildOptions changed = options;
   changed.keys_path = texts.directory.path("duplicate.txt");
   write_lines(changed.keys_path, kRows, [](std::uint64_t row) { return key_of(row == 99 ? 3 : row); });
-  fails(changed, base, Code::kExists, "row 99");
+  fails(changed, base, Code::kExists, "first in line 4): line 100:");
   changed.keys_path = texts.directory.path("short.txt");
   write_lines(changed.keys_path, kRows - 1, key_of);
   fails(changed, base, Code::kInvalidInput, "short.txt");

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What can be refused of a build's texts and queries, found before the long work: their number, their size, keys that
+// appear twice, values that no query has.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "compress/frames.h"
+#include "engine/options.h"
+
+namespace vecstore {
+
+struct InputSurvey {
+  std::array<std::uint64_t, 2> text_hash{};     // of keys and documents; 0: there are none
+  std::unique_ptr<FrameDictionary> dictionary;  // of the documents; null: they are too few, or have nothing in common
+  std::uint64_t key_disk_bytes = 0;             // that keys take in rows/ and in the catalog, about
+};
+
+// Reads keys, documents and calibration queries once. Keys are sorted in what `budget` has left, with the help of an
+// unnamed file made at `spill_path`; a dictionary is trained on a sample of the documents. Errors: kInvalidInput (too
+// few or too many lines; a line that is too long, or an empty key, with its line; a query, with its row), kExists (a
+// key appears twice; names the file, the key and both lines), kMemoryBudget, kNotFound, kNoSpace, kIo.
+Result<InputSurvey> survey_input(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows,
+                                 const std::string& spill_path, MemoryBudget& budget);
+
+}  // namespace vecstore

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The one seam between VecStore and the system: files, and the clock that goes with them. Everything that is done to
-// files goes through a FileSystem, so that a test can fail, tear or reorder each operation. Two go around it. Asynchronous page reads use the descriptor();
-// a simulated file has none and is read synchronously. LMDB, which writes the catalog, opens its file itself.
+// files goes through a FileSystem, so that a test can fail, tear or reorder each operation. Asynchronous page reads go
+// around it by the descriptor(); a simulated file has none and is read synchronously.
 //
 // Ownership: a File closes itself. Thread safety: a FileSystem is thread-safe; a File's read_at() is, the rest of a
 // File belongs to one thread. Errors name the path. Nothing is retried except EINTR; a failed sync() is never repeated,
@@ -79,8 +79,6 @@ class FileSystem {
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;  // by name; without "." and ".."
   virtual Result<EntryKind> kind_of(const std::string& path) = 0;                 // a symbolic link is kOther
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;          // for an unprivileged writer
-  // The paths are the operating system's own, so that a library which opens files itself finds the same ones.
-  virtual bool is_of_system() const = 0;
   // The time on the machine that has these files.
   virtual Clock& clock() { return Clock::system(); }
 

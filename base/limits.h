@@ -30,7 +30,7 @@ inline constexpr std::uint32_t kPagesInFlightMax = kLanesMax * kPagesPerRound;  
 inline constexpr std::uint32_t kPagesPerRequest = 16;                           // pages side by side, read at once
 inline constexpr std::uint32_t kPagesPerQueryMax = 16384;  // a search ends when it has seen as many
 
-inline constexpr std::size_t kKeyBytesMax = 480;  // LMDB's key limit is 511
+inline constexpr std::size_t kKeyBytesMax = 480;  // eight keys fit a page of the catalog
 inline constexpr std::size_t kDocumentBytesMax = 65536;
 
 static_assert(kGraphPageBytesMax <= kPageBytesMax);

@@ -62,7 +62,7 @@ class MemoryBudget {
   MemoryBudget* whole_ = nullptr;
 };
 
-// Memory of someone else's allocator (LMDB's map, a ring's queues) that counts against a budget all the same.
+// Memory of someone else's allocator (a ring's queues, zstd's tables) that counts against a budget all the same.
 class Charge {
  public:
   Charge() = default;

@@ -266,7 +266,6 @@ class PosixFileSystem final : public FileSystem {
     return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   }
 
-  bool is_of_system() const override { return true; }
 };
 
 }  // namespace

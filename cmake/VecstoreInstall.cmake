@@ -30,9 +30,8 @@ set_target_properties(vecstore_whole PROPERTIES OUTPUT_NAME vecstore EXPORT_NAME
 target_compile_features(vecstore_whole INTERFACE cxx_std_20)
 target_include_directories(vecstore_whole INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
                                                     $<INSTALL_INTERFACE:${headers_dir}>)
-target_link_libraries(vecstore_whole INTERFACE Threads::Threads PkgConfig::URING PkgConfig::LMDB PkgConfig::ZSTD
-                                               PkgConfig::XXHASH)
-set(VECSTORE_PC_REQUIRES "liburing lmdb libzstd libxxhash")
+target_link_libraries(vecstore_whole INTERFACE Threads::Threads PkgConfig::URING PkgConfig::ZSTD PkgConfig::XXHASH)
+set(VECSTORE_PC_REQUIRES "liburing libzstd libxxhash")
 if(VECSTORE_THREADS STREQUAL "tbb")
   target_link_libraries(vecstore_whole INTERFACE TBB::tbb)
   string(APPEND VECSTORE_PC_REQUIRES " tbb")

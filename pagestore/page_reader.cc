@@ -19,13 +19,13 @@ Result<Backend> wished(Backend asked) {
       .about(std::string("VECSTORE_IO=") + value);
 }
 
+}  // namespace
+
 std::string reason_of(const Status& refusal) {
   std::string reason = refusal.text();
   if (refusal.error_number() != 0) reason += " (" + std::generic_category().message(refusal.error_number()) + ")";
   return reason;
 }
-
-}  // namespace
 
 Result<std::unique_ptr<PageReader>> PageReader::create(const PageFile& file, const PageReaderOptions& options,
                                                        MemoryBudget& budget) {
@@ -34,7 +34,7 @@ Result<std::unique_ptr<PageReader>> PageReader::create(const PageFile& file, con
     return Status(Code::kInvalidArgument, "the number of pages in flight must be 1 to 448");
   VECSTORE_ASSIGN(const Backend backend, wished(options.backend));
   if (backend == Backend::kPread) return make_pread_reader(file, options.in_flight_max, budget, "");
-  auto reader = make_io_uring_reader(file, options.in_flight_max, budget);
+  auto reader = make_io_uring_reader(file, options.in_flight_max, backend == Backend::kAutomatic, budget);
   if (reader || reader.error().code() != Code::kUnsupported || backend == Backend::kIoUring) return reader;
   return make_pread_reader(file, options.in_flight_max, budget, reason_of(reader.error()));
 }

@@ -39,7 +39,8 @@ struct ArrivedPage {
 class PageReader {
  public:
   // `file` must outlive the reader. kAutomatic falls back to pread; backend() tells what is in use and
-  // fallback_reason() why. Errors: kMemoryBudget; kUnsupported when kIoUring was asked for and is refused.
+  // fallback_reason() why. It does so too when io_uring is refused later, with reads in flight, which all arrive.
+  // Errors: kMemoryBudget; kUnsupported when kIoUring was asked for and is refused, here or later.
   static Result<std::unique_ptr<PageReader>> create(const PageFile& file, const PageReaderOptions& options,
                                                     MemoryBudget& budget);
   virtual ~PageReader() = default;
@@ -55,6 +56,7 @@ class PageReader {
 
   virtual std::size_t free_frames() const = 0;
   virtual std::size_t in_flight() const = 0;  // requests
+  // From any thread.
   virtual Backend backend() const = 0;
   virtual std::string_view fallback_reason() const = 0;  // empty when the wish was met
 

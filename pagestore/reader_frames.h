@@ -143,8 +143,10 @@ class ReaderFrames {
 // The two backends. `notice` becomes fallback_reason().
 Result<std::unique_ptr<PageReader>> make_pread_reader(const PageFile& file, std::uint32_t frames, MemoryBudget& budget,
                                                       std::string notice);
-// Errors: kMemoryBudget; kUnsupported with the errno of the refusal.
-Result<std::unique_ptr<PageReader>> make_io_uring_reader(const PageFile& file, std::uint32_t frames,
+// may_fall_back: a ring that is refused later gives way to pread; else the call fails. Errors: kMemoryBudget;
+// kUnsupported with the errno of the refusal.
+Result<std::unique_ptr<PageReader>> make_io_uring_reader(const PageFile& file, std::uint32_t frames, bool may_fall_back,
                                                          MemoryBudget& budget);
+std::string reason_of(const Status& refusal);  // its text and what its errno means
 
 }  // namespace vecstore

@@ -195,6 +195,7 @@ Json to_json(const SearchCommandOptions& options, const Report& report) {
       {"threads", options.clients != 0 ? 1 : options.threads},
       {"clients", options.clients},
       {"backend", info.backend},
+      {"backend_fallback", info.backend_fallback},
       {"budget", budget_of(info)},
       {"seconds", report.seconds}};
 }
@@ -202,7 +203,8 @@ Json to_json(const SearchCommandOptions& options, const Report& report) {
 void print_report(const SearchOptions& asked, const Report& report) {
   const StoreInfo& info = report.info;
   Table table;
-  table.add("index", fmt::format("{} rows, {} dimensions, backend {}", info.rows, info.dim, info.backend));
+  const std::string fallback = info.backend_fallback.empty() ? "" : " (" + info.backend_fallback + ")";
+  table.add("index", fmt::format("{} rows, {} dimensions, backend {}{}", info.rows, info.dim, info.backend, fallback));
   table.add("searched", fmt::format("{} queries, k {}, L {}, blocks {}", report.queries, asked.k,
                                     report.used.search_list, report.used.blocks));
   if (report.recall) table.add(fmt::format("recall@{}", asked.k), fmt::format("{:.4f}", *report.recall));

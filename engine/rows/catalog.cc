@@ -28,31 +28,6 @@ std::uint64_t entry_sum(std::string_view key, std::uint64_t row, const Uuid& sto
 
 std::uint64_t meta_sum(const Meta& meta) { return XXH3_64bits(&meta, offsetof(Meta, sum)); }
 
-Status lmdb_status(int code, const std::string& path) {
-  if (code == MDB_MAP_FULL) return Status(Code::kNoSpace, "the catalog's map is full; free space").about(path);
-  if (code > 0) return errno_status(code, "LMDB cannot work on the catalog", path);
-  return Status(Code::kCorrupt, kDamaged).about(path);
-}
-
-Result<Environment> open_environment(const std::string& path, unsigned flags, std::uint64_t map_bytes) {
-  constexpr mdb_mode_t kMode = 0644;
-  MDB_env* made = nullptr;
-  if (const int code = ::mdb_env_create(&made); code != 0) return lmdb_status(code, path);
-  Environment environment(made);
-  ::mdb_env_set_maxdbs(made, 2);
-  if (map_bytes != 0) ::mdb_env_set_mapsize(made, map_bytes);
-  if (const int code = ::mdb_env_open(made, path.c_str(), flags | MDB_NOSUBDIR | MDB_NOLOCK | MDB_NORDAHEAD, kMode);
-      code != 0)
-    return lmdb_status(code, path);
-  return environment;
-}
-
-Result<Transaction> begin(MDB_env* environment, unsigned flags, const std::string& path) {
-  MDB_txn* made = nullptr;
-  if (const int code = ::mdb_txn_begin(environment, nullptr, flags, &made); code != 0) return lmdb_status(code, path);
-  return Transaction(made);
-}
-
 }  // namespace catalog
 
 struct Catalog::Impl {

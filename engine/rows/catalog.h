@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The catalog: key → RowId in a file that LMDB writes and that we read ourselves. Derived data: it can be rebuilt from
-// rows/ at any time. Every value carries our own checksum. A damaged file is reported, never believed and never a
-// crash.
+// The catalog: key → RowId in a file of LMDB's format, which we write and read ourselves, without a map. Derived data:
+// it can be rebuilt from rows/ at any time. Every value carries our own checksum. A damaged file is reported, never
+// believed and never a crash.
 #pragma once
 
 #include <cstdint>
@@ -46,8 +46,7 @@ class Catalog {
 
   // Writes a new catalog into the directory `path` (made if need be), beside what was there. The caller holds the lock
   // of writers. Errors: kExists (a key appears twice; names its second row), kInvalidInput (an empty or too long key),
-  // kNoSpace, kIo, kPermission, kMemoryBudget, kUnsupported (LMDB cannot write to `file_system`), and those of the
-  // feed.
+  // kNoSpace, kIo, kPermission, kMemoryBudget, and those of the feed.
   static Result<NewCatalog> write(FileSystem& file_system, const std::string& path, const Uuid& store,
                                   std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget);
   // Writes one and swaps it in. Errors: of both.

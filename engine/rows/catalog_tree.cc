@@ -10,59 +10,26 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "engine/rows/catalog_format.h"
+#include "engine/rows/lmdb_format.h"
 
 namespace vecstore {
 namespace {
 
-// LMDB 0.9 as it lies on the disk (lmdb.h and mdb.c of 0.9.24); catalogs are written on machines of 64 bits.
-constexpr std::uint32_t kMagic = 0xBEEFC0DE;
-constexpr std::uint32_t kDataVersion = 1;
-constexpr std::uint16_t kBranch = 1;
-constexpr std::uint16_t kLeaf = 2;
-constexpr std::uint16_t kMeta = 8;
-constexpr std::uint16_t kSubTable = 2;  // flag of a node: its value is a table
-constexpr std::size_t kHeaderBytes = 16;
-constexpr std::size_t kNodeBytes = 8;
-constexpr std::uint64_t kMetaPages = 2;
-constexpr std::uint64_t kPageBytesLeast = 4096;
-constexpr std::uint64_t kPageBytesMost = 32768;
+using lmdb::kBranch;
+using lmdb::kDepthMax;
+using lmdb::kHeaderBytes;
+using lmdb::kLeaf;
+using lmdb::kMetaPages;
+using lmdb::kNodeBytes;
+using lmdb::kPageBytesLeast;
+using lmdb::kPageBytesMost;
+using lmdb::kSubTable;
+using lmdb::MetaRecord;
+using lmdb::Node;
+using lmdb::PageHeader;
+using lmdb::TableRecord;
 
-// Pages are at least a sixth full of nodes, which the longest keys make 8 of: eight to the twelfth is more than all
-// rows. Nothing that we wrote is deeper.
-constexpr std::uint32_t kDepthMax = 16;
 constexpr std::uint64_t kBranchesBytes = std::uint64_t{1} << 20;
-
-struct PageHeader {
-  std::uint64_t number;
-  std::uint16_t pad;
-  std::uint16_t kind;
-  std::uint16_t lower;  // end of the offsets
-  std::uint16_t upper;  // begin of the nodes
-};
-static_assert(sizeof(PageHeader) == kHeaderBytes);
-
-struct TableRecord {
-  std::uint32_t page_bytes;  // page size, in the first table of a meta page; else 0
-  std::uint16_t flags;
-  std::uint16_t depth;
-  std::uint64_t branch_pages, leaf_pages, overflow_pages, entries, root;
-};
-static_assert(sizeof(TableRecord) == 48);
-
-struct MetaRecord {
-  std::uint32_t magic, version;
-  std::uint64_t address, map_bytes;
-  TableRecord free, main;
-  std::uint64_t last_page, transaction;
-};
-static_assert(sizeof(MetaRecord) == 136);
-
-struct Node {
-  std::uint16_t low, high;  // leaf: bytes of the value; branch: with `flags`, the page below
-  std::uint16_t flags;
-  std::uint16_t key_bytes;
-};
-static_assert(sizeof(Node) == kNodeBytes);
 
 // What a node says. Borrowed from its page.
 struct Entry {
@@ -171,9 +138,9 @@ Status CatalogTree::read_roots(Table& main) {
     std::memcpy(&header, page_.data(), sizeof(header));
     std::memcpy(&meta, page_.data() + sizeof(header), sizeof(meta));
     const std::uint64_t size = meta.free.page_bytes;
-    if (header.number != number || header.kind != kMeta || meta.magic != kMagic || meta.version != kDataVersion ||
-        !std::has_single_bit(size) || size < kPageBytesLeast || size > kPageBytesMost ||
-        (number != 0 && size != page_bytes_))
+    if (header.number != number || header.kind != lmdb::kMeta || meta.magic != lmdb::kMagic ||
+        meta.version != lmdb::kDataVersion || !std::has_single_bit(size) || size < kPageBytesLeast ||
+        size > kPageBytesMost || (number != 0 && size != page_bytes_))
       return damaged(number);
     page_bytes_ = size;
     if (newest && newest->transaction >= meta.transaction) continue;
@@ -190,7 +157,7 @@ Result<CatalogTree::Table> CatalogTree::table_of(std::span<const std::byte> reco
   TableRecord stored;
   if (record.size() != sizeof(stored)) return damaged(at);
   std::memcpy(&stored, record.data(), sizeof(stored));
-  const bool empty = stored.entries == 0 && stored.depth == 0 && stored.root == ~std::uint64_t{0};
+  const bool empty = stored.entries == 0 && stored.depth == 0 && stored.root == lmdb::kNoPage;
   const bool full = stored.entries != 0 && stored.depth != 0 && stored.depth <= kDepthMax &&
                     stored.root >= kMetaPages && stored.root < pages_;
   if (stored.flags != 0 || stored.overflow_pages != 0 || (!empty && !full)) return damaged(at);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/store/searchers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/thread_pool.h"
@@ -20,8 +21,7 @@ Result<std::unique_ptr<Searchers>> Searchers::create(const Content& content, con
     auto searcher = std::make_unique<StoreSearcher>();
     if (graph != nullptr) {
       VECSTORE_ASSIGN(searcher->graph, GraphSearcher::create(index, options.backend, lanes, budget));
-      searchers->backend_ = name_of(searcher->graph->reader().backend());
-      searchers->fallback_ = searcher->graph->reader().fallback_reason();
+      searchers->readers_.push_back(&searcher->graph->reader());
     }
     // Where rows may come, what scanning them takes is part of what opening takes.
     if (delta) {
@@ -31,6 +31,24 @@ Result<std::unique_ptr<Searchers>> Searchers::create(const Content& content, con
   }
   searchers->bytes_ = budget.used_bytes() - used_before;
   return searchers;
+}
+
+// One that had to fall back, if any had to.
+const PageReader* Searchers::reader_that_tells() const {
+  const auto fell_back = [](const PageReader* reader) { return !reader->fallback_reason().empty(); };
+  const auto found = std::ranges::find_if(readers_, fell_back);
+  if (found != readers_.end()) return *found;
+  return readers_.empty() ? nullptr : readers_.front();
+}
+
+std::string Searchers::backend() const {
+  const PageReader* reader = reader_that_tells();
+  return std::string(reader == nullptr ? "none" : name_of(reader->backend()));
+}
+
+std::string Searchers::fallback() const {
+  const PageReader* reader = reader_that_tells();
+  return std::string(reader == nullptr ? "" : reader->fallback_reason());
 }
 
 Executor& Searchers::executor() {

@@ -38,21 +38,21 @@ class Searchers {
   // Has as many threads as there are searchers; made when a batch is divided for the first time.
   Executor& executor();
 
-  std::uint32_t lanes() const { return lanes_; }             // lanes of each searcher; 0: every page is cached
-  std::uint64_t bytes() const { return bytes_; }             // bytes taken of the budget
-  const std::string& backend() const { return backend_; }    // in use
-  const std::string& fallback() const { return fallback_; }  // why, when it is not the one asked for
+  std::uint32_t lanes() const { return lanes_; }  // lanes of each searcher; 0: every page is cached
+  std::uint64_t bytes() const { return bytes_; }  // bytes taken of the budget
+  std::string backend() const;                    // in use; "none": nothing is read
+  std::string fallback() const;                   // why, when it is not the one asked for
 
  private:
   Searchers() = default;
+  const PageReader* reader_that_tells() const;
 
   InFlightTarget in_flight_;
   SearcherPool pool_;
   bool follows_ = false;
   std::uint32_t lanes_ = 0;
   std::uint64_t bytes_ = 0;
-  std::string backend_ = "none";  // nothing is read
-  std::string fallback_;
+  std::vector<const PageReader*> readers_;  // of the searchers in the pool
   std::once_flag executor_made_;
   std::unique_ptr<Executor> executor_;
 };

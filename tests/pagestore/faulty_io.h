@@ -98,7 +98,6 @@ class FaultyFileSystem final : public FileSystem {
     if (faults_.strikes()) return failure(path);
     return FileSystem::posix().free_bytes(path);
   }
-  bool is_of_system() const override { return true; }
 
  private:
   Status failure(const std::string& path) const { return errno_status(faults_.error, "injected", path); }

@@ -5,7 +5,7 @@
 //
 // The disk is copied before every call that finds it changed. So one build gives every state that a cut can meet. Each
 // is then torn in many ways. VECSTORE_SIM_BUILD_SEEDS=<n> tears each state in so many ways, VECSTORE_SIM_SEED=<n> in
-// one. The catalog is LMDB's and not on this disk: stores with keys are looked up in rows/.
+// one.
 #include <algorithm>
 #include <array>
 #include <optional>

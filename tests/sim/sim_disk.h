@@ -87,7 +87,6 @@ class SimDisk final : public FileSystem {
   Result<std::vector<DirectoryEntry>> list(const std::string& path) override;
   Result<EntryKind> kind_of(const std::string& path) override;
   Result<std::uint64_t> free_bytes(const std::string& path) override;
-  bool is_of_system() const override { return false; }
   Clock& clock() override { return clock_; }
 
  private:

@@ -350,7 +350,6 @@ class InterruptedFileSystem final : public FileSystem {
   }
   Result<EntryKind> kind_of(const std::string& path) override { return inner_.kind_of(path); }
   Result<std::uint64_t> free_bytes(const std::string& path) override { return inner_.free_bytes(path); }
-  bool is_of_system() const override { return inner_.is_of_system(); }
 
  private:
   FileSystem& inner_;

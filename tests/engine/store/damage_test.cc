@@ -179,7 +179,7 @@ BOOST_FIXTURE_TEST_CASE(damage_to_a_slot_is_reported_and_to_the_manifest_an_erro
   sweep(directory, path, sample, right, flips, kSleepingWorkers);
 }
 
-// LMDB's own file is reported by verify, and rebuilt by the first lookup.
+// The catalog is reported by verify, and rebuilt by the first lookup.
 BOOST_FIXTURE_TEST_CASE(damage_to_the_catalog_is_reported_and_rebuilt, SmallStore) {
   std::vector<Flip> flips;
   add_flips(flips, "catalog/data.sums", 0, size_of(path, "catalog/data.sums"), kThinning);

@@ -31,11 +31,10 @@ Json to_json(const BuildPrediction& prediction) {
 }
 
 void print_prediction(const VectorSource& input, const BuildPrediction& prediction) {
-  fmt::print("{}: {} x {} {}\n", input.name(), input.rows(), input.dim(), name_of(input.dtype()));
-  fmt::print("predicted: memory {}, disk {}; pages of {} bytes, {} codes of {} bytes, degree at most {}\n",
-             format_size(prediction.memory_peak_bytes), format_size(prediction.disk_bytes), prediction.page_bytes,
-             name_of(prediction.codec), prediction.code_bytes, prediction.max_degree);
-  std::fflush(stdout);  // before a long wait
+  print_out("{}: {} x {} {}\n", input.name(), input.rows(), input.dim(), name_of(input.dtype()));
+  print_out("predicted: memory {}, disk {}; pages of {} bytes, {} codes of {} bytes, degree at most {}\n",
+            format_size(prediction.memory_peak_bytes), format_size(prediction.disk_bytes), prediction.page_bytes,
+            name_of(prediction.codec), prediction.code_bytes, prediction.max_degree);
 }
 
 Status print_summary(const BuildCommandOptions& options, const BuildPrediction& prediction, double seconds) {
@@ -64,9 +63,9 @@ Status print_summary(const BuildCommandOptions& options, const BuildPrediction& 
                 {"prediction", to_json(prediction)}});
     return {};
   }
-  fmt::print("built {}: {} rows in {:.1f} s, memory {}, disk {}, {:.1f} bytes of memory a row when searched\n",
-             options.output, info.rows, seconds, format_size(rss_bytes), format_size(info.disk_bytes),
-             info.ram_bytes_per_row);
+  print_out("built {}: {} rows in {:.1f} s, memory {}, disk {}, {:.1f} bytes of memory a row when searched\n",
+            options.output, info.rows, seconds, format_size(rss_bytes), format_size(info.disk_bytes),
+            info.ram_bytes_per_row);
   return {};
 }
 
@@ -80,6 +79,7 @@ Status run_build(BuildCommandOptions& options) {
   options.build.calibrate = !options.no_calibration;
   VECSTORE_ASSIGN(const BuildPrediction prediction, predict_build(*input, options.build));
   if (!options.json) print_prediction(*input, prediction);
+  VECSTORE_TRY(finish_output());  // before a long wait
   if (options.dry_run) {
     if (options.json) print_json({{"n", input->rows()}, {"dim", input->dim()}, {"prediction", to_json(prediction)}});
     return {};

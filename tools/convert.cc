@@ -29,7 +29,7 @@ Status run_convert(ConvertCommandOptions& options) {
                 {"from", report.from_element},
                 {"to", report.to_element}});
   } else {
-    fmt::print("{}: {} x {} {}\n", options.to, report.rows, report.dim, report.to_element);
+    print_out("{}: {} x {} {}\n", options.to, report.rows, report.dim, report.to_element);
   }
   return {};
 }

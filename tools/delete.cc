@@ -51,7 +51,7 @@ Status run_delete(DeleteOptions& options) {
   if (options.json) {
     print_json({{"deleted", deleted}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
   } else {
-    fmt::print("{}: {} deleted, {} rows\n", options.path, deleted, stats.rows);
+    print_out("{}: {} deleted, {} rows\n", options.path, deleted, stats.rows);
   }
   return {};
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tools/commands.h"
+#include "tools/output.h"
 
 namespace vecstore::tools {
 
@@ -23,7 +24,7 @@ Command add_export(CommandLine& line) {
   return {command, [options]() -> Status {
             VECSTORE_ASSIGN(const Store store, Store::open(options->path));
             VECSTORE_TRY(store.export_to(options->files, options->overwrite));
-            fmt::print("{}: {} vectors\n", options->files.vectors, store.size());
+            print_out("{}: {} vectors\n", options->files.vectors, store.size());
             return {};
           }};
 }

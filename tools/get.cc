@@ -26,9 +26,9 @@ Status run_get(const GetOptions& options) {
     print_json(json);
     return {};
   }
-  for (std::size_t i = 0; i < numbers.size(); ++i) fmt::print("{}{}", i == 0 ? "" : " ", numbers[i]);
-  fmt::print("\n");
-  if (!item.document.empty()) fmt::print("{}\n", item.document);
+  for (std::size_t i = 0; i < numbers.size(); ++i) print_out("{}{}", i == 0 ? "" : " ", numbers[i]);
+  print_out("\n");
+  if (!item.document.empty()) print_out("{}\n", item.document);
   return {};
 }
 

@@ -42,8 +42,8 @@ Status run_groundtruth(const GroundtruthOptions& options) {
                 {"seconds", seconds},
                 {"rss_peak_bytes", rss_peak_bytes()}});
   } else {
-    fmt::print("{}: {} exact neighbours of {} queries among {} rows ({}), {:.1f} s\n", options.output, truth.k,
-               truth.queries, base->rows(), name_of(options.metric), seconds);
+    print_out("{}: {} exact neighbours of {} queries among {} rows ({}), {:.1f} s\n", options.output, truth.k,
+              truth.queries, base->rows(), name_of(options.metric), seconds);
   }
   return {};
 }

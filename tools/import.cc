@@ -41,7 +41,7 @@ Status run_import(ImportOptions& options) {
   if (options.json) {
     print_json({{"imported", imported}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
   } else {
-    fmt::print("{}: {} imported, {} rows\n", options.path, imported, stats.rows);
+    print_out("{}: {} imported, {} rows\n", options.path, imported, stats.rows);
   }
   return {};
 }

@@ -116,11 +116,11 @@ void print_info(const std::string& path, const StoreInfo& info, const std::optio
   if (expectation) table.add("recall expected", describe_expectation(*expectation));
   table.print();
   if (info.calibration.empty()) return;
-  fmt::print("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound",
-             "reads/query", "L in memory");
+  print_out("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound",
+            "reads/query", "L in memory");
   for (const CalibrationPoint& point : info.calibration)
-    fmt::print("{:>5} {:>7.3f} {:>7.4f} {:>6} {:>7} {:>6.2f} {:>12.2f} {:>12}\n", point.k, point.recall_target,
-               point.recall, point.search_list, point.blocks, point.bound, point.reads_per_query, point.memory_list);
+    print_out("{:>5} {:>7.3f} {:>7.4f} {:>6} {:>7} {:>6.2f} {:>12.2f} {:>12}\n", point.k, point.recall_target,
+              point.recall, point.search_list, point.blocks, point.bound, point.reads_per_query, point.memory_list);
 }
 
 Status run_info(const InfoOptions& options) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <deque>
 
 #include "tools/commands.h"
@@ -29,10 +28,9 @@ class Acknowledger {
   }
   Status durable(std::uint64_t lsn) {
     while (!waiting_.empty() && waiting_.front().lsn <= lsn) {
-      fmt::print("acked {} {}\n", waiting_.front().rows, lsn);
+      print_out("acked {} {}\n", waiting_.front().rows, lsn);
       waiting_.pop_front();
-      if (std::fflush(stdout) != 0)
-        return Status(Code::kIo, "cannot write the acknowledgement").about("standard output");
+      VECSTORE_TRY(finish_output());
     }
     return {};
   }
@@ -65,7 +63,7 @@ Status run_insert(InsertOptions& options) {
                 {"ram_peak_bytes", store.info().ram_peak_bytes},
                 {"rss_peak_bytes", rss_peak_bytes()}});
   } else if (!options.ack) {
-    fmt::print("{}: {} inserted, {} rows\n", options.path, inserted, stats.rows);
+    print_out("{}: {} inserted, {} rows\n", options.path, inserted, stats.rows);
   }
   return {};
 }

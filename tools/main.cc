@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <array>
-#include <cstdio>
 #include <exception>
 
 #include "tools/commands.h"
@@ -13,8 +10,14 @@ namespace vecstore::tools {
 namespace {
 
 int report(const Status& status) {
-  if (!status.is_ok()) fmt::print(stderr, "vecstore: {}\n", status.message());
+  if (!status.is_ok()) print_error("vecstore: {}\n", status.message());
   return exit_code_of(status.code());
+}
+
+// What was printed counts as much as what was done.
+int finish(const Status& status) {
+  const Status printed = finish_output();
+  return report(status.is_ok() ? printed : status);
 }
 
 int run(int argc, char** argv) {
@@ -25,12 +28,10 @@ int run(int argc, char** argv) {
       add_build(line),  add_create(line), add_insert(line),  add_delete(line),      add_get(line),
       add_info(line),   add_stats(line),  add_search(line),  add_query(line),       add_export(line),
       add_import(line), add_verify(line), add_salvage(line), add_groundtruth(line), add_convert(line)};
-  if (const auto wrong = line.parse(argc, argv)) return *wrong ? kExitUsage : kExitOk;
+  if (const auto wrong = line.parse(argc, argv)) return *wrong ? kExitUsage : finish({});
   for (const Command& command : commands) {
     if (!command.options.were_given()) continue;
-    const Status status = command.run();
-    const Status printed = finish_output();
-    return report(status.is_ok() ? printed : status);
+    return finish(command.run());
   }
   return kExitUsage;
 }
@@ -39,12 +40,16 @@ int run(int argc, char** argv) {
 }  // namespace vecstore::tools
 
 int main(int argc, char** argv) {
+  using namespace vecstore::tools;
+  hold_standard_streams();
   try {
-    return vecstore::tools::run(argc, argv);
+    return run(argc, argv);
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "vecstore: the system has no memory left; free some or give a smaller --ram\n");
+    write_error("vecstore: the system has no memory left; free some or give a smaller --ram\n");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "vecstore: {}\n", error.what());
+    write_error("vecstore: ");
+    write_error(error.what());
+    write_error("\n");
   }
-  return vecstore::tools::kExitFailure;
+  return kExitFailure;
 }

@@ -6,8 +6,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <sstream>
 
 #include "tools/numbers.h"
+#include "tools/output.h"
 #include "tools/size_text.h"
 
 namespace vecstore::tools {
@@ -139,7 +141,11 @@ std::optional<bool> CommandLine::parse(int argc, char** argv) {
   try {
     app_->parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app_->exit(error) != 0;
+    std::ostringstream out, wrong;
+    const bool is_wrong = app_->exit(error, out, wrong) != 0;
+    write_out(out.str());
+    write_error(wrong.str());
+    return is_wrong;
   }
   return std::nullopt;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -35,12 +36,15 @@ Result<std::string> read_standard_input() {
   constexpr std::size_t kInputBytesMax = 1u << 20;  // kDimMax numbers of 256 characters
   std::string text;
   char part[4096];
+  errno = 0;
   for (std::size_t got = std::fread(part, 1, sizeof part, stdin); got != 0;
        got = std::fread(part, 1, sizeof part, stdin)) {
     text.append(part, got);
     if (text.size() > kInputBytesMax)
       return Status(Code::kInvalidInput, "more than 1 MiB of numbers; give one vector").about("standard input");
   }
+  if (std::ferror(stdin) != 0)
+    return errno_status(errno != 0 ? errno : EIO, "cannot read the numbers", "standard input");
   return text;
 }
 
@@ -145,10 +149,10 @@ Json to_json(const std::vector<Answer>& answers, const QueryStats& stats) {
 void print_answers(const std::vector<Answer>& answers) {
   constexpr std::size_t kIndent = 4;
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    fmt::print("{:>2}. score {:.4f}, key {}", i + 1, answers[i].hit.score, wrap_text(answers[i].key, 0));
-    if (answers[i].document) fmt::print("{}\n", format_document(*answers[i].document, kIndent));
+    print_out("{:>2}. score {:.4f}, key {}", i + 1, answers[i].hit.score, wrap_text(answers[i].key, 0));
+    if (answers[i].document) print_out("{}\n", format_document(*answers[i].document, kIndent));
   }
-  if (answers.empty()) fmt::print("the index holds no rows\n");
+  if (answers.empty()) print_out("the index holds no rows\n");
 }
 
 Status run_query(const QueryOptions& options) {

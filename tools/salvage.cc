@@ -28,13 +28,13 @@ Command add_salvage(CommandLine& line) {
                           {"log_bytes_lost", report.log_bytes_lost}});
               return {};
             }
-            fmt::print("{}: {} rows; {} records of the log took effect, {} did not, {} of it could not be read\n",
-                       options->output, report.rows, report.records, report.records_lost,
-                       format_size(report.log_bytes_lost));
+            print_out("{}: {} rows; {} records of the log took effect, {} did not, {} of it could not be read\n",
+                      options->output, report.rows, report.records, report.records_lost,
+                      format_size(report.log_bytes_lost));
             if (!report.content.is_ok())
-              fmt::print("it may be older than what was lost: {}\n", report.content.message());
+              print_out("it may be older than what was lost: {}\n", report.content.message());
             if (report.documents_lost != 0)
-              fmt::print("{} rows came without their documents, whose dictionary is lost\n", report.documents_lost);
+              print_out("{} rows came without their documents, whose dictionary is lost\n", report.documents_lost);
             return {};
           }};
 }

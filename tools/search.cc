@@ -254,14 +254,14 @@ Status run_search(SearchCommandOptions& options) {
   const Report report = report_on(store, options.search, outcome, recall);
   const std::uint64_t rows = report.info.rows;
   if (options.search.k > rows && !options.quiet)
-    fmt::print(stderr, "vecstore: the index holds {} rows, fewer than k; each query got {}\n", rows, rows);
+    print_error("vecstore: the index holds {} rows, fewer than k; each query got {}\n", rows, rows);
   if (report.expectation) warn_of_missed_target(*report.expectation);
   if (options.json) {
     print_json(to_json(options, report));
   } else {
     print_report(options.search, report);
     if (options.explain) {
-      fmt::print("\n");
+      print_out("\n");
       print_explanation(store, options.open, options.search);
     }
   }

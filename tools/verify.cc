@@ -27,13 +27,13 @@ void print_report(const VerifyCommandOptions& options, const VerifyReport& repor
                 {"damage", Json(std::move(damage))}});
     return;
   }
-  fmt::print("{}: {} pages, {} rows, {} edges checked\n", options.path, report.pages_checked, report.rows_checked,
-             report.edges_checked);
-  if (options.verify.deep) fmt::print("unreachable rows: {}\n", report.unreachable_rows);
-  for (const Status& finding : report.damage) fmt::print("damaged: {}\n", finding.message());
+  print_out("{}: {} pages, {} rows, {} edges checked\n", options.path, report.pages_checked, report.rows_checked,
+            report.edges_checked);
+  if (options.verify.deep) print_out("unreachable rows: {}\n", report.unreachable_rows);
+  for (const Status& finding : report.damage) print_out("damaged: {}\n", finding.message());
   if (report.damage_total > report.damage.size())
-    fmt::print("... and {} more\n", report.damage_total - report.damage.size());
-  if (report.damage_total == 0) fmt::print("sound\n");
+    print_out("... and {} more\n", report.damage_total - report.damage.size());
+  if (report.damage_total == 0) print_out("sound\n");
 }
 
 Status run_verify(const VerifyCommandOptions& options) {

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "engine/vecstore.hpp"
-#include "tests/tools/command.h"
+#include "tests/tools/every_command.h"
 
 using namespace vecstore;
 using namespace vecstore::tools;
@@ -17,19 +17,9 @@ using test::mentions;
 using test::refused;
 using test::run;
 using test::TemporaryDirectory;
+using test::write_fbin;
 
 namespace {
-
-std::string write_fbin(const std::string& path, std::uint32_t rows, std::uint32_t dim) {
-  std::vector<float> values(rows * dim);
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i / dim) + 0.25f;
-  std::vector<char> bytes(8 + values.size() * 4);
-  const std::uint32_t header[2] = {rows, dim};
-  std::memcpy(bytes.data(), header, 8);
-  std::memcpy(bytes.data() + 8, values.data(), values.size() * 4);
-  test::write_file(path, bytes);
-  return path;
-}
 
 std::string write_lines(const std::string& path, int lines, const std::string& start = "") {
   std::string text;

@@ -45,6 +45,11 @@ Result<std::string> read_standard_input() {
   }
   if (std::ferror(stdin) != 0)
     return errno_status(errno != 0 ? errno : EIO, "cannot read the numbers", "standard input");
+  // Shells of Windows put a mark in front of what they pipe.
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+    return Status(Code::kInvalidInput, "this is UTF-16 text; pipe it through iconv -f UTF-16 -t UTF-8")
+        .about("standard input");
+  if (constexpr std::string_view kMark = "\xEF\xBB\xBF"; text.starts_with(kMark)) text.erase(0, kMark.size());
   return text;
 }
 

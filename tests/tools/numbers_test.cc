@@ -224,6 +224,13 @@ BOOST_AUTO_TEST_CASE(numbers_on_standard_input_are_finite_and_fit) {
     return run("query " + store + " --k 1", directory.path("in"));
   };
   BOOST_TEST(query("1 2e0, [3]").exit_code == 0);
+  BOOST_TEST(query("\xEF\xBB\xBF"
+                   "1 2\r\n3\r\n")
+                 .exit_code == 0);
+  BOOST_TEST(mentions(query("\xFF\xFE"
+                            "1 2 3")
+                          .err,
+                      "iconv -f UTF-16 -t UTF-8"));
   for (const char* bad : {"1 nan 3", "1 inf 3", "1 1e39 3", "1 2x 3", "1 1e999 3"}) {
     const auto ran = query(bad);
     BOOST_TEST(ran.exit_code == 1, bad);

@@ -61,6 +61,11 @@ Result<Key> parse_key(const std::string& text, KeyKind kind) {
   if (!number)
     return Status(Code::kInvalidArgument, "the keys of this store are numbers from 0 to 2^64 - 1; this is none")
         .about(text);
+  // Two texts that differ must not be one key: a caller whose keys are "007" and "7" would lose a row.
+  if (text != std::to_string(*number))
+    return Status(Code::kInvalidArgument,
+                  "write the key without zeros in front; keys of --key-type bytes may have them")
+        .about(text);
   return Key(*number);
 }
 

@@ -141,11 +141,16 @@ std::optional<bool> CommandLine::parse(int argc, char** argv) {
   try {
     app_->parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    std::ostringstream out, wrong;
-    const bool is_wrong = app_->exit(error, out, wrong) != 0;
-    write_out(out.str());
-    write_error(wrong.str());
-    return is_wrong;
+    if (error.get_exit_code() == 0) {
+      std::ostringstream out;
+      app_->exit(error, out);
+      write_out(out.str());
+      return false;
+    }
+    const auto commands = app_->get_subcommands();
+    print_error("vecstore: {}; see vecstore {}--help\n", error.what(),
+                commands.empty() ? "" : commands[0]->get_name() + " ");
+    return true;
   }
   return std::nullopt;
 }

@@ -168,7 +168,7 @@ BOOST_AUTO_TEST_CASE(a_key_that_is_none_is_told_by_its_line_before_anything_is_p
   const std::string file = write_fbin(directory.path("v.fbin"), 6, 3);
   BOOST_TEST(run("create " + store).exit_code == 0);
   BOOST_TEST(run("create " + bytes + " --key-type bytes").exit_code == 0);
-  for (const std::string bad : {"-1", "18446744073709551616", "x", "", "4 "}) {
+  for (const std::string bad : {"-1", "18446744073709551616", "x", "", "4 ", "05", "+5"}) {
     const std::string text = "0\n1\n2\n3\n" + bad + "\n5\n";
     test::write_file(directory.path("keys"), {text.begin(), text.end()});
     for (const std::string& start :
@@ -189,6 +189,32 @@ BOOST_AUTO_TEST_CASE(a_key_that_is_none_is_told_by_its_line_before_anything_is_p
                  "line 5: "));
   }
   BOOST_TEST(mentions(run("stats " + bytes).out, "rows                  0"));
+}
+
+// "007" and "7" named one row, and the second of them took the place of the first.
+BOOST_AUTO_TEST_CASE(a_number_names_a_row_only_as_it_is_printed) {
+  const TemporaryDirectory directory;
+  const std::string store = directory.path("s"), bytes = directory.path("b");
+  const std::string file = write_fbin(directory.path("v.fbin"), 10, 3);
+  BOOST_TEST(run("create " + store).exit_code == 0);
+  BOOST_TEST(run("insert " + store + " --quiet --input " + file).exit_code == 0);
+  BOOST_TEST(run("get " + store + " 0").exit_code == 0);
+  for (const char* other : {"007", "07", "00", "+7", "' 7'", "7.0", "0x7", "7e0", "''", "-- -0"}) {
+    BOOST_TEST(refused("get " + store + " " + other, 2).size() > 0u);
+    BOOST_TEST(refused("delete " + store + " 7 " + other, 2).size() > 0u);
+  }
+  BOOST_TEST(mentions(refused("get " + store + " 007", 2), "007: write the key without zeros in front"));
+  BOOST_TEST(mentions(run("stats " + store).out, "rows                  10"));
+  BOOST_TEST(run("get " + store + " 7").out == "7.25 7.25 7.25\n");
+
+  // The advice: such keys are two there.
+  std::string keys = "7\n007\n";
+  for (int i = 2; i < 10; ++i) keys += std::to_string(i) + "x\n";
+  test::write_file(directory.path("keys"), {keys.begin(), keys.end()});
+  BOOST_TEST(run("create " + bytes + " --key-type bytes").exit_code == 0);
+  BOOST_TEST(run("insert " + bytes + " --quiet --input " + file + " --keys " + directory.path("keys")).exit_code == 0);
+  BOOST_TEST(run("get " + bytes + " 7").out == "0.25 0.25 0.25\n");
+  BOOST_TEST(run("get " + bytes + " 007").out == "1.25 1.25 1.25\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_vector_that_is_refused_is_told_by_its_row_in_the_file) {

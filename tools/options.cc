@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "tools/numbers.h"
 #include "tools/output.h"
@@ -37,6 +38,7 @@ std::function<std::string(const std::string&)> real_within(RealRange range, cons
   };
 }
 
+constexpr const char* kEmpty = "its value is empty";
 constexpr std::uint64_t kWholeMax = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
@@ -59,11 +61,19 @@ Option& Option::excludes(const Option& other) {
 bool CommandOptions::were_given() const { return command_->parsed(); }
 
 Option CommandOptions::text(const std::string& name, std::string& value, const std::string& help) {
-  return Option(command_->add_option(name, value, help));
+  return parsed(name, "TEXT", help, [&value](const std::string& text) {
+    value = text;
+    return std::string();
+  });
 }
 
 Option CommandOptions::texts(const std::string& name, std::vector<std::string>& values, const std::string& help) {
-  return Option(command_->add_option(name, values, help));
+  const auto parse = [name, &values](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts)
+      if (text.empty()) throw CLI::ValidationError(name, kEmpty);
+    values = texts;
+  };
+  return Option(command_->add_option_function<std::vector<std::string>>(name, parse, help)->type_name("TEXT"));
 }
 
 Option CommandOptions::flag(const std::string& name, bool& value, const std::string& help) {
@@ -115,7 +125,7 @@ Option CommandOptions::choice(const std::string& name, const std::vector<std::st
 Option CommandOptions::parsed(const std::string& name, const std::string& form, const std::string& help,
                               const std::function<std::string(const std::string&)>& take) {
   const auto parse = [name, take](const std::string& text) {
-    const std::string wrong = take(text);
+    const std::string wrong = text.empty() ? kEmpty : take(text);
     if (!wrong.empty()) throw CLI::ValidationError(name, wrong);
   };
   return Option(command_->add_option_function<std::string>(name, parse, help)->type_name(form));
@@ -137,7 +147,39 @@ CommandOptions CommandLine::add(const std::string& command, const std::string& h
   return CommandOptions(app_->add_subcommand(command, help));
 }
 
+// CLI11 passes over the empty value of "--output=" and takes the next argument for it, whatever that is.
+std::string CommandLine::misread(const std::vector<std::string>& arguments) const {
+  std::size_t at = 0;
+  while (at < arguments.size() && arguments[at].starts_with('-')) ++at;
+  if (at == arguments.size()) return {};
+  const std::string& named = arguments[at];
+  const auto found =
+      std::as_const(*app_).get_subcommands([&named](const CLI::App* each) { return each->get_name() == named; });
+  if (found.empty()) return fmt::format("there is no command '{}'", named);
+  const CLI::App* command = found[0];
+  for (++at; at < arguments.size() && arguments[at] != "--"; ++at) {
+    const std::string& argument = arguments[at];
+    if (!argument.starts_with("--")) continue;
+    const std::size_t equals = argument.find('=');
+    const std::string name = argument.substr(0, equals);
+    if (equals + 1 == argument.size()) return fmt::format("{}: {}", name, kEmpty);
+    const CLI::Option* option = command->get_option_no_throw(name);
+    if (equals != std::string::npos || option == nullptr || option->get_items_expected_min() == 0) continue;
+    if (++at == arguments.size()) return {};
+    const std::string& value = arguments[at];
+    if (value.empty()) return fmt::format("{}: {}", name, kEmpty);
+    if (value.starts_with('-') && command->get_option_no_throw(value.substr(0, value.find('='))) != nullptr)
+      return fmt::format("{}: its value is missing before {}; write {}={} if that is the value", name, value, name,
+                         value);
+  }
+  return {};
+}
+
 std::optional<bool> CommandLine::parse(int argc, char** argv) {
+  if (const std::string wrong = misread({argv + std::min(argc, 1), argv + argc}); !wrong.empty()) {
+    print_error("vecstore: {}; see vecstore --help\n", wrong);
+    return true;
+  }
   try {
     app_->parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Subcommands and their options, over CLI11. Its headers take ten seconds to compile, so that options.cc alone includes
-// them. What an option is bound to must outlive the parsing. Wrong text is wrong usage, told with the option's name.
+// them. What an option is bound to must outlive the parsing. Wrong text is wrong usage, told with the option's name. So
+// is an empty text, which a script has from a variable that is not set, and an option where a value should be.
 #pragma once
 
 #include <cstdint>
@@ -80,6 +81,9 @@ class CommandLine {
   std::optional<bool> parse(int argc, char** argv);
 
  private:
+  // What CLI11 would take for something else than its writer meant; empty: nothing.
+  std::string misread(const std::vector<std::string>& arguments) const;
+
   std::unique_ptr<CLI::App> app_;
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 
+#include "base/limits.h"
 #include "tools/commands.h"
 #include "tools/explain.h"
 #include "tools/numbers.h"
@@ -98,7 +99,7 @@ Status run_build(BuildCommandOptions& options) {
 void add_form_options(CommandOptions& options, BuildOptions& build) {
   add_named(options, "--codec", {Codec::kOpq, Codec::kPq, Codec::kRabitq}, build.codec,
             "codes kept in memory (default: from --search-ram, else opq)");
-  options.whole("--code-bytes", build.code_bytes,
+  options.whole("--code-bytes", build.code_bytes, {1, kDimMax},
                 "bytes a code (default: from --search-ram); rabitq takes 1, 2 or 4 bits a dimension of them");
   options.parsed("--page-size", "SIZE", "bytes a page: 4096, 8192, 16384 (default: by record)",
                  [&build](const std::string& text) -> std::string {
@@ -112,10 +113,10 @@ void add_form_options(CommandOptions& options, BuildOptions& build) {
       "--vectors", {"auto", "8", "16", "32"},
       "bits in which pages keep a value of f32 and f16 vectors (default: the least that rank as the vectors do)",
       [&build](std::size_t i) { build.vector_bits = i == 0 ? 0u : 4u << i; });
-  options.whole("--max-degree", build.max_degree, "edges a row, at most (default: by dimension)");
-  options.whole("--build-list", build.build_list, "list length of the construction (default 80)");
+  options.whole("--max-degree", build.max_degree, {1, kDegreeMax}, "edges a row, at most (default: by dimension)");
+  options.whole("--build-list", build.build_list, {1, kSearchListMax}, "list length of the construction (default 80)");
   options.real("--alpha", build.alpha, {1, 4}, "slack of pruning, 1 to 4 (default 1.2)");
-  options.whole("--seed", build.seed, "seed of everything drawn by chance (default 1)");
+  options.whole("--seed", build.seed, {}, "seed of everything drawn by chance (default 1)");
 }
 
 }  // namespace
@@ -127,9 +128,10 @@ Command add_build(CommandLine& line) {
   command.text("--input", options->input, "fbin, f16bin, u8bin, i8bin, fvecs, bvecs or npy file").required();
   command.text("--output", options->output, "directory of the index").required();
   add_metric(command, build.metric);
-  command.size("--ram", build.ram_bytes, "bound of the build's memory (default: none)");
-  command.size("--search-ram", build.search_ram_bytes, "memory that a search may use; chooses the codes");
-  command.whole("--threads", build.threads, "threads (default: all processors)");
+  command.size("--ram", build.ram_bytes, kBoundMinBytes, "bound of the build's memory (default: none)");
+  command.size("--search-ram", build.search_ram_bytes, kBoundMinBytes,
+               "memory that a search may use; chooses the codes");
+  add_threads(command, build.threads);
   command.text("--keys", build.keys_path, "file of keys, one a line, in the order of the vectors");
   command.text("--documents", build.documents_path, "file of documents, one a line, plain or .zst");
   add_form_options(command, build);

@@ -37,11 +37,15 @@ Command add_salvage(CommandLine& line);
 Command add_groundtruth(CommandLine& line);
 Command add_convert(CommandLine& line);
 
+// The least of a bound on memory. Nothing fits so little; but 0, for the library, is no bound at all.
+inline constexpr std::uint64_t kBoundMinBytes = 1;
+
 // Options of one meaning everywhere.
 void add_metric(CommandOptions& options, Metric& metric);
 void add_key_type(CommandOptions& options, KeyKind& keys);
 void add_recall_target(CommandOptions& options, double& target);
 void add_json(CommandOptions& options, bool& json);
+void add_threads(CommandOptions& options, std::uint32_t& threads);
 void add_quiet(CommandOptions& options, bool& quiet);
 
 // One of `values`, by name_of().

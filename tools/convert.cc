@@ -43,8 +43,8 @@ Command add_convert(CommandLine& line) {
       "write a vector file in another layout: fvecs bvecs ivecs fbin f16bin u8bin i8bin ibin npy, by the ending");
   command.text("input", options->from, "file to read").required();
   command.text("output", options->to, "file to write").required();
-  command.whole("--first-row", options->convert.first_row, "first row taken (default 0)");
-  command.whole("--count", options->convert.count, "rows taken (default: all that follow)");
+  command.whole("--first-row", options->convert.first_row, {}, "first row taken (default 0)");
+  command.whole("--count", options->convert.count, {}, "rows taken (default: all that follow)");
   command.flag("--overwrite", options->convert.overwrite, "replace the output if it is there");
   add_quiet(command, options->quiet);
   add_json(command, options->json);

@@ -56,9 +56,9 @@ Command add_groundtruth(CommandLine& line) {
   command.text("--base", options->base, "file of the vectors to search").required();
   command.text("--queries", options->queries, "file of the queries").required();
   command.text("--output", options->output, "file to write: rows and distances").required();
-  command.whole("--k", options->k, "neighbours a query, 1 to 1000 (default 100)");
+  command.whole("--k", options->k, {1, kResultsMax}, "neighbours a query, 1 to 1000 (default 100)");
   add_metric(command, options->metric);
-  command.whole("--threads", options->threads, "threads, at most 256 (default: all processors)", kThreadsMax);
+  add_threads(command, options->threads);
   command.flag("--overwrite", options->overwrite, "replace the output if it is there");
   add_json(command, options->json);
   return {command, [options] { return run_groundtruth(*options); }};

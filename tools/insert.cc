@@ -76,14 +76,14 @@ Command add_insert(CommandLine& line) {
   CommandOptions command = line.add("insert", "put the vectors of a file into a store, searchable at once");
   command.text("store", options->path, "directory of the store").required();
   command.text("--input", files.vectors, "file of vectors").required();
-  command.whole("--skip", files.skip, "rows of the file left out at its beginning (default 0)");
-  command.whole("--count", files.count, "rows put (default: all that follow)");
-  const Option first_key = command.whole("--first-key", files.first_key,
+  command.whole("--skip", files.skip, {}, "rows of the file left out at its beginning (default 0)");
+  command.whole("--count", files.count, {}, "rows put (default: all that follow)");
+  const Option first_key = command.whole("--first-key", files.first_key, {},
                                          "key of the first row put, the next one is one more (default: --skip)");
   command.text("--keys", files.keys, "file of one key a line, for each row of --input, those left out included")
       .excludes(first_key);
   command.text("--documents", files.documents, "file of one document a line, for each row of --input as well");
-  command.whole("--batch", files.batch, "rows that go in together, all or none (default 100)");
+  command.whole("--batch", files.batch, {1, kBatchRowsMax}, "rows that go in together, all or none (default 100)");
   add_write_options(command, options->open);
   command.flag("--ack", options->ack, "print 'acked ROWS LSN' after each batch that is on the disk");
   add_quiet(command, files.quiet);

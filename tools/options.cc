@@ -16,12 +16,12 @@
 namespace vecstore::tools {
 namespace {
 
-// Of numbers up to `most`.
 template <typename Take>
-std::function<std::string(const std::string&)> whole_within(std::uint64_t most, const Take& take) {
-  return [most, take](const std::string& text) -> std::string {
+std::function<std::string(const std::string&)> whole_within(WholeRange range, const Take& take) {
+  return [range, take](const std::string& text) -> std::string {
     const auto number = parse_whole(text);
-    if (!number || *number > most) return fmt::format("'{}' is not a whole number from 0 to {}", text, most);
+    if (!number || *number < range.least || *number > range.most)
+      return fmt::format("'{}' is not a whole number from {} to {}", text, range.least, range.most);
     take(*number);
     return {};
   };
@@ -31,15 +31,16 @@ template <typename Take>
 std::function<std::string(const std::string&)> real_within(RealRange range, const Take& take) {
   return [range, take](const std::string& text) -> std::string {
     const auto number = parse_real(text);
-    if (!number || *number < range.least || *number > range.most)
-      return fmt::format("'{}' is not a number from {} to {}", text, range.least, range.most);
+    const bool is_above = number && (range.without_least ? *number > range.least : *number >= range.least);
+    if (!is_above || *number > range.most)
+      return fmt::format("'{}' is not a number {} {} {} {}", text, range.without_least ? "above" : "from", range.least,
+                         range.without_least ? "and up to" : "to", range.most);
     take(*number);
     return {};
   };
 }
 
 constexpr const char* kEmpty = "its value is empty";
-constexpr std::uint64_t kWholeMax = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
 
@@ -80,18 +81,19 @@ Option CommandOptions::flag(const std::string& name, bool& value, const std::str
   return Option(command_->add_flag(name, value, help));
 }
 
-Option CommandOptions::whole(const std::string& name, std::uint32_t& value, const std::string& help,
-                             std::uint32_t most) {
+Option CommandOptions::whole(const std::string& name, std::uint32_t& value, WholeRange range, const std::string& help) {
+  range.most = std::min<std::uint64_t>(range.most, std::numeric_limits<std::uint32_t>::max());
   return parsed(name, "UINT", help,
-                whole_within(most, [&value](std::uint64_t number) { value = static_cast<std::uint32_t>(number); }));
+                whole_within(range, [&value](std::uint64_t number) { value = static_cast<std::uint32_t>(number); }));
 }
 
-Option CommandOptions::whole(const std::string& name, std::uint64_t& value, const std::string& help) {
-  return parsed(name, "UINT", help, whole_within(kWholeMax, [&value](std::uint64_t number) { value = number; }));
+Option CommandOptions::whole(const std::string& name, std::uint64_t& value, WholeRange range, const std::string& help) {
+  return parsed(name, "UINT", help, whole_within(range, [&value](std::uint64_t number) { value = number; }));
 }
 
-Option CommandOptions::whole(const std::string& name, std::optional<std::uint64_t>& value, const std::string& help) {
-  return parsed(name, "UINT", help, whole_within(kWholeMax, [&value](std::uint64_t number) { value = number; }));
+Option CommandOptions::whole(const std::string& name, std::optional<std::uint64_t>& value, WholeRange range,
+                             const std::string& help) {
+  return parsed(name, "UINT", help, whole_within(range, [&value](std::uint64_t number) { value = number; }));
 }
 
 Option CommandOptions::real(const std::string& name, double& value, RealRange range, const std::string& help) {
@@ -103,10 +105,12 @@ Option CommandOptions::real(const std::string& name, float& value, RealRange ran
                 real_within(range, [&value](double number) { value = static_cast<float>(number); }));
 }
 
-Option CommandOptions::size(const std::string& name, std::uint64_t& bytes, const std::string& help) {
-  return parsed(name, "SIZE", help, [&bytes](const std::string& text) -> std::string {
+Option CommandOptions::size(const std::string& name, std::uint64_t& bytes, std::uint64_t least,
+                            const std::string& help) {
+  return parsed(name, "SIZE", help, [&bytes, least](const std::string& text) -> std::string {
     const auto size = parse_size(text);
     if (!size) return size.error().message();
+    if (*size < least) return fmt::format("'{}' is less than {}, the least", text, format_size(least));
     bytes = *size;
     return {};
   });

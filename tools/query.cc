@@ -161,8 +161,6 @@ void print_answers(const std::vector<Answer>& answers) {
 }
 
 Status run_query(const QueryOptions& options) {
-  if (options.search.k == 0 || options.search.k > kResultsMax)
-    return Status(Code::kInvalidArgument, "k must be from 1 to 1000").about("--k " + std::to_string(options.search.k));
   VECSTORE_ASSIGN(const Store store, Store::open(options.path, options.open));
   const StoreInfo info = store.info();
   VECSTORE_ASSIGN(const OneVector vector, options.queries.empty() ? vector_of_input(info) : vector_of_file(options));
@@ -189,12 +187,12 @@ Command add_query(CommandLine& line) {
   command.text("index", options->path, "directory of the index").required();
   const Option file =
       command.text("--queries", options->queries, "file of vectors (default: numbers on standard input)");
-  command.whole("--row", options->row, "row of the file, counted from 0 (default 0)").needs(file);
-  command.whole("--k", search.k, "answers, 1 to 1000 (default 10)");
+  command.whole("--row", options->row, {}, "row of the file, counted from 0 (default 0)").needs(file);
+  command.whole("--k", search.k, {1, kResultsMax}, "answers, 1 to 1000 (default 10)");
   add_recall_target(command, search.recall_target);
   add_open_options(command, options->open);
-  command.whole("--L", search.search_list, "list length, instead of the calibrated one");
-  command.whole("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  command.whole("--L", search.search_list, {1, kSearchListMax}, "list length, instead of the calibrated one");
+  command.whole("--blocks", search.blocks, {1}, "blocks scanned, instead of the calibrated number");
   command.flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
   add_json(command, options->json);
   return {command, [options] { return run_query(*options); }};

@@ -227,10 +227,7 @@ void print_report(const SearchOptions& asked, const Report& report) {
 
 Status run_search(SearchCommandOptions& options) {
   if (options.threads == 0) options.threads = std::max(1u, std::thread::hardware_concurrency());
-  if (options.threads > kThreadsMax || options.clients > kClientsMax)
-    return Status(Code::kInvalidArgument, "too many; --threads goes to 256 and --clients to 1024");
-  if (options.search.k == 0 || options.search.k > kResultsMax)
-    return Status(Code::kInvalidArgument, "k must be from 1 to 1000").about("--k " + std::to_string(options.search.k));
+  options.threads = std::min(options.threads, kThreadsMax);
   VECSTORE_ASSIGN(const auto queries, open_vector_file(options.queries));
   if (queries->rows() > kQueriesMax)
     return Status(Code::kInvalidArgument, "more than 16777216 queries; cut the file with convert")
@@ -276,16 +273,18 @@ Command add_search(CommandLine& line) {
   CommandOptions command = line.add("search", "search an index with a file of queries, and measure it");
   command.text("index", options->path, "directory of the index").required();
   command.text("--queries", options->queries, "file of the queries").required();
-  command.whole("--k", search.k, "answers a query, 1 to 1000 (default 10)");
+  command.whole("--k", search.k, {1, kResultsMax}, "answers a query, 1 to 1000 (default 10)");
   command.text("--groundtruth", options->groundtruth, "file of exact neighbours, to measure recall");
   add_recall_target(command, search.recall_target);
   add_open_options(command, options->open);
-  command.whole("--L", search.search_list, "list length, instead of the calibrated one");
-  command.whole("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  command.whole("--L", search.search_list, {1, kSearchListMax}, "list length, instead of the calibrated one");
+  command.whole("--blocks", search.blocks, {1}, "blocks scanned, instead of the calibrated number");
   command.real("--bound", search.bound, {0, kBoundMax}, "standard errors of the read bound, instead of the calibrated");
   command.flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
-  command.whole("--threads", options->threads, "threads that share the batch; 0: all processors (default 1)");
-  command.whole("--clients", options->clients, "callers that search one query at a time, instead of a batch");
+  command.whole("--threads", options->threads, {0, kThreadsMax},
+                "threads that share the batch; 0: all processors (default 1)");
+  command.whole("--clients", options->clients, {1, kClientsMax},
+                "callers that search one query at a time, instead of a batch");
   command.text("--output", options->output, "file of the answers to write: rows and distances (replaced if there)");
   command.flag("--explain", options->explain, "also say where the memory went and where the settings come from");
   add_quiet(command, options->quiet);

@@ -65,11 +65,11 @@ class EveryCommand {
   std::string arguments_of(const std::string& command, const std::string& name) const {
     const std::string made = directory_.path(name),
                       sides = " --keys " + directory_.path("keys") + " --documents " + directory_.path("documents");
-    const std::string index = " " + directory_.path("index"), queries = " --queries " + vectors_ + " --k 3";
+    const std::string index = " " + directory_.path("index"), queries = " --queries " + vectors_;
     const std::map<std::string, std::string> all = {
-        {"build", " --no-calibration --threads 1 --input " + vectors_ + sides + " --output " + made},
+        {"build", " --no-calibration --input " + vectors_ + sides + " --output " + made},
         {"create", " " + made},
-        {"insert", " " + store_ + " --input " + vectors_ + " --first-key 100"},
+        {"insert", " " + store_ + " --input " + vectors_},
         {"delete", " " + store_ + " 3 4"},
         {"get", index + " 7"},
         {"info", index},

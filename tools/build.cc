@@ -18,7 +18,7 @@ namespace {
 struct BuildCommandOptions {
   std::string input, output, calibration_queries;
   BuildOptions build;
-  bool no_calibration = false, dry_run = false, json = false, quiet = false;
+  bool no_calibration = false, dry_run = false;
 };
 
 Json to_json(const BuildPrediction& prediction) {
@@ -38,13 +38,13 @@ void print_prediction(const VectorSource& input, const BuildPrediction& predicti
             name_of(prediction.codec), prediction.code_bytes, prediction.max_degree);
 }
 
-Status print_summary(const BuildCommandOptions& options, const BuildPrediction& prediction, double seconds) {
+Status print_summary(const BuildCommandOptions& options, const BuildPrediction& prediction, double seconds, bool json) {
   const std::uint64_t rss_bytes = rss_peak_bytes();  // before the index is opened to be described
   VECSTORE_ASSIGN(const Store store, Store::open(options.output));
   const StoreInfo info = store.info();
   const std::optional<RecallExpectation> expectation = store.recall_expected();
   if (expectation) warn_of_missed_target(*expectation);
-  if (options.json) {
+  if (json) {
     print_json({{"output", options.output},
                 {"n", info.rows},
                 {"dim", info.dim},
@@ -70,7 +70,7 @@ Status print_summary(const BuildCommandOptions& options, const BuildPrediction& 
   return {};
 }
 
-Status run_build(BuildCommandOptions& options) {
+Status run_build(BuildCommandOptions& options, const Reporting& asked) {
   VECSTORE_ASSIGN(const auto input, open_vector_file(options.input));
   std::unique_ptr<VectorSource> queries;
   if (!options.calibration_queries.empty()) {
@@ -79,13 +79,13 @@ Status run_build(BuildCommandOptions& options) {
   }
   options.build.calibrate = !options.no_calibration;
   VECSTORE_ASSIGN(const BuildPrediction prediction, predict_build(*input, options.build));
-  if (!options.json) print_prediction(*input, prediction);
+  if (!asked.json) print_prediction(*input, prediction);
   VECSTORE_TRY(finish_output());  // before a long wait
   if (options.dry_run) {
-    if (options.json) print_json({{"n", input->rows()}, {"dim", input->dim()}, {"prediction", to_json(prediction)}});
+    if (asked.json) print_json({{"n", input->rows()}, {"dim", input->dim()}, {"prediction", to_json(prediction)}});
     return {};
   }
-  ProgressPrinter progress(options.quiet);
+  ProgressPrinter progress(asked.quiet);
   options.build.progress = [&](const Progress& at) {
     progress.update(name_of(at.phase), at.done, at.total, at.memory_bytes);
   };
@@ -93,7 +93,7 @@ Status run_build(BuildCommandOptions& options) {
   VECSTORE_TRY(Store::build(options.output, *input, options.build));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   progress.clear();
-  return print_summary(options, prediction, seconds);
+  return print_summary(options, prediction, seconds, asked.json);
 }
 
 void add_form_options(CommandOptions& options, BuildOptions& build) {
@@ -121,10 +121,9 @@ void add_form_options(CommandOptions& options, BuildOptions& build) {
 
 }  // namespace
 
-Command add_build(CommandLine& line) {
+Run add_build(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<BuildCommandOptions>();
   BuildOptions& build = options->build;
-  CommandOptions command = line.add("build", "build an index from a file of vectors");
   command.text("--input", options->input, "fbin, f16bin, u8bin, i8bin, fvecs, bvecs or npy file").required();
   command.text("--output", options->output, "directory of the index").required();
   add_metric(command, build.metric);
@@ -140,9 +139,7 @@ Command add_build(CommandLine& line) {
   command.flag("--no-calibration", options->no_calibration, "leave recall targets uncalibrated");
   command.flag("--overwrite", build.overwrite, "replace an index that is there");
   command.flag("--dry-run", options->dry_run, "print what the build would take, and stop");
-  add_quiet(command, options->quiet);
-  add_json(command, options->json);
-  return {command, [options] { return run_build(*options); }};
+  return [options, &asked] { return run_build(*options, asked); };
 }
 
 }  // namespace vecstore::tools

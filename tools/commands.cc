@@ -17,12 +17,14 @@ void add_key_type(CommandOptions& options, KeyKind& keys) {
                  [&keys](std::size_t i) { keys = i == 1 ? KeyKind::kBytes : KeyKind::kNumber; });
 }
 
-void add_json(CommandOptions& options, bool& json) { options.flag("--json", json, "print one JSON object"); }
 void add_threads(CommandOptions& options, std::uint32_t& threads) {
   options.whole("--threads", threads, {0, kThreadsMax}, "threads, at most 256; 0: all processors (default 0)");
 }
 
-void add_quiet(CommandOptions& options, bool& quiet) { options.flag("-q,--quiet", quiet, "no progress on stderr"); }
+void add_reporting(CommandOptions& options, Reporting& asked) {
+  options.flag("-q,--quiet", asked.quiet, "no progress and no notes on stderr");
+  options.flag("--json", asked.json, "print the result as one JSON object");
+}
 
 void add_recall_target(CommandOptions& options, double& target) {
   options.real("--recall-target", target, {0.0, 1.0, true}, "recall to reach by calibration (default 0.95)");

@@ -15,7 +15,7 @@ struct InsertOptions {
   std::string path;
   RowFiles files;
   OpenOptions open;
-  bool ack = false, json = false;
+  bool ack = false;
 };
 
 // Prints what is durable of the batches given to it.
@@ -43,12 +43,14 @@ class Acknowledger {
   std::deque<Batch> waiting_;
 };
 
-Status run_insert(InsertOptions& options) {
+Status run_insert(InsertOptions& options, const Reporting& asked) {
+  if (options.ack && asked.json)
+    return Status(Code::kInvalidArgument, "--json prints one object and --ack a line a batch; give one of them");
   VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
   VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));
   VECSTORE_TRY(check_row_files(*source, options.files, store));
   Acknowledger acknowledger(options.ack);
-  options.files.quiet |= options.ack;
+  options.files.quiet = options.ack || asked.quiet;
   VECSTORE_ASSIGN(const std::uint64_t inserted,
                   insert_rows(store, *source, options.files, [&](std::uint64_t rows, const WriteReceipt& receipt) {
                     return acknowledger.add(rows, receipt);
@@ -56,7 +58,7 @@ Status run_insert(InsertOptions& options) {
   const StoreStats stats = store.stats();
   VECSTORE_TRY(acknowledger.durable(stats.durable_lsn));
   VECSTORE_TRY(store.close());
-  if (options.json) {
+  if (asked.json) {
     print_json({{"inserted", inserted},
                 {"rows", stats.rows},
                 {"durable_lsn", stats.durable_lsn},
@@ -70,10 +72,9 @@ Status run_insert(InsertOptions& options) {
 
 }  // namespace
 
-Command add_insert(CommandLine& line) {
+Run add_insert(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<InsertOptions>();
   RowFiles& files = options->files;
-  CommandOptions command = line.add("insert", "put the vectors of a file into a store, searchable at once");
   command.text("store", options->path, "directory of the store").required();
   command.text("--input", files.vectors, "file of vectors").required();
   command.whole("--skip", files.skip, {}, "rows of the file left out at its beginning (default 0)");
@@ -86,9 +87,7 @@ Command add_insert(CommandLine& line) {
   command.whole("--batch", files.batch, {1, kBatchRowsMax}, "rows that go in together, all or none (default 100)");
   add_write_options(command, options->open);
   command.flag("--ack", options->ack, "print 'acked ROWS LSN' after each batch that is on the disk");
-  add_quiet(command, files.quiet);
-  add_json(command, options->json);
-  return {command, [options] { return run_insert(*options); }};
+  return [options, &asked] { return run_insert(*options, asked); };
 }
 
 }  // namespace vecstore::tools

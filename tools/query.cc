@@ -23,7 +23,6 @@ struct QueryOptions {
   std::uint64_t row = 0;
   OpenOptions open;
   SearchOptions search;
-  bool json = false;
 };
 
 struct OneVector {
@@ -141,8 +140,8 @@ Json to_json(const std::vector<Answer>& answers, const QueryStats& stats) {
                 {"row", answer.hit.row.value},
                 {"key", answer.key},
                 {"score", answer.hit.score},
-                {"distance", answer.hit.distance}};
-    if (answer.document) one.add("document", Json::of_document(*answer.document));
+                {"distance", answer.hit.distance},
+                {"document", answer.document ? Json::of_document(*answer.document) : Json()}};
     list.push_back(std::move(one));
   }
   return {{"answers", Json(std::move(list))},
@@ -160,7 +159,7 @@ void print_answers(const std::vector<Answer>& answers) {
   if (answers.empty()) print_out("the index holds no rows\n");
 }
 
-Status run_query(const QueryOptions& options) {
+Status run_query(const QueryOptions& options, const Reporting& asked) {
   VECSTORE_ASSIGN(const Store store, Store::open(options.path, options.open));
   const StoreInfo info = store.info();
   VECSTORE_ASSIGN(const OneVector vector, options.queries.empty() ? vector_of_input(info) : vector_of_file(options));
@@ -170,7 +169,7 @@ Status run_query(const QueryOptions& options) {
   const SearchResults& results = *found;
   if (const auto expectation = store.recall_expected(options.search)) warn_of_missed_target(*expectation);
   VECSTORE_ASSIGN(const std::vector<Answer> answers, look_up(store, results[0]));
-  if (options.json) {
+  if (asked.json) {
     print_json(to_json(answers, results.stats(0)));
   } else {
     print_answers(answers);
@@ -180,10 +179,9 @@ Status run_query(const QueryOptions& options) {
 
 }  // namespace
 
-Command add_query(CommandLine& line) {
+Run add_query(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<QueryOptions>();
   SearchOptions& search = options->search;
-  CommandOptions command = line.add("query", "search for one vector and show what is found, documents included");
   command.text("index", options->path, "directory of the index").required();
   const Option file =
       command.text("--queries", options->queries, "file of vectors (default: numbers on standard input)");
@@ -194,8 +192,7 @@ Command add_query(CommandLine& line) {
   command.whole("--L", search.search_list, {1, kSearchListMax}, "list length, instead of the calibrated one");
   command.whole("--blocks", search.blocks, {1}, "blocks scanned, instead of the calibrated number");
   command.flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
-  add_json(command, options->json);
-  return {command, [options] { return run_query(*options); }};
+  return [options, &asked] { return run_query(*options, asked); };
 }
 
 }  // namespace vecstore::tools

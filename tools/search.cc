@@ -32,7 +32,7 @@ struct SearchCommandOptions {
   SearchOptions search;
   std::uint32_t threads = 1;
   std::uint32_t clients = 0;
-  bool json = false, quiet = false, explain = false;
+  bool explain = false;
 };
 
 // What all searches of one run gave.
@@ -80,7 +80,8 @@ Status search_by_clients(const Store& store, const SearchCommandOptions& options
   return failure;
 }
 
-Result<Outcome> search_all(const Store& store, const SearchCommandOptions& options, const VectorSource& queries) {
+Result<Outcome> search_all(const Store& store, const SearchCommandOptions& options, const VectorSource& queries,
+                           bool quiet) {
   Outcome outcome;
   outcome.found.queries = static_cast<std::uint32_t>(queries.rows());
   outcome.found.k = options.search.k;
@@ -92,7 +93,7 @@ Result<Outcome> search_all(const Store& store, const SearchCommandOptions& optio
       std::clamp<std::uint64_t>(kQueryBytesAtOnce / row_bytes, 1, std::max<std::uint64_t>(1, queries.rows()));
   MemoryBudget budget;
   VECSTORE_ASSIGN(auto buffer, Buffer<std::byte>::allocate(budget, rows_at_once * row_bytes));
-  ProgressPrinter progress(options.quiet);
+  ProgressPrinter progress(quiet);
   for (std::uint64_t first = 0; first < queries.rows(); first += rows_at_once) {
     const std::uint64_t rows = std::min(rows_at_once, queries.rows() - first);
     VECSTORE_TRY(queries.read(first, rows, buffer.data()));
@@ -225,7 +226,7 @@ void print_report(const SearchOptions& asked, const Report& report) {
   table.print();
 }
 
-Status run_search(SearchCommandOptions& options) {
+Status run_search(SearchCommandOptions& options, const Reporting& asked) {
   if (options.threads == 0) options.threads = std::max(1u, std::thread::hardware_concurrency());
   options.threads = std::min(options.threads, kThreadsMax);
   VECSTORE_ASSIGN(const auto queries, open_vector_file(options.queries));
@@ -242,7 +243,7 @@ Status run_search(SearchCommandOptions& options) {
   }
   options.open.searchers = std::max(options.clients, options.threads);
   VECSTORE_ASSIGN(const Store store, Store::open(options.path, options.open));
-  VECSTORE_ASSIGN(const Outcome outcome, search_all(store, options, *queries));
+  VECSTORE_ASSIGN(const Outcome outcome, search_all(store, options, *queries, asked.quiet));
   std::optional<double> recall;
   if (truth && !outcome.stats.empty()) {
     VECSTORE_ASSIGN(recall, recall_at(outcome.found, *truth, options.search.k));
@@ -250,10 +251,10 @@ Status run_search(SearchCommandOptions& options) {
   if (!options.output.empty()) VECSTORE_TRY(write_neighbours(options.output, outcome.found));
   const Report report = report_on(store, options.search, outcome, recall);
   const std::uint64_t rows = report.info.rows;
-  if (options.search.k > rows && !options.quiet)
+  if (options.search.k > rows && !asked.quiet)
     print_error("vecstore: the index holds {} rows, fewer than k; each query got {}\n", rows, rows);
   if (report.expectation) warn_of_missed_target(*report.expectation);
-  if (options.json) {
+  if (asked.json) {
     print_json(to_json(options, report));
   } else {
     print_report(options.search, report);
@@ -267,10 +268,9 @@ Status run_search(SearchCommandOptions& options) {
 
 }  // namespace
 
-Command add_search(CommandLine& line) {
+Run add_search(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<SearchCommandOptions>();
   SearchOptions& search = options->search;
-  CommandOptions command = line.add("search", "search an index with a file of queries, and measure it");
   command.text("index", options->path, "directory of the index").required();
   command.text("--queries", options->queries, "file of the queries").required();
   command.whole("--k", search.k, {1, kResultsMax}, "answers a query, 1 to 1000 (default 10)");
@@ -287,9 +287,7 @@ Command add_search(CommandLine& line) {
                 "callers that search one query at a time, instead of a batch");
   command.text("--output", options->output, "file of the answers to write: rows and distances (replaced if there)");
   command.flag("--explain", options->explain, "also say where the memory went and where the settings come from");
-  add_quiet(command, options->quiet);
-  add_json(command, options->json);
-  return {command, [options] { return run_search(*options); }};
+  return [options, &asked] { return run_search(*options, asked); };
 }
 
 }  // namespace vecstore::tools

@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_SUITE(cli)
 BOOST_AUTO_TEST_CASE(manual_completion_and_readme_name_the_commands_there_are) {
   const std::vector<std::string> listed = commands_in_help();
   const std::set<std::string> known(listed.begin(), listed.end());
-  BOOST_TEST(known.size() == 15u);
+  BOOST_TEST(known.size() >= 15u);
   BOOST_TEST(commands_in_manual() == known, boost::test_tools::per_element());
   BOOST_TEST(commands_in_completion() == known, boost::test_tools::per_element());
   BOOST_TEST(commands_in_readme() == known, boost::test_tools::per_element());
@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(completion_offers_the_words_that_an_option_takes) {
 BOOST_AUTO_TEST_CASE(manual_and_completion_name_the_options_there_are) {
   for (const std::string& command : commands_in_help()) {
     const auto known = options_in_help(run(command + " --help").out);
-    BOOST_TEST(!known.empty());
+    for (const char* everywhere : {"--quiet", "--json"}) BOOST_TEST(known.contains(everywhere), command << everywhere);
     BOOST_TEST(options_in_manual(command) == known, boost::test_tools::per_element());
     BOOST_TEST(options_in_completion(command) == known, boost::test_tools::per_element());
   }

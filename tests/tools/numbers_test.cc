@@ -13,6 +13,8 @@
 
 using namespace vecstore;
 using namespace vecstore::tools;
+using test::commands_in_help;
+using test::EveryCommand;
 using test::mentions;
 using test::refused;
 using test::run;
@@ -47,20 +49,10 @@ BOOST_AUTO_TEST_CASE(numbers_are_decimal_whole_texts) {
 
 // All of them, so that a new option cannot forget it: those of the help that take a number.
 BOOST_AUTO_TEST_CASE(every_number_of_every_command_is_checked) {
-  const TemporaryDirectory directory;
-  const std::string file = write_fbin(directory.path("v.fbin"), 4, 3);
-  const std::vector<std::pair<std::string, std::string>> commands = {
-      {"build", "--input " + file + " --output " + directory.path("ix")},
-      {"create", directory.path("new")},
-      {"insert", directory.path("s") + " --input " + file},
-      {"delete", directory.path("s") + " 1"},
-      {"import", directory.path("s") + " --input " + file + " --keys " + file},
-      {"search", directory.path("s") + " --queries " + file},
-      {"query", directory.path("s") + " --queries " + file},
-      {"groundtruth", "--base " + file + " --queries " + file + " --output " + directory.path("gt")},
-      {"convert", file + " " + directory.path("out.npy")}};
+  EveryCommand every;
   int checked = 0;
-  for (const auto& [command, arguments] : commands) {
+  for (const std::string& command : commands_in_help()) {
+    const std::string arguments = every.arguments_of(command);
     std::istringstream help(run(command + " --help").out);
     for (std::string line; std::getline(help, line);) {
       std::istringstream words(line);
@@ -72,18 +64,16 @@ BOOST_AUTO_TEST_CASE(every_number_of_every_command_is_checked) {
       if (!whole && !real && !size) continue;
       for (const std::string bad :
            {"''", "-1", "-0.5", "nan", "inf", "-inf", "5x", "x", "18446744073709551616000", "' 1'"}) {
-        const auto ran = run(command + " " + arguments + " " + option + " " + bad);
+        const auto ran = run(command + arguments + " " + option + " " + bad);
         BOOST_TEST(ran.exit_code == 2,
                    command << " " << option << " " << bad << ": " << ran.exit_code << " " << ran.err);
         BOOST_TEST(mentions(ran.err, option), ran.err);
       }
-      if (whole) BOOST_TEST(run(command + " " + arguments + " " + option + " 1.5").exit_code == 2);
+      if (whole) BOOST_TEST(run(command + arguments + " " + option + " 1.5").exit_code == 2);
       ++checked;
     }
   }
   BOOST_TEST(checked >= 40, checked);
-  for (const char* name : {"ix", "new", "s", "gt", "out.npy"})
-    BOOST_TEST(!std::filesystem::exists(directory.path(name)));
 }
 
 BOOST_AUTO_TEST_CASE(numbers_out_of_range_are_wrong_usage) {

@@ -34,7 +34,7 @@ constexpr auto kCommands = std::to_array<Command>(
      {"salvage", "make a store of what can be read of a damaged one", add_salvage},
      {"groundtruth", "find the exact neighbours of queries by brute force", add_groundtruth},
      {"convert",
-      "write a vector file in another layout: fvecs bvecs ivecs fbin f16bin u8bin i8bin ibin npy, by the ending",
+      "write a vector file in another layout: fvecs bvecs ivecs fbin f16bin u8bin i8bin ibin i32bin npy, by the ending",
       add_convert}});
 
 int report(const Status& status) {

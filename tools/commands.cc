@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/commands.h"
 
+#include <fmt/format.h>
+
 #include "base/limits.h"
 #include "tools/numbers.h"
 #include "tools/size_text.h"
@@ -60,6 +62,15 @@ void add_write_options(CommandOptions& options, OpenOptions& open) {
                  });
   options.whole("--sync-interval", open.interval_ms, {1}, "milliseconds, of --sync interval (default 100)");
   add_writer_memory(options, open);
+}
+
+Status with_memory_options(const Status& status, const OpenOptions& open) {
+  if (status.code() != Code::kMemoryBudget) return status;
+  std::string options = fmt::format("--delta {}", format_size(open.delta_bytes));
+  if (open.ram_bytes != 0) options += fmt::format(", --ram {}", format_size(open.ram_bytes));
+  return Status(status.code(), status.text())
+      .about(fmt::format("{} ({})", status.subject(), options))
+      .at(status.detail(), status.number());
 }
 
 Result<Key> parse_key(const std::string& text, KeyKind kind) {

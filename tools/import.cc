@@ -35,13 +35,14 @@ Status run_import(ImportOptions& options, const Reporting& asked) {
   }
   if (!found) return found.error();
   Store& store = *found;
-  VECSTORE_ASSIGN(const std::uint64_t imported, insert_rows(store, *source, options.files));
+  const auto put = insert_rows(store, *source, options.files);
+  if (!put) return with_memory_options(put.error(), options.open);
   VECSTORE_TRY(store.close());
   const StoreStats stats = store.stats();
   if (asked.json) {
-    print_json({{"imported", imported}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
+    print_json({{"imported", *put}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
   } else {
-    print_out("{}: {} imported, {} rows\n", options.path, imported, stats.rows);
+    print_out("{}: {} imported, {} rows\n", options.path, *put, stats.rows);
   }
   return {};
 }

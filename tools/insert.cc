@@ -51,21 +51,21 @@ Status run_insert(InsertOptions& options, const Reporting& asked) {
   VECSTORE_TRY(check_row_files(*source, options.files, store));
   Acknowledger acknowledger(options.ack);
   options.files.quiet = options.ack || asked.quiet;
-  VECSTORE_ASSIGN(const std::uint64_t inserted,
-                  insert_rows(store, *source, options.files, [&](std::uint64_t rows, const WriteReceipt& receipt) {
-                    return acknowledger.add(rows, receipt);
-                  }));
+  const auto put = insert_rows(store, *source, options.files, [&](std::uint64_t rows, const WriteReceipt& receipt) {
+    return acknowledger.add(rows, receipt);
+  });
+  if (!put) return with_memory_options(put.error(), options.open);
   const StoreStats stats = store.stats();
   VECSTORE_TRY(acknowledger.durable(stats.durable_lsn));
   VECSTORE_TRY(store.close());
   if (asked.json) {
-    print_json({{"inserted", inserted},
+    print_json({{"inserted", *put},
                 {"rows", stats.rows},
                 {"durable_lsn", stats.durable_lsn},
                 {"ram_peak_bytes", store.info().ram_peak_bytes},
                 {"rss_peak_bytes", rss_peak_bytes()}});
   } else if (!options.ack) {
-    print_out("{}: {} inserted, {} rows\n", options.path, inserted, stats.rows);
+    print_out("{}: {} inserted, {} rows\n", options.path, *put, stats.rows);
   }
   return {};
 }

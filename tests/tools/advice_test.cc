@@ -42,6 +42,12 @@ std::uint64_t number_after(const std::string& text, const std::string& words) {
   return std::stoull(text.substr(at + words.size()));
 }
 
+void write_lines(const std::string& path) {
+  std::string text;
+  for (int i = 0; i < 10; ++i) text += "key " + std::to_string(i) + "\n";
+  write_file(path, {text.begin(), text.end()});
+}
+
 struct Files {
   TemporaryDirectory directory;
   std::string whole = write_fbin(directory.path("whole.fbin"), 10, 4);
@@ -193,6 +199,101 @@ BOOST_AUTO_TEST_CASE(arrays_of_numpy_are_saved_again_as_advised) {
     BOOST_TEST(shell(save), save);
     files.check_rows("again.npy");
   }
+}
+
+// A command that is refused, what the refusal advises, and the command that follows it.
+struct Advised {
+  std::string refused, advice, taken;
+  int exit_code = 1;
+};
+
+void follow(const std::vector<Advised>& all) {
+  for (const Advised& each : all) {
+    const std::string message = refused(each.refused, each.exit_code);
+    BOOST_TEST(mentions(message, each.advice), each.refused << ": " << message);
+    const Ran ran = run(each.taken);
+    BOOST_TEST(ran.exit_code == 0, each.taken << ": " << ran.err);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_there_already_is_replaced_as_advised) {
+  const Files files;
+  const std::string in = files.whole, out = files.path("out.fbin"), truth = files.path("gt"), index = files.path("ix");
+  const std::string convert = "convert " + in + " " + out,
+                    build = "build -q --no-calibration --input " + in + " --output " + index;
+  const std::string groundtruth = "groundtruth --k 3 --base " + in + " --queries " + in + " --output " + truth;
+  const std::string exports = "export " + index + " --output " + out + " --keys " + files.path("keys");
+  for (const std::string& command : {convert, groundtruth, build}) BOOST_TEST(run(command).exit_code == 0);
+  follow({{convert, "overwrit", convert + " --overwrite"},
+          {groundtruth, "--overwrite", groundtruth + " --overwrite"},
+          {build + " --json", "overwritten", build + " --overwrite"},
+          {exports, "overwrit", exports + " --overwrite"},
+          {"create " + index, "choose another path", "create " + files.path("another")},
+          {"salvage " + index + " --output " + index, "choose another path",
+           "salvage " + index + " --output " + files.path("salvaged")}});
+}
+
+BOOST_AUTO_TEST_CASE(element_types_are_converted_as_advised) {
+  const Files files;
+  const std::string floats = files.whole, bytes = files.path("b.u8bin"), other = files.path("f.fbin");
+  auto whole = read_file(files.whole);
+  for (std::size_t i = 0; i < 40; ++i) {
+    const float number = static_cast<float>(i);
+    std::memcpy(whole.data() + 8 + 4 * i, &number, 4);
+  }
+  write_file(floats, whole);
+  BOOST_TEST(run("convert " + floats + " " + bytes).exit_code == 0);
+  BOOST_TEST(run("convert " + bytes + " " + other).exit_code == 0);
+  const std::string store = files.path("s"), index = files.path("ix"), truth = files.path("gt");
+  BOOST_TEST(run("create " + store).exit_code == 0);
+  BOOST_TEST(run("build -q --no-calibration --input " + floats + " --output " + index).exit_code == 0);
+  const std::string insert = "insert -q " + store + " --input ", search = "search -q " + index + " --queries ";
+  const std::string groundtruth = "groundtruth --k 3 --base " + floats + " --output " + truth + " --queries ";
+  const std::string calibrated =
+      "build -q --overwrite --output " + index + " --input " + floats + " --calibration-queries ";
+  const std::string exports = "export " + index + " --keys " + files.path("keys") + " --overwrite --output ";
+  follow({{insert + bytes, "convert them first", insert + other, 2},
+          {search + bytes, "convert them first", search + other, 2},
+          {groundtruth + bytes, "convert one of them", groundtruth + other, 2},
+          {calibrated + bytes, "convert them first", calibrated + other, 2},
+          {exports + files.path("x.u8bin"), "choose another, or npy", exports + files.path("x.npy")}});
+}
+
+BOOST_AUTO_TEST_CASE(numbers_are_lowered_as_advised) {
+  const Files files;
+  const std::string in = files.whole, store = files.path("s"), bytes = files.path("b"), wide = files.path("wide.fbin");
+  BOOST_TEST(run("create " + store).exit_code == 0);
+  BOOST_TEST(run("create --key-type bytes " + bytes).exit_code == 0);
+  write_lines(files.path("keys"));
+  write_fbin(wide, 10, 3000);
+  const std::string insert = "insert -q --input " + in + " ",
+                    build = "build -q --no-calibration --overwrite --output " + files.path("ix") + " --input ";
+  follow(
+      {{insert + store + " --count 11", "lower --count or --skip", insert + store + " --count 10", 2},
+       {insert + store + " --skip 5 --count 6", "lower --count or --skip", insert + store + " --skip 4 --count 6", 2},
+       {insert + store + " --first-key 18446744073709551607", "lower --first-key or --count",
+        insert + store + " --first-key 18446744073709551607 --count 9", 2},
+       {insert + bytes, "name their file", insert + bytes + " --keys " + files.path("keys"), 2},
+       {build + in + " --code-bytes 5", "lower --code-bytes", build + in + " --code-bytes 4", 2},
+       {build + wide + " --vectors 32 --page-size 4096", "larger --page-size",
+        build + wide + " --vectors 32 --page-size 16384"},
+       {"get " + store + " 007", "without zeros in front", "get " + store + " 7", 2}});
+}
+
+BOOST_AUTO_TEST_CASE(a_file_of_too_many_queries_is_cut_as_advised) {
+  const Files files;
+  constexpr std::uint32_t kRows = (1u << 24) + 1;
+  std::vector<char> many(8 + std::size_t{kRows}, 1);
+  const std::uint32_t header[2] = {kRows, 1};
+  std::memcpy(many.data(), header, 8);
+  write_file(files.path("many.u8bin"), many);
+  const std::string few = files.path("few.u8bin"), index = files.path("ix");
+  BOOST_TEST(run("convert " + files.path("many.u8bin") + " " + few + " --count 20").exit_code == 0);
+  BOOST_TEST(run("build -q --no-calibration --input " + few + " --output " + index).exit_code == 0);
+  const std::string groundtruth = "groundtruth --k 1 --base " + few + " --output " + files.path("gt") + " --queries ";
+  const std::string search = "search -q " + index + " --queries ";
+  follow({{groundtruth + files.path("many.u8bin"), "cut the file with convert", groundtruth + few},
+          {search + files.path("many.u8bin"), "cut the file with convert", search + few, 2}});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -30,6 +30,9 @@ inline constexpr std::uint32_t kPagesInFlightMax = kLanesMax * kPagesPerRound;  
 inline constexpr std::uint32_t kPagesPerRequest = 16;                           // pages side by side, read at once
 inline constexpr std::uint32_t kPagesPerQueryMax = 16384;  // a search ends when it has seen as many
 
+inline constexpr std::uint64_t kLogBytesMin = 4u << 20;    // bytes of the log's files
+inline constexpr std::uint64_t kDeltaBytesMin = 1u << 20;  // bytes of what waits to be merged
+
 inline constexpr std::size_t kKeyBytesMax = 480;  // eight keys fit a page of the catalog
 inline constexpr std::size_t kDocumentBytesMax = 65536;
 

@@ -7,6 +7,16 @@
 
 namespace vecstore {
 
+namespace {
+
+// Of memory that has to suffice: whole, rounded up, and written as options take it.
+std::string in_mib(std::uint64_t bytes) {
+  constexpr std::uint64_t kMib = std::uint64_t{1} << 20;
+  return std::to_string(bytes / kMib + (bytes % kMib != 0 ? 1 : 0)) + "MiB";
+}
+
+}  // namespace
+
 Status&& Status::about(std::string_view subject) && {
   constexpr std::string_view kCut = "...";
   std::size_t at = 0;
@@ -57,7 +67,10 @@ std::string Status::message() const {
       break;
   }
   line.append(text_);
-  if (detail_ == Detail::kBytes) line.append(" ").append(number).append(" bytes");
+  if (detail_ == Detail::kBytes) {
+    const std::string bytes = number + " bytes";
+    line.append(" ").append(code_ == Code::kMemoryBudget ? in_mib(number_) + " (" + bytes + ")" : bytes);
+  }
   if (errno_ != 0) line.append(" (").append(std::generic_category().message(errno_)).append(")");
   return line;
 }

@@ -8,11 +8,10 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kLogBytesMin = 4u << 20;
-constexpr std::uint64_t kDeltaBytesMin = 1u << 20;
 static_assert(kResultsMax == 1000 && kSearchListMax == 4096 && kThreadsMax == 256, "the texts of the errors name them");
 static_assert(kLanesMax == 32 && kClientsMax == 1024 && kDegreeMax == 255, "the texts of the errors name them");
-static_assert(kBoundMax == 1e6f, "the texts of the errors name it");
+static_assert(kBoundMax == 1e6f && kLogBytesMin == 4u << 20 && kDeltaBytesMin == 1u << 20,
+              "the texts of the errors name them");
 
 Status refuse(const char* text) { return {Code::kInvalidArgument, text}; }
 

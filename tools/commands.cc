@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/commands.h"
 
+#include <fmt/format.h>
+
+#include "base/limits.h"
 #include "tools/numbers.h"
 #include "tools/size_text.h"
 
@@ -16,15 +19,21 @@ void add_key_type(CommandOptions& options, KeyKind& keys) {
                  [&keys](std::size_t i) { keys = i == 1 ? KeyKind::kBytes : KeyKind::kNumber; });
 }
 
-void add_json(CommandOptions& options, bool& json) { options.flag("--json", json, "print one JSON object"); }
-void add_quiet(CommandOptions& options, bool& quiet) { options.flag("-q,--quiet", quiet, "no progress on stderr"); }
+void add_threads(CommandOptions& options, std::uint32_t& threads) {
+  options.whole("--threads", threads, {0, kThreadsMax}, "threads, at most 256; 0: all processors (default 0)");
+}
+
+void add_reporting(CommandOptions& options, Reporting& asked) {
+  options.flag("-q,--quiet", asked.quiet, "no progress and no notes on stderr");
+  options.flag("--json", asked.json, "print the result as one JSON object");
+}
 
 void add_recall_target(CommandOptions& options, double& target) {
-  options.real("--recall-target", target, {0.0, 1.0}, "recall to reach by calibration (default 0.95)");
+  options.real("--recall-target", target, {0.0, 1.0, true}, "recall to reach by calibration (default 0.95)");
 }
 
 void add_open_options(CommandOptions& options, OpenOptions& open) {
-  options.size("--ram", open.ram_bytes, "bound of codes, cache, buffers and scratch (default: none)");
+  options.size("--ram", open.ram_bytes, kBoundMinBytes, "bound of codes, cache, buffers and scratch (default: none)");
   options.parsed("--cache", "SIZE|PERCENT", "page cache: 0, 10% of the pages, 64MiB (default: what --ram leaves)",
                  [&open](const std::string& text) -> std::string {
                    const auto size = parse_cache_size(text);
@@ -40,9 +49,9 @@ void add_open_options(CommandOptions& options, OpenOptions& open) {
 
 void add_writer_memory(CommandOptions& options, OpenOptions& open) {
   open.access = Access::kReadWrite;
-  options.size("--ram", open.ram_bytes, "bound of all memory (default: none)");
-  options.size("--delta", open.delta_bytes, "memory of what is not merged yet (default 64 MiB)");
-  options.size("--log", open.log_bytes, "bound of the log's files (default 256 MiB)");
+  options.size("--ram", open.ram_bytes, kBoundMinBytes, "bound of all memory (default: none)");
+  options.size("--delta", open.delta_bytes, kDeltaBytesMin, "memory of what is not merged yet (default 64 MiB)");
+  options.size("--log", open.log_bytes, kLogBytesMin, "bound of the log's files (default 256 MiB)");
 }
 
 void add_write_options(CommandOptions& options, OpenOptions& open) {
@@ -51,8 +60,17 @@ void add_write_options(CommandOptions& options, OpenOptions& open) {
                    constexpr SyncMode kModes[] = {SyncMode::kAlways, SyncMode::kInterval, SyncMode::kNone};
                    open.sync = kModes[i];
                  });
-  options.whole("--sync-interval", open.interval_ms, "milliseconds, of --sync interval (default 100)");
+  options.whole("--sync-interval", open.interval_ms, {1}, "milliseconds, of --sync interval (default 100)");
   add_writer_memory(options, open);
+}
+
+Status with_memory_options(const Status& status, const OpenOptions& open) {
+  if (status.code() != Code::kMemoryBudget) return status;
+  std::string options = fmt::format("--delta {}", format_size(open.delta_bytes));
+  if (open.ram_bytes != 0) options += fmt::format(", --ram {}", format_size(open.ram_bytes));
+  return Status(status.code(), status.text())
+      .about(fmt::format("{} ({})", status.subject(), options))
+      .at(status.detail(), status.number());
 }
 
 Result<Key> parse_key(const std::string& text, KeyKind kind) {
@@ -60,6 +78,11 @@ Result<Key> parse_key(const std::string& text, KeyKind kind) {
   const auto number = parse_whole(text);
   if (!number)
     return Status(Code::kInvalidArgument, "the keys of this store are numbers from 0 to 2^64 - 1; this is none")
+        .about(text);
+  // Two texts that differ must not be one key: a caller whose keys are "007" and "7" would lose a row.
+  if (text != std::to_string(*number))
+    return Status(Code::kInvalidArgument,
+                  "write the key without zeros in front; keys of --key-type bytes may have them")
         .about(text);
   return Key(*number);
 }

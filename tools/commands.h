@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The subcommands, one file each, and the options they share. A command registers its options and hands back what runs
-// once they are parsed; the objects behind the options live as long as the function.
+// The subcommands, one file each, and the options they share. An add_ function registers the options of its command and
+// hands back what runs once they are parsed; the objects behind the options live as long as that. main.cc lists all.
 #pragma once
 
 #include <cstdint>
@@ -16,33 +16,40 @@
 
 namespace vecstore::tools {
 
-struct Command {
-  CommandOptions options;
-  std::function<Status()> run;
+// What every command is asked in the same way.
+struct Reporting {
+  bool json = false;   // the result is one JSON object on stdout
+  bool quiet = false;  // no progress and no notes on stderr; errors and warnings all the same
 };
 
-Command add_build(CommandLine& line);
-Command add_create(CommandLine& line);
-Command add_insert(CommandLine& line);
-Command add_delete(CommandLine& line);
-Command add_import(CommandLine& line);
-Command add_get(CommandLine& line);
-Command add_export(CommandLine& line);
-Command add_stats(CommandLine& line);
-Command add_info(CommandLine& line);
-Command add_search(CommandLine& line);
-Command add_query(CommandLine& line);
-Command add_verify(CommandLine& line);
-Command add_salvage(CommandLine& line);
-Command add_groundtruth(CommandLine& line);
-Command add_convert(CommandLine& line);
+using Run = std::function<Status()>;
+
+// `asked` is filled by the parsing and outlives what runs.
+Run add_build(CommandOptions& command, const Reporting& asked);
+Run add_create(CommandOptions& command, const Reporting& asked);
+Run add_insert(CommandOptions& command, const Reporting& asked);
+Run add_delete(CommandOptions& command, const Reporting& asked);
+Run add_get(CommandOptions& command, const Reporting& asked);
+Run add_info(CommandOptions& command, const Reporting& asked);
+Run add_stats(CommandOptions& command, const Reporting& asked);
+Run add_search(CommandOptions& command, const Reporting& asked);
+Run add_query(CommandOptions& command, const Reporting& asked);
+Run add_export(CommandOptions& command, const Reporting& asked);
+Run add_import(CommandOptions& command, const Reporting& asked);
+Run add_verify(CommandOptions& command, const Reporting& asked);
+Run add_salvage(CommandOptions& command, const Reporting& asked);
+Run add_groundtruth(CommandOptions& command, const Reporting& asked);
+Run add_convert(CommandOptions& command, const Reporting& asked);
+
+// The least of a bound on memory. Nothing fits so little; but 0, for the library, is no bound at all.
+inline constexpr std::uint64_t kBoundMinBytes = 1;
 
 // Options of one meaning everywhere.
 void add_metric(CommandOptions& options, Metric& metric);
 void add_key_type(CommandOptions& options, KeyKind& keys);
 void add_recall_target(CommandOptions& options, double& target);
-void add_json(CommandOptions& options, bool& json);
-void add_quiet(CommandOptions& options, bool& quiet);
+void add_threads(CommandOptions& options, std::uint32_t& threads);
+void add_reporting(CommandOptions& options, Reporting& asked);
 
 // One of `values`, by name_of().
 template <typename T>
@@ -58,6 +65,9 @@ void add_open_options(CommandOptions& options, OpenOptions& open);
 // Options of a writer, which it is made: --ram --delta --log; and --sync --sync-interval.
 void add_writer_memory(CommandOptions& options, OpenOptions& open);
 void add_write_options(CommandOptions& options, OpenOptions& open);
+
+// An error of a writer that has too little memory, with the options that would give it more; anything else as it is.
+Status with_memory_options(const Status& status, const OpenOptions& open);
 
 // The key that `text` names in a store of such keys; borrows the text. Errors: kInvalidArgument.
 Result<Key> parse_key(const std::string& text, KeyKind kind);

@@ -14,41 +14,35 @@ namespace {
 struct ConvertCommandOptions {
   std::string from, to;
   ConvertOptions convert;
-  bool json = false, quiet = false;
 };
 
-Status run_convert(ConvertCommandOptions& options) {
-  ProgressPrinter progress(options.quiet);
+Status run_convert(ConvertCommandOptions& options, const Reporting& asked) {
+  ProgressPrinter progress(asked.quiet);
   options.convert.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update("convert", done, total); };
   VECSTORE_ASSIGN(const ConvertReport report, convert_vectors(options.from, options.to, options.convert));
   progress.clear();
-  if (options.json) {
+  if (asked.json) {
     print_json({{"output", options.to},
                 {"rows", report.rows},
                 {"dim", report.dim},
                 {"from", report.from_element},
                 {"to", report.to_element}});
   } else {
-    fmt::print("{}: {} x {} {}\n", options.to, report.rows, report.dim, report.to_element);
+    print_out("{}: {} x {} {}\n", options.to, report.rows, report.dim, report.to_element);
   }
   return {};
 }
 
 }  // namespace
 
-Command add_convert(CommandLine& line) {
+Run add_convert(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<ConvertCommandOptions>();
-  CommandOptions command = line.add(
-      "convert",
-      "write a vector file in another layout: fvecs bvecs ivecs fbin f16bin u8bin i8bin ibin npy, by the ending");
   command.text("input", options->from, "file to read").required();
   command.text("output", options->to, "file to write").required();
-  command.whole("--first-row", options->convert.first_row, "first row taken (default 0)");
-  command.whole("--count", options->convert.count, "rows taken (default: all that follow)");
+  command.whole("--first-row", options->convert.first_row, {}, "first row taken (default 0)");
+  command.whole("--count", options->convert.count, {}, "rows taken (default: all that follow)");
   command.flag("--overwrite", options->convert.overwrite, "replace the output if it is there");
-  add_quiet(command, options->quiet);
-  add_json(command, options->json);
-  return {command, [options] { return run_convert(*options); }};
+  return [options, &asked] { return run_convert(*options, asked); };
 }
 
 }  // namespace vecstore::tools

@@ -12,12 +12,11 @@ struct DeleteOptions {
   std::string path, keys_path;
   std::vector<std::string> keys;
   OpenOptions open;
-  bool json = false;
 };
 
 constexpr std::size_t kBatch = 1000;
 
-Status run_delete(DeleteOptions& options) {
+Status run_delete(DeleteOptions& options, const Reporting& asked) {
   const std::size_t named = options.keys.size();  // the rest are lines of the file
   if (!options.keys_path.empty()) {
     MemoryBudget budget;
@@ -48,25 +47,23 @@ Status run_delete(DeleteOptions& options) {
   }
   VECSTORE_TRY(store.close());
   const StoreStats stats = store.stats();
-  if (options.json) {
+  if (asked.json) {
     print_json({{"deleted", deleted}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
   } else {
-    fmt::print("{}: {} deleted, {} rows\n", options.path, deleted, stats.rows);
+    print_out("{}: {} deleted, {} rows\n", options.path, deleted, stats.rows);
   }
   return {};
 }
 
 }  // namespace
 
-Command add_delete(CommandLine& line) {
+Run add_delete(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<DeleteOptions>();
-  CommandOptions command = line.add("delete", "delete vectors by key; those that are not there are passed over");
   command.text("store", options->path, "directory of the store").required();
   command.texts("key", options->keys, "keys");
   command.text("--keys", options->keys_path, "file of one key a line");
   add_write_options(command, options->open);
-  add_json(command, options->json);
-  return {command, [options] { return run_delete(*options); }};
+  return [options, &asked] { return run_delete(*options, asked); };
 }
 
 }  // namespace vecstore::tools

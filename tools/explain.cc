@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "tools/output.h"
 #include "tools/size_text.h"
 
 namespace vecstore::tools {
@@ -44,8 +45,8 @@ std::string why_settings(const Store& store, const StoreInfo& info, const Search
 
 void warn_of_missed_target(const RecallExpectation& expectation) {
   if (!expectation.missed) return;
-  fmt::print(stderr, "vecstore: warning: recall {:.3f} is expected, where {:g} was asked for: {}\n",
-             expectation.expected, expectation.target, expectation.reason);
+  print_error("vecstore: warning: recall {:.3f} is expected, where {:g} was asked for: {}\n", expectation.expected,
+              expectation.target, expectation.reason);
 }
 
 Json budget_of(const StoreInfo& info) {

@@ -2,30 +2,39 @@
 #include <fmt/format.h>
 
 #include "tools/commands.h"
+#include "tools/output.h"
 
 namespace vecstore::tools {
 
-Command add_export(CommandLine& line) {
+Run add_export(CommandOptions& command, const Reporting& asked) {
   struct Options {
     std::string path;
     ExportFiles files;
     bool overwrite = false;
   };
   const auto options = std::make_shared<Options>();
-  CommandOptions command =
-      line.add("export", "write all vectors of a store as they were put, and their keys and documents");
   command.text("store", options->path, "directory of the store").required();
   command.text("--output", options->files.vectors, "file of vectors to write, of a layout told by its ending")
       .required();
   command.text("--keys", options->files.keys, "file of keys to write, one a line").required();
   command.text("--documents", options->files.documents, "file of documents to write, one a line");
   command.flag("--overwrite", options->overwrite, "replace the files if they are there");
-  return {command, [options]() -> Status {
-            VECSTORE_ASSIGN(const Store store, Store::open(options->path));
-            VECSTORE_TRY(store.export_to(options->files, options->overwrite));
-            fmt::print("{}: {} vectors\n", options->files.vectors, store.size());
-            return {};
-          }};
+  return [options, &asked]() -> Status {
+    VECSTORE_ASSIGN(const Store store, Store::open(options->path));
+    const ExportFiles& files = options->files;
+    VECSTORE_TRY(store.export_to(files, options->overwrite));
+    if (asked.json) {
+      print_json({{"output", files.vectors},
+                  {"keys", files.keys},
+                  {"documents", files.documents.empty() ? Json() : Json(files.documents)},
+                  {"rows", store.size()},
+                  {"dim", store.info().dim},
+                  {"dtype", name_of(store.info().dtype)}});
+      return {};
+    }
+    print_out("{}: {} vectors\n", files.vectors, store.size());
+    return {};
+  };
 }
 
 }  // namespace vecstore::tools

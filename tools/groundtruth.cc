@@ -18,10 +18,10 @@ struct GroundtruthOptions {
   std::uint32_t k = 100;
   std::uint32_t threads = 0;
   Metric metric = Metric::kL2;
-  bool overwrite = false, json = false;
+  bool overwrite = false;
 };
 
-Status run_groundtruth(const GroundtruthOptions& options) {
+Status run_groundtruth(const GroundtruthOptions& options, const Reporting& asked) {
   std::error_code unknown;
   if (!options.overwrite && std::filesystem::exists(options.output, unknown))
     return Status(Code::kExists, "the file is there already; choose another name or give --overwrite")
@@ -33,7 +33,7 @@ Status run_groundtruth(const GroundtruthOptions& options) {
                   exact_search(*base, *queries, options.k, options.metric, options.threads));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   VECSTORE_TRY(write_neighbours(options.output, truth));
-  if (options.json) {
+  if (asked.json) {
     print_json({{"output", options.output},
                 {"n", base->rows()},
                 {"queries", truth.queries},
@@ -42,26 +42,24 @@ Status run_groundtruth(const GroundtruthOptions& options) {
                 {"seconds", seconds},
                 {"rss_peak_bytes", rss_peak_bytes()}});
   } else {
-    fmt::print("{}: {} exact neighbours of {} queries among {} rows ({}), {:.1f} s\n", options.output, truth.k,
-               truth.queries, base->rows(), name_of(options.metric), seconds);
+    print_out("{}: {} exact neighbours of {} queries among {} rows ({}), {:.1f} s\n", options.output, truth.k,
+              truth.queries, base->rows(), name_of(options.metric), seconds);
   }
   return {};
 }
 
 }  // namespace
 
-Command add_groundtruth(CommandLine& line) {
+Run add_groundtruth(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<GroundtruthOptions>();
-  CommandOptions command = line.add("groundtruth", "find the exact neighbours of queries by brute force");
   command.text("--base", options->base, "file of the vectors to search").required();
   command.text("--queries", options->queries, "file of the queries").required();
   command.text("--output", options->output, "file to write: rows and distances").required();
-  command.whole("--k", options->k, "neighbours a query, 1 to 1000 (default 100)");
+  command.whole("--k", options->k, {1, kResultsMax}, "neighbours a query, 1 to 1000 (default 100)");
   add_metric(command, options->metric);
-  command.whole("--threads", options->threads, "threads, at most 256 (default: all processors)", kThreadsMax);
+  add_threads(command, options->threads);
   command.flag("--overwrite", options->overwrite, "replace the output if it is there");
-  add_json(command, options->json);
-  return {command, [options] { return run_groundtruth(*options); }};
+  return [options, &asked] { return run_groundtruth(*options, asked); };
 }
 
 }  // namespace vecstore::tools

@@ -15,14 +15,14 @@ struct ImportOptions {
   RowFiles files;
   CreateOptions create;
   OpenOptions open;
-  bool json = false;
 };
 
-Status run_import(ImportOptions& options) {
+Status run_import(ImportOptions& options, const Reporting& asked) {
   VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
   options.create.dim = source->dim();
   options.create.dtype = source->dtype();
   options.files.batch = kBatchRows;
+  options.files.quiet = asked.quiet;
   auto found = Store::open(options.path, options.open);
   const bool is_new = !found && found.error().code() == Code::kNotFound;
   if (!found && !is_new) return found.error();
@@ -35,22 +35,22 @@ Status run_import(ImportOptions& options) {
   }
   if (!found) return found.error();
   Store& store = *found;
-  VECSTORE_ASSIGN(const std::uint64_t imported, insert_rows(store, *source, options.files));
+  const auto put = insert_rows(store, *source, options.files);
+  if (!put) return with_memory_options(put.error(), options.open);
   VECSTORE_TRY(store.close());
   const StoreStats stats = store.stats();
-  if (options.json) {
-    print_json({{"imported", imported}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
+  if (asked.json) {
+    print_json({{"imported", *put}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
   } else {
-    fmt::print("{}: {} imported, {} rows\n", options.path, imported, stats.rows);
+    print_out("{}: {} imported, {} rows\n", options.path, *put, stats.rows);
   }
   return {};
 }
 
 }  // namespace
 
-Command add_import(CommandLine& line) {
+Run add_import(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<ImportOptions>();
-  CommandOptions command = line.add("import", "put what was exported into a store, which is made if need be");
   command.text("store", options->path, "directory of the store").required();
   command.text("--input", options->files.vectors, "file of vectors").required();
   command.text("--keys", options->files.keys, "file of one key a line").required();
@@ -59,9 +59,7 @@ Command add_import(CommandLine& line) {
   add_key_type(command, options->create.keys);
   options->open.sync = SyncMode::kNone;  // one sync at the end
   add_writer_memory(command, options->open);
-  add_quiet(command, options->files.quiet);
-  add_json(command, options->json);
-  return {command, [options] { return run_import(*options); }};
+  return [options, &asked] { return run_import(*options, asked); };
 }
 
 }  // namespace vecstore::tools

@@ -12,7 +12,6 @@ namespace {
 
 struct InfoOptions {
   std::string path;
-  bool json = false;
 };
 
 Json to_json(const CalibrationPoint& point) {
@@ -116,18 +115,18 @@ void print_info(const std::string& path, const StoreInfo& info, const std::optio
   if (expectation) table.add("recall expected", describe_expectation(*expectation));
   table.print();
   if (info.calibration.empty()) return;
-  fmt::print("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound",
-             "reads/query", "L in memory");
+  print_out("\n{:>5} {:>7} {:>7} {:>6} {:>7} {:>6} {:>12} {:>12}\n", "k", "target", "recall", "L", "blocks", "bound",
+            "reads/query", "L in memory");
   for (const CalibrationPoint& point : info.calibration)
-    fmt::print("{:>5} {:>7.3f} {:>7.4f} {:>6} {:>7} {:>6.2f} {:>12.2f} {:>12}\n", point.k, point.recall_target,
-               point.recall, point.search_list, point.blocks, point.bound, point.reads_per_query, point.memory_list);
+    print_out("{:>5} {:>7.3f} {:>7.4f} {:>6} {:>7} {:>6.2f} {:>12.2f} {:>12}\n", point.k, point.recall_target,
+              point.recall, point.search_list, point.blocks, point.bound, point.reads_per_query, point.memory_list);
 }
 
-Status run_info(const InfoOptions& options) {
+Status run_info(const InfoOptions& options, const Reporting& asked) {
   VECSTORE_ASSIGN(const Store store, Store::open(options.path));
   const StoreInfo info = store.info();
   const std::optional<RecallExpectation> expectation = store.recall_expected();
-  if (options.json) {
+  if (asked.json) {
     Json json = to_json(info);
     json.add("recall_expected", expectation ? Json(expectation->expected) : Json());
     json.add("target_missed", expectation ? Json(expectation->missed) : Json());
@@ -140,12 +139,10 @@ Status run_info(const InfoOptions& options) {
 
 }  // namespace
 
-Command add_info(CommandLine& line) {
+Run add_info(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<InfoOptions>();
-  CommandOptions command = line.add("info", "describe an index: sizes, parameters, degrees, calibration");
   command.text("index", options->path, "directory of the index").required();
-  add_json(command, options->json);
-  return {command, [options] { return run_info(*options); }};
+  return [options, &asked] { return run_info(*options, asked); };
 }
 
 }  // namespace vecstore::tools

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <deque>
 
 #include "tools/commands.h"
@@ -16,7 +15,7 @@ struct InsertOptions {
   std::string path;
   RowFiles files;
   OpenOptions open;
-  bool ack = false, json = false;
+  bool ack = false;
 };
 
 // Prints what is durable of the batches given to it.
@@ -29,10 +28,9 @@ class Acknowledger {
   }
   Status durable(std::uint64_t lsn) {
     while (!waiting_.empty() && waiting_.front().lsn <= lsn) {
-      fmt::print("acked {} {}\n", waiting_.front().rows, lsn);
+      print_out("acked {} {}\n", waiting_.front().rows, lsn);
       waiting_.pop_front();
-      if (std::fflush(stdout) != 0)
-        return Status(Code::kIo, "cannot write the acknowledgement").about("standard output");
+      VECSTORE_TRY(finish_output());
     }
     return {};
   }
@@ -45,52 +43,51 @@ class Acknowledger {
   std::deque<Batch> waiting_;
 };
 
-Status run_insert(InsertOptions& options) {
+Status run_insert(InsertOptions& options, const Reporting& asked) {
+  if (options.ack && asked.json)
+    return Status(Code::kInvalidArgument, "--json prints one object and --ack a line a batch; give one of them");
   VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
   VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));
   VECSTORE_TRY(check_row_files(*source, options.files, store));
   Acknowledger acknowledger(options.ack);
-  options.files.quiet |= options.ack;
-  VECSTORE_ASSIGN(const std::uint64_t inserted,
-                  insert_rows(store, *source, options.files, [&](std::uint64_t rows, const WriteReceipt& receipt) {
-                    return acknowledger.add(rows, receipt);
-                  }));
+  options.files.quiet = options.ack || asked.quiet;
+  const auto put = insert_rows(store, *source, options.files, [&](std::uint64_t rows, const WriteReceipt& receipt) {
+    return acknowledger.add(rows, receipt);
+  });
+  if (!put) return with_memory_options(put.error(), options.open);
   const StoreStats stats = store.stats();
   VECSTORE_TRY(acknowledger.durable(stats.durable_lsn));
   VECSTORE_TRY(store.close());
-  if (options.json) {
-    print_json({{"inserted", inserted},
+  if (asked.json) {
+    print_json({{"inserted", *put},
                 {"rows", stats.rows},
                 {"durable_lsn", stats.durable_lsn},
                 {"ram_peak_bytes", store.info().ram_peak_bytes},
                 {"rss_peak_bytes", rss_peak_bytes()}});
   } else if (!options.ack) {
-    fmt::print("{}: {} inserted, {} rows\n", options.path, inserted, stats.rows);
+    print_out("{}: {} inserted, {} rows\n", options.path, *put, stats.rows);
   }
   return {};
 }
 
 }  // namespace
 
-Command add_insert(CommandLine& line) {
+Run add_insert(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<InsertOptions>();
   RowFiles& files = options->files;
-  CommandOptions command = line.add("insert", "put the vectors of a file into a store, searchable at once");
   command.text("store", options->path, "directory of the store").required();
   command.text("--input", files.vectors, "file of vectors").required();
-  command.whole("--skip", files.skip, "rows of the file left out at its beginning (default 0)");
-  command.whole("--count", files.count, "rows put (default: all that follow)");
-  const Option first_key = command.whole("--first-key", files.first_key,
+  command.whole("--skip", files.skip, {}, "rows of the file left out at its beginning (default 0)");
+  command.whole("--count", files.count, {}, "rows put (default: all that follow)");
+  const Option first_key = command.whole("--first-key", files.first_key, {},
                                          "key of the first row put, the next one is one more (default: --skip)");
   command.text("--keys", files.keys, "file of one key a line, for each row of --input, those left out included")
       .excludes(first_key);
   command.text("--documents", files.documents, "file of one document a line, for each row of --input as well");
-  command.whole("--batch", files.batch, "rows that go in together, all or none (default 100)");
+  command.whole("--batch", files.batch, {1, kBatchRowsMax}, "rows that go in together, all or none (default 100)");
   add_write_options(command, options->open);
   command.flag("--ack", options->ack, "print 'acked ROWS LSN' after each batch that is on the disk");
-  add_quiet(command, files.quiet);
-  add_json(command, options->json);
-  return {command, [options] { return run_insert(*options); }};
+  return [options, &asked] { return run_insert(*options, asked); };
 }
 
 }  // namespace vecstore::tools

@@ -13,8 +13,6 @@
 namespace vecstore::tools {
 namespace {
 
-constexpr std::uint64_t kBatchMax = 1000000;
-
 // Each line of a file that must have one for each of `rows`.
 Status check_lines(const std::string& path, std::uint64_t rows, std::size_t line_bytes_max,
                    const std::function<Status(std::string_view)>& check) {
@@ -37,9 +35,6 @@ Status check_key(std::string_view line, KeyKind kind) {
 }
 
 Status check_range(const VectorSource& source, const RowFiles& files) {
-  if (files.batch == 0 || files.batch > kBatchMax)
-    return Status(Code::kInvalidArgument, "a batch has at least one vector and at most 1000000")
-        .about("--batch " + std::to_string(files.batch));
   if (files.skip > source.rows())
     return Status(Code::kInvalidArgument, "the file has fewer rows than are to be skipped")
         .about(files.vectors + " (" + std::to_string(source.rows()) + " rows)");

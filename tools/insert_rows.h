@@ -12,6 +12,8 @@
 
 namespace vecstore::tools {
 
+inline constexpr std::uint64_t kBatchRowsMax = 1000000;
+
 struct RowFiles {
   // keys, documents: exactly one a line for each row of `vectors`, those left out included; empty: none.
   std::string vectors, keys, documents;

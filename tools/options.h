@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Subcommands and their options, over CLI11. Its headers take ten seconds to compile, so that options.cc alone includes
-// them. What an option is bound to must outlive the parsing. Wrong text is wrong usage, told with the option's name.
+// them. What an option is bound to must outlive the parsing. Wrong text is wrong usage, told with the option's name. So
+// is an empty text, which a script has from a variable that is not set, and an option where a value should be.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +31,15 @@ class Option {
   CLI::Option* option_;
 };
 
+struct WholeRange {
+  std::uint64_t least = 0;
+  std::uint64_t most = std::numeric_limits<std::uint64_t>::max();  // or that of the type, where it is less
+};
+
 struct RealRange {
   double least = 0;
   double most = 0;
+  bool without_least = false;
 };
 
 // The options of one subcommand. A name without dashes is a positional argument. help: what it means.
@@ -45,15 +52,14 @@ class CommandOptions {
   Option texts(const std::string& name, std::vector<std::string>& values, const std::string& help);
   Option flag(const std::string& name, bool& value, const std::string& help);
 
-  // Decimal numbers, the whole text, from 0 to the greatest of the type or `most`.
-  Option whole(const std::string& name, std::uint32_t& value, const std::string& help,
-               std::uint32_t most = std::numeric_limits<std::uint32_t>::max());
-  Option whole(const std::string& name, std::uint64_t& value, const std::string& help);
-  Option whole(const std::string& name, std::optional<std::uint64_t>& value, const std::string& help);
+  // Decimal numbers, the whole text.
+  Option whole(const std::string& name, std::uint32_t& value, WholeRange range, const std::string& help);
+  Option whole(const std::string& name, std::uint64_t& value, WholeRange range, const std::string& help);
+  Option whole(const std::string& name, std::optional<std::uint64_t>& value, WholeRange range, const std::string& help);
   Option real(const std::string& name, double& value, RealRange range, const std::string& help);
   Option real(const std::string& name, float& value, RealRange range, const std::string& help);
-  // Bytes, as "64MiB" (size_text.h).
-  Option size(const std::string& name, std::uint64_t& bytes, const std::string& help);
+  // Bytes, as "64MiB" (size_text.h), and `least` or more of them.
+  Option size(const std::string& name, std::uint64_t& bytes, std::uint64_t least, const std::string& help);
 
   // One of some words; `take` gets its place among them.
   Option choice(const std::string& name, const std::vector<std::string>& words, const std::string& help,
@@ -80,6 +86,9 @@ class CommandLine {
   std::optional<bool> parse(int argc, char** argv);
 
  private:
+  // What CLI11 would take for something else than its writer meant; empty: nothing.
+  std::string misread(const std::vector<std::string>& arguments) const;
+
   std::unique_ptr<CLI::App> app_;
 };
 

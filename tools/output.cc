@@ -1,29 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/output.h"
 
-#include <fmt/format.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
-#include <string_view>
 
 namespace vecstore::tools {
+namespace {
+
+int first_error_of_output = 0;  // errno; stdio itself keeps no more than that there was one
+
+void note_output(bool written) {
+  if (!written && first_error_of_output == 0) first_error_of_output = errno != 0 ? errno : EIO;
+}
+
+}  // namespace
+
+void hold_standard_streams() {
+  std::signal(SIGPIPE, SIG_IGN);
+  // Opened in order, so that each gets the lowest free number, its own. Reading from stdin and writing to the others
+  // then fails as it does where they are closed.
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(stream, F_GETFD) == -1 && ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) != stream)
+      return;
+}
+
+void write_out(std::string_view text) {
+  errno = 0;
+  note_output(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
+}
+
+void write_error(std::string_view text) noexcept {
+  // stderr has no buffer: one call, so that lines of two processes do not mix.
+  static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr));
+}
 
 void Table::print() const {
   std::size_t width = 0;
   for (const auto& [name, value] : lines_) width = std::max(width, name.size());
-  for (const auto& [name, value] : lines_) fmt::print("{:<{}}  {}\n", name, width, value);
+  for (const auto& [name, value] : lines_) print_out("{:<{}}  {}\n", name, width, value);
 }
 
-void print_json(const Json& json) { fmt::print("{}\n", json.text()); }
+void print_json(const Json& json) { print_out("{}\n", json.text()); }
 
 Status finish_output() {
   errno = 0;
-  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  if (written) return {};
-  return errno_status(errno != 0 ? errno : EIO, "the results could not be written", "standard output");
+  note_output(std::fflush(stdout) == 0 && std::ferror(stdout) == 0);
+  if (first_error_of_output == 0) return {};
+  return errno_status(first_error_of_output, "the results could not be written", "standard output");
 }
 
 std::uint64_t rss_peak_bytes() {

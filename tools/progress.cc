@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 
+#include "tools/output.h"
 #include "tools/size_text.h"
 
 namespace vecstore::tools {
@@ -66,18 +66,16 @@ void ProgressPrinter::update(std::string_view phase, std::uint64_t done, std::ui
   const double rate = elapsed > 0.05 ? static_cast<double>(done - std::min(done, phase_first_done_)) / elapsed : 0.0;
   const std::string line = describe_progress(phase, done, total, rate, memory_bytes);
   if (terminal_) {
-    fmt::print(stderr, "\r{} {}\x1b[K", bar(done, total), line);
+    print_error("\r{} {}\x1b[K", bar(done, total), line);
     drawn_ = true;
   } else {
-    fmt::print(stderr, "{}\n", line);
+    print_error("{}\n", line);
   }
-  std::fflush(stderr);
 }
 
 void ProgressPrinter::clear() {
   if (!drawn_) return;
-  fmt::print(stderr, "\r\x1b[K");
-  std::fflush(stderr);
+  write_error("\r\x1b[K");
   drawn_ = false;
 }
 

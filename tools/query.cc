@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -22,7 +23,6 @@ struct QueryOptions {
   std::uint64_t row = 0;
   OpenOptions open;
   SearchOptions search;
-  bool json = false;
 };
 
 struct OneVector {
@@ -35,12 +35,20 @@ Result<std::string> read_standard_input() {
   constexpr std::size_t kInputBytesMax = 1u << 20;  // kDimMax numbers of 256 characters
   std::string text;
   char part[4096];
+  errno = 0;
   for (std::size_t got = std::fread(part, 1, sizeof part, stdin); got != 0;
        got = std::fread(part, 1, sizeof part, stdin)) {
     text.append(part, got);
     if (text.size() > kInputBytesMax)
       return Status(Code::kInvalidInput, "more than 1 MiB of numbers; give one vector").about("standard input");
   }
+  if (std::ferror(stdin) != 0)
+    return errno_status(errno != 0 ? errno : EIO, "cannot read the numbers", "standard input");
+  // Shells of Windows put a mark in front of what they pipe.
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+    return Status(Code::kInvalidInput, "this is UTF-16 text; pipe it through iconv -f UTF-16 -t UTF-8")
+        .about("standard input");
+  if (constexpr std::string_view kMark = "\xEF\xBB\xBF"; text.starts_with(kMark)) text.erase(0, kMark.size());
   return text;
 }
 
@@ -132,8 +140,8 @@ Json to_json(const std::vector<Answer>& answers, const QueryStats& stats) {
                 {"row", answer.hit.row.value},
                 {"key", answer.key},
                 {"score", answer.hit.score},
-                {"distance", answer.hit.distance}};
-    if (answer.document) one.add("document", Json::of_document(*answer.document));
+                {"distance", answer.hit.distance},
+                {"document", answer.document ? Json::of_document(*answer.document) : Json()}};
     list.push_back(std::move(one));
   }
   return {{"answers", Json(std::move(list))},
@@ -145,15 +153,13 @@ Json to_json(const std::vector<Answer>& answers, const QueryStats& stats) {
 void print_answers(const std::vector<Answer>& answers) {
   constexpr std::size_t kIndent = 4;
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    fmt::print("{:>2}. score {:.4f}, key {}", i + 1, answers[i].hit.score, wrap_text(answers[i].key, 0));
-    if (answers[i].document) fmt::print("{}\n", format_document(*answers[i].document, kIndent));
+    print_out("{:>2}. score {:.4f}, key {}", i + 1, answers[i].hit.score, wrap_text(answers[i].key, 0));
+    if (answers[i].document) print_out("{}\n", format_document(*answers[i].document, kIndent));
   }
-  if (answers.empty()) fmt::print("the index holds no rows\n");
+  if (answers.empty()) print_out("the index holds no rows\n");
 }
 
-Status run_query(const QueryOptions& options) {
-  if (options.search.k == 0 || options.search.k > kResultsMax)
-    return Status(Code::kInvalidArgument, "k must be from 1 to 1000").about("--k " + std::to_string(options.search.k));
+Status run_query(const QueryOptions& options, const Reporting& asked) {
   VECSTORE_ASSIGN(const Store store, Store::open(options.path, options.open));
   const StoreInfo info = store.info();
   VECSTORE_ASSIGN(const OneVector vector, options.queries.empty() ? vector_of_input(info) : vector_of_file(options));
@@ -163,7 +169,7 @@ Status run_query(const QueryOptions& options) {
   const SearchResults& results = *found;
   if (const auto expectation = store.recall_expected(options.search)) warn_of_missed_target(*expectation);
   VECSTORE_ASSIGN(const std::vector<Answer> answers, look_up(store, results[0]));
-  if (options.json) {
+  if (asked.json) {
     print_json(to_json(answers, results.stats(0)));
   } else {
     print_answers(answers);
@@ -173,22 +179,20 @@ Status run_query(const QueryOptions& options) {
 
 }  // namespace
 
-Command add_query(CommandLine& line) {
+Run add_query(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<QueryOptions>();
   SearchOptions& search = options->search;
-  CommandOptions command = line.add("query", "search for one vector and show what is found, documents included");
   command.text("index", options->path, "directory of the index").required();
   const Option file =
       command.text("--queries", options->queries, "file of vectors (default: numbers on standard input)");
-  command.whole("--row", options->row, "row of the file, counted from 0 (default 0)").needs(file);
-  command.whole("--k", search.k, "answers, 1 to 1000 (default 10)");
+  command.whole("--row", options->row, {}, "row of the file, counted from 0 (default 0)").needs(file);
+  command.whole("--k", search.k, {1, kResultsMax}, "answers, 1 to 1000 (default 10)");
   add_recall_target(command, search.recall_target);
   add_open_options(command, options->open);
-  command.whole("--L", search.search_list, "list length, instead of the calibrated one");
-  command.whole("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  command.whole("--L", search.search_list, {1, kSearchListMax}, "list length, instead of the calibrated one");
+  command.whole("--blocks", search.blocks, {1}, "blocks scanned, instead of the calibrated number");
   command.flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
-  add_json(command, options->json);
-  return {command, [options] { return run_query(*options); }};
+  return [options, &asked] { return run_query(*options, asked); };
 }
 
 }  // namespace vecstore::tools

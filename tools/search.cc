@@ -32,7 +32,7 @@ struct SearchCommandOptions {
   SearchOptions search;
   std::uint32_t threads = 1;
   std::uint32_t clients = 0;
-  bool json = false, quiet = false, explain = false;
+  bool explain = false;
 };
 
 // What all searches of one run gave.
@@ -80,7 +80,8 @@ Status search_by_clients(const Store& store, const SearchCommandOptions& options
   return failure;
 }
 
-Result<Outcome> search_all(const Store& store, const SearchCommandOptions& options, const VectorSource& queries) {
+Result<Outcome> search_all(const Store& store, const SearchCommandOptions& options, const VectorSource& queries,
+                           bool quiet) {
   Outcome outcome;
   outcome.found.queries = static_cast<std::uint32_t>(queries.rows());
   outcome.found.k = options.search.k;
@@ -92,7 +93,7 @@ Result<Outcome> search_all(const Store& store, const SearchCommandOptions& optio
       std::clamp<std::uint64_t>(kQueryBytesAtOnce / row_bytes, 1, std::max<std::uint64_t>(1, queries.rows()));
   MemoryBudget budget;
   VECSTORE_ASSIGN(auto buffer, Buffer<std::byte>::allocate(budget, rows_at_once * row_bytes));
-  ProgressPrinter progress(options.quiet);
+  ProgressPrinter progress(quiet);
   for (std::uint64_t first = 0; first < queries.rows(); first += rows_at_once) {
     const std::uint64_t rows = std::min(rows_at_once, queries.rows() - first);
     VECSTORE_TRY(queries.read(first, rows, buffer.data()));
@@ -227,12 +228,9 @@ void print_report(const SearchOptions& asked, const Report& report) {
   table.print();
 }
 
-Status run_search(SearchCommandOptions& options) {
+Status run_search(SearchCommandOptions& options, const Reporting& asked) {
   if (options.threads == 0) options.threads = std::max(1u, std::thread::hardware_concurrency());
-  if (options.threads > kThreadsMax || options.clients > kClientsMax)
-    return Status(Code::kInvalidArgument, "too many; --threads goes to 256 and --clients to 1024");
-  if (options.search.k == 0 || options.search.k > kResultsMax)
-    return Status(Code::kInvalidArgument, "k must be from 1 to 1000").about("--k " + std::to_string(options.search.k));
+  options.threads = std::min(options.threads, kThreadsMax);
   VECSTORE_ASSIGN(const auto queries, open_vector_file(options.queries));
   if (queries->rows() > kQueriesMax)
     return Status(Code::kInvalidArgument, "more than 16777216 queries; cut the file with convert")
@@ -247,7 +245,7 @@ Status run_search(SearchCommandOptions& options) {
   }
   options.open.searchers = std::max(options.clients, options.threads);
   VECSTORE_ASSIGN(const Store store, Store::open(options.path, options.open));
-  VECSTORE_ASSIGN(const Outcome outcome, search_all(store, options, *queries));
+  VECSTORE_ASSIGN(const Outcome outcome, search_all(store, options, *queries, asked.quiet));
   std::optional<double> recall;
   if (truth && !outcome.stats.empty()) {
     VECSTORE_ASSIGN(recall, recall_at(outcome.found, *truth, options.search.k));
@@ -255,15 +253,15 @@ Status run_search(SearchCommandOptions& options) {
   if (!options.output.empty()) VECSTORE_TRY(write_neighbours(options.output, outcome.found));
   const Report report = report_on(store, options.search, outcome, recall);
   const std::uint64_t rows = report.info.rows;
-  if (options.search.k > rows && !options.quiet)
-    fmt::print(stderr, "vecstore: the index holds {} rows, fewer than k; each query got {}\n", rows, rows);
+  if (options.search.k > rows && !asked.quiet)
+    print_error("vecstore: the index holds {} rows, fewer than k; each query got {}\n", rows, rows);
   if (report.expectation) warn_of_missed_target(*report.expectation);
-  if (options.json) {
+  if (asked.json) {
     print_json(to_json(options, report));
   } else {
     print_report(options.search, report);
     if (options.explain) {
-      fmt::print("\n");
+      print_out("\n");
       print_explanation(store, options.open, options.search);
     }
   }
@@ -272,27 +270,26 @@ Status run_search(SearchCommandOptions& options) {
 
 }  // namespace
 
-Command add_search(CommandLine& line) {
+Run add_search(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<SearchCommandOptions>();
   SearchOptions& search = options->search;
-  CommandOptions command = line.add("search", "search an index with a file of queries, and measure it");
   command.text("index", options->path, "directory of the index").required();
   command.text("--queries", options->queries, "file of the queries").required();
-  command.whole("--k", search.k, "answers a query, 1 to 1000 (default 10)");
+  command.whole("--k", search.k, {1, kResultsMax}, "answers a query, 1 to 1000 (default 10)");
   command.text("--groundtruth", options->groundtruth, "file of exact neighbours, to measure recall");
   add_recall_target(command, search.recall_target);
   add_open_options(command, options->open);
-  command.whole("--L", search.search_list, "list length, instead of the calibrated one");
-  command.whole("--blocks", search.blocks, "blocks scanned, instead of the calibrated number");
+  command.whole("--L", search.search_list, {1, kSearchListMax}, "list length, instead of the calibrated one");
+  command.whole("--blocks", search.blocks, {1}, "blocks scanned, instead of the calibrated number");
   command.real("--bound", search.bound, {0, kBoundMax}, "standard errors of the read bound, instead of the calibrated");
   command.flag("--full-precision", search.full_precision, "rank the answers by the vectors as they were put");
-  command.whole("--threads", options->threads, "threads that share the batch; 0: all processors (default 1)");
-  command.whole("--clients", options->clients, "callers that search one query at a time, instead of a batch");
+  command.whole("--threads", options->threads, {0, kThreadsMax},
+                "threads that share the batch; 0: all processors (default 1)");
+  command.whole("--clients", options->clients, {1, kClientsMax},
+                "callers that search one query at a time, instead of a batch");
   command.text("--output", options->output, "file of the answers to write: rows and distances (replaced if there)");
   command.flag("--explain", options->explain, "also say where the memory went and where the settings come from");
-  add_quiet(command, options->quiet);
-  add_json(command, options->json);
-  return {command, [options] { return run_search(*options); }};
+  return [options, &asked] { return run_search(*options, asked); };
 }
 
 }  // namespace vecstore::tools

@@ -10,11 +10,10 @@ namespace {
 struct VerifyCommandOptions {
   std::string path;
   VerifyOptions verify;
-  bool json = false;
 };
 
-void print_report(const VerifyCommandOptions& options, const VerifyReport& report) {
-  if (options.json) {
+void print_report(const VerifyCommandOptions& options, const VerifyReport& report, bool json) {
+  if (json) {
     std::vector<Json> damage;
     for (const Status& finding : report.damage) damage.emplace_back(finding.message());
     print_json({{"sound", report.damage_total == 0},
@@ -27,19 +26,19 @@ void print_report(const VerifyCommandOptions& options, const VerifyReport& repor
                 {"damage", Json(std::move(damage))}});
     return;
   }
-  fmt::print("{}: {} pages, {} rows, {} edges checked\n", options.path, report.pages_checked, report.rows_checked,
-             report.edges_checked);
-  if (options.verify.deep) fmt::print("unreachable rows: {}\n", report.unreachable_rows);
-  for (const Status& finding : report.damage) fmt::print("damaged: {}\n", finding.message());
+  print_out("{}: {} pages, {} rows, {} edges checked\n", options.path, report.pages_checked, report.rows_checked,
+            report.edges_checked);
+  if (options.verify.deep) print_out("unreachable rows: {}\n", report.unreachable_rows);
+  for (const Status& finding : report.damage) print_out("damaged: {}\n", finding.message());
   if (report.damage_total > report.damage.size())
-    fmt::print("... and {} more\n", report.damage_total - report.damage.size());
-  if (report.damage_total == 0) fmt::print("sound\n");
+    print_out("... and {} more\n", report.damage_total - report.damage.size());
+  if (report.damage_total == 0) print_out("sound\n");
 }
 
-Status run_verify(const VerifyCommandOptions& options) {
+Status run_verify(const VerifyCommandOptions& options, const Reporting& asked) {
   VECSTORE_ASSIGN(const Store store, Store::open(options.path));
   VECSTORE_ASSIGN(const VerifyReport report, store.verify(options.verify));
-  print_report(options, report);
+  print_report(options, report, asked.json);
   if (report.damage_total == 0) return {};
   return Status(Code::kCorrupt, "the index is damaged; build it again from the vectors, or restore it from a copy")
       .about(options.path + " (" + std::to_string(report.damage_total) + " found)");
@@ -47,13 +46,11 @@ Status run_verify(const VerifyCommandOptions& options) {
 
 }  // namespace
 
-Command add_verify(CommandLine& line) {
+Run add_verify(CommandOptions& command, const Reporting& asked) {
   const auto options = std::make_shared<VerifyCommandOptions>();
-  CommandOptions command = line.add("verify", "check every page and list of an index; exit code 3 when it is damaged");
   command.text("index", options->path, "directory of the index").required();
   command.flag("--deep", options->verify.deep, "also reachability, file hashes, documents and keys");
-  add_json(command, options->json);
-  return {command, [options] { return run_verify(*options); }};
+  return [options, &asked] { return run_verify(*options, asked); };
 }
 
 }  // namespace vecstore::tools

@@ -33,7 +33,7 @@ class Refused(Exception):
 
     @property
     def least_bytes(self) -> int:
-        return int(re.search(r"needs at least (\d+) bytes", str(self)).group(1))
+        return int(re.search(r"needs at least \d+MiB \((\d+) bytes\)", str(self)).group(1))
 
 
 @dataclass(frozen=True)

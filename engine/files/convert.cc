@@ -102,10 +102,14 @@ struct Conversion {
 };
 
 Result<Conversion> plan(const InputFile& file, const std::string& to, const ConvertOptions& options) {
-  VECSTORE_ASSIGN(const VectorFileKind from_kind, kind_of_file(file.path()));
+  VECSTORE_ASSIGN(const VectorFileKind from_kind, kind_of_input(file.path()));
   VECSTORE_ASSIGN(const VectorFileKind to_kind, kind_of_file(to));
   Conversion conversion{file, {}, {}, options.first_row};
-  VECSTORE_ASSIGN(conversion.from, read_layout(file, from_kind));
+  if (to_kind.crop_rows)
+    return Status(Code::kUnsupported, "a name that ends in crop_nb_ is of a file cut from a larger one; leave it out")
+        .about(to);
+  // Who says how many rows to take may take them from a file that lacks others.
+  VECSTORE_ASSIGN(conversion.from, read_layout(file, from_kind, options.count ? Ending::kMayBeCut : Ending::kWhole));
   const VectorLayout& from = conversion.from;
   if (options.first_row > from.rows || options.count.value_or(0) > from.rows - options.first_row)
     return Status(Code::kInvalidArgument, "more rows are asked for than the file holds, which is this many")

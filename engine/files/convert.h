@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Vector files from one layout into another: fvecs, bvecs, ivecs, fbin, f16bin, u8bin, i8bin, ibin, npy, each told by
-// the ending of its name. Needs only the standard library.
+// Vector files from one layout into another: fvecs, bvecs, ivecs, fbin, f16bin, u8bin, i8bin, ibin, i32bin, npy, each
+// told by the ending of its name. Needs only the standard library.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@ namespace vecstore {
 
 struct ConvertOptions {
   std::uint64_t first_row = 0;
-  std::optional<std::uint64_t> count = {};  // rows; by default all that follow
+  // Rows; by default all that follow. A file that was cut short is taken only where this says how many of its rows.
+  std::optional<std::uint64_t> count = {};
   bool overwrite = false;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};  // rows
 };

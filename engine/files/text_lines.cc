@@ -22,6 +22,8 @@ constexpr int kWindowLogMax = 23;
 constexpr std::uint64_t kDecoderBytes = (std::uint64_t{1} << kWindowLogMax) + (512u << 10);
 static_assert(kKeyBytesMax == 480 && kDocumentBytesMax == 65536, "the texts of the errors below name them");
 constexpr std::array<unsigned char, 4> kZstdMagic = {0x28, 0xB5, 0x2F, 0xFD};
+constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
+constexpr std::array<std::string_view, 2> kUtf16Marks = {"\xFF\xFE", "\xFE\xFF"};  // the first begins UTF-32 as well
 
 struct FreeDecoder {
   void operator()(ZSTD_DCtx* decoder) const { ::ZSTD_freeDCtx(decoder); }
@@ -33,8 +35,10 @@ struct TextLines::Impl {
   explicit Impl(InputFile file_in) : file(std::move(file_in)) {}
 
   Status fill_input();
+  Status begin_text();
   Status fill_text();
   Status decode_text();
+  Status too_long() const;
   Status wrong_count(std::uint64_t found, std::uint64_t rows) const;
   Status at_line(const char* complaint) const {
     return Status(Code::kInvalidInput, complaint).about(file.path()).at(Detail::kLine, given + 1);
@@ -52,7 +56,8 @@ struct TextLines::Impl {
   Buffer<char> text;  // decoded
   std::size_t text_begin = 0;
   std::size_t text_end = 0;  // text_begin after a fill: the end
-  Buffer<char> line;         // one that crosses the end of `text`
+  bool begun = false;        // the start of the text has been looked at
+  Buffer<char> line;         // one that crosses the end of `text`, and its carriage return
   std::uint64_t given = 0;
 };
 
@@ -64,15 +69,16 @@ Status TextLines::Impl::fill_input() {
   return Status::ok();
 }
 
+// Decodes at least as much as a mark takes, or all that is left.
 Status TextLines::Impl::decode_text() {
-  while (text_end == 0) {
+  while (text_end < kUtf8Mark.size()) {
     if (input_begin == input_end) {
       VECSTORE_TRY(fill_input());
       if (input_end == 0)
         return frame_open ? at_line("the zstd file ends inside a frame; it is truncated") : Status::ok();
     }
     ZSTD_inBuffer in{input.data(), input_end, input_begin};
-    ZSTD_outBuffer out{text.data(), text.size(), 0};
+    ZSTD_outBuffer out{text.data(), text.size(), text_end};
     const std::size_t outcome = ::ZSTD_decompressStream(decoder.get(), &out, &in);
     if (::ZSTD_getErrorCode(outcome) == ZSTD_error_memory_allocation)
       return Status(Code::kMemoryBudget, "the system has no memory left to decode the file; free some")
@@ -96,6 +102,24 @@ Status TextLines::Impl::fill_text() {
   return Status::ok();
 }
 
+// The mark that editors and shells of Windows put in front of a text is no part of its first line.
+Status TextLines::Impl::begin_text() {
+  begun = true;
+  VECSTORE_TRY(fill_text());
+  const std::string_view start(text.data(), text_end);
+  for (const std::string_view mark : kUtf16Marks)
+    if (start.starts_with(mark))
+      return at_line("the file is UTF-16 text; write it as UTF-8 (iconv -f UTF-16 -t UTF-8 FILE)");
+  if (start.starts_with(kUtf8Mark)) text_begin = kUtf8Mark.size();
+  return Status::ok();
+}
+
+Status TextLines::Impl::too_long() const {
+  return at_line(line_bytes_max <= kKeyBytesMax
+                     ? "the key is longer than 480 bytes; shorten it"
+                     : "the line is longer than 65536 bytes; cut the document into several rows");
+}
+
 TextLines::TextLines(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TextLines::TextLines(TextLines&&) noexcept = default;
 TextLines& TextLines::operator=(TextLines&&) noexcept = default;
@@ -111,7 +135,7 @@ Result<TextLines> TextLines::open(FileSystem& file_system, const std::string& pa
   auto impl = std::make_unique<Impl>(std::move(file));
   impl->line_bytes_max = line_bytes_max;
   VECSTORE_ASSIGN(impl->text, Buffer<char>::allocate(budget, kTextBytes));
-  VECSTORE_ASSIGN(impl->line, Buffer<char>::allocate(budget, line_bytes_max));
+  VECSTORE_ASSIGN(impl->line, Buffer<char>::allocate(budget, line_bytes_max + 1));
   std::array<std::byte, kZstdMagic.size()> start;
   VECSTORE_ASSIGN(const std::size_t got, impl->file.read(0, start));
   if (got == start.size() && std::memcmp(start.data(), kZstdMagic.data(), got) == 0) {
@@ -126,9 +150,11 @@ Result<TextLines> TextLines::open(FileSystem& file_system, const std::string& pa
 
 Result<bool> TextLines::next(std::string_view& line) {
   Impl& self = *impl_;
+  if (!self.begun) VECSTORE_TRY(self.begin_text());
   std::size_t held = 0;  // bytes of self.line
   bool any = false;
-  while (true) {
+  bool ended = false;
+  while (!ended) {
     if (self.text_begin == self.text_end) {
       VECSTORE_TRY(self.fill_text());
       if (self.text_end == 0) break;
@@ -138,22 +164,18 @@ Result<bool> TextLines::next(std::string_view& line) {
     const std::size_t left = self.text_end - self.text_begin;
     const auto* newline = static_cast<const char*>(std::memchr(begin, '\n', left));
     const std::size_t part = newline != nullptr ? static_cast<std::size_t>(newline - begin) : left;
-    if (held + part > self.line_bytes_max)
-      return self.at_line(self.line_bytes_max <= kKeyBytesMax
-                              ? "the key is longer than 480 bytes; shorten it"
-                              : "the line is longer than 65536 bytes; cut the document into several rows");
-    self.text_begin += part + (newline != nullptr ? 1 : 0);
-    if (newline != nullptr && held == 0) {
-      line = {begin, part};
-      ++self.given;
-      return true;
-    }
+    if (held + part > self.line_bytes_max + 1) return self.too_long();
+    ended = newline != nullptr;
+    self.text_begin += part + (ended ? 1 : 0);
+    line = {begin, part};
+    if (ended && held == 0) break;
     std::memcpy(self.line.data() + held, begin, part);
     held += part;
-    if (newline != nullptr) break;
+    line = {self.line.data(), held};
   }
   if (!any) return false;
-  line = {self.line.data(), held};
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (line.size() > self.line_bytes_max) return self.too_long();
   ++self.given;
   return true;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reads a file of one line per row, front to back: keys or documents for a build. Plain text, or zstd (known by its
-// first bytes, whatever the name). Lines end with '\n', the last one may lack it; every other byte, '\r' and NUL
-// included, belongs to the line. Memory is bounded: 128 KiB and one line, 8 MiB more for zstd.
+// first bytes, whatever the name). Lines end with "\n" or "\r\n", the last one may lack the "\n". A UTF-8 mark at the
+// start is left out. Every other byte, NUL included, belongs to the line. Memory is bounded: 128 KiB and one line, 8
+// MiB more for zstd.
 //
 // Not thread-safe. The budget must outlive the reader.
 #pragma once
@@ -33,7 +34,7 @@ class TextLines {
   ~TextLines();
 
   // The next line, good until the next call, or false at the end.
-  // Errors: kInvalidInput (a line that is too long, by number from 1; damaged or truncated zstd), kIo.
+  // Errors: kInvalidInput (a line that is too long, by number from 1; UTF-16; damaged or truncated zstd), kIo.
   Result<bool> next(std::string_view& line);
   std::uint64_t lines() const;  // given so far
 

@@ -35,39 +35,14 @@ std::optional<DType> dtype_of(Element element) {
   return std::nullopt;
 }
 
-Result<VectorFileKind> kind_of_file(const std::string& path) {
-  struct Ending {
-    std::string_view text;
-    VectorFileKind kind;
-  };
-  static const std::array<Ending, 9> kEndings = {{
-      {".fvecs", {FileFamily::kVecs, Element::kF32}},
-      {".bvecs", {FileFamily::kVecs, Element::kU8}},
-      {".ivecs", {FileFamily::kVecs, Element::kI32}},
-      {".fbin", {FileFamily::kBin, Element::kF32}},
-      {".f16bin", {FileFamily::kBin, Element::kF16}},
-      {".u8bin", {FileFamily::kBin, Element::kU8}},
-      {".i8bin", {FileFamily::kBin, Element::kI8}},
-      {".ibin", {FileFamily::kBin, Element::kI32}},
-      {".npy", {FileFamily::kNpy, std::nullopt}},
-  }};
-  for (const Ending& ending : kEndings)
-    if (path.ends_with(ending.text)) return ending.kind;
-  return Status(Code::kUnsupported,
-                "the ending of the name is none of .fbin .f16bin .u8bin .i8bin .ibin .fvecs .bvecs .ivecs .npy; rename "
-                "the "
-                "file after its layout")
-      .about(path);
-}
-
-Result<VectorLayout> read_layout(const InputFile& file, const VectorFileKind& kind) {
+Result<VectorLayout> read_layout(const InputFile& file, const VectorFileKind& kind, Ending ending) {
   switch (kind.family) {
     case FileFamily::kVecs:
-      return read_vecs_layout(file, *kind.element);
+      return read_vecs_layout(file, *kind.element, ending);
     case FileFamily::kBin:
-      return read_bin_layout(file, *kind.element);
+      return read_bin_layout(file, kind, ending);
     case FileFamily::kNpy:
-      return read_npy_layout(file);
+      return read_npy_layout(file, ending);
   }
   return Status(Code::kUnsupported, "unknown layout").about(file.path());
 }
@@ -85,7 +60,7 @@ Status check_dim(const InputFile& file, std::uint64_t dim, std::uint64_t offset)
   return {};
 }
 
-Status check_size(const InputFile& file, const VectorLayout& layout) {
+Status fit_size(const InputFile& file, Ending ending, VectorLayout& layout) {
   // Compared by division, because rows × stride may overflow when the header is hostile.
   const std::uint64_t held_bytes = file.size_bytes() - std::min(file.size_bytes(), layout.data_offset);
   const std::uint64_t whole_rows = held_bytes / layout.stride_bytes();
@@ -93,17 +68,21 @@ Status check_size(const InputFile& file, const VectorLayout& layout) {
       file.size_bytes() >= layout.data_offset && whole_rows == layout.rows && held_bytes % layout.stride_bytes() == 0;
   if (fits) return {};
   const bool shorter = whole_rows < layout.rows;
+  if (shorter && whole_rows != 0 && ending == Ending::kMayBeCut) {
+    layout.rows = whole_rows;
+    return {};
+  }
   std::string subject = file.path() + " (header: " + std::to_string(layout.rows) + " x " + std::to_string(layout.dim) +
                         " " + std::string(name_of(layout.element));
   if (layout.rows <= (~std::uint64_t{0} - layout.data_offset) / layout.stride_bytes())
     subject += ", expected " + std::to_string(layout.offset_of(layout.rows)) + " bytes";
-  return Status(
-             Code::kInvalidInput,
-             shorter
-                 ? "the file ends here, before all the rows its header promises; fetch it again or cut it with convert"
-                 : "the file goes on to here, past the rows its header promises; is the ending of its name right?")
-      .about(subject + ")")
-      .at(Detail::kOffset, file.size_bytes());
+  if (shorter) subject += ", whole rows: " + std::to_string(whole_rows);
+  const char* text = "the file goes on to here, past the rows its header promises; is the ending of its name right?";
+  if (shorter)
+    text = whole_rows == 0 ? "the file ends here, before the first of the rows its header promises; fetch it again"
+                           : "the file ends here, before all the rows its header promises; fetch it again, or take the "
+                             "whole rows with convert --count";
+  return Status(Code::kInvalidInput, text).about(subject + ")").at(Detail::kOffset, file.size_bytes());
 }
 
 namespace {

@@ -31,11 +31,14 @@ enum class FileFamily : std::uint8_t {
 
 struct VectorFileKind {
   FileFamily family = FileFamily::kBin;
-  std::optional<Element> element;  // npy says it in its header
+  std::optional<Element> element;          // npy says it in its header
+  std::optional<std::uint64_t> crop_rows;  // of a name that ends in .crop_nb_N: N, the rows that were kept
 };
 
-// By the ending of the name. Errors: kUnsupported.
+// By the ending of the name, in letters of either case. Errors: kUnsupported; kind_of_input() also says what a file in
+// a format of others is, and how it becomes one that is read.
 Result<VectorFileKind> kind_of_file(const std::string& path);
+Result<VectorFileKind> kind_of_input(const std::string& path);
 
 struct VectorLayout {
   Element element = Element::kF32;
@@ -49,11 +52,16 @@ struct VectorLayout {
   std::uint64_t offset_of(std::uint64_t row) const { return data_offset + row * stride_bytes(); }
 };
 
+enum class Ending : std::uint8_t {
+  kWhole,     // a file that is shorter than its header says is refused
+  kMayBeCut,  // its whole rows are taken, if there is one
+};
+
 // Errors: kInvalidInput, kUnsupported, kIo.
-Result<VectorLayout> read_layout(const InputFile& file, const VectorFileKind& kind);
-Result<VectorLayout> read_vecs_layout(const InputFile& file, Element element);
-Result<VectorLayout> read_bin_layout(const InputFile& file, Element element);
-Result<VectorLayout> read_npy_layout(const InputFile& file);
+Result<VectorLayout> read_layout(const InputFile& file, const VectorFileKind& kind, Ending ending);
+Result<VectorLayout> read_vecs_layout(const InputFile& file, Element element, Ending ending);
+Result<VectorLayout> read_bin_layout(const InputFile& file, const VectorFileKind& kind, Ending ending);
+Result<VectorLayout> read_npy_layout(const InputFile& file, Ending ending);
 
 // Rows [first, first + count), without prefixes, into `out`. Errors: kIo; kInvalidInput when a row's own dimension
 // differs, with the row. `first + count` ≤ layout.rows is the caller's duty.
@@ -63,9 +71,9 @@ Status read_rows(const InputFile& file, const VectorLayout& layout, std::uint64_
 // Errors: kInvalidInput (0), kUnsupported (> kDimMax), naming the file and the offset of the field.
 Status check_dim(const InputFile& file, std::uint64_t dim, std::uint64_t offset);
 
-// Whether the file is exactly as long as `layout` says. Errors: kInvalidInput naming the offset at which the file ends
-// and the size expected.
-Status check_size(const InputFile& file, const VectorLayout& layout);
+// Whether the file is exactly as long as `layout` says; where it may be cut, `layout` gets the rows that it has.
+// Errors: kInvalidInput naming the offset at which the file ends and the size expected.
+Status fit_size(const InputFile& file, Ending ending, VectorLayout& layout);
 
 // The bytes before row 0: of a new npy file, or of the bin family; empty for the vecs family.
 std::string make_header(FileFamily family, Element element, std::uint64_t rows, std::uint32_t dim);

@@ -22,6 +22,7 @@ struct NpyHeader {
   std::array<std::uint64_t, 2> shape{};
   std::size_t axes = 0;
   bool too_many_axes = false;
+  bool has_fields = false;  // descr is a list of them
 };
 
 class NpyScanner {
@@ -42,9 +43,27 @@ class NpyScanner {
 
  private:
   bool value(std::string_view key, NpyHeader& header) {
-    if (key == "descr") return string(header.descr);
+    if (key == "descr") return descr(header);
     if (key == "fortran_order") return boolean(header.fortran_order);
     return key == "shape" && shape(header);
+  }
+
+  // The name of one type, or a list of fields, which is passed over.
+  bool descr(NpyHeader& header) {
+    skip_space();
+    header.has_fields = peek() == '[';
+    if (!header.has_fields) return string(header.descr);
+    const std::size_t begin = at_;
+    std::size_t depth = 0;
+    do {
+      std::string_view name;
+      if (peek() == '\0' || ((peek() == '\'' || peek() == '"') && !string(name))) return false;
+      if (peek() == '[' || peek() == '(') ++depth;
+      if (peek() == ']' || peek() == ')') --depth;
+      ++at_;
+    } while (depth != 0);
+    header.descr = text_.substr(begin, at_ - begin);
+    return true;
   }
 
   bool string(std::string_view& out) {
@@ -131,9 +150,13 @@ Result<Element> element_of(const InputFile& file, std::string_view descr) {
                                            {"<u4", Element::kI32}}};
   for (const Name& name : kNames)
     if (name.descr == descr) return name.element;
-  return Status(Code::kUnsupported,
-                "the element type is none of <f4 <f2 |u1 |i1; save the array again, e.g. as array.astype('<f4')")
-      .about(file.path() + " (descr '" + std::string(descr.substr(0, 32)) + "')");
+  const char* remedy = "the element type is none of <f4 <f2 |u1 |i1; save the array again, e.g. as array.astype('<f4')";
+  if (descr.starts_with('>')) remedy = "the elements are big-endian; save array.astype('<f4') instead";
+  if (descr.ends_with("f8")) remedy = "the elements are float64; save array.astype('<f4') instead";
+  if (descr == "|O")
+    remedy =
+        "the elements are objects of Python; save numpy.stack(array).astype('<f4') instead, of arrays of one length";
+  return Status(Code::kUnsupported, remedy).about(file.path() + " (descr '" + std::string(descr.substr(0, 32)) + "')");
 }
 
 // The dictionary's text and where the array starts.
@@ -164,7 +187,7 @@ Status read_dictionary(const InputFile& file, std::vector<char>& text, std::uint
 
 }  // namespace
 
-Result<VectorLayout> read_npy_layout(const InputFile& file) {
+Result<VectorLayout> read_npy_layout(const InputFile& file, Ending ending) {
   std::vector<char> text;
   VectorLayout layout;
   VECSTORE_TRY(read_dictionary(file, text, layout.data_offset));
@@ -172,6 +195,10 @@ Result<VectorLayout> read_npy_layout(const InputFile& file) {
   NpyHeader header;
   if (!NpyScanner({text.data(), text.size()}).scan(header) || header.descr.empty() || !header.fortran_order)
     return refuse(file, "the npy header is not the dictionary that NumPy writes; save the array again", header_offset);
+  if (header.has_fields)
+    return Status(Code::kUnsupported, "the array is structured; save one of its fields, e.g. array['NAME'], instead")
+        .about(file.path() + " (fields " + std::string(header.descr.substr(0, 80)) + ")")
+        .at(Detail::kOffset, header_offset);
   VECSTORE_ASSIGN(layout.element, element_of(file, header.descr));
   if (*header.fortran_order)
     return Status(Code::kUnsupported, "the array is in Fortran order; save numpy.ascontiguousarray(array) instead")
@@ -183,7 +210,7 @@ Result<VectorLayout> read_npy_layout(const InputFile& file) {
   const std::uint64_t dim = header.shape[header.axes - 1];
   VECSTORE_TRY(check_dim(file, dim, header_offset));
   layout.dim = static_cast<std::uint32_t>(dim);
-  VECSTORE_TRY(check_size(file, layout));
+  VECSTORE_TRY(fit_size(file, ending, layout));
   return layout;
 }
 

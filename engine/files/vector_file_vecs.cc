@@ -7,7 +7,7 @@
 
 namespace vecstore {
 
-Result<VectorLayout> read_vecs_layout(const InputFile& file, Element element) {
+Result<VectorLayout> read_vecs_layout(const InputFile& file, Element element, Ending ending) {
   VectorLayout layout;
   layout.element = element;
   layout.row_prefix_bytes = sizeof(std::uint32_t);
@@ -19,11 +19,16 @@ Result<VectorLayout> read_vecs_layout(const InputFile& file, Element element) {
   VECSTORE_TRY(file.read_exact(0, &layout.dim, sizeof layout.dim));
   VECSTORE_TRY(check_dim(file, layout.dim, 0));
   layout.rows = file.size_bytes() / layout.stride_bytes();
-  if (file.size_bytes() % layout.stride_bytes() != 0)
-    return Status(Code::kInvalidInput, "the file ends here, inside a row; it was cut, or its rows differ in dimension")
+  const bool may_end_here = file.size_bytes() % layout.stride_bytes() == 0 || ending == Ending::kMayBeCut;
+  if (!may_end_here || layout.rows == 0)
+    return Status(Code::kInvalidInput,
+                  layout.rows == 0
+                      ? "the file ends here, inside its first row; fetch it again"
+                      : "the file ends here, inside a row; its rows differ in dimension, or it was cut and "
+                        "convert --count takes the whole rows")
         .about(file.path() + " (row " + std::to_string(layout.rows) + " of dimension " + std::to_string(layout.dim) +
                " " + std::string(name_of(element)) + " would end at " +
-               std::to_string(layout.offset_of(layout.rows + 1)) + ")")
+               std::to_string(layout.offset_of(layout.rows + 1)) + ", whole rows: " + std::to_string(layout.rows) + ")")
         .at(Detail::kOffset, file.size_bytes());
   // Rows of different dimensions are found where they are read; the last one tells most such files at once.
   std::uint32_t last_dim = 0;

@@ -69,11 +69,12 @@ class ViewSource final : public VectorSource {
 Result<std::unique_ptr<VectorSource>> open_vector_file(const std::string& path) try {
   // The file first: a name that is not there is the better news than an ending that is not known.
   VECSTORE_ASSIGN(InputFile file, InputFile::open(FileSystem::posix(), path));
-  VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(path));
-  VECSTORE_ASSIGN(const VectorLayout layout, read_layout(file, kind));
+  VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_input(path));
+  VECSTORE_ASSIGN(const VectorLayout layout, read_layout(file, kind, Ending::kWhole));
   const std::optional<DType> dtype = dtype_of(layout.element);
   if (!dtype)
-    return Status(Code::kUnsupported, "the file holds 32-bit integers, which are no vectors to index; convert it first")
+    return Status(Code::kUnsupported,
+                  "the file holds 32-bit integers, as lists of neighbours do; vectors are of f32, f16, u8 or i8")
         .about(path);
   return std::unique_ptr<VectorSource>(std::make_unique<FileSource>(std::move(file), layout, *dtype));
 } catch (...) {

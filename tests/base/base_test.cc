@@ -18,6 +18,19 @@ BOOST_AUTO_TEST_CASE(a_message_names_subject_place_and_errno) {
   BOOST_TEST((status.code() == Code::kNoSpace));
 }
 
+// The number is what an option takes, and it suffices.
+BOOST_AUTO_TEST_CASE(memory_is_told_in_mib_rounded_up) {
+  const auto told = [](std::uint64_t bytes) {
+    return Status(Code::kMemoryBudget, "--ram needs at least").at(Detail::kBytes, bytes).message();
+  };
+  BOOST_TEST(told(1) == "--ram needs at least 1MiB (1 bytes)");
+  BOOST_TEST(told(1048576) == "--ram needs at least 1MiB (1048576 bytes)");
+  BOOST_TEST(told(1048577) == "--ram needs at least 2MiB (1048577 bytes)");
+  BOOST_TEST(told(~std::uint64_t{0}) == "--ram needs at least 17592186044416MiB (18446744073709551615 bytes)");
+  const Status full = Status(Code::kNoSpace, "free some, at least").at(Detail::kBytes, 5);
+  BOOST_TEST(full.message() == "free some, at least 5 bytes");
+}
+
 BOOST_AUTO_TEST_CASE(a_long_subject_keeps_its_end) {
   const Status status = Status(Code::kIo, "x").about(std::string(500, 'a') + "/graph-1");
   BOOST_TEST(status.subject().size() == 200u);

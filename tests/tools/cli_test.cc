@@ -12,9 +12,10 @@
 
 #include "engine/truth.h"
 #include "engine/vecstore.hpp"
-#include "tests/tools/command.h"
+#include "tests/tools/every_command.h"
 
 using namespace vecstore;
+using test::commands_in_help;
 using test::mentions;
 using test::Ran;
 using test::refused;
@@ -24,19 +25,6 @@ using test::text_of;
 namespace {
 
 const std::string kQueries = test::shipped_data("csift55k.query.u8bin");
-
-// The commands that the program's own help lists.
-std::vector<std::string> commands_in_help() {
-  std::vector<std::string> commands;
-  bool inside = false;
-  std::istringstream lines(run("--help").out);
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t start = line.find_first_not_of(' ');
-    if (inside && start == 2) commands.push_back(line.substr(start, line.find(' ', start) - start));
-    inside = inside ? start != std::string::npos : line == "Subcommands:";
-  }
-  return commands;
-}
 
 // The long options in CLI11's help, which stand at the start of lines.
 std::set<std::string> options_in_help(const std::string& help) {
@@ -128,7 +116,7 @@ BOOST_AUTO_TEST_SUITE(cli)
 BOOST_AUTO_TEST_CASE(manual_completion_and_readme_name_the_commands_there_are) {
   const std::vector<std::string> listed = commands_in_help();
   const std::set<std::string> known(listed.begin(), listed.end());
-  BOOST_TEST(known.size() == 15u);
+  BOOST_TEST(known.size() >= 15u);
   BOOST_TEST(commands_in_manual() == known, boost::test_tools::per_element());
   BOOST_TEST(commands_in_completion() == known, boost::test_tools::per_element());
   BOOST_TEST(commands_in_readme() == known, boost::test_tools::per_element());
@@ -164,7 +152,7 @@ BOOST_AUTO_TEST_CASE(completion_offers_the_words_that_an_option_takes) {
 BOOST_AUTO_TEST_CASE(manual_and_completion_name_the_options_there_are) {
   for (const std::string& command : commands_in_help()) {
     const auto known = options_in_help(run(command + " --help").out);
-    BOOST_TEST(!known.empty());
+    for (const char* everywhere : {"--quiet", "--json"}) BOOST_TEST(known.contains(everywhere), command << everywhere);
     BOOST_TEST(options_in_manual(command) == known, boost::test_tools::per_element());
     BOOST_TEST(options_in_completion(command) == known, boost::test_tools::per_element());
   }
@@ -189,10 +177,10 @@ BOOST_AUTO_TEST_CASE(wrong_usage_is_two) {
   BOOST_TEST(run(truth + " --k -1").exit_code == 2);
   BOOST_TEST(run("search idx --queries " + kQueries + " --ram 12Q").exit_code == 2);
   BOOST_TEST(run("search idx --queries " + kQueries + " --cache 101%").exit_code == 2);
-  BOOST_TEST(mentions(refused(truth + " --k 0", 2), "k must be from 1 to 1000"));
-  BOOST_TEST(mentions(refused(truth + " --k 1001", 2), "k must be"));
-  BOOST_TEST(mentions(refused("search idx --queries " + kQueries + " --k 0", 2), "k must be"));
-  BOOST_TEST(mentions(refused("query idx --queries " + kQueries + " --k 0", 2), "k must be"));
+  BOOST_TEST(mentions(refused(truth + " --k 0", 2), "from 1 to 1000"));
+  BOOST_TEST(mentions(refused(truth + " --k 1001", 2), "from 1 to 1000"));
+  BOOST_TEST(mentions(refused("search idx --queries " + kQueries + " --k 0", 2), "from 1 to 1000"));
+  BOOST_TEST(mentions(refused("query idx --queries " + kQueries + " --k 0", 2), "from 1 to 1000"));
 }
 
 BOOST_AUTO_TEST_CASE(files_that_cannot_be_read_are_named) {
@@ -258,18 +246,6 @@ BOOST_AUTO_TEST_CASE(groundtruth_and_convert_do_as_they_say) {
   for (std::uint32_t query = 0; query < 30; ++query) BOOST_TEST(neighbours->distances[query * 5] == 0.0f);
   BOOST_TEST(
       mentions(refused("groundtruth --base " + kQueries + " --queries " + npy + " --output " + truth, 1), "gt.ibin"));
-}
-
-BOOST_AUTO_TEST_CASE(a_full_disk_behind_stdout_is_a_failure) {
-  if (!std::filesystem::exists("/dev/full")) {
-    BOOST_TEST_MESSAGE("skipped: this machine has no /dev/full");
-    return;
-  }
-  const test::TemporaryDirectory directory;
-  const int status = std::system(
-      (std::string(VECSTORE_CLI) + " convert " + kQueries + " " + directory.path("a.npy") + " >/dev/full 2>/dev/null")
-          .c_str());
-  BOOST_TEST(WEXITSTATUS(status) == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tests/tools/every_command.h"
 #include "tests/tools/inserting.h"
 
 namespace vecstore {
@@ -72,6 +73,54 @@ BOOST_AUTO_TEST_CASE(a_store_is_made_filled_searched_and_emptied) {
   BOOST_TEST(run("verify " + store + " --deep").exit_code == 0);
   BOOST_TEST(run("info " + store).exit_code == 0);
   BOOST_TEST(nlohmann::json::parse(json_of("info " + store))["n"] == 509);
+}
+
+// Keys of Windows had the carriage return, and the first one the mark, as a part of them, and no row was found by its
+// key.
+BOOST_AUTO_TEST_CASE(keys_and_documents_of_windows_are_found_by_their_keys) {
+  const TemporaryDirectory directory;
+  const std::string vectors = write_fbin(directory.path("v.fbin"), 2, 4), store = directory.path("store");
+  const auto write = [&](const std::string& name, const std::string& text) {
+    write_file(directory.path(name), {text.begin(), text.end()});
+    return directory.path(name);
+  };
+  const std::string sides = " --quiet --input " + vectors + " --keys " +
+                            write("keys",
+                                  "\xEF\xBB\xBF"
+                                  "a0\r\na1\r\n") +
+                            " --documents " +
+                            write("documents",
+                                  "\xEF\xBB\xBF"
+                                  "{\"n\": 0}\r\none\r\n");
+  BOOST_TEST(run("create " + store + " --key-type bytes").exit_code == 0);
+  BOOST_TEST(run("insert " + store + sides).exit_code == 0);
+  BOOST_TEST(run("build --no-calibration --output " + directory.path("built") + sides).exit_code == 0);
+  BOOST_TEST(run("import " + directory.path("imported") + " --key-type bytes" + sides).exit_code == 0);
+  for (const char* name : {"store", "built", "imported"}) {
+    BOOST_TEST(run("get " + directory.path(name) + " a0").out == "0.25 0.25 0.25 0.25\n{\"n\": 0}\n", name);
+    BOOST_TEST(run("get " + directory.path(name) + " a1").out == "1.25 1.25 1.25 1.25\none\n", name);
+  }
+  BOOST_TEST(mentions(run("delete " + store + " --keys " + directory.path("keys")).out, "2 deleted, 0 rows"));
+
+  const std::string numbers = directory.path("numbers");
+  BOOST_TEST(run("create " + numbers).exit_code == 0);
+  BOOST_TEST(run("insert " + numbers + " --quiet --input " + vectors + " --keys " +
+                 write("k",
+                       "\xEF\xBB\xBF"
+                       "7\r\n8\r\n"))
+                 .exit_code == 0);
+  BOOST_TEST(run("get " + numbers + " 7").exit_code == 0);
+
+  // The advice for text of two bytes a character, taken.
+  const std::string wide = write("wide", std::string("\xFF\xFE"
+                                                     "5\0\r\0\n\0"
+                                                     "6\0\r\0\n\0",
+                                                     14));
+  const std::string insert = "insert " + numbers + " --quiet --input " + vectors + " --keys ";
+  BOOST_TEST(mentions(refused(insert + wide, 1), "iconv -f UTF-16 -t UTF-8 FILE"));
+  BOOST_TEST(std::system(("iconv -f UTF-16 -t UTF-8 " + wide + " >" + directory.path("narrow")).c_str()) == 0);
+  BOOST_TEST(run(insert + directory.path("narrow")).exit_code == 0);
+  BOOST_TEST(run("get " + numbers + " 6").out == "1.25 1.25 1.25 1.25\n");
 }
 
 BOOST_AUTO_TEST_CASE(what_was_exported_is_imported) {

@@ -48,6 +48,7 @@ Lines lines_of_sizes(const std::vector<std::size_t>& sizes) {
       c = static_cast<char>(random.below(256));
       if (c == '\n') c = '\0';
     }
+    if (line.ends_with('\r')) line.back() = 'r';
   }
   return lines;
 }
@@ -72,6 +73,68 @@ BOOST_AUTO_TEST_CASE(text_lines_come_back_byte_for_byte_plain_and_compressed) {
       BOOST_TEST((*found == lines), name << " last newline " << last_newline);
     }
   }
+}
+
+// Keys of Windows had the carriage return, and the first one the mark, as a part of them.
+BOOST_AUTO_TEST_CASE(text_lines_of_windows_are_the_same_lines) {
+  const test::TemporaryDirectory directory;
+  const std::string longest(480, 'k'), mark = "\xEF\xBB\xBF";
+  const std::vector<std::pair<std::string, Lines>> texts = {
+      {"a0\r\na1\r\n", {"a0", "a1"}},
+      {mark + "a0\r\na1", {"a0", "a1"}},
+      {mark + "a0\na1\r", {"a0", "a1"}},
+      {mark, {}},
+      {mark + "\r\n\r\n", {"", ""}},
+      {mark + mark + "a\n" + mark + "b\n", {mark + "a", mark + "b"}},
+      {"\xEF\xBB\n", {"\xEF\xBB"}},
+      {"\ra\rb\r\r\n", {"\ra\rb\r"}},
+      {mark + longest + "\r\n" + longest + "\r\n" + longest, {longest, longest, longest}}};
+  for (const auto& [text, lines] : texts) {
+    const std::vector<char> bytes(text.begin(), text.end());
+    test::write_file(directory.path("plain"), bytes);
+    test::write_file(directory.path("packed"), zstd_frame(bytes));
+    std::vector<char> frames;  // one byte each, as a pipe may give them
+    for (const char byte : bytes) {
+      const auto frame = zstd_frame({byte});
+      frames.insert(frames.end(), frame.begin(), frame.end());
+    }
+    test::write_file(directory.path("frames"), frames);
+    for (const char* name : {"plain", "packed", "frames"}) {
+      const auto found = read_lines(directory.path(name), kKeyBytesMax);
+      REQUIRE_OK(found);
+      BOOST_TEST(*found == lines, name << " of " << text);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_carriage_return_may_lie_in_the_next_buffer) {
+  const test::TemporaryDirectory directory;
+  for (std::size_t size = 65530; size <= 65536; ++size) {
+    const Lines lines = {std::string(size, 'x'), "y", std::string(65536, 'z')};
+    std::string text;
+    for (const std::string& line : lines) text += line + "\r\n";
+    test::write_file(directory.path("text"), {text.begin(), text.end()});
+    const auto found = read_lines(directory.path("text"));
+    REQUIRE_OK(found);
+    BOOST_TEST((*found == lines), size);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(text_of_two_bytes_a_character_is_refused) {
+  const test::TemporaryDirectory directory;
+  const std::string little(
+      "\xFF\xFE"
+      "a\0\r\0\n\0",
+      8),
+      big("\xFE\xFF\0a\0\r\0\n", 8);
+  for (const std::string& text : {little, big, std::string("\xFF\xFE"), "\xFF\xFE" + std::string(99999, 'x')})
+    for (const bool packed : {false, true}) {
+      const std::vector<char> bytes(text.begin(), text.end());
+      test::write_file(directory.path("text"), packed ? zstd_frame(bytes) : bytes);
+      const auto found = read_lines(directory.path("text"), kKeyBytesMax);
+      BOOST_TEST((test::code_of(found) == Code::kInvalidInput));
+      BOOST_TEST(test::message_of(found).find("iconv -f UTF-16 -t UTF-8") != std::string::npos);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_file_has_no_line_and_a_lone_newline_one) {

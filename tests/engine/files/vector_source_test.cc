@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(npy_that_numpy_would_not_write_is_refused) {
         "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4)}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': ()}", "{'descr': '<f4', 'fortran_order': False}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 2)}",
-        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1, 4)}"})
+        "{'descr': [('a', '<f4'), 'fortran_order': False, 'shape': (1, 4)}"})
     refusal("a.npy", npy_file(dictionary, 16));
   refusal("a.npy", bin_file(1, 4, 16));
   refusal("a.npy", npy_file("{'descr': '>f4', 'fortran_order': False, 'shape': (1, 4)}", 16), Code::kUnsupported);

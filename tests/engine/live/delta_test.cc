@@ -94,6 +94,28 @@ BOOST_AUTO_TEST_CASE(a_key_names_the_row_of_each_moment) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(no_key_is_lost_as_they_become_many) {
+  constexpr std::uint64_t kCount = 3000;
+  const Rows rows(DType::kU8, 2, kCount, 0);
+  MemoryBudget budget;
+  auto delta = Delta::create({2, DType::kU8, Metric::kL2, KeyKind::kBytes}, {kFirst}, budget);
+  REQUIRE_OK(delta);
+  const auto key_of = [](std::uint64_t i) { return "key " + std::to_string(i); };
+  for (std::uint64_t i = 0; i < kCount; ++i) {
+    const std::string key = key_of(i);
+    PutRecord put;
+    put.row = (*delta)->next();
+    put.key = Key(key);
+    put.vector = rows.row(i);
+    REQUIRE_OK((*delta)->reserve(1, key.size()));
+    (*delta)->append(put, Lsn{i + 1});
+    BOOST_REQUIRE(((*delta)->find(Key(key_of(i / 2)), Lsn{i + 1}) == RowId{kFirst + i / 2}));
+  }
+  for (std::uint64_t i = 0; i < kCount; ++i)
+    BOOST_REQUIRE(((*delta)->find(Key(key_of(i)), Lsn{kCount}) == RowId{kFirst + i}));
+  BOOST_TEST(!(*delta)->find(Key(key_of(kCount)), Lsn{kCount}).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(vectors_come_back_as_they_were_put) {
   for (const DType dtype : {DType::kU8, DType::kI8, DType::kF32}) {
     for (const std::uint32_t dim : {1u, 4u, 7u, 33u}) {

@@ -107,13 +107,13 @@ BOOST_AUTO_TEST_CASE(no_key_is_lost_as_they_become_many) {
     put.row = (*delta)->next();
     put.key = Key(key);
     put.vector = rows.row(i);
-    REQUIRE_OK((*delta)->reserve(1, key.size()));
+    REQUIRE_OK((*delta)->reserve(1, key.size(), {}));
     (*delta)->append(put, Lsn{i + 1});
-    BOOST_REQUIRE(((*delta)->find(Key(key_of(i / 2)), Lsn{i + 1}) == RowId{kFirst + i / 2}));
+    BOOST_REQUIRE(((*delta)->rows()->find(Key(key_of(i / 2)), Lsn{i + 1}) == RowId{kFirst + i / 2}));
   }
   for (std::uint64_t i = 0; i < kCount; ++i)
-    BOOST_REQUIRE(((*delta)->find(Key(key_of(i)), Lsn{kCount}) == RowId{kFirst + i}));
-  BOOST_TEST(!(*delta)->find(Key(key_of(kCount)), Lsn{kCount}).has_value());
+    BOOST_REQUIRE(((*delta)->rows()->find(Key(key_of(i)), Lsn{kCount}) == RowId{kFirst + i}));
+  BOOST_TEST(!(*delta)->rows()->find(Key(key_of(kCount)), Lsn{kCount}).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(vectors_come_back_as_they_were_put) {

@@ -53,9 +53,10 @@ void add_reporting(CommandOptions& options, Reporting& asked);
 
 // One of `values`, by name_of().
 template <typename T>
-void add_named(CommandOptions& options, const std::string& name, std::vector<T> values, T& value,
+void add_named(CommandOptions& options, const std::string& name, const std::vector<T>& values, T& value,
                const std::string& help) {
   std::vector<std::string> words;
+  words.reserve(values.size());
   for (const T each : values) words.emplace_back(name_of(each));
   options.choice(name, words, help, [values, &value](std::size_t i) { value = values[i]; });
 }

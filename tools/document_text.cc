@@ -79,7 +79,7 @@ std::string format_document(const std::string& document, std::size_t indent) {
       if (name == first) out += wrap_text(value, indent);
   for (const auto& [name, value] : *members)
     if (std::find(read_first.begin(), read_first.end(), name) == read_first.end())
-      out += wrap_text(name + ": " + value, indent);
+      out += wrap_text(std::string(name).append(": ").append(value), indent);
   return out;
 }
 

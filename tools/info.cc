@@ -41,6 +41,7 @@ std::string describe_width(const StoreInfo& info) {
 
 Json to_json(const StoreInfo& info) {
   std::vector<Json> calibration;
+  calibration.reserve(info.calibration.size());
   for (const CalibrationPoint& point : info.calibration) calibration.push_back(to_json(point));
   return {{"n", info.rows},
           {"dim", info.dim},

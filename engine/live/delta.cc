@@ -80,7 +80,13 @@ std::uint64_t Delta::room() const {
 bool Delta::has_room(std::uint64_t rows, std::uint64_t text_bytes) const {
   const bool has_keys = rows_->keys_ != nullptr && 2 * (keys_used_ + rows) <= rows_->keys_->size();
   const std::uint64_t text_left = text_ == nullptr ? 0 : text_->size() - text_used_;
-  return has_keys && text_left >= text_bytes && room() >= rows;
+  return has_keys && text_left >= text_bytes && room() >= rows && (text_bytes == 0 || stripes_keep_text());
+}
+
+// A reservation may have ended where the system had no memory.
+bool Delta::stripes_keep_text() const {
+  return std::all_of(rows_->stripes_.begin() + static_cast<std::ptrdiff_t>(filling_), rows_->stripes_.end(),
+                     [this](const auto& stripe) { return !stripe->texts.empty() && stripe->texts.back() == text_; });
 }
 
 Status Delta::reserve_stripes(std::uint64_t rows, DeltaRows& next) const {
@@ -189,7 +195,8 @@ void Delta::append(const PutRecord& record, Lsn born) {
   form_->document_bytes.fetch_add(row.document_bytes, std::memory_order_relaxed);
   form_->kept_document_bytes.fetch_add(row.kept_bytes, std::memory_order_relaxed);
   if (const std::size_t bytes = row.key_bytes + std::size_t{row.kept_bytes}; bytes != 0) {
-    VECSTORE_CHECK(text_ != nullptr && text_->size() - text_used_ >= bytes && stripe.texts.back() == text_);
+    VECSTORE_CHECK(text_ != nullptr && text_->size() - text_used_ >= bytes && !stripe.texts.empty() &&
+                   stripe.texts.back() == text_);
     char* text = text_->data() + text_used_;
     text_used_ += bytes;
     row.text = text;

@@ -59,7 +59,8 @@ class Delta {
   Status reserve_stripes(std::uint64_t rows, DeltaRows& next) const;
   Status reserve_text(std::uint64_t bytes);
   Status reserve_keys(std::uint64_t more, DeltaRows& next);
-  std::uint64_t room() const;  // rows that fit
+  std::uint64_t room() const;      // rows that fit
+  bool stripes_keep_text() const;  // those that are or will be filled keep text_
   void put_vector(Stripe& stripe, std::size_t within, std::span<const std::byte> vector);
   void put_integers(Stripe& stripe, std::size_t within, std::span<const std::byte> vector) const;
   // Whether the key was not there yet.

@@ -22,7 +22,7 @@ namespace vecstore {
 
 class RowsExtent;
 
-// A catalog that waits for its place. Its files go with this, unless it was swapped in.
+// A catalog that waits for its place. Its files go with this, unless somebody began to swap it in.
 class NewCatalog {
  public:
   NewCatalog(NewCatalog&&) noexcept;
@@ -52,6 +52,11 @@ class Catalog {
   // Writes one and swaps it in. Errors: of both.
   static Status build(FileSystem& file_system, const std::string& path, const Uuid& store, std::uint64_t applied_lsn,
                       const Feed& feed, MemoryBudget& budget);
+
+  // Removes what a catalog left that never came to its place. The caller holds the lock of writers.
+  static void remove_unfinished(FileSystem& file_system, const std::string& path);
+  // Whether there is such a one, whole but for a swap that was not completed.
+  static bool has_unfinished(FileSystem& file_system, const std::string& path);
 
   // Reads the header of the checksum file only. Errors: kNotFound; kCorrupt when it is damaged or belongs to another
   // store; kNewerFormat, kIo, kPermission. On kNotFound and kCorrupt, here and in find(), it can be built anew from

@@ -15,6 +15,7 @@ namespace vecstore {
 
 namespace {
 
+constexpr const char* kSpillName = "/sort.tmp";  // what keys spill into
 
 static_assert(kKeyBytesMax == 480, "the text of the error below names it");
 
@@ -58,22 +59,23 @@ struct NewCatalog::Impl {
         directory(path),
         data(path + catalog::kDataName + catalog::kNewSuffix),
         sums(path + catalog::kSumsName + catalog::kNewSuffix),
-        spill(path + "/sort.tmp") {
+        spill(path + kSpillName) {
     remove();
   }
-  ~Impl() { remove(); }
+  ~Impl() {
+    if (!is_begun) remove();
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  void remove() const {
-    for (const std::string* path : {&data, &sums, &spill}) static_cast<void>(file_system.unlink(*path));
-  }
+  void remove() const { Catalog::remove_unfinished(file_system, directory); }
 
   FileSystem& file_system;
   const std::string directory;
   const std::string data;
   const std::string sums;
   const std::string spill;
+  bool is_begun = false;  // to be swapped in
 };
 
 NewCatalog::NewCatalog(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -84,12 +86,24 @@ NewCatalog::~NewCatalog() = default;
 // The sums go first and come last: in between, and whatever of it a crash keeps, the directory holds no pair of files
 // that belong together and is rebuilt.
 Status NewCatalog::swap_in() {
-  const Impl& made = *impl_;
+  Impl& made = *impl_;
+  made.is_begun = true;
   const std::string sums = made.directory + catalog::kSumsName;
   if (const Status removed = made.file_system.unlink(sums); removed.code() != Code::kNotFound) VECSTORE_TRY(removed);
   VECSTORE_TRY(made.file_system.rename(made.data, made.directory + catalog::kDataName));
   VECSTORE_TRY(made.file_system.rename(made.sums, sums));
   return made.file_system.sync_directory(made.directory);
+}
+
+void Catalog::remove_unfinished(FileSystem& file_system, const std::string& path) {
+  for (const std::string& name : {catalog::kDataName + std::string(catalog::kNewSuffix),
+                                  catalog::kSumsName + std::string(catalog::kNewSuffix), std::string(kSpillName)})
+    static_cast<void>(file_system.unlink(path + name));
+}
+
+bool Catalog::has_unfinished(FileSystem& file_system, const std::string& path) {
+  const auto kind = file_system.kind_of(path + catalog::kSumsName + catalog::kNewSuffix);
+  return kind && *kind == EntryKind::kFile;
 }
 
 Status Catalog::build(FileSystem& file_system, const std::string& path, const Uuid& store, std::uint64_t applied_lsn,
@@ -113,6 +127,7 @@ Result<NewCatalog> Catalog::write(FileSystem& file_system, const std::string& pa
     VECSTORE_TRY(load(path, facts, sorter, writer));
   }
   VECSTORE_TRY(write_catalog_sums(file_system, made->data, made->sums, facts, budget));
+  VECSTORE_TRY(file_system.sync_directory(path));  // so that a swap that a crash ends is known to be one
   return NewCatalog(std::move(made));
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "engine/rows/catalog.h"
 
 namespace vecstore {
 namespace {
@@ -78,6 +79,7 @@ bool Content::rows_fit() const {
 }
 
 void Content::look_up_keys(bool may_write, MemoryBudget& budget) {
+  if (may_write) Catalog::remove_unfinished(file_system_, catalog_path_);
   if (!rows_ || !rows_->layout().keys) return;
   key_lookup_ = std::make_unique<KeyLookup>(
       file_system_, KeyLookup::Options{catalog_path_, manifest_.store, manifest_.applied_lsn, may_write}, *rows_,

@@ -9,6 +9,7 @@
 #include "compress/kernels/kernels.h"
 #include "engine/builder/store_builder.h"
 #include "engine/check_options.h"
+#include "engine/rows/catalog.h"
 #include "engine/store/export.h"
 #include "engine/store/impl.h"
 #include "engine/store/search.h"
@@ -80,9 +81,11 @@ std::uint64_t writer_buffer_bytes(bool has_byte_keys, std::uint64_t rows) {
 // What failed leaves nothing behind, whether by an error or by what a caller's own function throws.
 class Undoing {
  public:
-  explicit Undoing(StoreDirectory& directory) : directory_(directory) {}
+  Undoing(FileSystem& file_system, StoreDirectory& directory) : file_system_(file_system), directory_(directory) {}
   ~Undoing() {
-    if (!is_kept_) directory_.abandon();
+    if (is_kept_) return;
+    Catalog::remove_unfinished(file_system_, directory_.file_path(kCatalogName));
+    directory_.abandon();
   }
   Undoing(const Undoing&) = delete;
   Undoing& operator=(const Undoing&) = delete;
@@ -92,6 +95,7 @@ class Undoing {
   }
 
  private:
+  FileSystem& file_system_;
   StoreDirectory& directory_;
   bool is_kept_ = false;
 };
@@ -112,7 +116,7 @@ Status StoreFactory::create(const std::string& path, const CreateOptions& option
                             const StoreEnvironment& environment) try {
   if (options.dim > kDimMax) return Status(Code::kInvalidArgument, "the dimension is too large; the most is 4096");
   VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, kStoreNames, path));
-  Undoing undoing(directory);
+  Undoing undoing(*environment.file_system, directory);
   if (directory.manifest()) return Status(Code::kExists, "a store is there already; choose another path").about(path);
   StoreProperties properties;
   properties.dim = options.dim;
@@ -136,7 +140,7 @@ Status StoreFactory::build(const std::string& path, const VectorSource& vectors,
   VECSTORE_TRY(kernels_status());
   VECSTORE_ASSIGN(const BuildPlan plan, plan_build(vectors, options));
   VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(*environment.file_system, kStoreNames, path));
-  Undoing undoing(directory);
+  Undoing undoing(*environment.file_system, directory);
   if (directory.manifest() && !options.overwrite)
     return Status(Code::kExists, "a store is there already; choose another path or allow it to be overwritten")
         .about(path);

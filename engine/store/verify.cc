@@ -7,6 +7,7 @@
 
 #include "compress/neighbour_list.h"
 #include "engine/generation/page_stream.h"
+#include "engine/rows/catalog.h"
 #include "engine/rows/catalog_format.h"
 #include "engine/rows/catalog_sums.h"
 
@@ -179,6 +180,7 @@ class Verifier {
   // nobody believes it, and the next writer makes another.
   bool has_catalog_of_another_build() const {
     const std::string path = directory_.file_path(kCatalogName);
+    if (!directory_.has_unfinished_publish() && !Catalog::has_unfinished(file_system_, path)) return false;
     const auto blocks = CatalogBlocks::open(file_system_, path + catalog::kDataName, path + catalog::kSumsName);
     return blocks && blocks->facts().store != newest_.store;
   }

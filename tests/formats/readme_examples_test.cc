@@ -106,9 +106,15 @@ class Findings {
     if (!holds) wrong_.push_back(what);
   }
   void same(const Bytes& shown, const Bytes& file, std::size_t at, const std::string& what) {
+    std::string written;
+    for (std::size_t i = at; i < std::min(file.size(), at + shown.size()); ++i) {
+      constexpr const char* kDigits = "0123456789abcdef";
+      const auto byte = static_cast<unsigned>(file[i]);
+      written += {' ', kDigits[byte / 16], kDigits[byte % 16]};
+    }
     expect(!shown.empty() && at + shown.size() <= file.size() &&
                std::equal(shown.begin(), shown.end(), file.begin() + static_cast<std::ptrdiff_t>(at)),
-           what + " at " + std::to_string(at));
+           what + " at " + std::to_string(at) + ", where the code writes" + written);
   }
   // `base`: where in the file the offsets of the table begin.
   void same(const std::vector<test::ShownBytes>& table, const Bytes& file, std::size_t base, const std::string& what) {

@@ -262,7 +262,7 @@ void Delta::forget(Lsn floor, bool in_any_case) {
   std::size_t needed = 0;  // of those
   const auto end_run = [&] {
     if (together.size() > 1) {
-      if (auto merged = merge(together)) together.assign(1, std::move(*merged));
+      if (auto merged = merge(together)) together = {std::move(*merged)};
     }
     std::ranges::move(together, std::back_inserter(kept));
     together.clear();

@@ -73,8 +73,8 @@ Lsn LiveState::floor() const {
 }
 
 void LiveState::show_delta() {
-  if (!has_delta_ || owned_delta_->rows() == shown_) return;
-  std::shared_ptr<const DeltaRows> before = owned_delta_->rows();
+  if (!has_delta_) return;
+  std::shared_ptr<const DeltaRows> before = owned_delta_->rows();  // freed without the lock
   const MutexLock guard(pinning_);
   shown_.swap(before);
 }

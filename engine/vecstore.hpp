@@ -78,15 +78,16 @@ class Store {
   Store& operator=(Store&&) noexcept;
   ~Store();
 
-  // Takes `vector` and `document` in the place of what the key named before. `vector` is one row of the store's dtype
-  // and dimension; `document` is any bytes up to 64 KiB. Errors: kInvalidArgument (key of the other kind, too long or
-  // empty, dtype, document too large), kInvalidInput (dimension, values), kNoSpace (disk or log full: nothing was
-  // written, erasing and searching go on), kMemoryBudget (delta_bytes is used up, for longer than full_wait_ms),
-  // kPermission (opened for reading), kIo. After kIo a write failed: the store takes no more until it is opened again,
-  // and only then it is known whether this one came through.
+  // Takes `vector` and `document` in the place of what the key named before. `vector` is one row of the store's
+  // dimension and dtype. f16 and f32 mix: a store of f16 keeps the nearest f16. `document` is any bytes up to 64 KiB.
+  // Errors: kInvalidArgument (key of the other kind, too long or empty, dtype, document too large), kInvalidInput
+  // (dimension, values), kNoSpace (disk or log full: nothing was written, erasing and searching go on), kMemoryBudget
+  // (delta_bytes is used up, for longer than full_wait_ms), kPermission (opened for reading), kIo. After kIo a write
+  // failed: the store takes no more until it is opened again, and only then it is known whether this one came through.
   Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
-  // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. A batch takes at
-  // most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond.
+  // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. An empty batch is
+  // done at once, and its receipt has the newest lsn. A batch takes at most 32 MiB of the log, 2 MiB where ram_bytes is
+  // given: kInvalidArgument or kMemoryBudget beyond.
   Result<WriteReceipt> put_batch(std::span<const Key> keys, const VectorView& vectors,
                                  std::span<const std::string_view> documents = {});
   // Receipt.rows is 0 when there was no such key. Goes on when delta and log take no more puts, until what is kept for

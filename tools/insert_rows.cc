@@ -88,11 +88,13 @@ Status check_row_files(const VectorSource& source, const RowFiles& files, KeyKin
 
 Status check_row_files(const VectorSource& source, const RowFiles& files, const Store& store) {
   const StoreInfo info = store.info();
-  if (source.dtype() != info.dtype)
+  if (source.dtype() != info.dtype && (is_integer(source.dtype()) || is_integer(info.dtype)))
     return Status(Code::kInvalidArgument, "the vectors have another element type than the store; convert them first")
-        .about(files.vectors);
+        .about(files.vectors + " (" + std::string(name_of(source.dtype())) + ", store " +
+               std::string(name_of(info.dtype)) + ")");
   if (info.dim != 0 && source.dim() != info.dim)
-    return Status(Code::kInvalidInput, "the vectors have another dimension than the store").about(files.vectors);
+    return Status(Code::kInvalidInput, "the vectors have another dimension than the store")
+        .about(files.vectors + " (" + std::to_string(source.dim()) + ", store " + std::to_string(info.dim) + ")");
   return check_row_files(source, files, info.keys);
 }
 

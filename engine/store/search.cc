@@ -245,7 +245,8 @@ Status check_queries(const View& view, const VectorView& queries, const SearchOp
   if (!same && (is_integer(queries.dtype) || is_integer(properties.dtype)))
     return Status(Code::kInvalidArgument, "the queries have another element type than the index; convert them first");
   if (view.dim() != 0 && queries.dim != view.dim())
-    return Status(Code::kInvalidInput, "the queries have another dimension than the index");
+    return Status(Code::kInvalidInput, "the queries have another dimension than the index")
+        .about(std::to_string(queries.dim) + ", index " + std::to_string(view.dim()));
   return check_vectors(queries, properties.metric, "queries", 0);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/thrown.h"
+#include "engine/files/float_rows.h"
 #include "engine/files/validate.h"
 #include "engine/generation/file_names.h"
 #include "engine/live/log_records.h"
@@ -43,6 +44,16 @@ class BatchKeys {
 
 // Of memory that a batch takes for each of its rows while it is written, beside their bytes.
 constexpr std::uint64_t kBatchRowBytes = sizeof(PutRecord) + sizeof(LogRecord) + sizeof(std::pair<Key, RowId>) + 24;
+
+// f16 and f32 mix; integers are kept exactly, as what they are.
+bool is_convertible(DType from, DType to) { return from == to || (!is_integer(from) && !is_integer(to)); }
+
+Status other_dimension(const VectorView& vectors, std::uint32_t dim) {
+  if (dim == 0)
+    return Status(Code::kInvalidInput, "the dimension must be from 1 to 4096").about(std::to_string(vectors.dim));
+  return Status(Code::kInvalidInput, "the vectors have another dimension than the store")
+      .about(std::to_string(vectors.dim) + ", store " + std::to_string(dim));
+}
 
 Status too_many_rows() {
   return Status(Code::kMemoryBudget, "the batch has too many rows for the memory that a writer sets aside; divide it");
@@ -130,12 +141,16 @@ Status Writer::check_batch(std::span<const Key> keys, const VectorView& vectors,
                            std::span<const std::string_view> documents) const {
   const StoreProperties& properties = parts_.content->properties();
   const std::uint32_t dim = newest().dim();
-  if (keys.empty() || keys.size() != vectors.rows || (!documents.empty() && documents.size() != keys.size()))
-    return Status(Code::kInvalidArgument, "a batch needs as many keys as vectors, at least one, and documents for all");
-  if (vectors.dtype != properties.dtype)
-    return Status(Code::kInvalidArgument, "the vectors have another element type than the store; convert them first");
+  if (keys.size() != vectors.rows || (!documents.empty() && documents.size() != keys.size()))
+    return Status(Code::kInvalidArgument,
+                  "a batch needs as many keys as vectors, and documents for all of them or none")
+        .about(std::to_string(keys.size()) + " keys, " + std::to_string(vectors.rows) + " vectors, " +
+               std::to_string(documents.size()) + " documents");
+  if (!is_convertible(vectors.dtype, properties.dtype))
+    return Status(Code::kInvalidArgument, "the vectors have another element type than the store; convert them first")
+        .about(std::string(name_of(vectors.dtype)) + ", store " + std::string(name_of(properties.dtype)));
   if (vectors.dim == 0 || vectors.dim > kDimMax || (dim != 0 && vectors.dim != dim))
-    return Status(Code::kInvalidInput, "the vectors have another dimension than the store");
+    return other_dimension(vectors, dim);
   for (const Key& key : keys) VECSTORE_TRY(parts_.content->check_key(key));
   for (const std::string_view document : documents)
     if (document.size() > kDocumentBytesMax)
@@ -242,8 +257,7 @@ std::vector<LogRecord> Writer::encode_rows(std::span<PutRecord> puts, LiveState:
 Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const VectorView& vectors,
                                            std::span<const std::string_view> documents) {
   const std::uint32_t dim = newest().dim();
-  if (dim != 0 && vectors.dim != dim)  // another's first row may have told meanwhile
-    return Status(Code::kInvalidInput, "the vectors have another dimension than the store");
+  if (dim != 0 && vectors.dim != dim) return other_dimension(vectors, dim);  // another's first row may have told it
   MemoryBudget& buffers = parts_.memory.buffers();
   const auto rows_charge = Charge::take(buffers, keys.size() * kBatchRowBytes);
   if (!rows_charge) return too_many_rows();
@@ -266,10 +280,19 @@ Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const Vect
   return std::optional(lsn);
 }
 
-Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& vectors,
+Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& given,
                                  std::span<const std::string_view> documents) {
   VECSTORE_TRY(check_going_on());
-  VECSTORE_TRY(check_batch(keys, vectors, documents));
+  if (keys.empty() && given.rows == 0 && documents.empty())
+    return WriteReceipt{parts_.live->newest().value, log_->synced_lsn().value, 0};
+  VECSTORE_TRY(check_batch(keys, given, documents));
+  VectorView vectors = given;
+  Buffer<std::byte> converted;
+  if (const StoreProperties& properties = parts_.content->properties(); given.dtype != properties.dtype) {
+    VECSTORE_ASSIGN(converted, convert_floats(given, properties.dtype, "vectors", parts_.memory.buffers()));
+    vectors = {converted.data(), properties.dtype, given.rows, given.dim, 0};
+    VECSTORE_TRY(check_vectors(vectors, properties.metric, "vectors", 0));  // small values may have become zeros
+  }
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(parts_.options.full_wait_ms);
   MutexLock guard(lock_);
   std::optional<Lsn> lsn;

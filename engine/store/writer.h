@@ -47,7 +47,7 @@ class Writer {
   Writer& operator=(const Writer&) = delete;
 
   // As Store::put_batch() and Store::erase_batch() say.
-  Result<WriteReceipt> put(std::span<const Key> keys, const VectorView& vectors,
+  Result<WriteReceipt> put(std::span<const Key> keys, const VectorView& given,
                            std::span<const std::string_view> documents);
   Result<WriteReceipt> erase(std::span<const Key> keys);
   Status raise_delta_bytes(std::uint64_t bytes);

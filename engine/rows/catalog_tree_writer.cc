@@ -83,7 +83,7 @@ void CatalogTreeWriter::append(std::size_t level, std::string_view key, lmdb::No
   node.key_bytes = static_cast<std::uint16_t>(key.size());
   std::byte* const at = page.data() + here.upper;
   std::memcpy(at, &node, sizeof(node));
-  std::memcpy(at + sizeof(node), key.data(), key.size());
+  if (!key.empty()) std::memcpy(at + sizeof(node), key.data(), key.size());  // that of a leftmost branch is
   if (!value.empty()) std::memcpy(at + sizeof(node) + key.size(), value.data(), value.size());
   const auto offset = static_cast<std::uint16_t>(here.upper);
   std::memcpy(page.data() + lmdb::kHeaderBytes + lmdb::kOffsetBytes * here.nodes, &offset, sizeof(offset));

@@ -15,6 +15,7 @@ struct VerifyCommandOptions {
 void print_report(const VerifyCommandOptions& options, const VerifyReport& report, bool json) {
   if (json) {
     std::vector<Json> damage;
+    damage.reserve(report.damage.size());
     for (const Status& finding : report.damage) damage.emplace_back(finding.message());
     print_json({{"sound", report.damage_total == 0},
                 {"deep", options.verify.deep},

@@ -10,7 +10,9 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kRowsMaxHere = ~std::uint32_t{0} - 1;  // ever put, so that offsets fit
+constexpr std::uint64_t kRowsMaxHere = ~std::uint32_t{0} - DeltaStripe::kRowsMax;  // ever put, so that offsets fit
+// A stripe itself, and its place in the versions that readers may hold beside the newest.
+constexpr std::uint64_t kStripeOverhead = sizeof(DeltaStripe) + 8 * (sizeof(std::shared_ptr<DeltaStripe>) + 4);
 constexpr std::uint64_t kTextBytes = 64u << 10;
 constexpr std::size_t kStripeBytes = 256u << 10;  // of a stripe's vectors, where that is at least a tile's rows
 
@@ -55,6 +57,7 @@ Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId firs
 Result<std::shared_ptr<DeltaStripe>> Delta::make_stripe() const {
   const DeltaShape& shape = form_->shape;
   auto stripe = std::make_shared<Stripe>();
+  VECSTORE_ASSIGN(stripe->overhead, Charge::take(*budget_, kStripeOverhead));
   if (!layout_of(shape).row_params) {
     const std::size_t tile_bytes = stripe_rows_ / Tiles::kRows * Tiles::groups_of(shape.dim) * Tiles::kGroupBytes;
     VECSTORE_ASSIGN(stripe->tiles, Buffer<std::uint8_t>::allocate(*budget_, tile_bytes));
@@ -70,32 +73,19 @@ Result<std::shared_ptr<DeltaStripe>> Delta::make_stripe() const {
   return stripe;
 }
 
-std::uint64_t Delta::room() const {
-  std::uint64_t room = 0;
-  for (std::size_t i = filling_; i < rows_->stripes_.size(); ++i)
-    room += rows_->stripes_[i]->capacity() - rows_->stripes_[i]->filled.load(std::memory_order_relaxed);
-  return room;
-}
-
 bool Delta::has_room(std::uint64_t rows, std::uint64_t text_bytes) const {
   const bool has_keys = rows_->keys_ != nullptr && 2 * (keys_used_ + rows) <= rows_->keys_->size();
-  const std::uint64_t text_left = text_ == nullptr ? 0 : text_->size() - text_used_;
-  return has_keys && text_left >= text_bytes && room() >= rows && (text_bytes == 0 || stripes_keep_text());
+  const bool has_text = text_bytes == 0 || (is_text_kept_ && text_->size() - text_used_ >= text_bytes);
+  return has_keys && has_text && room_ >= rows;
 }
 
-// A reservation may have ended where the system had no memory.
-bool Delta::stripes_keep_text() const {
-  return std::all_of(rows_->stripes_.begin() + static_cast<std::ptrdiff_t>(filling_), rows_->stripes_.end(),
-                     [this](const auto& stripe) { return !stripe->texts.empty() && stripe->texts.back() == text_; });
-}
-
+// Rows are appended in order, so that it is known what a stripe begins with before it does.
 Status Delta::reserve_stripes(std::uint64_t rows, DeltaRows& next) const {
   if (appended_ + rows > kRowsMaxHere)
     return Status(Code::kMemoryBudget, "too many rows wait to be merged into the graph");
-  for (std::uint64_t room = this->room(); room < rows;) {
+  for (std::uint64_t room = room_; room < rows; room += stripe_rows_) {
     VECSTORE_ASSIGN(auto stripe, make_stripe());
-    room += stripe->capacity();
-    next.stripes_.push_back(std::move(stripe));
+    next.add_stripe(std::move(stripe), static_cast<std::uint32_t>(appended_ + room));
   }
   return Status::ok();
 }
@@ -105,6 +95,7 @@ Status Delta::reserve_text(std::uint64_t bytes) {
   const std::uint64_t left = text_ == nullptr ? 0 : text_->size() - text_used_;
   if (left >= bytes) return Status::ok();
   VECSTORE_ASSIGN(auto text, Buffer<char>::allocate(*budget_, std::max(kTextBytes, bytes)));
+  is_text_kept_ = false;
   text_ = std::make_shared<Buffer<char>>(std::move(text));
   text_used_ = 0;
   return Status::ok();
@@ -113,14 +104,18 @@ Status Delta::reserve_text(std::uint64_t bytes) {
 // Slots whose row is gone are left behind.
 Status Delta::reserve_keys(std::uint64_t more, DeltaRows& next) {
   if (next.keys_ != nullptr && 2 * (keys_used_ + more) <= next.keys_->size()) return Status::ok();
-  std::vector<std::uint32_t> kept;
-  for (std::size_t slot = 0; next.keys_ != nullptr && slot < next.keys_->size(); ++slot) {
-    const std::uint32_t there = (*next.keys_)[slot].load(std::memory_order_relaxed);
-    if (there != 0 && next.place_of(there - 1).row != nullptr) kept.push_back(there);
-  }
-  VECSTORE_ASSIGN(auto larger, ReaderTable<DeltaRows::KeySlot>::make(kept.size() + more, *budget_));
-  for (const std::uint32_t there : kept) index_key(next, *larger, *next.place_of(there - 1).row);
-  keys_used_ = kept.size();
+  const auto for_each_kept = [&next](const auto& visit) {
+    for (std::size_t slot = 0; next.keys_ != nullptr && slot < next.keys_->size(); ++slot) {
+      const std::uint32_t there = (*next.keys_)[slot].load(std::memory_order_relaxed);
+      Row* const row = there == 0 ? nullptr : next.place_of(there - 1).row;
+      if (row != nullptr) visit(*row);
+    }
+  };
+  std::uint64_t kept = 0;
+  for_each_kept([&](Row&) { ++kept; });
+  VECSTORE_ASSIGN(auto larger, ReaderTable<DeltaRows::KeySlot>::make(kept + more, *budget_));
+  for_each_kept([&](Row& row) { index_key(next, *larger, row); });
+  keys_used_ = kept;
   next.keys_ = std::move(larger);
   return Status::ok();
 }
@@ -128,20 +123,21 @@ Status Delta::reserve_keys(std::uint64_t more, DeltaRows& next) {
 Status Delta::reserve(std::uint64_t rows, std::uint64_t text_bytes, Lsn floor) {
   if (has_room(rows, text_bytes)) return Status::ok();
   forget(floor, false);
+  const Status reserved = reserve_all(rows, text_bytes);
+  if (reserved.code() != Code::kMemoryBudget || since_merging_ == 0) return reserved;
+  forget(floor, true);
+  return reserve_all(rows, text_bytes);
+}
+
+Status Delta::reserve_all(std::uint64_t rows, std::uint64_t text_bytes) {
   auto next = std::make_shared<DeltaRows>(*rows_);
-  Status reserved = reserve_stripes(rows, *next);
-  if (reserved.code() == Code::kMemoryBudget && since_merging_ != 0) {
-    next.reset();
-    forget(floor, true);
-    next = std::make_shared<DeltaRows>(*rows_);
-    reserved = reserve_stripes(rows, *next);
-  }
-  VECSTORE_TRY(reserved);
+  VECSTORE_TRY(reserve_stripes(rows, *next));
   VECSTORE_TRY(reserve_text(text_bytes));  // what is left of a buffer is given up for a new one
-  if (text_ != nullptr)
-    for (std::size_t i = filling_; i < next->stripes_.size(); ++i)
-      if (auto& texts = next->stripes_[i]->texts; texts.empty() || texts.back() != text_) texts.push_back(text_);
+  for (std::size_t i = filling_; text_ != nullptr && i < next->stripes_.size(); ++i)
+    if (auto& texts = next->stripes_[i]->texts; texts.empty() || texts.back() != text_) texts.push_back(text_);
   VECSTORE_TRY(reserve_keys(rows, *next));
+  room_ += (next->stripes_.size() - rows_->stripes_.size()) * stripe_rows_;
+  is_text_kept_ = text_ != nullptr;
   rows_ = std::move(next);
   return Status::ok();
 }
@@ -204,6 +200,7 @@ void Delta::append(const PutRecord& record, Lsn born) {
     std::copy(record.document.begin(), record.document.end(), text);
   }
   ++appended_;
+  --room_;
   stripe.filled.store(within + 1, std::memory_order_release);
   if (index_key(*rows_, *rows_->keys_, row)) ++keys_used_;
 }
@@ -256,15 +253,19 @@ void Delta::forget(Lsn floor, bool in_any_case) {
   count_unneeded(floor);
   if (since_merging_ == 0 || (!in_any_case && since_merging_ < stripe_rows_)) return;
   while (filling_ < rows_->stripes_.size() && is_full(*rows_->stripes_[filling_])) ++filling_;
-  auto next = std::make_shared<DeltaRows>(*rows_);
-  std::vector<std::shared_ptr<Stripe>> kept;
+  auto next = std::make_shared<DeltaRows>();
+  next->form_ = form_;
+  next->keys_ = rows_->keys_;
   std::vector<std::shared_ptr<Stripe>> together;
-  std::size_t needed = 0;  // of those
+  std::size_t needed = 0;  // rows of these
   const auto end_run = [&] {
     if (together.size() > 1) {
       if (auto merged = merge(together)) together = {std::move(*merged)};
     }
-    std::ranges::move(together, std::back_inserter(kept));
+    for (auto& stripe : together) {
+      const std::uint32_t first = stripe->rows[0].offset;
+      next->add_stripe(std::move(stripe), first);
+    }
     together.clear();
     needed = 0;
   };
@@ -277,9 +278,9 @@ void Delta::forget(Lsn floor, bool in_any_case) {
     needed += more;
   }
   end_run();
-  const std::size_t filling = kept.size();
-  kept.insert(kept.end(), rows_->stripes_.begin() + static_cast<std::ptrdiff_t>(filling_), rows_->stripes_.end());
-  next->stripes_ = std::move(kept);
+  const std::size_t filling = next->stripes_.size();
+  for (std::size_t i = filling_; i < rows_->stripes_.size(); ++i)
+    next->add_stripe(rows_->stripes_[i], rows_->firsts_[i]);
   rows_ = std::move(next);
   filling_ = filling;
   since_merging_ = 0;

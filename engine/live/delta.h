@@ -56,11 +56,10 @@ class Delta {
 
   Delta(std::shared_ptr<DeltaRows::Form> form, MemoryBudget& budget);
   Result<std::shared_ptr<Stripe>> make_stripe() const;
+  Status reserve_all(std::uint64_t rows, std::uint64_t text_bytes);
   Status reserve_stripes(std::uint64_t rows, DeltaRows& next) const;
   Status reserve_text(std::uint64_t bytes);
   Status reserve_keys(std::uint64_t more, DeltaRows& next);
-  std::uint64_t room() const;      // rows that fit
-  bool stripes_keep_text() const;  // those that are or will be filled keep text_
   void put_vector(Stripe& stripe, std::size_t within, std::span<const std::byte> vector);
   void put_integers(Stripe& stripe, std::size_t within, std::span<const std::byte> vector) const;
   // Whether the key was not there yet.
@@ -78,9 +77,11 @@ class Delta {
   Buffer<std::byte> as_put_;  // [row bytes] the row that is being moved
   std::shared_ptr<const DeltaRows> rows_;
   std::size_t filling_ = 0;  // the stripe that is; those behind it are empty
+  std::uint64_t room_ = 0;   // rows that fit into these
   std::uint64_t appended_ = 0;
   std::uint64_t document_bytes_put_ = 0;
   std::shared_ptr<Buffer<char>> text_;  // that is being filled
+  bool is_text_kept_ = false;           // by every stripe whose rows may point into it
   std::uint64_t text_used_ = 0;
   std::uint64_t keys_used_ = 0;  // slots
   // Rows that ended and may still be needed, in the order in which they did: 1 + their offsets; 0: none.

@@ -38,14 +38,12 @@ std::uint64_t DeltaRows::rows() const {
 
 // A stripe that was filled from the front has consecutive rows; one that replaced others has gaps between them.
 DeltaRows::Place DeltaRows::place_of(std::uint32_t offset) const {
-  const auto begins_within = [offset](const std::shared_ptr<DeltaStripe>& stripe) {
-    return stripe->filled.load(std::memory_order_acquire) != 0 && stripe->rows[0].offset <= offset;
-  };
-  const auto behind = std::partition_point(stripes_.begin(), stripes_.end(), begins_within);
-  if (behind == stripes_.begin()) return {};
-  DeltaStripe& stripe = **std::prev(behind);
-  DeltaStripe::Row* const rows = stripe.rows.data();
+  const auto behind = std::upper_bound(firsts_.begin(), firsts_.end(), offset);
+  if (behind == firsts_.begin()) return {};
+  DeltaStripe& stripe = *stripes_[static_cast<std::size_t>(behind - firsts_.begin()) - 1];
   const std::size_t filled = stripe.filled.load(std::memory_order_acquire);
+  if (filled == 0) return {};
+  DeltaStripe::Row* const rows = stripe.rows.data();
   const std::size_t most = std::min<std::size_t>(offset - rows[0].offset, filled - 1);
   DeltaStripe::Row* found = rows + most;
   if (found->offset != offset)

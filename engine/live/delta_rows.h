@@ -64,6 +64,7 @@ struct DeltaStripe {
   static constexpr std::uint64_t kNeverDied = ~std::uint64_t{0};
   static bool is_visible(const Row& row, Lsn snapshot);
 
+  Charge overhead;  // of this, beside its buffers
   // In tiles, with the sums of their squares, where distances are integers. Elsewhere in rows of 8 bits a value, which
   // tell which originals are worth a look.
   Buffer<std::uint8_t> tiles;
@@ -149,8 +150,14 @@ class DeltaRows {
   static std::size_t tile_place(std::size_t within, std::size_t groups);
   std::size_t groups() const { return Tiles::groups_of(form_->shape.dim); }
 
+  void add_stripe(std::shared_ptr<DeltaStripe> stripe, std::uint32_t first) {
+    stripes_.push_back(std::move(stripe));
+    firsts_.push_back(first);
+  }
+
   std::shared_ptr<Form> form_;
   std::vector<std::shared_ptr<DeltaStripe>> stripes_;  // by offset; those at the end may be empty
+  std::vector<std::uint32_t> firsts_;                  // offset of the first row that each has or will have
   std::shared_ptr<KeySlots> keys_;
 };
 

@@ -265,7 +265,6 @@ class PosixFileSystem final : public FileSystem {
       return errno_status(errno, "cannot tell how much space the file system has", path);
     return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   }
-
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 // The calls of the public API: each looks at the process it is in, takes a view, and hands on to whoever does the work.
 #include <algorithm>
 #include <charconv>
+#include <new>
 #include <utility>
 
 #include "base/thrown.h"
@@ -84,8 +85,11 @@ class Undoing {
   Undoing(FileSystem& file_system, StoreDirectory& directory) : file_system_(file_system), directory_(directory) {}
   ~Undoing() {
     if (is_kept_) return;
-    Catalog::remove_unfinished(file_system_, directory_.file_path(kCatalogName));
-    directory_.abandon();
+    try {
+      Catalog::remove_unfinished(file_system_, directory_.file_path(kCatalogName));
+      directory_.abandon();
+    } catch (const std::bad_alloc&) {  // no memory for a path: the files stay until the next create() or build()
+    }
   }
   Undoing(const Undoing&) = delete;
   Undoing& operator=(const Undoing&) = delete;

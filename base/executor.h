@@ -18,7 +18,7 @@ class Executor {
   virtual unsigned thread_count() const = 0;
   // Covers [0, count) with ranges of at most `grain`, the same ranges whatever the thread count, and returns when all
   // have ended. What one body writes is visible to the caller afterwards. Bodies must not throw and must not call
-  // parallel_for of the same executor.
+  // parallel_for of the same executor. An executor that can be cancelled throws Cancelled instead of returning.
   virtual void parallel_for(std::size_t count, std::size_t grain, const Body& body) = 0;
 };
 

@@ -29,6 +29,7 @@ enum class Code : std::uint8_t {
   kBusy,          // another process holds the store
   kNewerFormat,
   kUnsupported,
+  kCancelled,  // a CancelToken stopped the call
 };
 
 // What the number of a Status counts.

@@ -4,6 +4,8 @@
 #include <new>
 #include <system_error>
 
+#include "base/cancel_token.h"
+
 namespace vecstore {
 
 Status status_of_exception() {
@@ -11,6 +13,8 @@ Status status_of_exception() {
     throw;
   } catch (const std::bad_alloc&) {
     return {Code::kMemoryBudget, "the system has no memory left; lower the budget or free some"};
+  } catch (const Cancelled&) {
+    return {Code::kCancelled, "the call was cancelled"};
   } catch (const std::system_error& error) {
     return Status(Code::kIo, "the system refused what this takes; raise its limits (ulimit -a)")
         .with_errno(error.code().value());

@@ -14,7 +14,7 @@
 namespace vecstore {
 
 // In a catch block. Memory that the system does not have is kMemoryBudget; what else it refused, a thread, has its
-// errno. Anything else goes on its way: it came out of a caller's own function.
+// errno. Cancelled is kCancelled. Anything else goes on its way: it came out of a caller's own function.
 Status status_of_exception();
 
 // The Status that `call` returns, or of what it throws.

@@ -79,7 +79,7 @@ Result<Json> build_now(const IndexRequest& request, const std::string& path) {
   BuildOptions options = request.options;
   options.overwrite = true;
   std::uint64_t ram_peak_bytes = 0;
-  BuildPhase phase = BuildPhase::kRead;
+  Phase phase = Phase::kRead;
   Json phases = Json::object();
   double phase_cpu = process_cpu_seconds();
   const auto close_phase = [&] {

@@ -9,10 +9,12 @@ set(VECSTORE_INSTALLED_HEADERS
   engine/files/convert.h
   engine/key.h
   engine/options.h
+  engine/progress.h
   engine/reports.h
   engine/truth.h
   engine/vecstore.hpp
   engine/vector_source.h
+  base/cancel_token.h
   base/ids.h
   base/status.h
   base/sync_mode.h

@@ -3,22 +3,30 @@
 
 namespace vecstore {
 
-std::string_view name_of(BuildPhase phase) {
+std::string_view name_of(Phase phase) {
   switch (phase) {
-    case BuildPhase::kRead:
+    case Phase::kRead:
       return "read";
-    case BuildPhase::kGraph:
+    case Phase::kGraph:
       return "graph";
-    case BuildPhase::kOrder:
+    case Phase::kOrder:
       return "order";
-    case BuildPhase::kCodes:
+    case Phase::kCodes:
       return "codes";
-    case BuildPhase::kCalibrate:
+    case Phase::kCalibrate:
       return "calibrate";
-    case BuildPhase::kWrite:
+    case Phase::kWrite:
       return "write";
-    case BuildPhase::kPublish:
+    case Phase::kPublish:
       return "publish";
+    case Phase::kReplay:
+      return "replay";
+    case Phase::kSearch:
+      return "search";
+    case Phase::kVerify:
+      return "verify";
+    case Phase::kExport:
+      return "export";
   }
   return "unknown";
 }

@@ -5,29 +5,20 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/cancel_token.h"
 #include "base/sync_mode.h"
 #include "base/vector_view.h"
 #include "compress/codec.h"
 #include "engine/key.h"
+#include "engine/progress.h"
 #include "engine/vector_source.h"
 #include "pagestore/backend.h"
 
 namespace vecstore {
-
-enum class BuildPhase : std::uint8_t { kRead, kGraph, kOrder, kCodes, kCalibrate, kWrite, kPublish };
-std::string_view name_of(BuildPhase phase);
-
-struct Progress {
-  BuildPhase phase = BuildPhase::kRead;
-  std::uint64_t done = 0;  // units of the phase: rows, or queries while calibrating
-  std::uint64_t total = 0;
-  std::uint64_t memory_bytes = 0;  // charged at present
-};
 
 struct BuildOptions {
   Metric metric = Metric::kL2;
@@ -60,7 +51,8 @@ struct BuildOptions {
   std::string keys_path;       // byte-string keys, unique, ≤ kKeyBytesMax
   std::string documents_path;  // any bytes but newline, e.g. JSON lines; .zst is decompressed
 
-  std::function<void(const Progress&)> progress;  // called from the building thread, at most a few times a second
+  ProgressFunction progress;
+  const CancelToken* cancel = nullptr;  // the build ends with kCancelled and leaves nothing
 };
 
 struct CreateOptions {
@@ -99,6 +91,15 @@ struct OpenOptions {
   std::uint32_t full_wait_ms = 1000;
   // Bound of the log's files, at least 4 MiB; to open a full log takes 1 MiB more. A sixteenth is kept for erasing.
   std::uint64_t log_bytes = 256ull << 20;
+
+  // Both are of open() alone, which forgets them when it returns.
+  ProgressFunction progress = {};
+  const CancelToken* cancel = nullptr;
+};
+
+struct PutOptions {
+  // A batch that was not logged yet is refused with kCancelled, and nothing of it is in. Later it is in.
+  const CancelToken* cancel = nullptr;
 };
 
 struct SearchOptions {
@@ -111,6 +112,9 @@ struct SearchOptions {
   // most, are read from rows/. So what the search has seen is ranked exactly. Where rounding leaves more than 1,500
   // rows open, the nearest so many are read.
   bool full_precision = false;
+
+  ProgressFunction progress = {};
+  const CancelToken* cancel = nullptr;  // the batch ends with kCancelled, and has no answers
 };
 
 struct ExportFiles {
@@ -119,8 +123,16 @@ struct ExportFiles {
   std::string documents;  // empty: not wanted
 };
 
+struct ExportOptions {
+  bool overwrite = false;
+  ProgressFunction progress = {};
+  const CancelToken* cancel = nullptr;  // the export ends with kCancelled and leaves no files
+};
+
 struct VerifyOptions {
   bool deep = false;  // also reachability of every row, file hashes, rows/ and catalog
+  ProgressFunction progress = {};
+  const CancelToken* cancel = nullptr;
 };
 
 }  // namespace vecstore

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cancel_token.h"
 #include "base/status.h"
 #include "base/vector_view.h"
 #include "engine/reports.h"
@@ -23,9 +24,9 @@ struct ExactNeighbours {
 };
 
 // Brute force over every row of `base`, streamed in blocks. Cosine and ip in the semantics above. Ranked by
-// distances in double, equal ones by row; no row is lost to rounding. Errors: as of build.
+// distances in double, equal ones by row; no row is lost to rounding. Errors: as of build, kCancelled.
 Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k,
-                                     Metric metric, std::uint32_t threads = 0);
+                                     Metric metric, std::uint32_t threads = 0, const CancelToken* cancel = nullptr);
 
 // Ground-truth and result files: uint32 queries, uint32 k, rows, distances (see ExactNeighbours). Errors: kIo,
 // kInvalidInput, kNotFound, kPermission.

@@ -44,6 +44,9 @@ namespace vecstore {
 // A vector store on disk. Movable. Everything may be called from any number of threads; at most
 // OpenOptions::searchers searches run at once, others wait, and writers share syncs.
 //
+// A call whose options have a CancelToken ends with kCancelled soon after the token was cancelled, within 200 ms as a
+// rule, and leaves all as it was. engine/store/README.md has the steps that may take longer.
+//
 // Every call sees the store as of one moment: a batch wholly or not at all, and never a row whose erasure was
 // acknowledged before.
 //
@@ -86,10 +89,10 @@ class Store {
   // failed: the store takes no more until it is opened again, and only then it is known whether this one came through.
   Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
   // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. An empty batch is
-  // done at once, and its receipt has the newest lsn. A batch takes at most 32 MiB of the log, 2 MiB where ram_bytes is
-  // given: kInvalidArgument or kMemoryBudget beyond.
+  // done at once, and its receipt has the newest lsn. One that is cancelled while it waits is kCancelled. A batch takes
+  // at most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond.
   Result<WriteReceipt> put_batch(std::span<const Key> keys, const VectorView& vectors,
-                                 std::span<const std::string_view> documents = {});
+                                 std::span<const std::string_view> documents = {}, const PutOptions& options = {});
   // Receipt.rows is 0 when there was no such key. Goes on when delta and log take no more puts, until what is kept for
   // it is used up too. Errors: as of put().
   Result<WriteReceipt> erase(const Key& key);
@@ -120,7 +123,7 @@ class Store {
   // in the same order. All is of one moment, and each file appears whole or not at all. Errors: kExists (no overwrite),
   // kUnsupported (the ending fits another element type), kInvalidInput (a key or document with a newline), kNotFound
   // (the store has no rows and knows no dimension), kNoSpace, kPermission, kIo, kCorrupt.
-  Status export_to(const ExportFiles& files, bool overwrite = false) const;
+  Status export_to(const ExportFiles& files, const ExportOptions& options = {}) const;
 
   // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1
   // divides the batch, among at most OpenOptions::searchers. Errors: kInvalidArgument (an option, with its

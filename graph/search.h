@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "base/cancel_token.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "graph/in_flight_target.h"
@@ -28,14 +29,17 @@ namespace vecstore {
 // Hands out the numbers below `count`, each once, to any number of threads.
 class QueryQueue {
  public:
-  explicit QueryQueue(std::uint64_t count) : count_(count) {}
+  // cancel: names no more queries once it was cancelled; nullptr: nobody does.
+  explicit QueryQueue(std::uint64_t count, const CancelToken* cancel = nullptr) : count_(count), cancel_(cancel) {}
   std::optional<std::uint64_t> take() {
+    if (cancel_ != nullptr && cancel_->is_cancelled()) return std::nullopt;
     const std::uint64_t query = next_.fetch_add(1, std::memory_order_relaxed);
     return query < count_ ? std::optional(query) : std::nullopt;
   }
 
  private:
   std::uint64_t count_;
+  const CancelToken* cancel_;
   std::atomic<std::uint64_t> next_{0};
 };
 

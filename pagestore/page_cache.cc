@@ -52,7 +52,7 @@ std::uint64_t PageCache::pages_within(const FileShape& file, std::uint64_t bytes
 }
 
 Result<PageCache> PageCache::fill(const PageFile& file, std::span<const std::uint32_t> ranking, std::uint64_t pages,
-                                  CachePolicy policy, MemoryBudget& budget) {
+                                  CachePolicy policy, MemoryBudget& budget, const CancelToken* cancel) {
   PageCache cache;
   cache.page_bytes_ = file.page_bytes();
   const auto wanted = ranking.first(static_cast<std::size_t>(std::min<std::uint64_t>(pages, ranking.size())));
@@ -70,13 +70,14 @@ Result<PageCache> PageCache::fill(const PageFile& file, std::span<const std::uin
     VECSTORE_TRY(cache.make_adaptive(file.page_count(), budget));
   // Last, since it takes what is left.
   VECSTORE_ASSIGN(const auto reader, affordable_reader(file, budget));
-  VECSTORE_TRY(reader == nullptr ? cache.load_one_by_one(file) : cache.load(*reader));
+  VECSTORE_TRY(reader == nullptr ? cache.load_one_by_one(file, cancel) : cache.load(*reader, cancel));
   return cache;
 }
 
-Status PageCache::load(PageReader& reader) {
+Status PageCache::load(PageReader& reader, const CancelToken* cancel) {
   std::uint64_t loaded = 0;
   for (std::uint64_t page = 1; loaded < pages_;) {
+    VECSTORE_TRY(check_cancelled(cancel));
     std::array<std::uint64_t, kPagesInFlightMax> batch;
     std::size_t size = 0;
     for (; page < frame_of_.size() && size < reader.free_frames(); ++page)
@@ -93,9 +94,11 @@ Status PageCache::load(PageReader& reader) {
   return Status::ok();
 }
 
-Status PageCache::load_one_by_one(const PageFile& file) {
-  for (std::uint64_t page = 1; page < frame_of_.size(); ++page)
+Status PageCache::load_one_by_one(const PageFile& file, const CancelToken* cancel) {
+  for (std::uint64_t page = 1; page < frame_of_.size(); ++page) {
+    VECSTORE_TRY(check_cancelled(cancel));
     if (frame_of_[page] != 0) VECSTORE_TRY(file.read_page(page, {frame(page), page_bytes_}));
+  }
   return Status::ok();
 }
 

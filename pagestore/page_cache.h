@@ -16,6 +16,7 @@
 #include <memory>
 #include <span>
 
+#include "base/cancel_token.h"
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -35,9 +36,9 @@ class PageCache {
   static std::uint64_t pages_within(const FileShape& file, std::uint64_t bytes);
 
   // Reads and verifies the first `pages` of `ranking` (data page numbers, most wanted first). Errors: kMemoryBudget,
-  // kIo, kCorrupt.
+  // kIo, kCorrupt, kCancelled.
   static Result<PageCache> fill(const PageFile& file, std::span<const std::uint32_t> ranking, std::uint64_t pages,
-                                CachePolicy policy, MemoryBudget& budget);
+                                CachePolicy policy, MemoryBudget& budget, const CancelToken* cancel = nullptr);
 
   // The whole page (its checksum was verified), or nullptr.
   const std::byte* pin(std::uint64_t page) const;
@@ -64,8 +65,8 @@ class PageCache {
     std::atomic<std::uint64_t> replaced{0};
   };
 
-  Status load(PageReader& reader);
-  Status load_one_by_one(const PageFile& file);
+  Status load(PageReader& reader, const CancelToken* cancel);
+  Status load_one_by_one(const PageFile& file, const CancelToken* cancel);
   Status make_adaptive(std::uint64_t file_pages, MemoryBudget& budget);
   std::byte* frame(std::uint64_t page) { return bytes_of(frame_of_[page] - 1); }
   std::byte* bytes_of(std::size_t frame) const { return frames_.data() + frame * page_bytes_; }

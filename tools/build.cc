@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "tools/commands.h"
 #include "tools/explain.h"
+#include "tools/interrupt.h"
 #include "tools/numbers.h"
 #include "tools/output.h"
 #include "tools/progress.h"
@@ -40,7 +41,7 @@ void print_prediction(const VectorSource& input, const BuildPrediction& predicti
 
 Status print_summary(const BuildCommandOptions& options, const BuildPrediction& prediction, double seconds, bool json) {
   const std::uint64_t rss_bytes = rss_peak_bytes();  // before the index is opened to be described
-  VECSTORE_ASSIGN(const Store store, Store::open(options.output));
+  VECSTORE_ASSIGN(const Store store, open_store(options.output, {}, true));
   const StoreInfo info = store.info();
   const std::optional<RecallExpectation> expectation = store.recall_expected();
   if (expectation) warn_of_missed_target(*expectation);
@@ -89,6 +90,7 @@ Status run_build(BuildCommandOptions& options, const Reporting& asked) {
   options.build.progress = [&](const Progress& at) {
     progress.update(name_of(at.phase), at.done, at.total, at.memory_bytes);
   };
+  options.build.cancel = interruption();
   const auto start = std::chrono::steady_clock::now();
   VECSTORE_TRY(Store::build(options.output, *input, options.build));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
+#include "tools/interrupt.h"
 #include "tools/numbers.h"
+#include "tools/progress.h"
 #include "tools/size_text.h"
 
 namespace vecstore::tools {
@@ -85,6 +87,13 @@ Result<Key> parse_key(const std::string& text, KeyKind kind) {
                   "write the key without zeros in front; keys of --key-type bytes may have them")
         .about(text);
   return Key(*number);
+}
+
+Result<Store> open_store(const std::string& path, OpenOptions options, bool quiet) {
+  ProgressPrinter progress(quiet);
+  options.cancel = interruption();
+  options.progress = [&](const Progress& at) { progress.update(name_of(at.phase), at.done, at.total); };
+  return Store::open(path, options);
 }
 
 Status in_file(const Status& status, const std::string& path, std::uint64_t first_row) {

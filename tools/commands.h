@@ -70,6 +70,9 @@ void add_write_options(CommandOptions& options, OpenOptions& open);
 // An error of a writer that has too little memory, with the options that would give it more; anything else as it is.
 Status with_memory_options(const Status& status, const OpenOptions& open);
 
+// As Store::open(). A signal ends it, and it tells how far it is unless `quiet`.
+Result<Store> open_store(const std::string& path, OpenOptions options, bool quiet);
+
 // The key that `text` names in a store of such keys; borrows the text. Errors: kInvalidArgument.
 Result<Key> parse_key(const std::string& text, KeyKind kind);
 

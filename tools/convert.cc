@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "tools/commands.h"
+#include "tools/interrupt.h"
 #include "tools/numbers.h"
 #include "tools/output.h"
 #include "tools/progress.h"
@@ -19,6 +20,7 @@ struct ConvertCommandOptions {
 Status run_convert(ConvertCommandOptions& options, const Reporting& asked) {
   ProgressPrinter progress(asked.quiet);
   options.convert.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update("convert", done, total); };
+  options.convert.cancel = interruption();
   VECSTORE_ASSIGN(const ConvertReport report, convert_vectors(options.from, options.to, options.convert));
   progress.clear();
   if (asked.json) {

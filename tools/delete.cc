@@ -3,6 +3,7 @@
 
 #include "engine/files/text_lines.h"
 #include "tools/commands.h"
+#include "tools/interrupt.h"
 #include "tools/output.h"
 
 namespace vecstore::tools {
@@ -29,7 +30,7 @@ Status run_delete(DeleteOptions& options, const Reporting& asked) {
     }
   }
   if (options.keys.empty()) return Status(Code::kInvalidArgument, "name the keys, or the file that holds them");
-  VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));
+  VECSTORE_ASSIGN(Store store, open_store(options.path, options.open, asked.quiet));
   const KeyKind kind = store.info().keys;
   std::vector<Key> keys;
   for (std::size_t i = 0; i < options.keys.size(); ++i) {
@@ -41,6 +42,7 @@ Status run_delete(DeleteOptions& options, const Reporting& asked) {
   }
   std::uint64_t deleted = 0;
   for (std::size_t begin = 0; begin < keys.size(); begin += kBatch) {
+    VECSTORE_TRY(check_cancelled(interruption()));
     const auto batch = std::span<const Key>(keys).subspan(begin, std::min(kBatch, keys.size() - begin));
     VECSTORE_ASSIGN(const WriteReceipt receipt, store.erase_batch(batch));
     deleted += receipt.rows;

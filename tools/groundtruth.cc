@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "engine/truth.h"
 #include "tools/commands.h"
+#include "tools/interrupt.h"
 #include "tools/numbers.h"
 #include "tools/output.h"
 
@@ -30,7 +31,7 @@ Status run_groundtruth(const GroundtruthOptions& options, const Reporting& asked
   VECSTORE_ASSIGN(const auto queries, open_vector_file(options.queries));
   const auto start = std::chrono::steady_clock::now();
   VECSTORE_ASSIGN(const ExactNeighbours truth,
-                  exact_search(*base, *queries, options.k, options.metric, options.threads));
+                  exact_search(*base, *queries, options.k, options.metric, options.threads, interruption()));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   VECSTORE_TRY(write_neighbours(options.output, truth));
   if (asked.json) {

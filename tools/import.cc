@@ -23,13 +23,13 @@ Status run_import(ImportOptions& options, const Reporting& asked) {
   options.create.dtype = source->dtype();
   options.files.batch = kBatchRows;
   options.files.quiet = asked.quiet;
-  auto found = Store::open(options.path, options.open);
+  auto found = open_store(options.path, options.open, asked.quiet);
   const bool is_new = !found && found.error().code() == Code::kNotFound;
   if (!found && !is_new) return found.error();
   if (is_new) {
     VECSTORE_TRY(check_row_files(*source, options.files, options.create.keys));  // before a store that they do not fit
     VECSTORE_TRY(Store::create(options.path, options.create));
-    found = Store::open(options.path, options.open);
+    found = open_store(options.path, options.open, asked.quiet);
   } else {
     VECSTORE_TRY(check_row_files(*source, options.files, *found));
   }

@@ -124,7 +124,7 @@ void print_info(const std::string& path, const StoreInfo& info, const std::optio
 }
 
 Status run_info(const InfoOptions& options, const Reporting& asked) {
-  VECSTORE_ASSIGN(const Store store, Store::open(options.path));
+  VECSTORE_ASSIGN(const Store store, open_store(options.path, {}, true));
   const StoreInfo info = store.info();
   const std::optional<RecallExpectation> expectation = store.recall_expected();
   if (asked.json) {

@@ -47,7 +47,7 @@ Status run_insert(InsertOptions& options, const Reporting& asked) {
   if (options.ack && asked.json)
     return Status(Code::kInvalidArgument, "--json prints one object and --ack a line a batch; give one of them");
   VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
-  VECSTORE_ASSIGN(Store store, Store::open(options.path, options.open));
+  VECSTORE_ASSIGN(Store store, open_store(options.path, options.open, asked.quiet));
   VECSTORE_TRY(check_row_files(*source, options.files, store));
   Acknowledger acknowledger(options.ack);
   options.files.quiet = options.ack || asked.quiet;

@@ -8,6 +8,7 @@
 
 #include "engine/files/text_lines.h"
 #include "tools/commands.h"
+#include "tools/interrupt.h"
 #include "tools/progress.h"
 
 namespace vecstore::tools {
@@ -127,7 +128,7 @@ Result<std::uint64_t> insert_rows(Store& store, const VectorSource& source, cons
     }
     const std::vector<std::string_view> batch_documents(document_texts.begin(), document_texts.end());
     const VectorView view{vectors.data(), source.dtype(), count, source.dim()};
-    const auto receipt = store.put_batch(batch_keys, view, batch_documents);
+    const auto receipt = store.put_batch(batch_keys, view, batch_documents, {interruption()});
     if (!receipt) return in_file(receipt.error(), files.vectors, files.skip + done);
     done += count;
     if (after_batch) VECSTORE_TRY(after_batch(done, *receipt));

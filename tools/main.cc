@@ -6,6 +6,7 @@
 
 #include "tools/commands.h"
 #include "tools/exit_codes.h"
+#include "tools/interrupt.h"
 #include "tools/output.h"
 
 namespace vecstore::tools {
@@ -38,7 +39,12 @@ constexpr auto kCommands = std::to_array<Command>(
       add_convert}});
 
 int report(const Status& status) {
-  if (!status.is_ok()) print_error("vecstore: {}\n", status.message());
+  if (status.code() == Code::kCancelled) {
+    print_error("vecstore: interrupted\n");
+    end_by_signal();
+  } else if (!status.is_ok()) {
+    print_error("vecstore: {}\n", status.message());
+  }
   return exit_code_of(status.code());
 }
 

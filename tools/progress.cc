@@ -35,6 +35,7 @@ std::string bar(std::uint64_t done, std::uint64_t total) {
 
 std::string describe_progress(std::string_view phase, std::uint64_t done, std::uint64_t total, double per_second,
                               std::uint64_t memory_bytes) {
+  if (total == 0) return fmt::format("{} {}", phase, done);
   const double percent = total == 0 ? 100.0 : 100.0 * static_cast<double>(done) / static_cast<double>(total);
   std::string line = fmt::format("{} {:.0f}% ({}/{})", phase, std::min(percent, 100.0), done, total);
   if (per_second > 0) {

@@ -160,7 +160,7 @@ void print_answers(const std::vector<Answer>& answers) {
 }
 
 Status run_query(const QueryOptions& options, const Reporting& asked) {
-  VECSTORE_ASSIGN(const Store store, Store::open(options.path, options.open));
+  VECSTORE_ASSIGN(const Store store, open_store(options.path, options.open, asked.quiet));
   const StoreInfo info = store.info();
   VECSTORE_ASSIGN(const OneVector vector, options.queries.empty() ? vector_of_input(info) : vector_of_file(options));
   const VectorView view{vector.bytes.data(), vector.dtype, 1, vector.dim};

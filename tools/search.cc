@@ -16,6 +16,7 @@
 #include "engine/truth.h"
 #include "tools/commands.h"
 #include "tools/explain.h"
+#include "tools/interrupt.h"
 #include "tools/numbers.h"
 #include "tools/output.h"
 #include "tools/progress.h"
@@ -243,8 +244,9 @@ Status run_search(SearchCommandOptions& options, const Reporting& asked) {
                     "the ground truth has fewer queries or fewer neighbours than are searched for")
           .about(options.groundtruth + " (" + std::to_string(truth->queries) + " x " + std::to_string(truth->k) + ")");
   }
+  options.search.cancel = interruption();
   options.open.searchers = std::max(options.clients, options.threads);
-  VECSTORE_ASSIGN(const Store store, Store::open(options.path, options.open));
+  VECSTORE_ASSIGN(const Store store, open_store(options.path, options.open, asked.quiet));
   VECSTORE_ASSIGN(const Outcome outcome, search_all(store, options, *queries, asked.quiet));
   std::optional<double> recall;
   if (truth && !outcome.stats.empty()) {

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include "tools/commands.h"
+#include "tools/interrupt.h"
 #include "tools/output.h"
+#include "tools/progress.h"
 
 namespace vecstore::tools {
 namespace {
@@ -36,9 +38,13 @@ void print_report(const VerifyCommandOptions& options, const VerifyReport& repor
   if (report.damage_total == 0) print_out("sound\n");
 }
 
-Status run_verify(const VerifyCommandOptions& options, const Reporting& asked) {
-  VECSTORE_ASSIGN(const Store store, Store::open(options.path));
+Status run_verify(VerifyCommandOptions& options, const Reporting& asked) {
+  VECSTORE_ASSIGN(const Store store, open_store(options.path, {}, asked.quiet));
+  ProgressPrinter progress(asked.quiet);
+  options.verify.cancel = interruption();
+  options.verify.progress = [&](const Progress& at) { progress.update(name_of(at.phase), at.done, at.total); };
   VECSTORE_ASSIGN(const VerifyReport report, store.verify(options.verify));
+  progress.clear();
   print_report(options, report, asked.json);
   if (report.damage_total == 0) return {};
   return Status(Code::kCorrupt, "the index is damaged; build it again from the vectors, or restore it from a copy")

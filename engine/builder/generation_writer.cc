@@ -44,9 +44,8 @@ Result<ManifestFile> GenerationWriter::write_graph(const std::string& path, cons
   const PackInput input{&source.rows, &source.graph, source.order};
   for (;; --layout.rows_per_page) {
     VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system_, path, {identity, layout.page_bytes}, budget_));
-    const auto summary = pack_graph(input, place, layout, budget_, writer, [&](std::uint64_t done) {
-      progress_(BuildPhase::kWrite, done, source.rows.rows());
-    });
+    const auto summary = pack_graph(input, place, layout, budget_, writer,
+                                    [&](std::uint64_t done) { progress_(Phase::kWrite, done, source.rows.rows()); });
     if (summary) {
       VECSTORE_ASSIGN(const auto finished, writer.finish(encode_summary(*summary)));
       return manifest_entry(identity, finished);
@@ -58,9 +57,9 @@ Result<ManifestFile> GenerationWriter::write_graph(const std::string& path, cons
 
 Result<BlockCodes> GenerationWriter::encode(const GenerationSource& source) {
   const std::uint64_t rows = source.order.size();
-  progress_(BuildPhase::kCodes, 0, rows);
+  progress_(Phase::kCodes, 0, rows);
   auto codes = encode_blocks(OrderedRows(source.rows, source.order), source.codec, source.model, executor_, budget_);
-  progress_(BuildPhase::kCodes, rows, rows);
+  progress_(Phase::kCodes, rows, rows);
   return codes;
 }
 

@@ -44,7 +44,7 @@ struct WrittenGeneration {
 // Used for one generation after the other, by one thread; works through the executor.
 class GenerationWriter {
  public:
-  using Progress = std::function<void(BuildPhase phase, std::uint64_t done, std::uint64_t total)>;
+  using Progress = std::function<void(Phase phase, std::uint64_t done, std::uint64_t total)>;
 
   // Everything outlives it.
   GenerationWriter(FileSystem& file_system, const Uuid& store, Executor& executor, MemoryBudget& budget,

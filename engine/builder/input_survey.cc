@@ -26,9 +26,11 @@ constexpr std::size_t kShownBytesMax = 60;    // of a key, in an error
 // Passes over a file of texts: as many lines as there are rows. Their hash is part of the uuid, because a catalog of
 // the same vectors under other keys is not ours.
 template <typename Visit>
-Status for_each_line(TextLines& lines, std::uint64_t rows, std::uint64_t& hash, const Visit& visit) {
+Status for_each_line(TextLines& lines, std::uint64_t rows, std::uint64_t& hash, const CancelToken* cancel,
+                     const Visit& visit) {
   std::string_view line;
   for (std::uint64_t row = 0; row < rows; ++row) {
+    VECSTORE_TRY(check_cancelled(cancel));
     VECSTORE_TRY(lines.expect_line(rows, line));
     hash = XXH3_64bits_withSeed(line.data(), line.size(), hash + row);
     VECSTORE_TRY(visit(line, row));
@@ -44,12 +46,13 @@ std::string shown(std::string_view key) {
   return '"' + text + (key.size() > kShownBytesMax ? "\"..." : "\"");
 }
 
-Status check_unique(const std::string& path, KeySorter& sorter) {
+Status check_unique(const std::string& path, KeySorter& sorter, const CancelToken* cancel) {
   std::string last;  // no key is empty
   RowId last_row;
   std::string_view key;
   RowId row;
   while (true) {
+    VECSTORE_TRY(check_cancelled(cancel));
     VECSTORE_ASSIGN(const bool more, sorter.next(key, row));
     if (!more) return Status::ok();
     if (key == last)
@@ -61,31 +64,34 @@ Status check_unique(const std::string& path, KeySorter& sorter) {
   }
 }
 
-Status survey_keys(FileSystem& file_system, const std::string& path, std::uint64_t rows, const std::string& spill_path,
-                   MemoryBudget& budget, InputSurvey& survey) {
+Status survey_keys(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows,
+                   const std::string& spill_path, MemoryBudget& budget, InputSurvey& survey) {
+  const std::string& path = options.keys_path;
   VECSTORE_ASSIGN(TextLines lines, TextLines::open(file_system, path, budget, kKeyBytesMax));
   VECSTORE_ASSIGN(auto sorter, KeySorter::create(file_system, spill_path, KeySorter::bytes_within(budget), budget));
-  VECSTORE_TRY(for_each_line(lines, rows, survey.text_hash[0], [&](std::string_view key, std::uint64_t row) {
-    if (key.empty())
-      return Status(Code::kInvalidInput, "the key is empty; a key must have 1 to 480 bytes")
-          .about(path)
-          .at(Detail::kLine, row + 1);
-    return sorter.add(key, RowId{row});
-  }));
+  VECSTORE_TRY(
+      for_each_line(lines, rows, survey.text_hash[0], options.cancel, [&](std::string_view key, std::uint64_t row) {
+        if (key.empty())
+          return Status(Code::kInvalidInput, "the key is empty; a key must have 1 to 480 bytes")
+              .about(path)
+              .at(Detail::kLine, row + 1);
+        return sorter.add(key, RowId{row});
+      }));
   VECSTORE_TRY(sorter.finish());
   survey.key_disk_bytes = 2 * sorter.key_bytes() + rows * kDiskBytesAKey;
-  return check_unique(path, sorter);
+  return check_unique(path, sorter, options.cancel);
 }
 
-Status survey_documents(FileSystem& file_system, const std::string& path, std::uint64_t rows, MemoryBudget& budget,
+Status survey_documents(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows, MemoryBudget& budget,
                         InputSurvey& survey) {
   VECSTORE_ASSIGN(DocumentSample sample, DocumentSample::create(kDocumentSampleBytes, budget));
   {
-    VECSTORE_ASSIGN(TextLines lines, TextLines::open(file_system, path, budget, kDocumentBytesMax));
-    VECSTORE_TRY(for_each_line(lines, rows, survey.text_hash[1], [&](std::string_view document, std::uint64_t) {
-      sample.offer(document);
-      return Status::ok();
-    }));
+    VECSTORE_ASSIGN(TextLines lines, TextLines::open(file_system, options.documents_path, budget, kDocumentBytesMax));
+    VECSTORE_TRY(
+        for_each_line(lines, rows, survey.text_hash[1], options.cancel, [&](std::string_view document, std::uint64_t) {
+          sample.offer(document);
+          return Status::ok();
+        }));
   }
   if (sample.offered_bytes() < kDocumentBytesForDictionary) return Status::ok();
   VECSTORE_ASSIGN(const Charge charge, Charge::take(budget, kTrainingBytes));
@@ -95,15 +101,17 @@ Status survey_documents(FileSystem& file_system, const std::string& path, std::u
   return Status::ok();
 }
 
-Status survey_queries(const VectorSource& queries, Metric metric, MemoryBudget& budget) {
+Status survey_queries(const BuildOptions& options, MemoryBudget& budget) {
+  const VectorSource& queries = *options.calibration_queries;
   const std::size_t row_bytes = queries.dim() * element_bytes(queries.dtype());
   const std::uint64_t chunk_rows = std::max<std::uint64_t>(1, kQueryChunkBytes / row_bytes);
   VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(budget, std::min(chunk_rows, queries.rows()) * row_bytes));
   for (std::uint64_t first = 0; first < queries.rows(); first += chunk_rows) {
     const std::uint64_t count = std::min(chunk_rows, queries.rows() - first);
+    VECSTORE_TRY(check_cancelled(options.cancel));
     VECSTORE_TRY(queries.read(first, count, chunk.data()));
     const VectorView view{chunk.data(), queries.dtype(), count, queries.dim(), 0};
-    VECSTORE_TRY(check_vectors(view, metric, queries.name(), first));
+    VECSTORE_TRY(check_vectors(view, options.metric, queries.name(), first));
   }
   return Status::ok();
 }
@@ -113,12 +121,9 @@ Status survey_queries(const VectorSource& queries, Metric metric, MemoryBudget& 
 Result<InputSurvey> survey_input(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows,
                                  const std::string& spill_path, MemoryBudget& budget) {
   InputSurvey survey;
-  if (!options.keys_path.empty())
-    VECSTORE_TRY(survey_keys(file_system, options.keys_path, rows, spill_path, budget, survey));
-  if (!options.documents_path.empty())
-    VECSTORE_TRY(survey_documents(file_system, options.documents_path, rows, budget, survey));
-  if (options.calibrate && options.calibration_queries != nullptr)
-    VECSTORE_TRY(survey_queries(*options.calibration_queries, options.metric, budget));
+  if (!options.keys_path.empty()) VECSTORE_TRY(survey_keys(file_system, options, rows, spill_path, budget, survey));
+  if (!options.documents_path.empty()) VECSTORE_TRY(survey_documents(file_system, options, rows, budget, survey));
+  if (options.calibrate && options.calibration_queries != nullptr) VECSTORE_TRY(survey_queries(options, budget));
   return survey;
 }
 

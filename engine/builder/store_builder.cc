@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/thrown.h"
 #include "engine/builder/value_width.h"
+#include "engine/cancellable_executor.h"
 #include "engine/files/validate.h"
 #include "engine/thread_pool.h"
 
@@ -21,7 +22,6 @@ namespace {
 
 constexpr std::uint32_t kOrderAttempts = 3;     // orders that are computed before the rows per page are settled
 constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
-constexpr auto kReportInterval = std::chrono::milliseconds(250);
 
 }  // namespace
 
@@ -32,7 +32,8 @@ StoreBuilder::StoreBuilder(const VectorSource& vectors, const BuildOptions& opti
       file_system_(file_system),
       plan_(plan),
       budget_(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited),
-      executor_(make_executor(plan.threads)) {}
+      executor_(std::make_unique<CancellableExecutor>(make_executor(plan.threads), options.cancel)),
+      watch_(options.progress, options.cancel, file_system.clock()) {}
 
 Status StoreBuilder::run(StoreDirectory& directory) {
   VECSTORE_TRY(check_room(directory));
@@ -72,13 +73,14 @@ Status StoreBuilder::run(StoreDirectory& directory) {
 }
 
 Status StoreBuilder::publish(StoreDirectory& directory) {
-  report(BuildPhase::kPublish, 0, 1);
+  report(Phase::kPublish, 0, 1);
   Manifest manifest;
   manifest.store = uuid_;
   manifest.generation = generation_;
   manifest.files = files_;
   manifest.properties = encode_properties(properties_);
   VECSTORE_TRY(directory.publish(std::move(manifest)));
+  is_published_ = true;
   // The store is complete without its catalog and its report: a disk that has no room left for these does not make the
   // build a failure. Until here the catalog of the content before lies in its place.
   if (catalog_) static_cast<void>(without_throwing([&] { return catalog_->swap_in(); }));
@@ -88,7 +90,7 @@ Status StoreBuilder::publish(StoreDirectory& directory) {
     return BuildReport::write(file_system_, directory.file_path(kBuildReportName),
                               directory.temporary_path(kBuildReportName), report_.to_json(subject, plan_));
   }));
-  report(BuildPhase::kPublish, 1, 1);
+  report(Phase::kPublish, 1, 1);
   return Status::ok();
 }
 
@@ -111,7 +113,7 @@ Status StoreBuilder::read_rows() {
     executor_->parallel_for(count, kGrain, [&](std::size_t begin, std::size_t end, unsigned) {
       rows_->fill(first + begin, VectorView{view.row(begin), plan_.dtype, end - begin, plan_.dim, 0});
     });
-    report(BuildPhase::kRead, first + count, plan_.rows);
+    report(Phase::kRead, first + count, plan_.rows);
   }
   rows_->finish();
   ByteWriter shape;
@@ -196,7 +198,7 @@ Status StoreBuilder::link_rows() {
   if (!held_out_.empty())
     end =
         std::remove_if(sequence.begin(), sequence.end(), [this](std::uint32_t row) { return held_out_.contains(row); });
-  graph_->insert({sequence.begin(), end}, reporter(BuildPhase::kGraph, plan_.rows));
+  graph_->insert({sequence.begin(), end}, reporter(Phase::kGraph, plan_.rows));
   graph_->find_nearest(held_out_.rows);
   graph_->trim();
   graph_->connect();
@@ -230,7 +232,7 @@ Status StoreBuilder::order_all() {
   rows_per_page_ = std::max(1u, guess_rows_per_page(layout_for(plan_.rows), mean_degree));
   for (std::uint32_t attempt = 0; attempt < kOrderAttempts; ++attempt) {
     VECSTORE_TRY(order_rows(*rows_, affinity, {rows_per_page_, plan_.graph.seed}, *executor_, budget_, order_.span(),
-                            reporter(BuildPhase::kOrder, plan_.rows)));
+                            reporter(Phase::kOrder, plan_.rows)));
     VECSTORE_TRY(gather_groups(*rows_, rows_per_page_, *executor_, budget_, order_.span()));
     VECSTORE_TRY(keep_order_without_held_out());
     const PackInput input{&*rows_, &*graph_, partial_order_.span()};
@@ -269,16 +271,13 @@ void StoreBuilder::release_build_memory() {
   calibration_set_ = {};
 }
 
-void StoreBuilder::report(BuildPhase phase, std::uint64_t done, std::uint64_t total) {
-  if (!options_->progress) return;
-  const auto now = file_system_.clock().now();
-  if (reported_phase_ == phase && done != total && now - reported_ < kReportInterval) return;
-  reported_ = now;
-  reported_phase_ = phase;
-  options_->progress({phase, done, total, budget_.used_bytes()});
+// Comes up in every loop that runs long on the building thread, so that it ends a build that was cancelled too.
+void StoreBuilder::report(Phase phase, std::uint64_t done, std::uint64_t total) {
+  if (!is_published_) throw_if_cancelled(watch_.cancel());
+  watch_.tell({phase, done, total, budget_.used_bytes()});
 }
 
-RowProgress StoreBuilder::reporter(BuildPhase phase, std::uint64_t total) {
+RowProgress StoreBuilder::reporter(Phase phase, std::uint64_t total) {
   return [this, phase, total](std::uint64_t done) { report(phase, done, total); };
 }
 

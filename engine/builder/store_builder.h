@@ -7,7 +7,6 @@
 // them is written to tmp/ and calibrated on; then they are linked and the final generation is written.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,6 +22,7 @@
 #include "engine/generation/generation.h"
 #include "engine/generation/properties.h"
 #include "engine/rows/catalog.h"
+#include "engine/watch.h"
 #include "graph/order.h"
 #include "graph/pack.h"
 #include "graph/page_groups.h"
@@ -67,8 +67,8 @@ class StoreBuilder {
   Status calibrate_files(const Generation::Paths& paths, std::uint32_t generation);
   GraphLayout layout_for(std::uint64_t rows) const;
   RowShape row_shape() const;
-  void report(BuildPhase phase, std::uint64_t done, std::uint64_t total);
-  RowProgress reporter(BuildPhase phase, std::uint64_t total);
+  void report(Phase phase, std::uint64_t done, std::uint64_t total);
+  RowProgress reporter(Phase phase, std::uint64_t total);
 
   const VectorSource* vectors_;
   const BuildOptions* options_;
@@ -93,10 +93,10 @@ class StoreBuilder {
   std::optional<CodecModel> model_;
   StoreProperties properties_;
   std::vector<ManifestFile> files_;
+  bool is_published_ = false;
   std::optional<NewCatalog> catalog_;  // goes to its place once the store is published
   BuildReport report_;
-  Clock::TimePoint reported_{};
-  std::optional<BuildPhase> reported_phase_;
+  Watch watch_;
 };
 
 }  // namespace vecstore

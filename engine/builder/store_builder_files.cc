@@ -21,9 +21,7 @@ constexpr std::uint64_t kModelOutgrowsHeldOut = 20;  // times as many rows as ar
 
 Result<WrittenGeneration> StoreBuilder::write_files(const Generation::Paths& paths, std::uint32_t generation,
                                                     std::span<const std::uint32_t> order) {
-  const auto progress = [this](BuildPhase phase, std::uint64_t done, std::uint64_t total) {
-    report(phase, done, total);
-  };
+  const auto progress = [this](Phase phase, std::uint64_t done, std::uint64_t total) { report(phase, done, total); };
   GenerationWriter writer(file_system_, uuid_, *executor_, budget_, progress);
   const GenerationSource source{
       *rows_, *graph_, order, layout_for(order.size()), plan_.codec, model_ ? &*model_ : nullptr, centre_.span()};
@@ -48,7 +46,7 @@ Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32
   const std::uint64_t total = calibration_searches(calibration_set_.queries.rows);
   VECSTORE_ASSIGN(properties_.calibration,
                   calibrate(opened->search_index(), calibration_set_, *executor_, budget_,
-                            [&](std::uint64_t done) { report(BuildPhase::kCalibrate, std::min(done, total), total); }));
+                            [&](std::uint64_t done) { report(Phase::kCalibrate, std::min(done, total), total); }));
   // A cache of every page needs room that the build was not granted; without it that L is estimated from the other.
   const std::uint64_t needed = in_memory_bytes(opened->layout(), opened->codes().form(), plan_.threads);
   if (properties_.calibration.empty() || needed > budget_.limit_bytes() - budget_.used_bytes()) return Status::ok();
@@ -136,7 +134,7 @@ Status StoreBuilder::write_extent(const std::string& path, const FileIdentity& i
       if (plan_.keep_originals) row.vector = {chunk.data() + i * row_bytes, row_bytes};
       VECSTORE_TRY(writer.append(row));
     }
-    report(BuildPhase::kWrite, first + count, plan_.rows);
+    report(Phase::kWrite, first + count, plan_.rows);
   }
   if (keys) VECSTORE_TRY(key_lines->expect_end(plan_.rows));
   if (documents) VECSTORE_TRY(document_lines->expect_end(plan_.rows));
@@ -147,8 +145,8 @@ Status StoreBuilder::write_extent(const std::string& path, const FileIdentity& i
 
 Status StoreBuilder::write_catalog(StoreDirectory& directory, const std::string& path, const FileIdentity& identity) {
   VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(file_system_, path, identity, budget_));
-  VECSTORE_ASSIGN(
-      catalog_, Catalog::write(file_system_, directory.file_path(kCatalogName), uuid_, 0, keys_of({&extent}), budget_));
+  VECSTORE_ASSIGN(catalog_, Catalog::write(file_system_, directory.file_path(kCatalogName), uuid_, 0,
+                                           keys_of({&extent}), budget_, options_->cancel));
   return Status::ok();
 }
 

@@ -152,6 +152,7 @@ Result<ConvertReport> convert_vectors(const std::string& from, const std::string
   VECSTORE_ASSIGN(auto out,
                   Buffer<std::byte>::allocate(budget, static_cast<std::size_t>(chunk_rows * layout.stride_bytes())));
   for (std::uint64_t done = 0; done < layout.rows; done += chunk_rows) {
+    VECSTORE_TRY(check_cancelled(options.cancel));
     const std::uint64_t rows = std::min(chunk_rows, layout.rows - done);
     VECSTORE_TRY(read_rows(file, conversion.from, options.first_row + done, rows, in.data()));
     VECSTORE_TRY(conversion.convert(in.data(), done, rows, out.data()));

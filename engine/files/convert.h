@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "base/cancel_token.h"
 #include "base/status.h"
 
 namespace vecstore {
@@ -19,6 +20,7 @@ struct ConvertOptions {
   std::optional<std::uint64_t> count = {};
   bool overwrite = false;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};  // rows
+  const CancelToken* cancel = nullptr;  // the conversion ends with kCancelled and leaves no file
 };
 
 struct ConvertReport {

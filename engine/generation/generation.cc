@@ -97,7 +97,8 @@ Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& p
 }
 
 Result<std::unique_ptr<Generation>> Generation::open(FileSystem& file_system, const Paths& paths, const Uuid& store,
-                                                     std::uint32_t generation, MemoryBudget& budget) {
+                                                     std::uint32_t generation, MemoryBudget& budget,
+                                                     const CancelToken* cancel) {
   std::unique_ptr<Generation> opened(new Generation);
   const auto open_file = [&](const std::string& path, FileKind kind) -> Result<std::unique_ptr<PageFile>> {
     VECSTORE_ASSIGN(PageFile file, PageFile::open(file_system, path, {store, kind, generation}));
@@ -116,7 +117,7 @@ Result<std::unique_ptr<Generation>> Generation::open(FileSystem& file_system, co
     return newer_format(paths.row_map);
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*opened->codes_file_));
   VECSTORE_ASSIGN(PageStreamReader stream,
-                  PageStreamReader::create(*opened->codes_file_, attributes.code_bytes, budget));
+                  PageStreamReader::create(*opened->codes_file_, attributes.code_bytes, budget, cancel));
   auto codes = load_block_codes(stream, budget);
   if (!codes) return codes.error().subject().empty() ? Status(codes.error()).about(paths.codes) : codes.error();
   opened->codes_ = std::move(*codes);
@@ -174,7 +175,8 @@ Result<Pos> Generation::position_of(RowId row, MemoryBudget& budget) const {
   return position;
 }
 
-Status Generation::fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget) {
+Status Generation::fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget,
+                              const CancelToken* cancel) {
   cache_ = PageCache();
   if (pages == 0) return Status::ok();
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*codes_file_));
@@ -189,7 +191,7 @@ Status Generation::fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBud
       return Status(Code::kCorrupt, "the page ranking names a page that is not there; restore or rebuild")
           .about(codes_file_->path())
           .at(Detail::kPage, page);
-  VECSTORE_ASSIGN(cache_, PageCache::fill(*graph_, ranking.span(), ranking.size(), policy, budget));
+  VECSTORE_ASSIGN(cache_, PageCache::fill(*graph_, ranking.span(), ranking.size(), policy, budget, cancel));
   return Status::ok();
 }
 

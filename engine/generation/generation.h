@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "base/cancel_token.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "compress/block_codes.h"
@@ -37,14 +38,15 @@ Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& p
 class Generation {
  public:
   // `names` are paths of the three files. Loads codes and model; nothing is cached yet. Errors: kNotFound, kCorrupt,
-  // kIo, kMemoryBudget, kNewerFormat.
+  // kIo, kMemoryBudget, kNewerFormat, kCancelled.
   struct Paths {
     std::string graph;
     std::string codes;
     std::string row_map;
   };
   static Result<std::unique_ptr<Generation>> open(FileSystem& file_system, const Paths& paths, const Uuid& store,
-                                                  std::uint32_t generation, MemoryBudget& budget);
+                                                  std::uint32_t generation, MemoryBudget& budget,
+                                                  const CancelToken* cancel = nullptr);
 
   // What an open generation takes, and is, by the heads of its files. Errors: as of open().
   struct Needs {
@@ -57,7 +59,7 @@ class Generation {
                                     std::uint32_t generation);
 
   // Fills the cache with `pages` pages, which replaces what was cached. Not while searches run.
-  Status fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget);
+  Status fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget, const CancelToken* cancel = nullptr);
 
   // Where the row stands: one page of the row map is read. Errors: kCorrupt, kIo, kMemoryBudget.
   Result<Pos> position_of(RowId row, MemoryBudget& budget) const;

@@ -25,12 +25,14 @@ Status PageStreamWriter::flush() {
   return file_->append();
 }
 
-Result<PageStreamReader> PageStreamReader::create(const PageFile& file, std::uint64_t size, MemoryBudget& budget) {
+Result<PageStreamReader> PageStreamReader::create(const PageFile& file, std::uint64_t size, MemoryBudget& budget,
+                                                  const CancelToken* cancel) {
   if (size > file.page_count() * page_payload_bytes(file.page_bytes()))
     return Status(Code::kCorrupt, "the file holds fewer bytes than its header says; restore or rebuild")
         .about(file.path());
   PageStreamReader reader;
   reader.file_ = &file;
+  reader.cancel_ = cancel;
   reader.size_ = size;
   reader.left_ = size;
   VECSTORE_ASSIGN(reader.page_bytes_, Buffer<std::byte>::allocate(budget, file.page_bytes()));
@@ -60,6 +62,7 @@ Status PageStreamReader::skip(std::uint64_t bytes) {
 }
 
 Status PageStreamReader::next_page() {
+  VECSTORE_TRY(check_cancelled(cancel_));
   if (page_ >= file_->page_count())
     return Status(Code::kCorrupt, "the file ends too early; restore or rebuild").about(file_->path());
   VECSTORE_TRY(file_->read_page(++page_, page_bytes_.span()));

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/byte_stream.h"
+#include "base/cancel_token.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "pagestore/page_file.h"
@@ -31,7 +32,9 @@ class PageStreamWriter final : public ByteSink {
 // Reads `size` bytes from the first page on. Every page is verified as it is read.
 class PageStreamReader final : public ByteSource {
  public:
-  static Result<PageStreamReader> create(const PageFile& file, std::uint64_t size, MemoryBudget& budget);
+  // cancel: reading ends with kCancelled once it was cancelled; nullptr: nobody does.
+  static Result<PageStreamReader> create(const PageFile& file, std::uint64_t size, MemoryBudget& budget,
+                                         const CancelToken* cancel = nullptr);
   std::uint64_t size() const override { return size_; }
   // Errors: kCorrupt when the stream ends before, kIo.
   Status read(std::span<std::byte> into) override;
@@ -43,6 +46,7 @@ class PageStreamReader final : public ByteSource {
   Status next_page();
   Status take(std::uint64_t bytes);  // counts bytes off the stream
   const PageFile* file_ = nullptr;
+  const CancelToken* cancel_ = nullptr;
   std::uint64_t size_ = 0;
   std::uint64_t left_ = 0;
   std::uint64_t page_ = 0;  // in page_bytes_, 0: none

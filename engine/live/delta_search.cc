@@ -166,7 +166,7 @@ double DeltaSearcher::distance_to(const DeltaRows& delta, const DeltaStripe& str
 }
 
 void DeltaSearcher::search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
-                           std::uint32_t k, Lsn snapshot, std::vector<FoundRow>* found) {
+                           std::uint32_t k, Lsn snapshot, const CancelToken* cancel, std::vector<FoundRow>* found) {
   VECSTORE_CHECK(count <= kQueriesMax);
   // Before anything else: the centre is there when the first row is.
   const bool had_rows = delta.had_rows();
@@ -177,6 +177,7 @@ void DeltaSearcher::search(const DeltaRows& delta, const VectorView& queries, st
     best_[i].limit = std::numeric_limits<double>::infinity();
   }
   for (std::size_t i = 0; had_rows && i < delta.stripes_.size(); ++i) {
+    if (cancel != nullptr && cancel->is_cancelled()) break;
     const DeltaStripe& stripe = *delta.stripes_[i];
     const std::size_t here = stripe.filled.load(std::memory_order_acquire);
     if (integral_) score_tiles(stripe, count, here);

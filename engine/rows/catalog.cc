@@ -33,8 +33,8 @@ std::uint64_t meta_sum(const Meta& meta) { return XXH3_64bits(&meta, offsetof(Me
 struct Catalog::Impl {
   Impl(CatalogBlocks opened, MemoryBudget& with) : blocks(std::move(opened)), budget(with) {}
 
-  Status check() VECSTORE_REQUIRES(mutex);
-  Status check_all() VECSTORE_REQUIRES(mutex);
+  Status check(const CancelToken* cancel) VECSTORE_REQUIRES(mutex);
+  Status check_all(const CancelToken* cancel) VECSTORE_REQUIRES(mutex);
 
   const CatalogBlocks blocks;
   MemoryBudget& budget;
@@ -44,18 +44,18 @@ struct Catalog::Impl {
   std::optional<CatalogTree> tree VECSTORE_GUARDED_BY(mutex);
 };
 
-Status Catalog::Impl::check_all() {
-  VECSTORE_TRY(blocks.check(budget));
+Status Catalog::Impl::check_all(const CancelToken* cancel) {
+  VECSTORE_TRY(blocks.check(budget, cancel));
   VECSTORE_ASSIGN(CatalogTree opened, CatalogTree::open(blocks, budget));
-  VECSTORE_TRY(opened.check(budget));
+  VECSTORE_TRY(opened.check(budget, cancel));
   tree.emplace(std::move(opened));
   return Status::ok();
 }
 
-Status Catalog::Impl::check() {
+Status Catalog::Impl::check(const CancelToken* cancel) {
   if (checked) return *checked;
   tree.reset();
-  const Status outcome = check_all();
+  const Status outcome = check_all(cancel);
   // That memory was short for the moment says nothing about the file.
   if (outcome.is_ok() || outcome.code() == Code::kCorrupt) checked = outcome;
   return outcome;
@@ -81,14 +81,14 @@ std::uint64_t Catalog::size() const { return impl_->blocks.facts().keys; }
 Result<std::optional<RowId>> Catalog::find(std::string_view key) const {
   if (key.empty() || key.size() > kKeyBytesMax) return std::optional<RowId>();
   const MutexLock lock(impl_->mutex);
-  VECSTORE_TRY(impl_->check());
+  VECSTORE_TRY(impl_->check(nullptr));
   return impl_->tree->find(key);
 }
 
-Status Catalog::verify() const {
+Status Catalog::verify(const CancelToken* cancel) const {
   const MutexLock lock(impl_->mutex);
   impl_->checked.reset();
-  return impl_->check();
+  return impl_->check(cancel);
 }
 
 Catalog::Feed keys_of(std::vector<const RowsExtent*> extents) {

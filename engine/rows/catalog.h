@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cancel_token.h"
 #include "base/ids.h"
 #include "base/io.h"
 #include "base/memory.h"
@@ -46,9 +47,10 @@ class Catalog {
 
   // Writes a new catalog into the directory `path` (made if need be), beside what was there. The caller holds the lock
   // of writers. Errors: kExists (a key appears twice; names its second row), kInvalidInput (an empty or too long key),
-  // kNoSpace, kIo, kPermission, kMemoryBudget, and those of the feed.
+  // kNoSpace, kIo, kPermission, kMemoryBudget, kCancelled, and those of the feed. cancel: or nullptr.
   static Result<NewCatalog> write(FileSystem& file_system, const std::string& path, const Uuid& store,
-                                  std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget);
+                                  std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget,
+                                  const CancelToken* cancel);
   // Writes one and swaps it in. Errors: of both.
   static Status build(FileSystem& file_system, const std::string& path, const Uuid& store, std::uint64_t applied_lsn,
                       const Feed& feed, MemoryBudget& budget);
@@ -71,7 +73,8 @@ class Catalog {
   // The first lookup compares the whole file with its checksums and walks all of the tree. Errors: kCorrupt, kIo,
   // kMemoryBudget.
   Result<std::optional<RowId>> find(std::string_view key) const;
-  Status verify() const;  // does what the first look-up does, again if need be. Errors: as of find()
+  // Does what the first look-up does, again if need be. Errors: as of find(), kCancelled.
+  Status verify(const CancelToken* cancel = nullptr) const;
 
  private:
   struct Impl;

@@ -19,10 +19,11 @@ constexpr const char* kSpillName = "/sort.tmp";  // what keys spill into
 
 static_assert(kKeyBytesMax == 480, "the text of the error below names it");
 
-Status sort_keys(const std::string& path, const Catalog::Feed& feed, KeySorter& sorter) {
+Status sort_keys(const std::string& path, const Catalog::Feed& feed, const CancelToken* cancel, KeySorter& sorter) {
   std::string key;
   RowId row;
   while (true) {
+    VECSTORE_TRY(check_cancelled(cancel));
     VECSTORE_ASSIGN(const bool more, feed(key, row));
     if (!more) break;
     if (key.empty() || key.size() > kKeyBytesMax)
@@ -32,11 +33,13 @@ Status sort_keys(const std::string& path, const Catalog::Feed& feed, KeySorter& 
   return sorter.finish();
 }
 
-Status load(const std::string& directory, const CatalogFacts& facts, KeySorter& sorter, CatalogTreeWriter& writer) {
+Status load(const std::string& directory, const CatalogFacts& facts, const CancelToken* cancel, KeySorter& sorter,
+            CatalogTreeWriter& writer) {
   std::string last;
   std::string_view key;
   RowId row;
   while (true) {
+    VECSTORE_TRY(check_cancelled(cancel));
     VECSTORE_ASSIGN(const bool more, sorter.next(key, row));
     if (!more) break;
     if (key == last)
@@ -108,12 +111,13 @@ bool Catalog::has_unfinished(FileSystem& file_system, const std::string& path) {
 
 Status Catalog::build(FileSystem& file_system, const std::string& path, const Uuid& store, std::uint64_t applied_lsn,
                       const Feed& feed, MemoryBudget& budget) {
-  VECSTORE_ASSIGN(NewCatalog made, write(file_system, path, store, applied_lsn, feed, budget));
+  VECSTORE_ASSIGN(NewCatalog made, write(file_system, path, store, applied_lsn, feed, budget, nullptr));
   return made.swap_in();
 }
 
 Result<NewCatalog> Catalog::write(FileSystem& file_system, const std::string& path, const Uuid& store,
-                                  std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget) {
+                                  std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget,
+                                  const CancelToken* cancel) {
   if (const Status exists = file_system.make_directory(path); exists.code() != Code::kExists) VECSTORE_TRY(exists);
   auto made = std::make_unique<NewCatalog::Impl>(file_system, path);
   CatalogFacts facts;
@@ -122,9 +126,9 @@ Result<NewCatalog> Catalog::write(FileSystem& file_system, const std::string& pa
   {
     VECSTORE_ASSIGN(auto writer, CatalogTreeWriter::create(file_system, made->data, store, budget));
     VECSTORE_ASSIGN(auto sorter, KeySorter::create(file_system, made->spill, KeySorter::bytes_within(budget), budget));
-    VECSTORE_TRY(sort_keys(path, feed, sorter));
+    VECSTORE_TRY(sort_keys(path, feed, cancel, sorter));
     facts.keys = sorter.count();
-    VECSTORE_TRY(load(path, facts, sorter, writer));
+    VECSTORE_TRY(load(path, facts, cancel, sorter, writer));
   }
   VECSTORE_TRY(write_catalog_sums(file_system, made->data, made->sums, facts, budget));
   VECSTORE_TRY(file_system.sync_directory(path));  // so that a swap that a crash ends is known to be one

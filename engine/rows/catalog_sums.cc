@@ -148,11 +148,12 @@ Status CatalogBlocks::compare(std::uint64_t offset, std::span<const std::uint64_
   return Status::ok();
 }
 
-Status CatalogBlocks::check(MemoryBudget& budget) const {
+Status CatalogBlocks::check(MemoryBudget& budget, const CancelToken* cancel) const {
   VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(budget, kChunkBytes));
   const HashState hash = new_hash();
   if (!hash) return no_memory();
   for (std::uint64_t at = 0; at < data_bytes_; at += kChunkBytes) {
+    VECSTORE_TRY(check_cancelled(cancel));
     const auto part =
         chunk.span().first(static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, data_bytes_ - at)));
     VECSTORE_ASSIGN(const std::size_t got, data_->read_at(part, at));

@@ -241,7 +241,7 @@ Result<std::optional<RowId>> CatalogTree::find(std::string_view key) {
 }
 
 // From left to right. Depth is bounded by the table's, and since keys ascend strictly no page can come twice.
-Status CatalogTree::check(MemoryBudget& budget) const {
+Status CatalogTree::check(MemoryBudget& budget, const CancelToken* cancel) const {
   if (keys_.depth == 0) return Status::ok();
   struct Level {
     std::uint64_t number = 0;
@@ -254,6 +254,7 @@ Status CatalogTree::check(MemoryBudget& budget) const {
   std::string least;  // least of the keys to come, as the branches above have it
   std::uint64_t entries = 0;
   const auto enter = [&](std::uint64_t number) -> Status {
+    VECSTORE_TRY(check_cancelled(cancel));
     path.push_back({number, 0});
     return read_page(number, page_of(path.size() - 1));
   };

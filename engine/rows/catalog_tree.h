@@ -13,6 +13,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/cancel_token.h"
 #include "base/ids.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -27,8 +28,8 @@ class CatalogTree {
   static Result<CatalogTree> open(const CatalogBlocks& blocks, MemoryBudget& budget);
 
   // Every page and every value: sums, strict order, and that there are as many keys as are said to be. Errors: as of
-  // open().
-  Status check(MemoryBudget& budget) const;
+  // open(), kCancelled. cancel: or nullptr.
+  Status check(MemoryBudget& budget, const CancelToken* cancel) const;
   // Errors: kCorrupt, kIo.
   Result<std::optional<RowId>> find(std::string_view key);
 

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cancel_token.h"
 #include "base/ids.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -78,7 +79,7 @@ class RowsExtent {
   // Reads every page and every row. Appends what it finds to `damage`, one entry a page, at most kDamageMax in all;
   // returns the first of it, or ok.
   static constexpr std::size_t kDamageMax = 100;
-  Status verify(std::vector<Status>& damage) const;
+  Status verify(std::vector<Status>& damage, const CancelToken* cancel = nullptr) const;
 
  private:
   struct Impl;

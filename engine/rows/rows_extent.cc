@@ -342,7 +342,7 @@ Status RowsExtent::read_keys(RowId row, std::vector<std::string>& keys) const {
   return Status::ok();
 }
 
-Status RowsExtent::verify(std::vector<Status>& damage) const {
+Status RowsExtent::verify(std::vector<Status>& damage, const CancelToken* cancel) const {
   const Impl& self = *impl_;
   Status worst;
   std::size_t found = 0;
@@ -355,6 +355,7 @@ Status RowsExtent::verify(std::vector<Status>& damage) const {
   };
   Stream pages(self.file, nullptr);
   for (std::uint64_t page = 1; page <= self.file.page_count() && found < kDamageMax; ++page) {
+    VECSTORE_TRY(check_cancelled(cancel));
     std::array<std::byte, 1> any;
     if (const Status read = pages.read((page - 1) * rows::kStreamPageBytes, any); !read.is_ok()) report(read);
   }
@@ -362,6 +363,7 @@ Status RowsExtent::verify(std::vector<Status>& damage) const {
   Stream stream(self.file, nullptr);
   std::uint64_t end = 0;
   for (std::uint64_t index = 0; index < self.group_count() && found < kDamageMax; ++index) {
+    VECSTORE_TRY(check_cancelled(cancel));
     std::uint64_t offset = 0;
     Status group = self.find_group(directory, index, offset);
     if (group.is_ok()) group = self.verify_group(stream, index, offset, end);

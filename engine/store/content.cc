@@ -35,13 +35,13 @@ class GenerationPaths {
 }  // namespace
 
 Result<std::shared_ptr<Content>> Content::open(FileSystem& file_system, const StoreDirectory& directory,
-                                               MemoryBudget& budget) {
+                                               MemoryBudget& budget, const CancelToken* cancel) {
   std::shared_ptr<Content> content(new Content(file_system, budget));
-  VECSTORE_TRY(content->load(directory));
+  VECSTORE_TRY(content->load(directory, cancel));
   return content;
 }
 
-Status Content::load(const StoreDirectory& directory) {
+Status Content::load(const StoreDirectory& directory, const CancelToken* cancel) {
   path_ = directory.path();
   catalog_path_ = directory.file_path(kCatalogName);
   manifest_ = *directory.manifest();
@@ -52,7 +52,7 @@ Status Content::load(const StoreDirectory& directory) {
   }
   const GenerationPaths paths(directory);
   VECSTORE_ASSIGN(generation_,
-                  Generation::open(file_system_, paths.all(), manifest_.store, manifest_.generation, budget_));
+                  Generation::open(file_system_, paths.all(), manifest_.store, manifest_.generation, budget_, cancel));
   const GraphLayout& layout = generation_->layout();
   if (layout.rows != properties_.rows || layout.dim != properties_.dim || layout.metric != properties_.metric ||
       layout.dtype != properties_.dtype)
@@ -90,8 +90,8 @@ void Content::stop_writing_catalog() const {
   if (key_lookup_) key_lookup_->stop_writing();
 }
 
-Status Content::fill_cache(std::uint64_t pages, CachePolicy policy) {
-  return generation_->fill_cache(pages, policy, budget_);
+Status Content::fill_cache(std::uint64_t pages, CachePolicy policy, const CancelToken* cancel) {
+  return generation_->fill_cache(pages, policy, budget_, cancel);
 }
 
 DeltaShape Content::delta_shape() const {

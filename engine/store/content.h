@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "base/cancel_token.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "engine/generation/generation.h"
@@ -28,9 +29,10 @@ namespace vecstore {
 class Content {
  public:
   // Opens what the directory's manifest names. Loads codes and model; nothing is cached yet. File system and budget
-  // must outlive it. Errors: kCorrupt, kNewerFormat, kIo, kMemoryBudget, kNotFound (a file that the manifest names).
+  // must outlive it. Errors: kCorrupt, kNewerFormat, kIo, kMemoryBudget, kNotFound (a file that the manifest names),
+  // kCancelled.
   static Result<std::shared_ptr<Content>> open(FileSystem& file_system, const StoreDirectory& directory,
-                                               MemoryBudget& budget);
+                                               MemoryBudget& budget, const CancelToken* cancel);
   Content(const Content&) = delete;
   Content& operator=(const Content&) = delete;
 
@@ -38,8 +40,8 @@ class Content {
   // that is damaged is made anew. What that takes is charged to `budget`.
   void look_up_keys(bool may_write, MemoryBudget& budget);
   void stop_writing_catalog() const;
-  // Before it is shared. Errors: kMemoryBudget, kIo, kCorrupt.
-  Status fill_cache(std::uint64_t pages, CachePolicy policy);
+  // Before it is shared. Errors: kMemoryBudget, kIo, kCorrupt, kCancelled.
+  Status fill_cache(std::uint64_t pages, CachePolicy policy, const CancelToken* cancel);
 
   const Manifest& manifest() const { return manifest_; }
   const StoreProperties& properties() const { return properties_; }
@@ -68,7 +70,7 @@ class Content {
 
  private:
   Content(FileSystem& file_system, MemoryBudget& budget) : file_system_(file_system), budget_(budget) {}
-  Status load(const StoreDirectory& directory);
+  Status load(const StoreDirectory& directory, const CancelToken* cancel);
   bool rows_fit() const;
 
   FileSystem& file_system_;

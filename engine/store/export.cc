@@ -5,6 +5,7 @@
 
 #include "engine/files/output_file.h"
 #include "engine/files/vector_file.h"
+#include "engine/watch.h"
 
 namespace vecstore {
 namespace {
@@ -46,7 +47,7 @@ class LineFile {
 
 }  // namespace
 
-Status export_view(FileSystem& file_system, const View& view, const ExportFiles& files, bool overwrite) {
+Status export_view(FileSystem& file_system, const View& view, const ExportFiles& files, const ExportOptions& options) {
   const DType dtype = view.content().properties().dtype;
   const Element element = element_of(dtype);
   VECSTORE_ASSIGN(const VectorFileKind kind, kind_of_file(files.vectors));
@@ -55,27 +56,31 @@ Status export_view(FileSystem& file_system, const View& view, const ExportFiles&
         .about(files.vectors);
   if (view.dim() == 0)
     return Status(Code::kNotFound, "the store has no rows, and no dimension yet").about(view.content().path());
+  Watch watch(options.progress, options.cancel, file_system.clock());
   std::uint64_t rows = 0;
-  VECSTORE_ASSIGN(LineFile keys, LineFile::create(file_system, files.keys, overwrite));
+  std::uint64_t done = 0;
+  VECSTORE_ASSIGN(LineFile keys, LineFile::create(file_system, files.keys, options.overwrite));
   std::optional<LineFile> documents;
   if (!files.documents.empty()) {
-    VECSTORE_ASSIGN(LineFile made, LineFile::create(file_system, files.documents, overwrite));
+    VECSTORE_ASSIGN(LineFile made, LineFile::create(file_system, files.documents, options.overwrite));
     documents.emplace(std::move(made));
   }
   const auto write_texts = [&](const Key& key, RowId row) -> Status {
     ++rows;
+    VECSTORE_TRY(watch.step({Phase::kExport, ++done, 2 * view.live().live_rows()}));
     VECSTORE_TRY(keys.write(key.to_string(), row));
     if (!documents) return Status::ok();
     VECSTORE_ASSIGN(std::string document, view.read_document(row));
     return documents->write(std::move(document), row);
   };
   VECSTORE_TRY(view.for_each_row(write_texts));
-  VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(file_system, files.vectors, overwrite));
+  VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(file_system, files.vectors, options.overwrite));
   const std::string header = make_header(kind.family, element, rows, view.dim());
   VECSTORE_TRY(vectors.write(header.data(), header.size()));
   std::vector<std::byte> vector(view.dim() * element_bytes(dtype));
   const auto dim = static_cast<std::int32_t>(view.dim());
   const auto write_vector = [&](const Key&, RowId row) -> Status {
+    VECSTORE_TRY(watch.step({Phase::kExport, ++done, 2 * rows}));
     VECSTORE_TRY(view.read_vector(row, vector.data()));
     if (kind.family == FileFamily::kVecs) VECSTORE_TRY(vectors.write(&dim, sizeof dim));
     return vectors.write(vector.data(), vector.size());

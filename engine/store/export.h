@@ -11,6 +11,6 @@
 namespace vecstore {
 
 // Writes what Store::export_to() says.
-Status export_view(FileSystem& file_system, const View& view, const ExportFiles& files, bool overwrite);
+Status export_view(FileSystem& file_system, const View& view, const ExportFiles& files, const ExportOptions& options);
 
 }  // namespace vecstore

@@ -3,7 +3,7 @@
 
 namespace vecstore {
 
-Result<LogTail> Follower::replay() {
+Result<LogTail> Follower::replay(Watch* watch) {
   const auto show = [this](Lsn through) {
     live_.applied(through);
     live_.safe(through);
@@ -12,8 +12,10 @@ Result<LogTail> Follower::replay() {
   // While a store is opened nobody looks at it: what a group of batches replaced goes at once. Later the moment moves
   // on as a whole, or stays where it is.
   if (!has_replayed_) options.group_ended = show;
+  std::uint64_t records = 0;
   auto replayed =
-      replay_log(file_system_, directory_, options, budget_, [this](Lsn lsn, const LogRecord& record) -> Status {
+      replay_log(file_system_, directory_, options, budget_, [&](Lsn lsn, const LogRecord& record) -> Status {
+        if (watch != nullptr) VECSTORE_TRY(watch->step({Phase::kReplay, records++, 0}));
         VECSTORE_TRY(live_.apply(lsn, record));
         through_ = lsn;  // where to go on, should the next one find no room
         return {};

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "engine/live/live_state.h"
+#include "engine/watch.h"
 #include "wal/log_reader.h"
 
 namespace vecstore {
@@ -31,8 +32,8 @@ class Follower {
         through_(applied) {}
 
   // Applies the records that were not applied yet. Where it fails the next call goes on from there. Errors: as of
-  // replay_log(), kCorrupt (the log is missing, or contradicts the store).
-  Result<LogTail> replay();
+  // replay_log(), kCorrupt (the log is missing, or contradicts the store), kCancelled. watch: or nullptr.
+  Result<LogTail> replay(Watch* watch);
 
   Lsn through() const { return through_; }                // what readers see may end before
   std::uint64_t log_bytes() const { return log_bytes_; }  // size of all segments at the last replay

@@ -40,10 +40,10 @@ struct Store::Impl {
   // As check_process(), and kPermission where the store was opened for reading.
   Status check_writable() const;
 
-  Status open(const std::string& path);
-  Status open_content() VECSTORE_REQUIRES(refreshing);
-  Status open_log() VECSTORE_REQUIRES(refreshing);
-  Status make_searchers() VECSTORE_REQUIRES(refreshing);
+  Status open(const std::string& path, Watch& watch);
+  Status open_content(Watch& watch) VECSTORE_REQUIRES(refreshing);
+  Status open_log(Watch& watch) VECSTORE_REQUIRES(refreshing);
+  Status make_searchers(const CancelToken* cancel) VECSTORE_REQUIRES(refreshing);
   Status name_least(const Status& refused) const;
   Status refresh();
 

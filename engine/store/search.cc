@@ -3,12 +3,16 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <exception>
+#include <thread>
 
 #include "base/check.h"
 #include "base/thrown.h"
 #include "engine/check_options.h"
 #include "engine/files/validate.h"
+#include "engine/watch.h"
 #include "graph/exact_distance.h"
 
 namespace vecstore {
@@ -37,12 +41,31 @@ class LiveRows final : public RowFilter {
   const Lsn snapshot_;
 };
 
+// How far a batch is. Any thread counts; the one that made the call tells.
+class BatchWatch {
+ public:
+  BatchWatch(const SearchOptions& options, std::uint64_t queries)
+      : watch_(options.progress, options.cancel, Clock::system()), queries_(queries) {}
+  void answered() {
+    const std::uint64_t done = done_.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (std::this_thread::get_id() == caller_) watch_.tell({Phase::kSearch, done, queries_});
+  }
+  // The end, of which the last thread to answer may not have told.
+  void finish() { watch_.tell({Phase::kSearch, queries_, queries_}); }
+
+ private:
+  Watch watch_;
+  const std::uint64_t queries_;
+  const std::thread::id caller_ = std::this_thread::get_id();
+  std::atomic<std::uint64_t> done_{0};
+};
+
 // What one thread does of a batch of queries. It takes a few at a time and scans the delta for these together. It
 // searches the graph for each, and puts the live rows of both in order.
 class BatchSearch {
  public:
   BatchSearch(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
-              MemoryBudget& budget, const Answers& answers)
+              MemoryBudget& budget, const Answers& answers, BatchWatch& watch)
       : view_(view),
         content_(view.content()),
         metric_(content_.properties().metric),
@@ -51,6 +74,7 @@ class BatchSearch {
         options_(options),
         budget_(budget),
         answers_(answers),
+        watch_(watch),
         delta_(view.delta()),
         live_rows_(view.live().tombstones(), content_.row_count(), view.moment()),
         all_live_(view.live().tombstones().size() == 0),
@@ -114,7 +138,7 @@ class BatchSearch {
       while (end < group_.size() && group_[end] == group_[end - 1] + 1) ++end;
       const auto started = std::chrono::steady_clock::now();
       searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, options_.k, view_.moment(),
-                               scanned_.data());
+                               options_.cancel, scanned_.data());
       const auto scan = (std::chrono::steady_clock::now() - started) / (end - begin);
       for (std::size_t i = begin; i < end; ++i) {
         Waiting& place = place_of(~std::uint64_t{0});
@@ -212,6 +236,7 @@ class BatchSearch {
     latency += std::chrono::steady_clock::now() - started;
     stats.latency_us =
         static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
+    watch_.answered();
     return Status::ok();
   }
 
@@ -223,6 +248,7 @@ class BatchSearch {
   const SearchOptions& options_;
   MemoryBudget& budget_;
   const Answers& answers_;
+  BatchWatch& watch_;
   const DeltaRows* delta_;
   const LiveRows live_rows_;
   const bool all_live_;
@@ -253,19 +279,30 @@ Status check_queries(const View& view, const VectorView& queries, const SearchOp
 Status search_view(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
                    std::uint32_t threads, MemoryBudget& budget, const Answers& answers) {
   const auto workers = static_cast<unsigned>(std::min<std::size_t>({threads, searchers.pool().size(), queries.rows}));
-  QueryQueue queue(queries.rows);
+  QueryQueue queue(queries.rows, options.cancel);
+  BatchWatch watch(options, queries.rows);
   std::vector<Status> failures(std::max(workers, 1u));
+  std::exception_ptr thrown;  // by options.progress, on this thread alone
+  const auto work = [&]() -> Status {
+    VECSTORE_ASSIGN(const SearcherPool::Loan searcher, searchers.pool().borrow(options.cancel));
+    return BatchSearch(view, searchers, queries, options, budget, answers, watch).run(*searcher, queue, workers);
+  };
   const auto body = [&](std::size_t worker, std::size_t, unsigned) {
-    const SearcherPool::Loan searcher = searchers.pool().borrow();
-    BatchSearch search(view, searchers, queries, options, budget, answers);
-    failures[worker] = search.run(*searcher, queue, workers);
+    try {
+      failures[worker] = work();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
   };
   if (workers <= 1) {
     body(0, 1, 0);
   } else {
     searchers.executor().parallel_for(workers, 1, body);
   }
+  if (thrown) std::rethrow_exception(thrown);
   for (const Status& failure : failures) VECSTORE_TRY(failure);
+  VECSTORE_TRY(check_cancelled(options.cancel));
+  watch.finish();
   return Status::ok();
 }
 

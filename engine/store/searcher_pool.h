@@ -3,11 +3,14 @@
 // The searchers of an open store, lent to one search at a time.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "base/cancel_token.h"
 #include "base/mutex.h"
+#include "base/status.h"
 #include "engine/live/delta_search.h"
 #include "graph/search.h"
 
@@ -48,16 +51,25 @@ class SearcherPool {
     return size_ - free_.size();
   }
 
-  // Waits until one is free.
-  Loan borrow() {
+  // Waits until one is free. Errors: kCancelled.
+  Result<Loan> borrow(const CancelToken* cancel) {
     MutexLock guard(lock_);
-    while (free_.empty()) free_again_.wait(guard);
+    while (free_.empty()) {
+      VECSTORE_TRY(check_cancelled(cancel));
+      if (cancel == nullptr) {
+        free_again_.wait(guard);
+      } else {  // a signal handler wakes nobody
+        free_again_.wait_until(guard, std::chrono::steady_clock::now() + kCancelPause);
+      }
+    }
     std::unique_ptr<StoreSearcher> searcher = std::move(free_.back());
     free_.pop_back();
     return Loan(*this, std::move(searcher));
   }
 
  private:
+  static constexpr auto kCancelPause = std::chrono::milliseconds(50);
+
   void give_back(std::unique_ptr<StoreSearcher> searcher) VECSTORE_EXCLUDES(lock_) {
     {
       const MutexLock guard(lock_);

@@ -15,6 +15,7 @@
 #include "engine/store/impl.h"
 #include "engine/store/search.h"
 #include "engine/store/verify.h"
+#include "engine/watch.h"
 
 namespace vecstore {
 namespace {
@@ -161,8 +162,12 @@ Result<Store> StoreFactory::open(const std::string& path, const OpenOptions& opt
                                  const StoreEnvironment& environment) try {
   VECSTORE_TRY(kernels_status());
   VECSTORE_TRY(check_options(options));
-  auto impl = std::make_unique<Store::Impl>(options, environment);
-  VECSTORE_TRY(impl->open(path));
+  OpenOptions kept = options;
+  kept.progress = {};
+  kept.cancel = nullptr;
+  auto impl = std::make_unique<Store::Impl>(kept, environment);
+  Watch watch(options.progress, options.cancel, environment.file_system->clock());
+  VECSTORE_TRY(impl->open(path, watch));
   return Store(std::move(impl));
 } catch (...) {
   return status_of_exception();
@@ -194,7 +199,7 @@ void Store::Dispose::operator()(Impl* impl) const {
   }
 }
 
-Status Store::Impl::open(const std::string& path) {
+Status Store::Impl::open(const std::string& path, Watch& watch) {
   // A writer may publish twice between reading the manifest and opening its files; then those files are gone.
   constexpr int kAttempts = 3;
   const LockMode mode = opened.access == Access::kReadWrite ? LockMode::kExclusive : LockMode::kShared;
@@ -206,7 +211,7 @@ Status Store::Impl::open(const std::string& path) {
     auto found = StoreDirectory::open(*environment.file_system, kStoreNames, path, mode);
     if (!found) return found.error();
     directory.emplace(std::move(*found));
-    outcome = open_content();
+    outcome = open_content(watch);
     if (outcome.code() == Code::kMemoryBudget && opened.ram_bytes != 0) return name_least(outcome);
     if (outcome.code() != Code::kNotFound) return outcome;
   }
@@ -214,7 +219,7 @@ Status Store::Impl::open(const std::string& path) {
       .about(outcome.subject());
 }
 
-Status Store::Impl::open_content() {
+Status Store::Impl::open_content(Watch& watch) {
   searchers.reset();
   writer.reset();
   follower.reset();
@@ -222,13 +227,13 @@ Status Store::Impl::open_content() {
   content.reset();
   writer_memory.reset();
   delta_budget.emplace(budget, Inheritance::kNone);
-  VECSTORE_ASSIGN(content, Content::open(*environment.file_system, *directory, budget));
-  VECSTORE_TRY(open_log());
+  VECSTORE_ASSIGN(content, Content::open(*environment.file_system, *directory, budget, watch.cancel()));
+  VECSTORE_TRY(open_log(watch));
   content->look_up_keys(writer != nullptr, writer_memory ? writer_memory->buffers() : budget);
-  return make_searchers();
+  return make_searchers(watch.cancel());
 }
 
-Status Store::Impl::open_log() {
+Status Store::Impl::open_log(Watch& watch) {
   const Manifest& manifest = content->manifest();
   const StoreProperties& properties = content->properties();
   const Lsn applied{manifest.applied_lsn};
@@ -239,7 +244,7 @@ Status Store::Impl::open_log() {
   LogTail tail;
   tail.last_lsn = applied;
   if (has_log) {
-    VECSTORE_ASSIGN(tail, follower->replay());
+    VECSTORE_ASSIGN(tail, follower->replay(&watch));
   }
   if (opened.access != Access::kReadWrite) return Status::ok();
   const std::uint64_t buffers =
@@ -249,7 +254,7 @@ Status Store::Impl::open_log() {
   return Status::ok();
 }
 
-Status Store::Impl::make_searchers() {
+Status Store::Impl::make_searchers(const CancelToken* cancel) {
   const std::uint32_t dim = view().dim();
   const bool may_hold_delta = writer || has_log;  // now or after a refresh()
   OpenPlan plan;
@@ -258,7 +263,7 @@ Status Store::Impl::make_searchers() {
     facts.delta_searcher_bytes = may_hold_delta ? DeltaSearcher::predict_bytes(dim) : 0;
     plan = plan_open(facts, opened, budget.limit_bytes() - budget.used_bytes());
     const CachePolicy policy = opened.fixed_cache ? CachePolicy::kFixed : CachePolicy::kAdaptive;
-    VECSTORE_TRY(content->fill_cache(plan.pages, policy));
+    VECSTORE_TRY(content->fill_cache(plan.pages, policy, cancel));
   }
   std::optional<DeltaShape> delta;
   if (dim != 0 && may_hold_delta) {
@@ -295,9 +300,9 @@ Result<WriteReceipt> Store::put(const Key& key, const VectorView& vector, std::s
 }
 
 Result<WriteReceipt> Store::put_batch(std::span<const Key> keys, const VectorView& vectors,
-                                      std::span<const std::string_view> documents) try {
+                                      std::span<const std::string_view> documents, const PutOptions& options) try {
   VECSTORE_TRY(impl_->check_writable());
-  return impl_->writer->put(keys, vectors, documents);
+  return impl_->writer->put(keys, vectors, documents, options.cancel);
 } catch (...) {
   return status_of_exception();
 }
@@ -349,7 +354,7 @@ Status Store::Impl::refresh() {
   VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(newest.properties));
   has_log = properties.has_log;
   if (!has_log) return Status::ok();
-  const auto replayed = follower->replay();
+  const auto replayed = follower->replay(nullptr);
   return replayed ? Status::ok() : replayed.error();
 }
 
@@ -488,10 +493,10 @@ Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) 
 
 // ------------------------------------------------------------------------------------------------------------- reports
 
-Status Store::export_to(const ExportFiles& files, bool overwrite) const try {
+Status Store::export_to(const ExportFiles& files, const ExportOptions& options) const try {
   VECSTORE_TRY(impl_->check_process());
   // One view for all files: what is written meanwhile is in none of them.
-  return export_view(*impl_->environment.file_system, impl_->view(), files, overwrite);
+  return export_view(*impl_->environment.file_system, impl_->view(), files, options);
 } catch (...) {
   return status_of_exception();
 }

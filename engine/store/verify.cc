@@ -10,6 +10,7 @@
 #include "engine/rows/catalog.h"
 #include "engine/rows/catalog_format.h"
 #include "engine/rows/catalog_sums.h"
+#include "engine/watch.h"
 
 namespace vecstore {
 namespace {
@@ -40,18 +41,22 @@ bool for_each_list(const GraphLayout& layout, std::uint64_t page, const std::byt
 
 class Verifier {
  public:
-  Verifier(FileSystem& file_system, const StoreDirectory& directory, const Content& content, MemoryBudget& budget)
+  Verifier(FileSystem& file_system, const StoreDirectory& directory, const Content& content,
+           const VerifyOptions& options, MemoryBudget& budget)
       : file_system_(file_system),
+        options_(options),
+        watch_(options.progress, options.cancel, file_system.clock()),
         directory_(directory),
         newest_(*directory.manifest()),
         graph_(content.graph()),
         rows_(content.rows()),
         budget_(budget) {}
 
-  Result<VerifyReport> run(const VerifyOptions& options) {
+  Result<VerifyReport> run() {
+    count_bytes();
     for (const Status& finding : directory_.damage()) VECSTORE_TRY(note(finding));
     if (graph_ != nullptr) VECSTORE_TRY(verify_graph());
-    if (!options.deep) return std::move(report_);
+    if (!options_.deep) return std::move(report_);
     if (graph_ != nullptr) VECSTORE_TRY(verify_reachable());
     VECSTORE_TRY(verify_files(newest_));
     if (const Manifest* previous = directory_.previous(); previous != nullptr) VECSTORE_TRY(verify_files(*previous));
@@ -61,9 +66,24 @@ class Verifier {
   }
 
  private:
-  // Memory that was missing tells nothing of a file: that is returned.
+  // What will be read, but for the catalog and the sweeps over the graph.
+  void count_bytes() {
+    const auto add = [this](const Manifest& manifest) {
+      for (const ManifestFile& file : manifest.files) bytes_total_ += file.bytes;
+    };
+    if (graph_ != nullptr) bytes_total_ += graph_->layout().pages() * graph_->layout().page_bytes;
+    if (!options_.deep) return;
+    add(newest_);
+    if (const Manifest* previous = directory_.previous(); previous != nullptr) add(*previous);
+  }
+  Status has_read(std::uint64_t bytes) {
+    bytes_done_ += bytes;
+    return watch_.step({Phase::kVerify, bytes_done_, bytes_total_});
+  }
+
+  // Memory that was missing tells nothing of a file, nor does a call that was cancelled: that is returned.
   Status note(const Status& finding) {
-    if (finding.code() == Code::kMemoryBudget) return finding;
+    if (finding.code() == Code::kMemoryBudget || finding.code() == Code::kCancelled) return finding;
     ++report_.damage_total;
     if (report_.damage.size() < kFindingsMax) report_.damage.push_back(finding);
     return Status::ok();
@@ -85,6 +105,7 @@ class Verifier {
     VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget_, layout.page_bytes));
     for (std::uint64_t page = 1; page <= layout.pages(); ++page) {
       ++report_.pages_checked;
+      VECSTORE_TRY(has_read(bytes.size()));
       const Status read = file.read_page(page, bytes.span());
       if (!read.is_ok()) {
         VECSTORE_TRY(note(read));
@@ -115,6 +136,7 @@ class Verifier {
     for (bool grew = true; grew;) {
       grew = false;
       for (std::uint64_t page = 1; page <= layout.pages(); ++page) {
+        VECSTORE_TRY(has_read(0));
         const std::uint8_t* first = state.data() + layout.first_on(page);
         if (std::find(first, first + layout.rows_on(page), kReached) == first + layout.rows_on(page)) continue;
         if (!graph_->graph().read_page(page, bytes.span()).is_ok()) return Status::ok();  // noted by verify_graph()
@@ -148,6 +170,7 @@ class Verifier {
       XXH3_128bits_reset(state.get());
       bool intact = true;
       for (std::uint64_t page = 1; page <= file->page_count(); ++page) {
+        VECSTORE_TRY(has_read(bytes.size()));
         const Status read = file->read_page(page, bytes.span());
         if (!read.is_ok()) {
           // The pages of the graph that is searched have been reported one by one already.
@@ -170,7 +193,8 @@ class Verifier {
   Status verify_rows() {
     if (rows_ == nullptr) return Status::ok();
     std::vector<Status> findings;
-    const Status first = rows_->verify(findings);
+    const Status first = rows_->verify(findings, options_.cancel);
+    VECSTORE_TRY(check_cancelled(options_.cancel));
     if (!first.is_ok() && findings.empty()) findings.push_back(first);
     for (const Status& finding : findings) VECSTORE_TRY(note(finding));
     return Status::ok();
@@ -188,7 +212,7 @@ class Verifier {
   Status verify_catalog() {
     if (rows_ == nullptr || !rows_->layout().keys || has_catalog_of_another_build()) return Status::ok();
     const auto catalog = Catalog::open(file_system_, directory_.file_path(kCatalogName), newest_.store, budget_);
-    Status checked = catalog ? catalog->verify() : catalog.error();
+    Status checked = catalog ? catalog->verify(options_.cancel) : catalog.error();
     if (checked.code() == Code::kNotFound)
       checked =
           Status(Code::kCorrupt, "a file of the catalog is missing; the next writer that looks a key up rebuilds it")
@@ -197,6 +221,10 @@ class Verifier {
   }
 
   FileSystem& file_system_;
+  const VerifyOptions& options_;
+  Watch watch_;
+  std::uint64_t bytes_done_ = 0;
+  std::uint64_t bytes_total_ = 0;
   const StoreDirectory& directory_;
   const Manifest& newest_;
   const Generation* graph_;
@@ -209,7 +237,7 @@ class Verifier {
 
 Result<VerifyReport> verify_content(FileSystem& file_system, const StoreDirectory& directory, const Content& content,
                                     const VerifyOptions& options, MemoryBudget& budget) {
-  return Verifier(file_system, directory, content, budget).run(options);
+  return Verifier(file_system, directory, content, options, budget).run();
 }
 
 }  // namespace vecstore

@@ -281,7 +281,7 @@ Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const Vect
 }
 
 Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& given,
-                                 std::span<const std::string_view> documents) {
+                                 std::span<const std::string_view> documents, const CancelToken* cancel) {
   VECSTORE_TRY(check_going_on());
   if (keys.empty() && given.rows == 0 && documents.empty())
     return WriteReceipt{parts_.live->newest().value, log_->synced_lsn().value, 0};
@@ -298,6 +298,7 @@ Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& gi
   std::optional<Lsn> lsn;
   while (!lsn) {
     // Others may have written while this one waited, so that every attempt begins from the front.
+    VECSTORE_TRY(check_cancelled(cancel));
     VECSTORE_TRY(check_going_on());
     VECSTORE_ASSIGN(lsn, put_now(keys, vectors, documents));
     if (!lsn && !wait_for_room(until, guard)) return delta_is_full();

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cancel_token.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "engine/live/document_packer.h"
@@ -48,7 +49,7 @@ class Writer {
 
   // As Store::put_batch() and Store::erase_batch() say.
   Result<WriteReceipt> put(std::span<const Key> keys, const VectorView& given,
-                           std::span<const std::string_view> documents);
+                           std::span<const std::string_view> documents, const CancelToken* cancel);
   Result<WriteReceipt> erase(std::span<const Key> keys);
   Status raise_delta_bytes(std::uint64_t bytes);
   Status flush();

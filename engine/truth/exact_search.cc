@@ -23,6 +23,7 @@
 #include "base/memory.h"
 #include "base/thrown.h"
 #include "compress/kernels/kernels.h"
+#include "engine/cancellable_executor.h"
 #include "engine/thread_pool.h"
 #include "engine/truth/prepared_rows.h"
 
@@ -322,9 +323,9 @@ Status check_arguments(const VectorSource& base, const VectorSource& queries, st
 }  // namespace
 
 Result<ExactNeighbours> exact_search(const VectorSource& base, const VectorSource& queries, std::uint32_t k,
-                                     Metric metric, std::uint32_t threads) try {
-  const auto executor = make_executor(threads);
-  return exact_search(base, queries, k, metric, *executor);
+                                     Metric metric, std::uint32_t threads, const CancelToken* cancel) try {
+  CancellableExecutor executor(make_executor(threads), cancel);
+  return exact_search(base, queries, k, metric, executor);
 } catch (...) {
   return status_of_exception();
 }

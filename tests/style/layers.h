@@ -20,6 +20,7 @@ struct Layer {
 inline const std::vector<Layer>& layers() {
   static const std::vector<std::string_view> public_api = {"engine/vecstore.hpp",
                                                            "engine/options.h",
+                                                           "engine/progress.h",
                                                            "engine/reports.h",
                                                            "engine/truth.h",
                                                            "engine/key.h",

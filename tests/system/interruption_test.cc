@@ -51,7 +51,7 @@ std::string use(const std::string& path, Backend backend) {
   const auto item = reader->get(2050);
   REQUIRE_OK(item);
   BOOST_TEST(item->document.size() == 50u * 150);
-  REQUIRE_OK(reader->export_to({path + ".u8bin", path + ".keys", path + ".documents"}, true));
+  REQUIRE_OK(reader->export_to({path + ".u8bin", path + ".keys", path + ".documents"}, {.overwrite = true}));
   return answers + " " + std::to_string(reader->size());
 }
 

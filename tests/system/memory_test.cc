@@ -164,7 +164,7 @@ class Questions {
     const auto report = retried(memory, [&] { return store.verify({.deep = true}); });
     const ExportFiles files{directory_.path("all.u8bin"), directory_.path("all.keys"),
                             directory_.path("all.documents")};
-    REQUIRE_OK(retried(memory, [&] { return store.export_to(files, true); }));
+    REQUIRE_OK(retried(memory, [&] { return store.export_to(files, {.overwrite = true}); }));
     const auto exported = read_file(files.documents);
     return answers + " " + std::to_string(sum) + " " + std::to_string(report->damage_total) + " " +
            std::to_string(report->rows_checked) + " " + std::string(exported.begin(), exported.end());
@@ -230,7 +230,7 @@ BOOST_AUTO_TEST_CASE(at_any_request_of_a_build_it_leaves_nothing) {
   {
     FailingMemory enough(~std::uint64_t{0}, false);
     options.progress = [&](const Progress& progress) {
-      if (progress.phase == BuildPhase::kPublish && progress.done == 0) requests = FailingMemory::requests();
+      if (progress.phase == Phase::kPublish && progress.done == 0) requests = FailingMemory::requests();
     };
     REQUIRE_OK(enough.during([&] { return Store::build(directory.path("whole"), *source, options); }));
   }

@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_report_that_cannot_be_written_fails_no_build) {
   options.calibrate = false;
   const std::string in_the_way = directory.path("s/tmp/") + kBuildReportName;
   options.progress = [&](const Progress& at) {
-    if (at.phase == BuildPhase::kPublish) std::filesystem::create_directories(in_the_way);
+    if (at.phase == Phase::kPublish) std::filesystem::create_directories(in_the_way);
   };
   REQUIRE_OK(Store::build(directory.path("s"), rows.source(), options));
   BOOST_TEST(!std::filesystem::exists(directory.path("s/") + kBuildReportName));

@@ -90,7 +90,7 @@ std::uint64_t searches_of(const std::string& path, const Matrix& rows) {
   std::uint64_t searches = 0;
   BuildOptions options = build_options(Metric::kL2, true);
   options.progress = [&](const Progress& at) {
-    if (at.phase == BuildPhase::kCalibrate) searches = std::max(searches, at.total);
+    if (at.phase == Phase::kCalibrate) searches = std::max(searches, at.total);
   };
   REQUIRE_OK(Store::build(path, *view_source(rows.view()), options));
   return searches;

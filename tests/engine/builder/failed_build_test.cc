@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(a_failed_build_leaves_every_byte_of_the_store_that_was_ther
 BOOST_AUTO_TEST_CASE(a_build_that_its_caller_breaks_off_leaves_nothing) {
   Builds builds;
   builds.progress = [](const Progress& at) {
-    if (at.phase == BuildPhase::kPublish) throw std::runtime_error("enough");
+    if (at.phase == Phase::kPublish) throw std::runtime_error("enough");
   };
   BOOST_CHECK_THROW(static_cast<void>(builds.run("store", "new")), std::runtime_error);
   BOOST_TEST(!std::filesystem::exists(builds.path("store")));

@@ -24,7 +24,7 @@ BOOST_AUTO_TEST_CASE(a_searcher_is_lent_to_one_at_a_time) {
     for (int i = 0; i < 8; ++i)
       borrowers.emplace_back([&] {
         for (int round = 0; round < 200; ++round) {
-          const SearcherPool::Loan loan = pool.borrow();
+          const SearcherPool::Loan loan = std::move(pool.borrow(nullptr)).value();
           {
             const std::scoped_lock guard(lock);
             if (!lent.insert(&*loan).second) ++twice;
@@ -46,9 +46,9 @@ BOOST_AUTO_TEST_CASE(who_finds_none_free_waits_for_one) {
   std::atomic<bool> served{false};
   std::jthread waiting;
   {
-    const SearcherPool::Loan loan = pool.borrow();
+    const SearcherPool::Loan loan = std::move(pool.borrow(nullptr)).value();
     waiting = std::jthread([&] {
-      const SearcherPool::Loan second = pool.borrow();
+      const SearcherPool::Loan second = std::move(pool.borrow(nullptr)).value();
       served = true;
     });
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
@@ -56,6 +56,18 @@ BOOST_AUTO_TEST_CASE(who_finds_none_free_waits_for_one) {
   }
   waiting.join();
   BOOST_TEST(served);
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_can_be_cancelled) {
+  SearcherPool pool;
+  pool.add(std::make_unique<StoreSearcher>());
+  const SearcherPool::Loan only = std::move(pool.borrow(nullptr)).value();
+  CancelToken token;
+  const std::jthread other([&token] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    token.cancel();
+  });
+  BOOST_TEST((test::code_of(pool.borrow(&token)) == Code::kCancelled));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

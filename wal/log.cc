@@ -15,6 +15,8 @@ constexpr std::size_t kZeroBytes = 1u << 20;
 constexpr std::uint64_t kBatchBytesFirst = 256u << 10;
 constexpr const char* kPreparingName = "preparing";
 constexpr const char* kTornPrefix = "torn-";
+constexpr std::uint64_t kSegmentBytesLeast = 64u << 10;  // of a log that begins on a disk with little room
+constexpr std::uint64_t kKeptShare = 2;                  // this part of a segment is kept for what is urgent
 
 Lsn before(Lsn lsn) { return {lsn.value - 1}; }
 
@@ -70,21 +72,76 @@ Status Log::begin(const LogTail& tail) {
   old_ = tail.segments;
   old_.reserve(old_.size() + 1);
   for (const SegmentInfo& segment : old_) bytes_ += segment.bytes;
-  if (!old_.empty()) current_.number = old_.back().number;
-  chain_ = tail.chain;
-  ++numbers_;
-  VECSTORE_ASSIGN(next_, make_segment(path_of(numbers_), numbers_, options_.segment_bytes_first));
-  bytes_ += next_.bytes;
-  VECSTORE_TRY(switch_segment());
-  VECSTORE_TRY(current_.file->sync());
-  for (const std::uint64_t number : tail.abandoned) VECSTORE_TRY(file_system_.unlink(path_of(number)));
+  auto first = make_first_segment(tail);
+  const bool ends_in_newest =
+      tail.newest && tail.place.segment == tail.newest->number && tail.place.last_lsn == tail.last_lsn;
+  if (first) {
+    VECSTORE_TRY(begin_segment(std::move(*first), tail));
+  } else if (first.error().code() == Code::kNoSpace && ends_in_newest) {
+    VECSTORE_TRY(go_on_in_newest(tail));
+  } else {
+    return first.error();
+  }
+  for (const std::uint64_t number : tail.abandoned)
+    if (number != current_.number) VECSTORE_TRY(file_system_.unlink(path_of(number)));
   return Status::ok();
 }
 
+// A log that begins takes what room there is.
+Result<Log::Segment> Log::make_first_segment(const LogTail& tail) {
+  ++numbers_;
+  auto made = make_segment(path_of(numbers_), numbers_, options_.segment_bytes_first);
+  for (std::uint64_t bytes = options_.segment_bytes_first / 2;
+       !made && made.error().code() == Code::kNoSpace && !tail.newest && bytes >= kSegmentBytesLeast; bytes /= 2)
+    made = make_segment(path_of(numbers_), numbers_, bytes);
+  return made;
+}
+
+Status Log::begin_segment(Segment segment, const LogTail& tail) {
+  if (!old_.empty()) current_.number = old_.back().number;
+  chain_ = tail.chain;
+  next_ = std::move(segment);
+  bytes_ += next_.bytes;
+  VECSTORE_TRY(switch_segment());
+  return current_.file->sync();
+}
+
+// What a crash left behind its last group becomes zeros again: of the same salt, it could be taken for what comes. That
+// the log was closed is taken back before anything is written.
+Status Log::go_on_in_newest(const LogTail& tail) {
+  const SegmentHeader& header = *tail.newest;
+  VECSTORE_ASSIGN(auto file, file_system_.open(path_of(header.number), {OpenMode::kReadWrite, true}));
+  if (tail.torn_segment == header.number && tail.torn_bytes != 0) {
+    VECSTORE_ASSIGN(auto zeros, Buffer<std::byte>::allocate(budget_, kLogBlockBytes));
+    for (std::uint64_t at = tail.torn_at; at < tail.torn_at + tail.torn_bytes; at += zeros.size())
+      VECSTORE_TRY(file->write_at(zeros.span(), at));
+  }
+  VECSTORE_TRY(file->sync());
+  if (!old_.empty() && old_.back().number == header.number) {
+    old_.pop_back();
+  } else {
+    bytes_ += header.bytes;
+  }
+  current_ = {header.number, header.bytes, header.first_lsn, std::move(file), {}};
+  salt_ = header.salt;
+  header_hash_ = tail.newest_hash;
+  chain_ = tail.place.chain;
+  offset_ = tail.place.offset;
+  return tail.end && tail.end->closed ? end_.write(end_of_current(last_, false)) : Status::ok();
+}
+
 // For people: what a crash left behind is not evidence that anything is missing, but it is not thrown away either.
+// Unless the disk is full.
 Status Log::keep_torn_tail(const LogTail& tail) {
   if (tail.torn_bytes == 0) return Status::ok();
   const std::string copy_path = directory_ + "/" + kTornPrefix + std::to_string(tail.torn_segment);
+  const Status kept = copy_torn_tail(tail, copy_path);
+  if (kept.code() != Code::kNoSpace) return kept;
+  const Status removed = file_system_.unlink(copy_path);
+  return removed.code() == Code::kNotFound ? Status::ok() : removed;
+}
+
+Status Log::copy_torn_tail(const LogTail& tail, const std::string& copy_path) {
   VECSTORE_ASSIGN(const auto from, file_system_.open(path_of(tail.torn_segment), {OpenMode::kRead, false}));
   VECSTORE_ASSIGN(const auto to, file_system_.open(copy_path, {OpenMode::kReadWriteCreate, false}));
   VECSTORE_ASSIGN(auto buffer,
@@ -139,12 +196,10 @@ Result<Log::Segment> Log::make_segment(const std::string& path, std::uint64_t nu
   return Segment{number, bytes, {}, std::move(file), std::move(header)};
 }
 
-// too_small: a prepared one that goes; empty: none. The mutex is released while zeros are written.
-Result<Log::Segment> Log::replace_segment(const std::string& too_small, const std::string& path, std::uint64_t number,
-                                          std::uint64_t bytes) try {
+// The mutex is released while zeros are written.
+Result<Log::Segment> Log::make_segment_unlocked(std::uint64_t number, std::uint64_t bytes) try {
   const MutexUnlock unlock(mutex_);
-  if (!too_small.empty()) VECSTORE_TRY(file_system_.unlink(too_small));
-  return make_segment(path, number, bytes);
+  return make_segment(path_of(number), number, bytes);
 } catch (...) {
   return status_of_exception();
 }
@@ -153,20 +208,25 @@ Result<Log::Segment> Log::replace_segment(const std::string& too_small, const st
 Status Log::prepare_next(std::uint64_t bytes_least) try {
   if (next_.file != nullptr && next_.bytes >= bytes_least) return Status::ok();
   const std::uint64_t others = bytes_ - next_.bytes;
-  const std::uint64_t bytes = std::max(next_bytes(others), bytes_least);
+  std::uint64_t bytes = std::max(next_bytes(others), bytes_least);
   if (others + bytes > options_.bytes_max) return full(directory_, options_.bytes_max);
   old_.reserve(old_.size() + 1);  // beginning the segment, which comes behind the queueing of records, must not fail
-  const std::string too_small = next_.file == nullptr ? "" : path_of(next_.number);
-  const std::string path = path_of(numbers_ + 1);
-  next_ = {};
-  bytes_ = others + bytes;
-  const std::uint64_t number = ++numbers_;
+  // The one that is too small goes when the other is there, so that a full disk takes nothing from what is kept. Where
+  // the bound has no room for both it goes first.
+  if (next_.file != nullptr && bytes_ + bytes > options_.bytes_max) VECSTORE_TRY(drop_next());
+  bytes_ += bytes;
   preparing_bytes_ = bytes;
-  auto made = replace_segment(too_small, path, number, bytes);
+  auto made = make_segment_unlocked(++numbers_, bytes);
+  if (!made && made.error().code() == Code::kNoSpace && bytes_least != 0 && bytes_least < bytes) {
+    bytes_ -= bytes - bytes_least;
+    bytes = bytes_least;
+    made = make_segment_unlocked(numbers_, bytes);
+  }
   preparing_bytes_ = 0;
   prepared_in_vain_ = !made;
   changed_.notify_all();
   if (made) {
+    if (next_.file != nullptr) VECSTORE_TRY(drop_next());
     next_ = std::move(*made);
     return Status::ok();
   }
@@ -175,6 +235,13 @@ Status Log::prepare_next(std::uint64_t bytes_least) try {
   return made.error();
 } catch (...) {
   return status_of_exception();
+}
+
+Status Log::drop_next() {
+  VECSTORE_TRY(file_system_.unlink(path_of(next_.number)));
+  bytes_ -= next_.bytes;
+  next_ = {};
+  return Status::ok();
 }
 
 // The leader's. Everything in the segment before is durable first, so that a successor proves its predecessor whole.
@@ -260,30 +327,44 @@ bool Log::fits(std::uint64_t body_bytes) const {
   return needed <= current_.bytes - offset_ || (next_.file != nullptr && needed + kLogBlockBytes <= next_.bytes);
 }
 
-// What is left for other groups behind one of so many bytes.
-std::uint64_t Log::room_behind(std::uint64_t group) const {
+// What is left for other groups behind one of so many bytes. ahead: what the segments have that come after this one.
+std::uint64_t Log::room_behind(std::uint64_t group, std::uint64_t ahead) const {
   const std::uint64_t needed = group + in_flight_bytes_;
   const std::uint64_t here = current_.bytes - offset_;
-  const std::uint64_t prepared = next_.file != nullptr ? next_.bytes : preparing_bytes_;
-  const std::uint64_t ahead = prepared + (next_bytes(bytes_) == 0 ? 0 : options_.bytes_max - bytes_);
   if (needed <= here) return here - needed + ahead;
   return ahead - std::min(ahead, needed + kLogBlockBytes);
 }
 
+// In the segments that the bound leaves room for, whether the disk does or not.
+std::uint64_t Log::room_ahead() const {
+  const std::uint64_t prepared = next_.file != nullptr ? next_.bytes : preparing_bytes_;
+  return prepared + (next_bytes(bytes_) == 0 ? 0 : options_.bytes_max - bytes_);
+}
+
+// Bytes that others leave in segments that are there, so that erasing goes on when the disk is full.
+std::uint64_t Log::kept_for_urgent() const {
+  return std::min(options_.spare_bytes, current_.bytes / kKeptShare) / kLogBlockBytes * kLogBlockBytes;
+}
+
 // Waits for the leader where the group under way cannot take more, and prepares a segment where there is none.
-Status Log::make_room(std::uint64_t body_bytes, std::uint64_t spare, MutexLock& lock) {
+Status Log::make_room(std::uint64_t body_bytes, Urgency urgency, MutexLock& lock) {
+  const bool is_urgent = urgency == Urgency::kUrgent;
   while (true) {
     if (!failure_.is_ok()) return failure_;
     if (closed_) return Status(Code::kInvalidArgument, "the log is closed").about(directory_);
     const std::uint64_t whole = pending_.body_bytes + body_bytes;
-    if (room_behind(group_bytes(whole)) < spare) return full(directory_, options_.bytes_max);
-    if (whole <= options_.group_body_bytes_max && fits(whole)) return Status::ok();
+    const std::uint64_t group = group_bytes(whole);
+    if (room_behind(group, room_ahead()) < (is_urgent ? 0 : options_.spare_bytes))
+      return full(directory_, options_.bytes_max);
+    const std::uint64_t kept = is_urgent ? 0 : kept_for_urgent();
+    const bool leaves_enough = room_behind(group, next_.file != nullptr ? next_.bytes : 0) >= kept;
+    if (whole <= options_.group_body_bytes_max && fits(whole) && leaves_enough) return Status::ok();
     if (leading_ || preparing_bytes_ != 0) {
       changed_.wait(lock);
     } else if (pending_.records != 0) {
       lead(options_.sync == SyncMode::kAlways);  // what waits goes first; then this batch has a group of its own
     } else {
-      VECSTORE_TRY(prepare_next(group_bytes(body_bytes) + kLogBlockBytes));
+      VECSTORE_TRY(prepare_next(group_bytes(body_bytes) + kLogBlockBytes + kept));
     }
   }
 }
@@ -300,7 +381,7 @@ Result<Lsn> Log::enqueue(std::span<const LogRecord> batch, Urgency urgency) {
     return Status(Code::kInvalidArgument, "a batch must have records, and is too large for the log beyond")
         .at(Detail::kBytes, options_.group_body_bytes_max);
   MutexLock lock(mutex_);
-  VECSTORE_TRY(make_room(body_bytes, urgency == Urgency::kUrgent ? 0 : options_.spare_bytes, lock));
+  VECSTORE_TRY(make_room(body_bytes, urgency, lock));
   VECSTORE_TRY(reserve(pending_, pending_.body_bytes + body_bytes));
   if (pending_.records == 0) pending_.first_lsn = {last_.value + 1};
   std::byte* at = pending_.bytes.data() + kGroupHeaderBytes + pending_.body_bytes;

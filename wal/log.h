@@ -54,8 +54,9 @@ class Log {
   using Committed = std::function<void(Lsn through)>;
 
   // Begins a new segment behind `tail`, as replay_log() returned it; a torn tail is copied aside first, as
-  // "torn-<segment>" in the place of such a copy before it, and segments without records are removed. directory:
-  // exists. Errors: kIo, kNoSpace, kPermission, kMemoryBudget.
+  // "torn-<segment>" in the place of such a copy before it, and segments without records are removed. Where the disk is
+  // full it goes on in the newest segment. directory: exists. Errors: kIo, kPermission, kMemoryBudget, kNoSpace (there
+  // is no log yet, and no room for the least segment).
   static Result<std::unique_ptr<Log>> open(FileSystem& file_system, const std::string& directory, const LogTail& tail,
                                            const LogOptions& options, MemoryBudget& budget, Committed committed = {});
   ~Log();  // as close(), but nobody learns of an error
@@ -108,19 +109,25 @@ class Log {
   Log(FileSystem& file_system, std::string directory, const LogOptions& options, MemoryBudget& budget,
       Committed committed);
   Status begin(const LogTail& tail);
+  Result<Segment> make_first_segment(const LogTail& tail) VECSTORE_REQUIRES(mutex_);
+  Status begin_segment(Segment segment, const LogTail& tail) VECSTORE_REQUIRES(mutex_);
+  Status go_on_in_newest(const LogTail& tail) VECSTORE_REQUIRES(mutex_);
   Status keep_torn_tail(const LogTail& tail);
+  Status copy_torn_tail(const LogTail& tail, const std::string& copy_path);
   Status remove_leftovers(const LogTail& tail);
   Result<Segment> make_segment(const std::string& path, std::uint64_t number, std::uint64_t bytes);
-  Result<Segment> replace_segment(const std::string& too_small, const std::string& path, std::uint64_t number,
-                                  std::uint64_t bytes) VECSTORE_REQUIRES(mutex_);
-  // These and replace_segment() give up the mutex for a time.
+  Result<Segment> make_segment_unlocked(std::uint64_t number, std::uint64_t bytes) VECSTORE_REQUIRES(mutex_);
+  Status drop_next() VECSTORE_REQUIRES(mutex_);
+  // These and make_segment_unlocked() give up the mutex for a time.
   Status prepare_next(std::uint64_t bytes_least) VECSTORE_REQUIRES(mutex_);
   void lead(bool must_sync) VECSTORE_REQUIRES(mutex_);
-  Status make_room(std::uint64_t body_bytes, std::uint64_t spare, MutexLock& lock) VECSTORE_REQUIRES(mutex_);
+  Status make_room(std::uint64_t body_bytes, Urgency urgency, MutexLock& lock) VECSTORE_REQUIRES(mutex_);
 
   Status reserve(Batch& batch, std::uint64_t body_bytes);
   bool fits(std::uint64_t body_bytes) const VECSTORE_REQUIRES(mutex_);
-  std::uint64_t room_behind(std::uint64_t group) const VECSTORE_REQUIRES(mutex_);
+  std::uint64_t room_behind(std::uint64_t group, std::uint64_t ahead) const VECSTORE_REQUIRES(mutex_);
+  std::uint64_t room_ahead() const VECSTORE_REQUIRES(mutex_);
+  std::uint64_t kept_for_urgent() const VECSTORE_REQUIRES(mutex_);
   std::uint64_t next_bytes(std::uint64_t others) const VECSTORE_REQUIRES(mutex_);
   Place place() const VECSTORE_REQUIRES(mutex_);
   static Result<std::uint64_t> write_group(Batch& batch, GroupType type, Lsn synced, const Place& place);

@@ -163,6 +163,8 @@ class Replay {
     }
     VECSTORE_TRY(check_unbegun());
     VECSTORE_TRY(check_end());
+    if (!segments_.empty()) tail_.newest = segments_.back();
+    tail_.newest_hash = newest_hash_;
     return tail_;
   }
   // An error that came from whoever takes the records: looking again would give him one twice.

@@ -50,8 +50,10 @@ struct LogTail {
   std::uint64_t torn_segment = 0;        // whose end holds writes that never became whole groups; 0: none
   std::uint64_t torn_at = 0;             // where in it they begin
   std::uint64_t torn_bytes = 0;
-  std::optional<EndRecord> end;  // what the second place says; none in a log of before it
-  LogPlace place;                // where a reader that follows the log goes on
+  std::optional<EndRecord> end;         // what the second place says; none in a log of before it
+  std::optional<SegmentHeader> newest;  // of the last segment that was begun, whether it holds records or not
+  std::uint64_t newest_hash = 0;        // sum of that header
+  LogPlace place;                       // where a reader that follows the log goes on
 };
 
 struct ReplayOptions {

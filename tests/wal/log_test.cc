@@ -53,11 +53,11 @@ struct Journal {
     VECSTORE_ASSIGN(log, Log::open(file_system, directory, tail, options, budget));
     return Status::ok();
   }
-  Status write(const std::vector<std::string>& texts) {
+  Status write(const std::vector<std::string>& texts, Urgency urgency = Urgency::kNormal) {
     std::vector<LogRecord> batch;
     batch.reserve(texts.size());
     for (const std::string& text : texts) batch.push_back({1, 0, bytes_of(text)});
-    VECSTORE_ASSIGN(const Lsn lsn, log->enqueue(batch));
+    VECSTORE_ASSIGN(const Lsn lsn, log->enqueue(batch, urgency));
     return log->commit(lsn);
   }
 
@@ -75,6 +75,15 @@ std::string text_of(std::uint64_t number, std::size_t bytes) {
   std::string text = std::to_string(number) + ":";
   text.resize(std::max(bytes, text.size()), static_cast<char>('a' + number % 26));
   return text;
+}
+
+// From now on there is no room for anything new.
+void fill(SimDisk& disk) {
+  constexpr std::uint64_t kAmple = std::uint64_t{1} << 40;
+  disk.set_capacity(kAmple);
+  const auto free = disk.free_bytes(kDirectory);
+  REQUIRE_OK(free);
+  disk.set_capacity(kAmple - *free);
 }
 
 std::unique_ptr<SimDisk> disk_with_log() {
@@ -248,6 +257,99 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_and_goes_on) {
   const auto records = journal.replay();
   REQUIRE_OK(records);
   BOOST_TEST(records->size() == taken);
+}
+
+// Half a segment is kept: eight log blocks, of which each clean close takes one.
+BOOST_AUTO_TEST_CASE(on_a_full_disk_urgent_batches_go_on_and_writers_open) {
+  const auto disk = disk_with_log();
+  std::vector<std::string> written;
+  const auto write = [&written](Journal& journal, std::size_t bytes, Urgency urgency) {
+    const std::string text = text_of(written.size(), bytes);
+    const Status outcome = journal.write({text}, urgency);
+    if (outcome.is_ok()) written.push_back(text);
+    return outcome;
+  };
+  Journal journal(*disk);
+  journal.options.segment_bytes_first = 64u << 10;
+  journal.options.spare_bytes = 1u << 20;
+  journal.options.bytes_max = 64u << 20;
+  REQUIRE_OK(journal.open());
+  fill(*disk);
+  Status outcome;
+  while ((outcome = write(journal, 3000, Urgency::kNormal)).is_ok()) {
+  }
+  BOOST_TEST((outcome.code() == Code::kNoSpace));
+  BOOST_TEST((write(journal, 60'000, Urgency::kNormal).code() == Code::kNoSpace));  // takes nothing from what is kept
+  // Writers come and go, one of them killed, while there is room in the segment and when there is none.
+  int urgent = 0;
+  for (int session = 0; session < 8; ++session) {
+    for (int i = 0; i < 2; ++i) {
+      outcome = write(journal, 10, Urgency::kUrgent);
+      BOOST_TEST((outcome.is_ok() || outcome.code() == Code::kNoSpace));
+      urgent += outcome.is_ok() ? 1 : 0;
+    }
+    if (session == 1) {
+      disk->cut_power();
+      journal.log.reset();
+      disk->restart();
+    } else {
+      REQUIRE_OK(journal.log->close());
+      journal.log.reset();
+    }
+    const auto records = journal.replay();
+    REQUIRE_OK(records);
+    BOOST_TEST(*records == written);
+    REQUIRE_OK(journal.open());
+  }
+  BOOST_TEST(urgent >= 5);
+  BOOST_TEST((write(journal, 10, Urgency::kUrgent).code() == Code::kNoSpace));
+  disk->set_capacity(1u << 30);
+  REQUIRE_OK(write(journal, 3000, Urgency::kNormal));
+  journal.log.reset();
+  const auto records = journal.replay();
+  REQUIRE_OK(records);
+  BOOST_TEST(*records == written);
+}
+
+BOOST_AUTO_TEST_CASE(a_log_that_begins_on_a_disk_with_little_room_takes_what_there_is) {
+  for (const std::uint64_t free : {20u << 10, 100u << 10, 300u << 10, 900u << 10}) {
+    const auto disk = disk_with_log();
+    disk->set_capacity(free);
+    Journal journal(*disk);
+    journal.options.segment_bytes_first = 512u << 10;
+    const Status opened = journal.open();
+    if (free < (72u << 10)) {
+      BOOST_TEST((opened.code() == Code::kNoSpace));
+      continue;
+    }
+    REQUIRE_OK(opened);
+    REQUIRE_OK(journal.write({"one"}));
+    BOOST_TEST(journal.log->bytes() <= free);
+    BOOST_TEST(journal.log->bytes() >= std::min<std::uint64_t>(free / 3, 512u << 10));
+  }
+}
+
+// What lies behind a torn tail must not come back as the log's, when a later writer has written up to there.
+BOOST_AUTO_TEST_CASE(a_torn_tail_is_wiped_where_the_disk_has_no_room_to_keep_it) {
+  const auto disk = disk_with_log();
+  Journal journal(*disk);
+  journal.options.sync = SyncMode::kNone;
+  REQUIRE_OK(journal.open());
+  for (const char* text : {"one", "two", "three", "four"}) REQUIRE_OK(journal.write({text}));
+  disk->cut_power();
+  journal.log.reset();
+  disk->restart();
+  BOOST_REQUIRE(disk->flip_bit(std::string(kDirectory) + "/log-1", 2 * kLogBlockBytes + 70, 3));  // of "two"
+  fill(*disk);
+  REQUIRE_OK(journal.open());
+  BOOST_TEST(journal.tail.torn_bytes == 3 * kLogBlockBytes);
+  REQUIRE_OK(journal.write({"another"}));  // one block, as "two" was
+  journal.log.reset();
+  const auto records = journal.replay();
+  REQUIRE_OK(records);
+  BOOST_TEST(*records == std::vector<std::string>({"one", "another"}));
+  BOOST_TEST(journal.tail.torn_bytes == 0u);
+  for (const std::string& name : disk->files()) BOOST_TEST(name.find("torn-") == std::string::npos, name);
 }
 
 BOOST_AUTO_TEST_CASE(what_a_log_cannot_hold_is_refused) {
@@ -543,7 +645,8 @@ Life live(Journal& journal, std::vector<std::vector<std::string>>& batches, Rand
 
 // A log is written, loses power at the call `cut`, comes back, is written on and loses power again, over and over. What
 // comes back is always a prefix in whole batches, and holds what was promised.
-std::uint64_t survive(std::uint64_t seed, std::uint64_t cut, SyncMode mode) {
+// full: the disk is, from the second life on.
+std::uint64_t survive(std::uint64_t seed, std::uint64_t cut, SyncMode mode, bool full) {
   Random random(seed * 1000003 + cut);
   const auto disk = disk_with_log();
   REQUIRE_OK(disk->sync_directory(kDirectory));
@@ -555,6 +658,7 @@ std::uint64_t survive(std::uint64_t seed, std::uint64_t cut, SyncMode mode) {
     journal.options.sync = mode;
     journal.options.salt_seed = random.next() | 1;
     journal.options.segment_bytes_first = 16u << 10;
+    if (full && round != 0) fill(*disk);
     disk->set_fault(test::Fault::kPowerCut, round == 0 ? cut : random.below(60));
     const Life life = live(journal, batches, random, 12);
     // Now and then only the process dies, and what it wrote is there, though perhaps not for good.
@@ -593,9 +697,17 @@ BOOST_AUTO_TEST_CASE(a_power_cut_at_any_call_loses_nothing_that_was_acknowledged
   std::uint64_t recoveries = 0;
   for (const SyncMode mode : {SyncMode::kAlways, SyncMode::kNone})
     for (std::uint64_t seed = 0; seed < 40; ++seed)
-      for (std::uint64_t cut = 0; cut < 60; ++cut) recoveries += survive(seed, cut, mode);
+      for (std::uint64_t cut = 0; cut < 60; ++cut) recoveries += survive(seed, cut, mode, false);
   BOOST_TEST_MESSAGE("recoveries: " << recoveries);
   BOOST_TEST(recoveries == 2u * 40 * 60 * 4);
+}
+
+BOOST_AUTO_TEST_CASE(a_power_cut_at_any_call_on_a_full_disk_loses_nothing_that_was_acknowledged) {
+  std::uint64_t recoveries = 0;
+  for (const SyncMode mode : {SyncMode::kAlways, SyncMode::kNone})
+    for (std::uint64_t seed = 100; seed < 130; ++seed)
+      for (std::uint64_t cut = 20; cut < 60; ++cut) recoveries += survive(seed, cut, mode, true);
+  BOOST_TEST(recoveries == 2u * 30 * 40 * 4);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

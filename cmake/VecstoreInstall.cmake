@@ -8,12 +8,14 @@ include(CMakePackageConfigHelpers)
 set(VECSTORE_INSTALLED_HEADERS
   engine/files/convert.h
   engine/key.h
+  engine/metrics.h
   engine/options.h
   engine/reports.h
   engine/truth.h
   engine/vecstore.hpp
   engine/vector_source.h
   base/ids.h
+  base/latency_histogram.h
   base/status.h
   base/sync_mode.h
   base/vector_view.h

@@ -42,15 +42,17 @@ class LiveRows final : public RowFilter {
 class BatchSearch {
  public:
   BatchSearch(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
-              MemoryBudget& budget, const Answers& answers)
+              MemoryBudget& budget, const Answers& answers, SearchTally& tally)
       : view_(view),
         content_(view.content()),
         metric_(content_.properties().metric),
+        page_bytes_(content_.graph() == nullptr ? kPageBytesMin : content_.graph()->layout().page_bytes),
         searchers_(searchers),
         queries_(queries),
         options_(options),
         budget_(budget),
         answers_(answers),
+        tally_(tally),
         delta_(view.delta()),
         live_rows_(view.live().tombstones(), content_.row_count(), view.moment()),
         all_live_(view.live().tombstones().size() == 0),
@@ -184,8 +186,10 @@ class BatchSearch {
     auto latency = answer.latency;
     const auto started = std::chrono::steady_clock::now();
     found_.clear();
+    std::uint64_t pages_read = stats.bytes / page_bytes_;
     if (reranks_) {
       VECSTORE_TRY(rerank(answer, stats));
+      pages_read += stats.requests - answer.stats.requests;  // an original lies in pages that are asked for one by one
     } else {
       found_.assign(answer.found.begin(), answer.found.end());
     }
@@ -210,6 +214,7 @@ class BatchSearch {
       hits[i] = make_hit(metric_, found_[i], answer.constant, key_of(found_[i].row));
     answers_.counts[answer.query] = count;
     latency += std::chrono::steady_clock::now() - started;
+    tally_.add(stats, pages_read, latency);
     stats.latency_us =
         static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
     return Status::ok();
@@ -218,11 +223,13 @@ class BatchSearch {
   const View& view_;
   const Content& content_;
   const Metric metric_;
+  const std::uint32_t page_bytes_;
   Searchers& searchers_;
   const VectorView& queries_;
   const SearchOptions& options_;
   MemoryBudget& budget_;
   const Answers& answers_;
+  SearchTally& tally_;
   const DeltaRows* delta_;
   const LiveRows live_rows_;
   const bool all_live_;
@@ -251,21 +258,26 @@ Status check_queries(const View& view, const VectorView& queries, const SearchOp
 }
 
 Status search_view(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
-                   std::uint32_t threads, MemoryBudget& budget, const Answers& answers) {
+                   std::uint32_t threads, MemoryBudget& budget, SearchCounters& counters, const Answers& answers) {
   const auto workers = static_cast<unsigned>(std::min<std::size_t>({threads, searchers.pool().size(), queries.rows}));
   QueryQueue queue(queries.rows);
-  std::vector<Status> failures(std::max(workers, 1u));
+  struct Share {
+    Status outcome;
+    SearchTally tally;
+  };
+  std::vector<Share> shares(std::max(workers, 1u));
   const auto body = [&](std::size_t worker, std::size_t, unsigned) {
     const SearcherPool::Loan searcher = searchers.pool().borrow();
-    BatchSearch search(view, searchers, queries, options, budget, answers);
-    failures[worker] = search.run(*searcher, queue, workers);
+    BatchSearch search(view, searchers, queries, options, budget, answers, shares[worker].tally);
+    shares[worker].outcome = search.run(*searcher, queue, workers);
   };
   if (workers <= 1) {
     body(0, 1, 0);
   } else {
     searchers.executor().parallel_for(workers, 1, body);
   }
-  for (const Status& failure : failures) VECSTORE_TRY(failure);
+  for (const Share& share : shares) VECSTORE_TRY(share.outcome);
+  for (const Share& share : shares) counters.add(share.tally);
   return Status::ok();
 }
 

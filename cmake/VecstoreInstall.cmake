@@ -8,6 +8,7 @@ include(CMakePackageConfigHelpers)
 set(VECSTORE_INSTALLED_HEADERS
   engine/files/convert.h
   engine/key.h
+  engine/metrics.h
   engine/options.h
   engine/progress.h
   engine/reports.h
@@ -16,6 +17,7 @@ set(VECSTORE_INSTALLED_HEADERS
   engine/vector_source.h
   base/cancel_token.h
   base/ids.h
+  base/latency_histogram.h
   base/status.h
   base/sync_mode.h
   base/vector_view.h

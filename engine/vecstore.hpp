@@ -8,8 +8,8 @@
 //   for (const auto& hit : hits[0]) std::printf("%llu %f\n", (unsigned long long)hit.row.value, hit.score);
 //
 // Every fallible call returns a Status or a Result<T>, kMemoryBudget where the system has no memory left. Nothing here
-// throws but what a function of yours throws through it, and info(), which returns texts. Only the standard library is
-// needed.
+// throws but what a function of yours throws through it, and info() and to_prometheus(), which return texts. Only the
+// standard library is needed.
 // Score and distance of a hit, by metric (larger score is better):
 //   kL2            distance = squared Euclidean     score = −distance
 //   kInnerProduct  distance = −⟨q,x⟩                score = ⟨q,x⟩
@@ -35,6 +35,7 @@
 #include "base/status.h"
 #include "base/vector_view.h"
 #include "engine/key.h"
+#include "engine/metrics.h"
 #include "engine/options.h"
 #include "engine/reports.h"
 #include "engine/vector_source.h"
@@ -51,9 +52,9 @@ namespace vecstore {
 // acknowledged before.
 //
 // fork(): a store belongs to the process that opened it. In a child every call that can fail returns kUnsupported and
-// names that process. There size(), stats(), info() and calibration_for() return what is empty, and resolved() returns
-// what it was given. Dropping the store there does nothing. A child that needs the store opens it again. The lock of
-// writers is never a child's: once its parent has closed, others may write while the child lives on.
+// names that process. There size(), stats(), metrics(), info() and calibration_for() return what is empty, and
+// resolved() returns what it was given. Dropping the store there does nothing. A child that needs the store opens it
+// again. The lock of writers is never a child's: once its parent has closed, others may write while the child lives on.
 class Store {
  public:
   // Makes an empty store in the directory `path` (made if need be); leaves nothing behind when it fails. Errors:
@@ -119,6 +120,9 @@ class Store {
   // kCorrupt.
   Status for_each_key(const std::function<bool(const Key&, RowId)>& visit) const;
   StoreStats stats() const;
+  // What the calls of this object did since it was opened, and how the store stands. It waits for nobody and allocates
+  // nothing, so it may be asked as often as one likes.
+  Metrics metrics() const;
   // Writes the vectors as they were put, in a layout that VectorSource reads. Their keys and documents come one a line
   // in the same order. All is of one moment, and each file appears whole or not at all. Errors: kExists (no overwrite),
   // kUnsupported (the ending fits another element type), kInvalidInput (a key or document with a newline), kNotFound

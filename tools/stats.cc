@@ -10,11 +10,20 @@ namespace vecstore::tools {
 Run add_stats(CommandOptions& command, const Reporting& asked) {
   struct Options {
     std::string path;
+    bool prometheus = false;
   };
   const auto options = std::make_shared<Options>();
   command.text("store", options->path, "directory of the store").required();
+  command.flag("--prometheus", options->prometheus,
+               "print the metrics as text for Prometheus; gauges are the store's, counts this process's");
   return [options, &asked]() -> Status {
+    if (options->prometheus && asked.json)
+      return Status(Code::kInvalidArgument, "--json prints one object and --prometheus its own text; give one of them");
     VECSTORE_ASSIGN(const Store store, Store::open(options->path));
+    if (options->prometheus) {
+      write_out(to_prometheus(store.metrics()));
+      return {};
+    }
     const StoreStats stats = store.stats();
     if (asked.json) {
       print_json({{"rows", stats.rows},

@@ -397,7 +397,7 @@ Status Log::commit(Lsn through) {
   VECSTORE_CHECK(through <= last_);
   const bool always = options_.sync == SyncMode::kAlways;
   while (true) {
-    if ((always ? synced_ : written_) >= through) return Status::ok();
+    if ((always ? synced_lsn() : written_) >= through) return Status::ok();
     if (!failure_.is_ok()) return failure_;
     if (leading_) {
       changed_.wait(lock);
@@ -410,7 +410,7 @@ Status Log::commit(Lsn through) {
 Status Log::sync() {
   MutexLock lock(mutex_);
   const Lsn through = last_;
-  while (synced_ < through) {
+  while (synced_lsn() < through) {
     if (!failure_.is_ok()) return failure_;
     if (leading_) {
       changed_.wait(lock);
@@ -430,7 +430,7 @@ void Log::lead(bool must_sync) {
   pending_.body_bytes = 0;
   pending_.records = 0;
   const Lsn through{writing.records == 0 ? written_.value : writing.first_lsn.value + writing.records - 1};
-  const Lsn synced = synced_;
+  const Lsn synced = synced_lsn();
   const bool next_wanted = writing.records != 0 && offset_ + group_bytes(writing.body_bytes) > current_.bytes;
   // Whoever prepares does so with the mutex, so the next segment is changed with it too.
   Status outcome = next_wanted ? switch_segment() : Status::ok();
@@ -446,7 +446,7 @@ void Log::lead(bool must_sync) {
       outcome = written ? Status::ok() : written.error();
       if (written) chain = *written;
     }
-    if (outcome.is_ok() && must_sync) outcome = at.file->sync();
+    if (outcome.is_ok() && must_sync) outcome = sync_group(*at.file);
     if (outcome.is_ok() && must_sync && tells_end) outcome = record_end(end);
     if (outcome.is_ok() && writing.records != 0 && committed_) committed_(through);
   }
@@ -454,8 +454,7 @@ void Log::lead(bool must_sync) {
     chain_ = chain;
     if (writing.records != 0) offset_ += group_bytes(writing.body_bytes);
     written_ = std::max(written_, through);
-    synced_ = std::max(synced_, must_sync ? through : synced_by_switch);
-    if (must_sync) ++syncs_;
+    synced_ = std::max(synced_lsn(), must_sync ? through : synced_by_switch);
   } else {
     fail(outcome);
   }
@@ -465,6 +464,13 @@ void Log::lead(bool must_sync) {
   in_flight_bytes_ = 0;
   leading_ = false;
   changed_.notify_all();
+}
+
+Status Log::sync_group(File& file) {
+  const auto started = std::chrono::steady_clock::now();
+  VECSTORE_TRY(file.sync());
+  sync_latencies_.record(std::chrono::steady_clock::now() - started);
+  return Status::ok();
 }
 
 Log::Place Log::place() const { return {current_.file.get(), offset_, salt_, chain_}; }
@@ -499,7 +505,7 @@ Status Log::close() {
   closed_ = true;
   background_.request_stop();
   changed_.notify_all();
-  while (failure_.is_ok() && (synced_ < last_ || leading_)) {
+  while (failure_.is_ok() && (synced_lsn() < last_ || leading_)) {
     if (leading_) {
       changed_.wait(lock);
     } else {
@@ -519,7 +525,7 @@ Status Log::close() {
   Batch& mark = spare_;  // nobody leads
   if (offset_ + group_bytes(0) <= current_.bytes && reserve(mark, 0).is_ok()) {
     mark.first_lsn = {last_.value + 1};
-    VECSTORE_ASSIGN(chain_, write_group(mark, GroupType::kSynced, synced_, place()));
+    VECSTORE_ASSIGN(chain_, write_group(mark, GroupType::kSynced, synced_lsn(), place()));
     offset_ += group_bytes(0);
     VECSTORE_TRY(current_.file->sync());
   }
@@ -534,7 +540,7 @@ void Log::run_background(const std::stop_token& stop) {
   MutexLock lock(mutex_);
   while (!stop.stop_requested() && failure_.is_ok()) {
     if (clock.now() >= due && !leading_) {
-      if (options_.sync == SyncMode::kInterval && synced_ < last_) lead(true);
+      if (options_.sync == SyncMode::kInterval && synced_lsn() < last_) lead(true);
       due = clock.now() + interval;
     }
     // A full disk or log is for enqueue() to report, when it has no room.
@@ -547,18 +553,6 @@ void Log::run_background(const std::stop_token& stop) {
 Lsn Log::last_lsn() const {
   const MutexLock lock(mutex_);
   return last_;
-}
-Lsn Log::synced_lsn() const {
-  const MutexLock lock(mutex_);
-  return synced_;
-}
-std::uint64_t Log::bytes() const {
-  const MutexLock lock(mutex_);
-  return bytes_;
-}
-std::uint64_t Log::syncs() const {
-  const MutexLock lock(mutex_);
-  return syncs_;
 }
 Status Log::failure() const {
   const MutexLock lock(mutex_);

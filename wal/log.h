@@ -10,6 +10,7 @@
 // known only to the next open. Thread safety: all from any thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "base/io.h"
+#include "base/latency_recorder.h"
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "base/random.h"
@@ -77,11 +79,13 @@ class Log {
   // Removes the segments that hold no record after `through`; never the one in use. Errors: kIo.
   Status release(Lsn through);
 
-  Lsn last_lsn() const;         // enqueued
-  Lsn synced_lsn() const;       // on the disk
-  std::uint64_t bytes() const;  // of all segment files
-  std::uint64_t syncs() const;  // so far
-  Status failure() const;       // that ended the log; ok while it goes on
+  Lsn last_lsn() const;    // enqueued
+  Status failure() const;  // that ended the log; ok while it goes on
+  // These wait for nobody.
+  Lsn synced_lsn() const { return synced_.load(std::memory_order_relaxed); }      // on the disk
+  std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }  // of all segment files
+  std::uint64_t syncs() const { return sync_latencies_.count(); }                 // of groups, so far
+  LatencyHistogram sync_latencies() const { return sync_latencies_.snapshot(); }  // of these
 
  private:
   struct Segment {
@@ -137,6 +141,7 @@ class Log {
   std::string path_of(std::uint64_t number) const { return directory_ + "/" + segment_name(number); }
   void run_background(const std::stop_token& stop);
   void fail(const Status& status) VECSTORE_REQUIRES(mutex_);
+  Status sync_group(File& file);
 
   FileSystem& file_system_;
   const std::string directory_;
@@ -157,13 +162,15 @@ class Log {
   Batch spare_ VECSTORE_GUARDED_BY(mutex_);  // without records; the leader has it while it writes
   Lsn last_ VECSTORE_GUARDED_BY(mutex_);
   Lsn written_ VECSTORE_GUARDED_BY(mutex_);
-  Lsn synced_ VECSTORE_GUARDED_BY(mutex_);
-  std::uint64_t syncs_ VECSTORE_GUARDED_BY(mutex_) = 0;
   std::vector<SegmentInfo> old_ VECSTORE_GUARDED_BY(mutex_);  // oldest first
   Segment next_ VECSTORE_GUARDED_BY(mutex_);                  // prepared; without a file: none
-  std::uint64_t bytes_ VECSTORE_GUARDED_BY(mutex_) = 0;       // of all segment files
   std::uint64_t numbers_ VECSTORE_GUARDED_BY(mutex_) = 0;     // given out
   Random salts_ VECSTORE_GUARDED_BY(mutex_);
+
+  // Changed with the mutex, and read without.
+  std::atomic<Lsn> synced_;
+  std::atomic<std::uint64_t> bytes_{0};  // of all segment files
+  LatencyRecorder sync_latencies_;
 
   // Only a leader changes these, or close() when nobody leads; others look at them even while somebody leads.
   Segment current_ VECSTORE_GUARDED_BY(mutex_);

@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "engine/live/live_state.h"
 #include "engine/store/content.h"
+#include "engine/store/counters.h"
 #include "engine/store/environment.h"
 #include "engine/store/follower.h"
 #include "engine/store/searchers.h"
@@ -47,10 +48,24 @@ struct Store::Impl {
   Status name_least(const Status& refused) const;
   Status refresh();
 
+  SearchOptions resolved(const SearchOptions& options) const {
+    return resolve_options(content->properties(), options, content->in_memory());
+  }
+  Status search(const VectorView& queries, const SearchOptions& options, std::uint32_t threads, SearchResults& results);
+  // Does the write, and counts it as it ends.
+  template <typename Write>
+  Result<WriteReceipt> counted(WriteCounters& kind, const Write& write);
+
   View view() const { return {content, live, live->pin()}; }
   std::uint64_t delta_bytes() const {
     return writer_memory ? writer_memory->delta_bytes() : delta_budget->used_bytes();
   }
+
+  std::uint64_t limit_bytes() const {  // of the memory; 0: none
+    return budget.limit_bytes() == MemoryBudget::kUnlimited ? 0 : budget.limit_bytes();
+  }
+  std::uint64_t log_bytes() const { return writer ? writer->log().bytes() : follower->log_bytes(); }
+  Lsn durable_lsn() const { return writer ? writer->log().synced_lsn() : live->newest(); }
 
   const OpenOptions opened;
   const StoreEnvironment environment;
@@ -72,6 +87,8 @@ struct Store::Impl {
   const std::string opener = " (opened by process " + std::to_string(::getpid()) + ")";
   std::string opened_path;
   Impl* next_disowned = nullptr;  // in a child
+
+  StoreCounters counters;  // last: what every call reads lies on other cache lines than what many threads change
 };
 
 }  // namespace vecstore

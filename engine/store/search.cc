@@ -65,16 +65,18 @@ class BatchWatch {
 class BatchSearch {
  public:
   BatchSearch(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
-              MemoryBudget& budget, const Answers& answers, BatchWatch& watch)
+              MemoryBudget& budget, const Answers& answers, BatchWatch& watch, SearchTally& tally)
       : view_(view),
         content_(view.content()),
         metric_(content_.properties().metric),
+        page_bytes_(content_.graph() == nullptr ? kPageBytesMin : content_.graph()->layout().page_bytes),
         searchers_(searchers),
         queries_(queries),
         options_(options),
         budget_(budget),
         answers_(answers),
         watch_(watch),
+        tally_(tally),
         delta_(view.delta()),
         live_rows_(view.live().tombstones(), content_.row_count(), view.moment()),
         all_live_(view.live().tombstones().size() == 0),
@@ -208,8 +210,10 @@ class BatchSearch {
     auto latency = answer.latency;
     const auto started = std::chrono::steady_clock::now();
     found_.clear();
+    std::uint64_t pages_read = stats.bytes / page_bytes_;
     if (reranks_) {
       VECSTORE_TRY(rerank(answer, stats));
+      pages_read += stats.requests - answer.stats.requests;  // an original lies in pages that are asked for one by one
     } else {
       found_.assign(answer.found.begin(), answer.found.end());
     }
@@ -234,6 +238,7 @@ class BatchSearch {
       hits[i] = make_hit(metric_, found_[i], answer.constant, key_of(found_[i].row));
     answers_.counts[answer.query] = count;
     latency += std::chrono::steady_clock::now() - started;
+    tally_.add(stats, pages_read, latency);
     stats.latency_us =
         static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
     watch_.answered();
@@ -243,12 +248,14 @@ class BatchSearch {
   const View& view_;
   const Content& content_;
   const Metric metric_;
+  const std::uint32_t page_bytes_;
   Searchers& searchers_;
   const VectorView& queries_;
   const SearchOptions& options_;
   MemoryBudget& budget_;
   const Answers& answers_;
   BatchWatch& watch_;
+  SearchTally& tally_;
   const DeltaRows* delta_;
   const LiveRows live_rows_;
   const bool all_live_;
@@ -277,19 +284,24 @@ Status check_queries(const View& view, const VectorView& queries, const SearchOp
 }
 
 Status search_view(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
-                   std::uint32_t threads, MemoryBudget& budget, const Answers& answers) {
+                   std::uint32_t threads, MemoryBudget& budget, SearchCounters& counters, const Answers& answers) {
   const auto workers = static_cast<unsigned>(std::min<std::size_t>({threads, searchers.pool().size(), queries.rows}));
   QueryQueue queue(queries.rows, options.cancel);
   BatchWatch watch(options, queries.rows);
-  std::vector<Status> failures(std::max(workers, 1u));
+  struct Share {
+    Status outcome;
+    SearchTally tally;
+  };
+  std::vector<Share> shares(std::max(workers, 1u));
   std::exception_ptr thrown;  // by options.progress, on this thread alone
-  const auto work = [&]() -> Status {
+  const auto work = [&](SearchTally& tally) -> Status {
     VECSTORE_ASSIGN(const SearcherPool::Loan searcher, searchers.pool().borrow(options.cancel));
-    return BatchSearch(view, searchers, queries, options, budget, answers, watch).run(*searcher, queue, workers);
+    BatchSearch search(view, searchers, queries, options, budget, answers, watch, tally);
+    return search.run(*searcher, queue, workers);
   };
   const auto body = [&](std::size_t worker, std::size_t, unsigned) {
     try {
-      failures[worker] = work();
+      shares[worker].outcome = work(shares[worker].tally);
     } catch (...) {
       thrown = std::current_exception();
     }
@@ -300,8 +312,9 @@ Status search_view(const View& view, Searchers& searchers, const VectorView& que
     searchers.executor().parallel_for(workers, 1, body);
   }
   if (thrown) std::rethrow_exception(thrown);
-  for (const Status& failure : failures) VECSTORE_TRY(failure);
+  for (const Share& share : shares) VECSTORE_TRY(share.outcome);
   VECSTORE_TRY(check_cancelled(options.cancel));
+  for (const Share& share : shares) counters.add(share.tally);
   watch.finish();
   return Status::ok();
 }

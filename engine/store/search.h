@@ -12,6 +12,7 @@
 #include "base/vector_view.h"
 #include "engine/options.h"
 #include "engine/reports.h"
+#include "engine/store/counters.h"
 #include "engine/store/searchers.h"
 #include "engine/store/view.h"
 
@@ -28,9 +29,9 @@ struct Answers {
 Status check_queries(const View& view, const VectorView& queries, const SearchOptions& options);
 
 // options: resolved, and checked with the queries. Runs on the calling thread, or divides the batch among `threads` of
-// the searchers' executor. Where the delta came only now, what scanning it takes is charged to `budget`. Errors: kIo,
-// kCorrupt naming the page, kMemoryBudget.
+// the searchers' executor. Where the delta came only now, what scanning it takes is charged to `budget`. `counters` get
+// the queries once all are answered. Errors: kIo, kCorrupt naming the page, kMemoryBudget.
 Status search_view(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
-                   std::uint32_t threads, MemoryBudget& budget, const Answers& answers);
+                   std::uint32_t threads, MemoryBudget& budget, SearchCounters& counters, const Answers& answers);
 
 }  // namespace vecstore

@@ -3,6 +3,7 @@
 // The calls of the public API: each looks at the process it is in, takes a view, and hands on to whoever does the work.
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <new>
 #include <utility>
 
@@ -299,10 +300,32 @@ Result<WriteReceipt> Store::put(const Key& key, const VectorView& vector, std::s
   return put_batch({&key, 1}, vector, {&document, 1});
 }
 
+template <typename Write>
+Result<WriteReceipt> Store::Impl::counted(WriteCounters& kind, const Write& write) {
+  VECSTORE_TRY(check_process());
+  const auto started = std::chrono::steady_clock::now();
+  Result<WriteReceipt> outcome = [&]() -> Result<WriteReceipt> {
+    try {
+      VECSTORE_TRY(check_writable());
+      return write();
+    } catch (...) {
+      return status_of_exception();
+    }
+  }();
+  if (!outcome) {
+    add_to(kind.refused, 1);
+    return outcome;
+  }
+  counters.write_latency.record(std::chrono::steady_clock::now() - started);
+  add_to(kind.batches, 1);
+  add_to(kind.rows, outcome->rows);
+  return outcome;
+}
+
 Result<WriteReceipt> Store::put_batch(std::span<const Key> keys, const VectorView& vectors,
                                       std::span<const std::string_view> documents, const PutOptions& options) try {
-  VECSTORE_TRY(impl_->check_writable());
-  return impl_->writer->put(keys, vectors, documents, options.cancel);
+  return impl_->counted(impl_->counters.puts,
+                        [&] { return impl_->writer->put(keys, vectors, documents, options.cancel); });
 } catch (...) {
   return status_of_exception();
 }
@@ -310,8 +333,7 @@ Result<WriteReceipt> Store::put_batch(std::span<const Key> keys, const VectorVie
 Result<WriteReceipt> Store::erase(const Key& key) { return erase_batch({&key, 1}); }
 
 Result<WriteReceipt> Store::erase_batch(std::span<const Key> keys) try {
-  VECSTORE_TRY(impl_->check_writable());
-  return impl_->writer->erase(keys);
+  return impl_->counted(impl_->counters.erasures, [&] { return impl_->writer->erase(keys); });
 } catch (...) {
   return status_of_exception();
 }
@@ -363,26 +385,35 @@ Status Store::Impl::refresh() {
 Result<SearchResults> Store::search(const VectorView& queries, const SearchOptions& options,
                                     std::uint32_t threads) const try {
   VECSTORE_TRY(impl_->check_process());
-  const View view = impl_->view();
-  VECSTORE_TRY(check_queries(view, queries, options));
-  if (threads == 0 || threads > kThreadsMax)
-    return Status(Code::kInvalidArgument, "the number of threads must be between 1 and 256");
-  if (queries.rows > kQueriesMax) return Status(Code::kInvalidArgument, "too many queries for one batch; divide it");
   SearchResults results;
-  results.k_ = options.k;
-  results.hits_.resize(queries.rows * options.k);
-  results.counts_.resize(queries.rows);
-  results.stats_.resize(queries.rows);
-  VECSTORE_TRY(search_view(view, *impl_->searchers, queries, resolved(options), threads, impl_->budget,
-                           {results.hits_, results.counts_, results.stats_}));
+  const Status outcome = impl_->search(queries, options, threads, results);
+  SearchCounters& counters = impl_->counters.searches;
+  add_to(outcome.is_ok() ? counters.batches : counters.failed, 1);
+  if (!outcome.is_ok()) return outcome;
   return results;
 } catch (...) {
   return status_of_exception();
 }
 
+Status Store::Impl::search(const VectorView& queries, const SearchOptions& options, std::uint32_t threads,
+                           SearchResults& results) try {
+  const View now = view();
+  VECSTORE_TRY(check_queries(now, queries, options));
+  if (threads == 0 || threads > kThreadsMax)
+    return Status(Code::kInvalidArgument, "the number of threads must be between 1 and 256");
+  if (queries.rows > kQueriesMax) return Status(Code::kInvalidArgument, "too many queries for one batch; divide it");
+  results.k_ = options.k;
+  results.hits_.resize(queries.rows * options.k);
+  results.counts_.resize(queries.rows);
+  results.stats_.resize(queries.rows);
+  return search_view(now, *searchers, queries, resolved(options), threads, budget, counters.searches,
+                     {results.hits_, results.counts_, results.stats_});
+} catch (...) {
+  return status_of_exception();
+}
+
 SearchOptions Store::resolved(const SearchOptions& options) const {
-  if (!impl_->check_process().is_ok()) return options;
-  return resolve_options(impl_->content->properties(), options, impl_->content->in_memory());
+  return impl_->check_process().is_ok() ? impl_->resolved(options) : options;
 }
 
 std::optional<CalibrationPoint> Store::calibration_for(const SearchOptions& options) const {
@@ -522,11 +553,37 @@ StoreStats Store::stats() const {
     stats.kept_document_bytes = delta->kept_document_bytes();
   }
   stats.has_dictionary = s.live->dictionary() != nullptr;
-  stats.wal_bytes = s.writer ? s.writer->log().bytes() : s.follower->log_bytes();
+  stats.wal_bytes = s.log_bytes();
   stats.last_lsn = s.live->newest().value;
-  stats.durable_lsn = s.writer ? s.writer->log().synced_lsn().value : s.live->newest().value;
+  stats.durable_lsn = s.durable_lsn().value;
   stats.syncs = s.writer ? s.writer->log().syncs() : 0;
   return stats;
+}
+
+Metrics Store::metrics() const {
+  const Impl& s = *impl_;
+  Metrics metrics;
+  if (!s.check_process().is_ok()) return metrics;
+  s.counters.snapshot(metrics);
+  if (const Generation* graph = s.content->graph(); graph != nullptr) {
+    metrics.pages_cached = graph->cache().pages();
+    metrics.pages_replaced = graph->cache().replaced();
+  }
+  if (s.writer) {
+    metrics.log_sync_latency = s.writer->log().sync_latencies();
+    metrics.log_syncs = metrics.log_sync_latency.count();
+  }
+  metrics.log_bytes = s.log_bytes();
+  metrics.durable_lsn = s.durable_lsn().value;
+  // Another thread may have synced what its writer is about to apply.
+  metrics.last_lsn = std::max(s.live->newest().value, metrics.durable_lsn);
+  metrics.rows = s.live->live_rows();
+  metrics.delta_rows = s.live->live_delta_rows();
+  metrics.delta_bytes = s.delta_bytes();
+  metrics.memory_used_bytes = s.budget.used_bytes();
+  metrics.memory_peak_bytes = s.budget.peak_bytes();
+  metrics.memory_limit_bytes = s.limit_bytes();
+  return metrics;
 }
 
 StoreInfo Store::info() const {
@@ -553,7 +610,7 @@ StoreInfo Store::info() const {
   constexpr const char* kCalibratedOn[] = {"none", "self", "queries"};
   info.calibrated_on = kCalibratedOn[static_cast<std::size_t>(content.properties().calibrated_on)];
   info.calibration = content.properties().calibration;
-  info.ram_budget_bytes = s.budget.limit_bytes() == MemoryBudget::kUnlimited ? 0 : s.budget.limit_bytes();
+  info.ram_budget_bytes = s.limit_bytes();
   info.ram_used_bytes = s.budget.used_bytes();
   info.ram_peak_bytes = s.budget.peak_bytes();
   info.searchers = s.searchers->pool().size();

@@ -24,6 +24,7 @@ inline const std::vector<Layer>& layers() {
                                                            "engine/reports.h",
                                                            "engine/truth.h",
                                                            "engine/key.h",
+                                                           "engine/metrics.h",
                                                            "engine/vector_source.h",
                                                            "engine/files/convert.h",
                                                            "engine/files/json.h",

@@ -219,6 +219,23 @@ BOOST_AUTO_TEST_CASE(at_any_request_of_a_reader_it_answers_the_same_afterwards) 
   BOOST_TEST_MESSAGE("runs: " << runs);
 }
 
+BOOST_AUTO_TEST_CASE(metrics_are_told_without_any_memory) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path("s");
+  const Matrix base = csift(20);
+  REQUIRE_OK(Store::create(path, {base.dim, base.dtype, Metric::kL2, KeyKind::kNumber}));
+  OpenOptions options;
+  options.access = Access::kReadWrite;
+  options.sync = SyncMode::kNone;
+  auto store = Store::open(path, options);
+  REQUIRE_OK(store);
+  for (std::uint64_t row = 0; row < base.rows(); ++row) REQUIRE_OK(store->put(row, base.row(row)));
+  FailingMemory none(0, true);
+  const Metrics metrics = none.during([&] { return store->metrics(); });
+  BOOST_TEST(!none.has_struck());
+  BOOST_TEST(metrics.puts.rows == base.rows());
+}
+
 // Up to the publishing, which the case of a writer goes through. Behind it the report is written, by a library whose
 // destructors take memory, so that a process without any ends there.
 BOOST_AUTO_TEST_CASE(at_any_request_of_a_build_it_leaves_nothing) {

@@ -143,6 +143,9 @@ BOOST_AUTO_TEST_CASE(callers_share_writes_and_syncs) {
   }
   for (const Status& outcome : outcomes) REQUIRE_OK(outcome);
   BOOST_TEST(journal.log->syncs() <= std::uint64_t{kWriters} * kEach);
+  BOOST_TEST(journal.log->syncs() > 0u);
+  BOOST_TEST(journal.log->sync_latencies().count() == journal.log->syncs());
+  BOOST_TEST(journal.log->sync_latencies().sum_ns > 0u);
   REQUIRE_OK(journal.log->close());
   const auto records = journal.replay();
   REQUIRE_OK(records);

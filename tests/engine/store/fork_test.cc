@@ -135,7 +135,7 @@ int ask_everything(Store& store, const Sample& sample) {
   std::vector<std::byte> vector(sample.vectors().row_stride());
   const VectorView row{vector.data(), sample.vectors().dtype, 1, sample.vectors().dim, 0};
   const Key key(Sample::key_of(3));
-  const std::array<bool, 23> outcomes{refused(store.search(sample.queries(), {.k = 10})),
+  const std::array<bool, 24> outcomes{refused(store.search(sample.queries(), {.k = 10})),
                                       refused(store.search(sample.queries(), {.k = 10}, 2)),
                                       refused(store.put(key, row)),
                                       refused(store.put_batch({&key, 1}, row)),
@@ -156,6 +156,7 @@ int ask_everything(Store& store, const Sample& sample) {
                                       refused(store.verify()),
                                       store.size() == 0,
                                       store.stats().rows == 0,
+                                      to_prometheus(store.metrics()) == to_prometheus({}),
                                       store.info().rows == 0 && store.info().uuid.empty(),
                                       !store.calibration_for({})};
   const auto failed = std::ranges::find(outcomes, false);

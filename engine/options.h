@@ -102,6 +102,13 @@ struct PutOptions {
   const CancelToken* cancel = nullptr;
 };
 
+// What hits bring along, of the moment that was searched: a writer may have replaced their rows since.
+enum class HitTexts : std::uint8_t {
+  kNone,              // Hit::key, where keys are numbers
+  kKeys,              // keys as texts; where they are byte strings, each hit in the graph costs a read of rows/
+  kKeysAndDocuments,  // the same read brings both
+};
+
 struct SearchOptions {
   std::uint32_t k = 10;           // 1 … kResultsMax
   double recall_target = 0.95;    // above 0, up to 1; looked up in the calibration of the index
@@ -112,6 +119,7 @@ struct SearchOptions {
   // most, are read from rows/. So what the search has seen is ranked exactly. Where rounding leaves more than 1,500
   // rows open, the nearest so many are read.
   bool full_precision = false;
+  HitTexts texts = HitTexts::kNone;
 
   ProgressFunction progress = {};
   const CancelToken* cancel = nullptr;  // the batch ends with kCancelled, and has no answers

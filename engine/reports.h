@@ -48,13 +48,21 @@ class SearchResults {
   std::span<const Hit> operator[](std::size_t query) const { return {hits_.data() + query * k_, counts_[query]}; }
   const QueryStats& stats(std::size_t query) const { return stats_[query]; }
   std::uint32_t k() const { return k_; }
+  // Of a hit of a query; empty where SearchOptions::texts did not ask for them. A number comes in decimal.
+  std::string_view key(std::size_t query, std::size_t hit) const { return text(keys_, query, hit); }
+  std::string_view document(std::size_t query, std::size_t hit) const { return text(documents_, query, hit); }
 
  private:
   friend class Store;
+  std::string_view text(const std::vector<std::string>& texts, std::size_t query, std::size_t hit) const {
+    return texts.empty() ? std::string_view() : texts[query * k_ + hit];
+  }
   std::uint32_t k_ = 0;
   std::vector<Hit> hits_;  // [queries × k]
   std::vector<std::uint32_t> counts_;
   std::vector<QueryStats> stats_;
+  std::vector<std::string> keys_;       // [queries × k] or none
+  std::vector<std::string> documents_;  // [queries × k] or none
 };
 
 struct CalibrationPoint {

@@ -12,6 +12,7 @@
 #include "tools/commands.h"
 #include "tools/document_text.h"
 #include "tools/explain.h"
+#include "tools/interrupt.h"
 #include "tools/numbers.h"
 #include "tools/output.h"
 
@@ -119,14 +120,11 @@ struct Answer {
   std::optional<std::string> document;
 };
 
-Result<std::vector<Answer>> look_up(const Store& store, std::span<const Hit> hits) {
+std::vector<Answer> answers_of(const SearchResults& results) {
   std::vector<Answer> answers;
-  for (const Hit& hit : hits) {
-    Answer answer{hit, {}, {}};
-    VECSTORE_ASSIGN(answer.key, store.key(hit.row));
-    auto document = store.document(hit.row);
-    if (document && !document->empty()) answer.document = std::move(*document);
-    if (!document && document.error().code() != Code::kNotFound) return document.error();
+  for (std::size_t i = 0; i < results[0].size(); ++i) {
+    Answer answer{results[0][i], std::string(results.key(0, i)), {}};
+    if (const std::string_view document = results.document(0, i); !document.empty()) answer.document = document;
     answers.push_back(std::move(answer));
   }
   return answers;
@@ -164,11 +162,14 @@ Status run_query(const QueryOptions& options, const Reporting& asked) {
   const StoreInfo info = store.info();
   VECSTORE_ASSIGN(const OneVector vector, options.queries.empty() ? vector_of_input(info) : vector_of_file(options));
   const VectorView view{vector.bytes.data(), vector.dtype, 1, vector.dim};
-  const auto found = store.search(view, options.search);
+  SearchOptions search = options.search;
+  search.texts = HitTexts::kKeysAndDocuments;
+  search.cancel = interruption();
+  const auto found = store.search(view, search);
   if (!found) return in_file(found.error(), options.queries.empty() ? "standard input" : options.queries, options.row);
   const SearchResults& results = *found;
   if (const auto expectation = store.recall_expected(options.search)) warn_of_missed_target(*expectation);
-  VECSTORE_ASSIGN(const std::vector<Answer> answers, look_up(store, results[0]));
+  const std::vector<Answer> answers = answers_of(results);
   if (asked.json) {
     print_json(to_json(answers, results.stats(0)));
   } else {

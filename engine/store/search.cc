@@ -202,6 +202,29 @@ class BatchSearch {
     return Status::ok();
   }
 
+  // Of the moment that is searched. One read brings key and document of a row of the graph.
+  Status read_texts(RowId row, std::size_t place, QueryStats& stats) {
+    VECSTORE_TRY(check_cancelled(options_.cancel));
+    const bool wants_document = !answers_.documents.empty();
+    if (row.value >= content_.row_count()) {
+      VECSTORE_ASSIGN(answers_.keys[place], view_.key_of(row));
+      if (!wants_document) return Status::ok();
+      VECSTORE_ASSIGN(answers_.documents[place], view_.read_document(row));
+      return Status::ok();
+    }
+    const bool has_key = content_.properties().keys == KeyKind::kBytes;
+    StoredRow stored;
+    if (has_key || (wants_document && content_.has_documents())) {
+      std::uint64_t reads = 0;
+      VECSTORE_ASSIGN(stored, content_.rows()->read(row, &reads));
+      stats.requests += static_cast<std::uint32_t>(reads);
+      stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
+    }
+    answers_.keys[place] = has_key ? std::move(stored.key) : std::to_string(row.value);
+    if (wants_document) answers_.documents[place] = std::move(stored.document);
+    return Status::ok();
+  }
+
   // Puts what the graph has for a query and what the delta has in order.
   Status take(const GraphSearcher::Answer& answer) {
     VECSTORE_TRY(check_rows(answer.found));
@@ -237,6 +260,10 @@ class BatchSearch {
     for (std::uint32_t i = 0; i < count; ++i)
       hits[i] = make_hit(metric_, found_[i], answer.constant, key_of(found_[i].row));
     answers_.counts[answer.query] = count;
+    const std::uint32_t requests = stats.requests;
+    for (std::uint32_t i = 0; i < count && !answers_.keys.empty(); ++i)
+      VECSTORE_TRY(read_texts(hits[i].row, answer.query * options_.k + i, stats));
+    pages_read += stats.requests - requests;
     latency += std::chrono::steady_clock::now() - started;
     tally_.add(stats, pages_read, latency);
     stats.latency_us =

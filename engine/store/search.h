@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "base/memory.h"
 #include "base/status.h"
@@ -20,9 +21,11 @@ namespace vecstore {
 
 // Where the answers of a batch go.
 struct Answers {
-  std::span<Hit> hits;              // [queries × k], the first counts[query] of each query are set
-  std::span<std::uint32_t> counts;  // [queries]
-  std::span<QueryStats> stats;      // [queries]
+  std::span<Hit> hits;               // [queries × k], the first counts[query] of each query are set
+  std::span<std::uint32_t> counts;   // [queries]
+  std::span<QueryStats> stats;       // [queries]
+  std::span<std::string> keys;       // [queries × k], or none where nobody asked for them
+  std::span<std::string> documents;  // [queries × k], or none
 };
 
 // Errors: as of Store::search().

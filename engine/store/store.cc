@@ -406,8 +406,10 @@ Status Store::Impl::search(const VectorView& queries, const SearchOptions& optio
   results.hits_.resize(queries.rows * options.k);
   results.counts_.resize(queries.rows);
   results.stats_.resize(queries.rows);
+  if (options.texts != HitTexts::kNone) results.keys_.resize(results.hits_.size());
+  if (options.texts == HitTexts::kKeysAndDocuments) results.documents_.resize(results.hits_.size());
   return search_view(now, *searchers, queries, resolved(options), threads, budget, counters.searches,
-                     {results.hits_, results.counts_, results.stats_});
+                     {results.hits_, results.counts_, results.stats_, results.keys_, results.documents_});
 } catch (...) {
   return status_of_exception();
 }

@@ -70,7 +70,8 @@ Status with_memory_options(const Status& status, const OpenOptions& open) {
   if (open.ram_bytes != 0) options += fmt::format(", --ram {}", format_size(open.ram_bytes));
   return Status(status.code(), status.text())
       .about(fmt::format("{} ({})", status.subject(), options))
-      .at(status.detail(), status.number());
+      .at(status.detail(), status.number())
+      .with_errno(status.error_number());
 }
 
 Result<Key> parse_key(const std::string& text, KeyKind kind) {

@@ -19,7 +19,7 @@ constexpr const char* kTornPrefix = "torn-";
 Lsn before(Lsn lsn) { return {lsn.value - 1}; }
 
 Status full(const std::string& directory, std::uint64_t bytes_max) {
-  return Status(Code::kNoSpace, "the log is full; open the store with more of it, log_bytes")
+  return Status(Code::kNoSpace, "the log is full; open the store with a larger log_bytes than")
       .about(directory)
       .at(Detail::kBytes, bytes_max);
 }

@@ -175,7 +175,7 @@ Status Writer::check_room(std::uint64_t bytes) {
 
 Status Writer::delta_is_full() const {
   return Status(Code::kMemoryBudget,
-                "the memory of what waits to be merged is used up; open the store with more of it, delta_bytes")
+                "the memory of what waits to be merged is used up; open the store with a larger delta_bytes than")
       .about(parts_.directory.path())
       .at(Detail::kBytes, delta_bytes_max_);
 }

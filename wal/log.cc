@@ -16,6 +16,13 @@ constexpr std::uint64_t kBatchBytesFirst = 256u << 10;
 constexpr const char* kPreparingName = "preparing";
 constexpr const char* kTornPrefix = "torn-";
 
+constexpr const char* kFailedMidway =
+    "a write failed midway, so that no more is taken; check the disk and open the store again, which shows whether it "
+    "came through";
+constexpr const char* kFullMidway =
+    "the disk was full in the midst of a write, so that no more is taken; free space and open the store again, which "
+    "shows whether it came through";
+
 Lsn before(Lsn lsn) { return {lsn.value - 1}; }
 
 Status full(const std::string& directory, std::uint64_t bytes_max) {
@@ -407,8 +414,14 @@ Result<std::uint64_t> Log::write_group(Batch& batch, GroupType type, Lsn synced,
   return chain;
 }
 
+// Whoever waits is told kIo, whatever the disk's reason: kNoSpace promises that nothing was written.
 void Log::fail(const Status& status) {
-  if (failure_.is_ok()) failure_ = status;
+  if (!failure_.is_ok()) return;
+  const bool is_full = status.code() == Code::kNoSpace;
+  failure_ = Status(Code::kIo, is_full ? kFullMidway : kFailedMidway)
+                 .about(status.subject())
+                 .at(status.detail(), status.number())
+                 .with_errno(status.error_number());
 }
 
 // Callers may be at work: what they have queued goes out, and what they bring from now on is refused.

@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_CASE(opening_and_closing_leaves_nothing_behind) {
 }
 
 BOOST_AUTO_TEST_CASE(after_a_failed_write_or_sync_nothing_is_taken_any_more) {
-  for (const test::Fault fault : {test::Fault::kIo, test::Fault::kShort}) {
+  for (const test::Fault fault : {test::Fault::kIo, test::Fault::kShort, test::Fault::kNoSpace}) {
     for (std::uint64_t call = 0; call < 2; ++call) {
       const auto disk = disk_with_log();
       Journal journal(*disk);
@@ -289,8 +289,15 @@ BOOST_AUTO_TEST_CASE(after_a_failed_write_or_sync_nothing_is_taken_any_more) {
       REQUIRE_OK(journal.write({"one"}));
       disk->set_fault(fault, call);  // the write, then the sync
       const Status failed = journal.write({"two"});
-      if (fault == test::Fault::kShort && call == 1) continue;  // a sync has no half
+      if (fault != test::Fault::kIo && call == 1) continue;  // a sync has no half, and takes no room
+      // kNoSpace would say that nothing was written, which nobody knows here.
       BOOST_CHECK(failed.code() == Code::kIo);
+      BOOST_TEST(failed.error_number() == (fault == test::Fault::kNoSpace ? ENOSPC : EIO));
+      const bool is_full = failed.message().find("the disk was full in the midst") != std::string::npos;
+      BOOST_TEST(is_full == (fault == test::Fault::kNoSpace), failed.message());
+      BOOST_TEST(failed.message().find("open the store again, which shows whether it came through") !=
+                     std::string::npos,
+                 failed.message());
       disk->clear_fault();
       BOOST_CHECK(journal.write({"three"}).code() == Code::kIo);
       BOOST_CHECK(journal.log->sync().code() == Code::kIo);

@@ -87,7 +87,8 @@ class Store {
   Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
   // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. An empty batch is
   // done at once, and its receipt has the newest lsn. A batch takes at most 32 MiB of the log, 2 MiB where ram_bytes is
-  // given: kInvalidArgument or kMemoryBudget beyond.
+  // given: kInvalidArgument or kMemoryBudget beyond. One that an empty delta does not hold is refused at once
+  // (kMemoryBudget), with the delta_bytes that take it and how many of its rows would fit.
   Result<WriteReceipt> put_batch(std::span<const Key> keys, const VectorView& vectors,
                                  std::span<const std::string_view> documents = {});
   // Receipt.rows is 0 when there was no such key. Goes on when delta and log take no more puts, until what is kept for

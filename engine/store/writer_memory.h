@@ -32,6 +32,9 @@ class WriterMemory {
   // The delta may take `delta_bytes` from now on, at least as many as before. Errors: kMemoryBudget.
   Status raise(std::uint64_t delta_bytes);
 
+  // The least delta_bytes of which so much is for rows.
+  static std::uint64_t delta_bytes_for(std::uint64_t rows_bytes);
+
   MemoryBudget& rows() { return rows_; }        // memory of the delta's rows
   MemoryBudget& erasing() { return erasing_; }  // memory of the delta when that of its rows is used up
   MemoryBudget& buffers() { return buffers_; }  // memory of the log, the batch at hand and the catalog

@@ -44,7 +44,8 @@ struct Store::Impl {
   Status open_content() VECSTORE_REQUIRES(refreshing);
   Status open_log() VECSTORE_REQUIRES(refreshing);
   Status make_searchers() VECSTORE_REQUIRES(refreshing);
-  Status name_least(const Status& refused) const;
+  // Of a store that did not open: the error with the least that would do.
+  Status name_least(const Status& refused) VECSTORE_REQUIRES(refreshing);
   Status refresh();
 
   View view() const { return {content, live, live->pin()}; }

@@ -31,6 +31,15 @@ Status full(const std::string& directory, std::uint64_t bytes_max) {
       .at(Detail::kBytes, bytes_max);
 }
 
+// What could not be made has only the name that it would have got.
+Status not_made(const Status& fault, const std::string& path, std::uint64_t bytes) {
+  if (fault.code() != Code::kNoSpace) return Status(fault).about(path);
+  return Status(Code::kNoSpace, "the disk has too little room for this file of the log; free some, at least")
+      .about(path)
+      .at(Detail::kBytes, bytes)
+      .with_errno(fault.error_number());
+}
+
 }  // namespace
 
 Log::Log(FileSystem& file_system, std::string directory, const LogOptions& options, MemoryBudget& budget,
@@ -113,7 +122,9 @@ Status Log::remove_leftovers(const LogTail& tail) {
   for (const DirectoryEntry& entry : entries) {
     const bool old_copy = tail.torn_bytes != 0 && entry.name.starts_with(kTornPrefix) && entry.name != newest;
     frees_name = frees_name || entry.name == kPreparingName;
-    if (old_copy || entry.name == kPreparingName) VECSTORE_TRY(file_system_.unlink(directory_ + "/" + entry.name));
+    if (!old_copy && entry.name != kPreparingName) continue;
+    if (const Status removed = file_system_.unlink(directory_ + "/" + entry.name); !removed.is_ok())
+      return Status(removed).about(directory_);
   }
   return frees_name ? file_system_.sync_directory(directory_) : Status::ok();
 }
@@ -132,16 +143,27 @@ Result<Log::Segment> Log::make_segment(const std::string& path, std::uint64_t nu
   const std::string preparing = directory_ + "/" + kPreparingName;
   VECSTORE_ASSIGN(auto zeros, Buffer<std::byte>::allocate(budget_, std::min<std::uint64_t>(kZeroBytes, bytes)));
   VECSTORE_ASSIGN(auto header, Buffer<std::byte>::allocate(budget_, kLogBlockBytes));
-  VECSTORE_ASSIGN(auto file, file_system_.open(preparing, {OpenMode::kReadWriteCreate, true}));
+  auto opened = file_system_.open(preparing, {OpenMode::kReadWriteCreate, true});
+  if (!opened) return not_made(opened.error(), path, bytes);
+  std::unique_ptr<File> file = std::move(*opened);
   Status made;
   for (std::uint64_t done = 0; done < bytes && made.is_ok(); done += zeros.size())
     made = file->write_at(zeros.span().first(std::min<std::uint64_t>(zeros.size(), bytes - done)), done);
   if (made.is_ok()) made = file->sync();
   if (made.is_ok()) made = file_system_.rename(preparing, path);
   if (made.is_ok()) made = file_system_.sync_directory(directory_);
+  if (made.is_ok()) {  // once more, so that its errors have the name that it has now
+    opened = file_system_.open(path, {OpenMode::kReadWrite, true});
+    if (opened) {
+      file = std::move(*opened);
+    } else {
+      made = opened.error();
+      static_cast<void>(file_system_.unlink(path));
+    }
+  }
   if (!made.is_ok()) {
     if (file_system_.unlink(preparing).is_ok()) static_cast<void>(file_system_.sync_directory(directory_));
-    return made;
+    return not_made(made, path, bytes);
   }
   return Segment{number, bytes, {}, std::move(file), std::move(header)};
 }

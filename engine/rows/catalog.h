@@ -76,6 +76,8 @@ class Catalog {
  private:
   struct Impl;
   explicit Catalog(std::unique_ptr<Impl> impl);
+  static Result<NewCatalog> write_files(FileSystem& file_system, const std::string& path, const Uuid& store,
+                                        std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -77,7 +77,7 @@ class Undoing {
   Undoing& operator=(const Undoing&) = delete;
   Status unless_ok(Status outcome) {
     is_kept_ = outcome.is_ok();
-    return outcome;
+    return directory_.about_store(outcome);
   }
 
  private:

@@ -276,9 +276,11 @@ BOOST_AUTO_TEST_CASE(an_error_at_every_call_loses_nothing_that_was_promised) {
           disk.set_fault(fault, call, sticky);
           {
             auto store = open_sim(disk, random.next(), Access::kReadWrite);
+            if (!store) check_names(store.error());
             for (int i = 0; store && i < 12; ++i) {
               const ModelWrite write = random_write(random);
               const auto written = write_to(*store, write);
+              if (!written) check_names(written.error());
               if (written) {
                 history.add(write);
                 history.least = history.writes.size();

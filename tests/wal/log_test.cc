@@ -242,8 +242,13 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_and_goes_on) {
   Status outcome;
   while ((outcome = journal.write({text_of(taken, 3000)})).is_ok()) ++taken;
   BOOST_CHECK(outcome.code() == Code::kNoSpace);
-  disk->set_capacity(1u << 30);
+  // The segment that could not be made, and the room that it needs: twice the one before.
+  BOOST_TEST(outcome.subject() == "wal/log-2");
+  BOOST_TEST(outcome.number() == 64u << 10);
+  BOOST_TEST(outcome.error_number() == ENOSPC);
+  disk->set_capacity(disk->bytes_of("wal/log-1") + disk->bytes_of("wal/end") + outcome.number());
   REQUIRE_OK(journal.write({text_of(taken++, 3000)}));
+  disk->set_capacity(1u << 30);
   journal.log.reset();
   const auto records = journal.replay();
   REQUIRE_OK(records);
@@ -295,9 +300,9 @@ BOOST_AUTO_TEST_CASE(after_a_failed_write_or_sync_nothing_is_taken_any_more) {
       BOOST_TEST(failed.error_number() == (fault == test::Fault::kNoSpace ? ENOSPC : EIO));
       const bool is_full = failed.message().find("the disk was full in the midst") != std::string::npos;
       BOOST_TEST(is_full == (fault == test::Fault::kNoSpace), failed.message());
-      BOOST_TEST(failed.message().find("open the store again, which shows whether it came through") !=
-                     std::string::npos,
-                 failed.message());
+      BOOST_TEST(
+          failed.message().find("open the store again, which shows whether it came through") != std::string::npos,
+          failed.message());
       disk->clear_fault();
       BOOST_CHECK(journal.write({"three"}).code() == Code::kIo);
       BOOST_CHECK(journal.log->sync().code() == Code::kIo);

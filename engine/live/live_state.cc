@@ -10,7 +10,7 @@ namespace vecstore {
 namespace {
 
 Status contradiction(Lsn lsn) {
-  return Status(Code::kCorrupt, "a record of the log contradicts the store; restore or salvage")
+  return Status(Code::kCorrupt, "this contradicts what the store holds; restore or salvage")
       .at(Detail::kLsn, lsn.value);
 }
 

@@ -2,6 +2,15 @@
 #include "engine/store/follower.h"
 
 namespace vecstore {
+namespace {
+
+// What is wrong with a record says where it stands. Memory is not the record's.
+Status of_record(const Status& fault, const std::string& directory, Lsn lsn) {
+  if (fault.code() == Code::kMemoryBudget) return fault;
+  return Status(fault.code(), fault.text()).about(directory).at(Detail::kLsn, lsn.value);
+}
+
+}  // namespace
 
 Result<LogTail> Follower::replay() {
   const auto show = [this](Lsn through) {
@@ -14,7 +23,8 @@ Result<LogTail> Follower::replay() {
   if (!has_replayed_) options.group_ended = show;
   auto replayed =
       replay_log(file_system_, directory_, options, budget_, [this](Lsn lsn, const LogRecord& record) -> Status {
-        VECSTORE_TRY(live_.apply(lsn, record));
+        if (const Status applied = live_.apply(lsn, record); !applied.is_ok())
+          return of_record(applied, directory_, lsn);
         through_ = lsn;  // where to go on, should the next one find no room
         return {};
       });

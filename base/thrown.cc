@@ -4,13 +4,15 @@
 #include <new>
 #include <system_error>
 
+#include "base/memory.h"
+
 namespace vecstore {
 
 Status status_of_exception() {
   try {
     throw;
   } catch (const std::bad_alloc&) {
-    return {Code::kMemoryBudget, "the system has no memory left; lower the budget or free some"};
+    return refused_by_system(0);
   } catch (const std::system_error& error) {
     return Status(Code::kIo, "the system refused what this takes; raise its limits (ulimit -a)")
         .with_errno(error.code().value());

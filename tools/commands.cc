@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "base/limits.h"
 #include "tools/numbers.h"
 #include "tools/size_text.h"
@@ -65,7 +67,7 @@ void add_write_options(CommandOptions& options, OpenOptions& open) {
 }
 
 Status with_memory_options(const Status& status, const OpenOptions& open) {
-  if (status.code() != Code::kMemoryBudget) return status;
+  if (status.code() != Code::kMemoryBudget || status.error_number() == ENOMEM) return status;
   std::string options = fmt::format("--delta {}", format_size(open.delta_bytes));
   if (open.ram_bytes != 0) options += fmt::format(", --ram {}", format_size(open.ram_bytes));
   return Status(status.code(), status.text())

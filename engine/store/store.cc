@@ -189,7 +189,8 @@ Status Store::Impl::open(const std::string& path) {
     if (!found) return found.error();
     directory.emplace(std::move(*found));
     outcome = open_content();
-    if (outcome.code() == Code::kMemoryBudget && opened.ram_bytes != 0) return name_least(outcome);
+    const bool is_too_small = outcome.code() == Code::kMemoryBudget && !is_refused_by_system(outcome);
+    if (is_too_small && opened.ram_bytes != 0) return name_least(outcome);
     if (outcome.code() != Code::kNotFound) return outcome;
   }
   return Status(Code::kCorrupt, "a file that the manifest names is missing; restore or rebuild")

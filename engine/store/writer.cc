@@ -293,6 +293,7 @@ Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const Vect
   log_dictionary(packer_.train(*parts_.live, parts_.options.ram_bytes == 0 ? buffers : parts_.memory.rows()));
   const std::vector<LogRecord> records = encode_rows(puts, needs);
   const Status reserved = parts_.live->reserve(needs);
+  if (is_refused_by_system(reserved)) return reserved;  // what waits to be merged is not the reason
   if (reserved.code() == Code::kMemoryBudget) VECSTORE_TRY(check_fits_alone(needs));
   if (reserved.code() == Code::kMemoryBudget) return std::optional<Lsn>();
   VECSTORE_TRY(reserved);
@@ -357,6 +358,7 @@ Result<WriteReceipt> Writer::erase(std::span<const Key> keys) {
   for (const auto& payload : payloads) records.push_back({static_cast<std::uint16_t>(RecordType::kErase), 0, payload});
   parts_.live->forget();
   const Status reserved = parts_.live->reserve(needs);
+  if (is_refused_by_system(reserved)) return reserved;
   if (reserved.code() == Code::kMemoryBudget) return delta_is_full();
   VECSTORE_TRY(reserved);
   VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, Urgency::kUrgent));

@@ -7,9 +7,9 @@
 //   auto hits = store.search(vecstore::VectorView{query, vecstore::DType::kU8, 1, 128}, {.k = 10}).value();
 //   for (const auto& hit : hits[0]) std::printf("%llu %f\n", (unsigned long long)hit.row.value, hit.score);
 //
-// Every fallible call returns a Status or a Result<T>, kMemoryBudget where the system has no memory left. Nothing here
-// throws but what a function of yours throws through it, and info(), which returns texts. Only the standard library is
-// needed.
+// Every fallible call returns a Status or a Result<T>, kMemoryBudget where the system has no memory left (then with
+// ENOMEM). Nothing here throws but what a function of yours throws through it, and info(), which returns texts. Only the
+// standard library is needed.
 // Score and distance of a hit, by metric (larger score is better):
 //   kL2            distance = squared Euclidean     score = −distance
 //   kInnerProduct  distance = −⟨q,x⟩                score = ⟨q,x⟩
@@ -119,8 +119,9 @@ class Store {
   StoreStats stats() const;
   // Writes the vectors as they were put, in a layout that VectorSource reads. Their keys and documents come one a line
   // in the same order. All is of one moment, and each file appears whole or not at all. Errors: kExists (no overwrite),
-  // kUnsupported (the ending fits another element type), kInvalidInput (a key or document with a newline), kNotFound
-  // (the store has no rows and knows no dimension), kNoSpace, kPermission, kIo, kCorrupt.
+  // kUnsupported (the ending fits another element type), kInvalidInput (a key or document with a newline; all other
+  // bytes are read again as they were), kNotFound (the store has no rows and knows no dimension), kNoSpace, kPermission,
+  // kIo, kCorrupt.
   Status export_to(const ExportFiles& files, bool overwrite = false) const;
 
   // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1

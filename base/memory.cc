@@ -3,6 +3,9 @@
 
 #include <sys/mman.h>
 
+#include <array>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -10,16 +13,39 @@
 
 namespace vecstore {
 
+Status refused_by_system(std::uint64_t bytes) {
+  constexpr const char* kBytesText =
+      "the system has no memory left, or the process none that it may have (ulimit -v); free some, or give smaller "
+      "budgets; this asked for";
+  constexpr const char* kText =
+      "the system has no memory left, or the process none that it may have (ulimit -v); free some, or give smaller "
+      "budgets";
+  Status refused(Code::kMemoryBudget, bytes != 0 ? kBytesText : kText);
+  if (bytes != 0) refused = std::move(refused).at(Detail::kBytes, bytes);
+  return std::move(refused).with_errno(ENOMEM);
+}
+
+bool is_refused_by_system(const Status& status) {
+  return status.code() == Code::kMemoryBudget && status.error_number() == ENOMEM;
+}
+
 MemoryBudget::~MemoryBudget() { VECSTORE_CHECK(used_bytes() == 0); }
+
+// Both numbers, of which a Status has one: without memory, because there may be none.
+Status MemoryBudget::too_small(std::uint64_t limit, std::uint64_t needed) {
+  std::array<char, 48> given;
+  const int length = std::snprintf(given.data(), given.size(), "%ju bytes of memory", std::uintmax_t{limit});
+  return Status(Code::kMemoryBudget, "the memory budget is too small; this needs at least")
+      .about({given.data(), static_cast<std::size_t>(length)})
+      .at(Detail::kBytes, needed);
+}
 
 Status MemoryBudget::charge(std::uint64_t bytes) {
   std::uint64_t used = used_.load(std::memory_order_relaxed);
   std::uint64_t now = 0;
   do {
     const std::uint64_t limit = limit_bytes();
-    if (used > limit || bytes > limit - used)
-      return Status(Code::kMemoryBudget, "the memory budget is too small; this needs at least")
-          .at(Detail::kBytes, used + bytes);
+    if (used > limit || bytes > limit - used) return too_small(limit, used + bytes);
     now = used + bytes;
   } while (!used_.compare_exchange_weak(used, now, std::memory_order_relaxed));
   if (whole_ != nullptr) {

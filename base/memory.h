@@ -25,6 +25,10 @@ enum class Inheritance : std::uint8_t {
   kNone,    // it does not have the mapped ones, which must then neither be read nor freed there
 };
 
+// What the system refuses has the errno ENOMEM: no budget that is raised helps. bytes: asked for; 0: nobody knows.
+Status refused_by_system(std::uint64_t bytes);
+bool is_refused_by_system(const Status& status);
+
 class MemoryBudget {
  public:
   static constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
@@ -55,6 +59,8 @@ class MemoryBudget {
   std::uint64_t peak_bytes() const { return peak_.load(std::memory_order_relaxed); }
 
  private:
+  static Status too_small(std::uint64_t limit, std::uint64_t needed);
+
   std::atomic<std::uint64_t> limit_;
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> peak_{0};
@@ -115,9 +121,7 @@ class Buffer {
     buffer.size_ = count;
     if (bytes != 0) {
       buffer.data_ = reinterpret_cast<T*>(detail::allocate_zeroed(bytes, budget.inheritance()));
-      if (buffer.data_ == nullptr)
-        return Status(Code::kMemoryBudget, "the system has no memory left; lower the budget or free")
-            .at(Detail::kBytes, bytes);
+      if (buffer.data_ == nullptr) return refused_by_system(bytes);
     }
     return buffer;
   }

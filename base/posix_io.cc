@@ -48,8 +48,6 @@ const char* open_error_text(int error) {
     case EACCES:
     case EPERM:
       return "not allowed to open this; check owner and mode";
-    case EROFS:
-      return "the file system is read-only";
     case EEXIST:
       return "the file exists already and is not overwritten";
     case ENOSPC:

@@ -82,9 +82,12 @@ Status errno_status(int error_number, const char* text, std::string_view subject
     case ENOTDIR:
       code = Code::kNotFound;
       break;
+    case EROFS:
+      text = "the file system is read-only";  // whatever was to be done there
+      code = Code::kPermission;
+      break;
     case EACCES:
     case EPERM:
-    case EROFS:
       code = Code::kPermission;
       break;
     case ENOSPC:

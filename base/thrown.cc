@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "base/cancel_token.h"
+#include "base/memory.h"
 
 namespace vecstore {
 
@@ -12,7 +13,7 @@ Status status_of_exception() {
   try {
     throw;
   } catch (const std::bad_alloc&) {
-    return {Code::kMemoryBudget, "the system has no memory left; lower the budget or free some"};
+    return refused_by_system(0);
   } catch (const Cancelled&) {
     return {Code::kCancelled, "the call was cancelled"};
   } catch (const std::system_error& error) {

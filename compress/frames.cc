@@ -7,6 +7,7 @@
 #include <zstd_errors.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 
 #include "base/check.h"
@@ -15,7 +16,8 @@ namespace vecstore {
 namespace {
 
 Status no_memory() {
-  return {Code::kMemoryBudget, "the system has no memory left to compress or decompress; free some"};
+  return Status(Code::kMemoryBudget, "the system has no memory left to compress or decompress; free some")
+      .with_errno(ENOMEM);
 }
 
 constexpr int kPackLevel = 3;

@@ -3,6 +3,7 @@
 
 #include <Eigen/Eigenvalues>
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <new>
 
@@ -117,7 +118,7 @@ Status principal_rotation(const Points& points, std::uint32_t subspaces, Executo
       subspace_begin.push_back(subspace_begin.back() + static_cast<std::uint32_t>(members.size()));
     }
   } catch (const std::bad_alloc&) {
-    return {Code::kMemoryBudget, "the system has no memory left to train codes; free some"};
+    return Status(Code::kMemoryBudget, "the system has no memory left to train codes; free some").with_errno(ENOMEM);
   }
   return Status::ok();
 }

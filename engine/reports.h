@@ -170,6 +170,8 @@ struct VerifyReport {
   std::uint64_t unreachable_rows = 0;
   std::vector<Status> damage;  // at most 100 findings, each naming file and place
   std::uint64_t damage_total = 0;
+  // Of these: what the next writer makes good that looks a key up. Nothing is lost, and nobody has to build again.
+  std::uint64_t damage_repairable = 0;
 };
 
 }  // namespace vecstore

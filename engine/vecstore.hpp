@@ -7,8 +7,9 @@
 //   auto hits = store.search(vecstore::VectorView{query, vecstore::DType::kU8, 1, 128}, {.k = 10}).value();
 //   for (const auto& hit : hits[0]) std::printf("%llu %f\n", (unsigned long long)hit.row.value, hit.score);
 //
-// Every fallible call returns a Status or a Result<T>, kMemoryBudget where the system has no memory left. Nothing here
-// throws but what a function of yours throws through it, and info() and to_prometheus(), which return texts. Only the
+// Every fallible call returns a Status or a Result<T>, kMemoryBudget where the system has no memory left (then with
+// ENOMEM). Nothing here throws but what a function of yours throws through it, and info() and to_prometheus(), which
+// return texts. Only the
 // standard library is needed.
 // Score and distance of a hit, by metric (larger score is better):
 //   kL2            distance = squared Euclidean     score = −distance
@@ -91,7 +92,9 @@ class Store {
   Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
   // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. An empty batch is
   // done at once, and its receipt has the newest lsn. One that is cancelled while it waits is kCancelled. A batch takes
-  // at most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond.
+  // at most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond. One that an
+  // empty delta does not hold is refused at once (kMemoryBudget), with the delta_bytes that take it and how many of its
+  // rows would fit.
   Result<WriteReceipt> put_batch(std::span<const Key> keys, const VectorView& vectors,
                                  std::span<const std::string_view> documents = {}, const PutOptions& options = {});
   // Receipt.rows is 0 when there was no such key. Goes on when delta and log take no more puts, until what is kept for
@@ -125,8 +128,9 @@ class Store {
   Metrics metrics() const;
   // Writes the vectors as they were put, in a layout that VectorSource reads. Their keys and documents come one a line
   // in the same order. All is of one moment, and each file appears whole or not at all. Errors: kExists (no overwrite),
-  // kUnsupported (the ending fits another element type), kInvalidInput (a key or document with a newline), kNotFound
-  // (the store has no rows and knows no dimension), kNoSpace, kPermission, kIo, kCorrupt.
+  // kUnsupported (the ending fits another element type), kInvalidInput (a key or document with a newline; all other
+  // bytes are read again as they were), kNotFound (the store has no rows and knows no dimension), kNoSpace,
+  // kPermission, kIo, kCorrupt.
   Status export_to(const ExportFiles& files, const ExportOptions& options = {}) const;
 
   // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1

@@ -2,6 +2,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "base/check.h"
@@ -74,7 +75,7 @@ Result<PageFileWriter> PageFileWriter::create(FileSystem& file_system, const std
                   Buffer<std::byte>::allocate(budget, kWriteBytes / options.page_bytes * options.page_bytes));
   impl->hash.reset(XXH3_createState());
   if (impl->hash == nullptr || XXH3_128bits_reset(impl->hash.get()) != XXH_OK)
-    return Status(Code::kMemoryBudget, "the system has no memory left").about(path);
+    return Status(Code::kMemoryBudget, "the system has no memory left").about(path).with_errno(ENOMEM);
   VECSTORE_ASSIGN(impl->file, file_system.open(path, {OpenMode::kCreateNew, true}));
   impl->offset = options.page_bytes;  // page 0 is written last
   return PageFileWriter(std::move(impl));

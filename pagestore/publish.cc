@@ -187,6 +187,7 @@ std::string StoreDirectory::file_path(const std::string& name) const { return im
 std::string StoreDirectory::temporary_path(const std::string& name) const {
   return impl_->path + "/" + kTemporaryName + "/" + name;
 }
+Status StoreDirectory::about_store(const Status& status) const { return of_store(status, impl_->path); }
 void StoreDirectory::unlock() {
   impl_->superblock_file.reset();
   impl_->lock.reset();
@@ -240,6 +241,10 @@ Status StoreDirectory::Impl::commit(const Slot& slot) {
     VECSTORE_TRY(write_slot(slot, 1 - first));
     return superblock_file->sync();
   }
+  return of_store(commit_first(slot), path);
+}
+
+Status StoreDirectory::Impl::commit_first(const Slot& slot) {
   const std::string temporary = path + "/" + kTemporaryName + "/" + kSuperblockName;
   VECSTORE_ASSIGN(superblock_file,
                   file_system.open(temporary, {.mode = OpenMode::kCreateNew, .direct = true, .to_lock = true}));

@@ -62,6 +62,8 @@ class StoreDirectory {
   // nothing accounts for. One Status each, naming file and offset.
   std::vector<Status> damage() const;
   std::string file_path(const std::string& name) const;
+  // An error of a file under tmp/, said of the store; any other as it is.
+  Status about_store(const Status& status) const;
   std::string temporary_path(const std::string& name) const;  // under tmp/, emptied by create() and open(kExclusive)
 
   // Before the first file of a later generation is written, unless create() was called and nothing published since:

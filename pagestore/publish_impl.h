@@ -47,6 +47,7 @@ struct StoreDirectory::Impl {
   Status write_manifest(const std::string& name, std::span<const std::byte> bytes) const;
   Status write_slot(const Slot& slot, std::size_t index) const;
   Status commit(const Slot& slot);
+  Status commit_first(const Slot& slot);  // superblock of a new store
 
   FileSystem& file_system;
   const StoreNames& names;

@@ -136,12 +136,16 @@ Status collect_garbage(FileSystem& file_system, const StoreNames& names, const s
   });
 }
 
+Status of_store(const Status& status, const std::string& path) {
+  return status.subject().starts_with(path + "/" + kTemporaryName) ? Status(status).about(path) : status;
+}
+
 Status clear_temporary(FileSystem& file_system, const std::string& path) {
   const std::string temporary = path + "/" + kTemporaryName;
   Status made = file_system.make_directory(temporary);
   if (made.is_ok()) return file_system.sync_directory(path);  // an intent in it must not go with it
-  if (made.code() != Code::kExists) return made;
-  return remove_content(file_system, temporary, 0);
+  if (made.code() != Code::kExists) return of_store(made, path);
+  return of_store(remove_content(file_system, temporary, 0), path);
 }
 
 void remove_empty_directories(FileSystem& file_system, const StoreNames& names, const std::string& path,

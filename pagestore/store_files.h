@@ -42,6 +42,8 @@ Status collect_garbage(FileSystem& file_system, const StoreNames& names, const s
                        const std::set<std::string>& referenced);
 
 // Makes path/tmp, or empties it.
+// The same error, said of the store in `path` where it names something under tmp/, which comes and goes.
+Status of_store(const Status& status, const std::string& path);
 Status clear_temporary(FileSystem& file_system, const std::string& path);
 
 // Removes the directories of ours that are empty, tmp aside, and were not among the names `found`.

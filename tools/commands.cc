@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "base/limits.h"
 #include "tools/interrupt.h"
 #include "tools/numbers.h"
@@ -67,12 +69,13 @@ void add_write_options(CommandOptions& options, OpenOptions& open) {
 }
 
 Status with_memory_options(const Status& status, const OpenOptions& open) {
-  if (status.code() != Code::kMemoryBudget) return status;
+  if (status.code() != Code::kMemoryBudget || status.error_number() == ENOMEM) return status;
   std::string options = fmt::format("--delta {}", format_size(open.delta_bytes));
   if (open.ram_bytes != 0) options += fmt::format(", --ram {}", format_size(open.ram_bytes));
   return Status(status.code(), status.text())
       .about(fmt::format("{} ({})", status.subject(), options))
-      .at(status.detail(), status.number());
+      .at(status.detail(), status.number())
+      .with_errno(status.error_number());
 }
 
 Result<Key> parse_key(const std::string& text, KeyKind kind) {

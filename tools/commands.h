@@ -22,7 +22,15 @@ struct Reporting {
   bool quiet = false;  // no progress and no notes on stderr; errors and warnings all the same
 };
 
-using Run = std::function<Status()>;
+// How a command ended.
+struct Outcome {
+  Outcome(Status ended = {}, std::string how_far = {})  // NOLINT(google-explicit-constructor)
+      : status(std::move(ended)), done(std::move(how_far)) {}
+  Status status;
+  std::string done;  // what had been done when it failed midway, said in the line of the error; empty: nothing
+};
+
+using Run = std::function<Outcome()>;
 
 // `asked` is filled by the parsing and outlives what runs.
 Run add_build(CommandOptions& command, const Reporting& asked);

@@ -17,7 +17,15 @@ struct DeleteOptions {
 
 constexpr std::size_t kBatch = 1000;
 
-Status run_delete(DeleteOptions& options, const Reporting& asked) {
+// Of keys that were not all erased: how many were, and which is the next.
+std::string how_far(const DeleteOptions& options, std::size_t named, std::size_t done, std::uint64_t deleted) {
+  std::string text = fmt::format("{} of {} keys are done, {} rows deleted; the next key is {}", done,
+                                 options.keys.size(), deleted, options.keys[done]);
+  if (done >= named) text += fmt::format(" (line {} of {})", done - named + 1, options.keys_path);
+  return text + "; the same command may be run again, and passes over those that are gone";
+}
+
+Outcome run_delete(DeleteOptions& options, const Reporting& asked) {
   const std::size_t named = options.keys.size();  // the rest are lines of the file
   if (!options.keys_path.empty()) {
     MemoryBudget budget;
@@ -44,8 +52,21 @@ Status run_delete(DeleteOptions& options, const Reporting& asked) {
   for (std::size_t begin = 0; begin < keys.size(); begin += kBatch) {
     VECSTORE_TRY(check_cancelled(interruption()));
     const auto batch = std::span<const Key>(keys).subspan(begin, std::min(kBatch, keys.size() - begin));
-    VECSTORE_ASSIGN(const WriteReceipt receipt, store.erase_batch(batch));
-    deleted += receipt.rows;
+    const auto receipt = store.erase_batch(batch);
+    if (!receipt) {
+      const Status status = with_memory_options(receipt.error(), options.open);
+      static_cast<void>(store.flush());  // what was deleted stays so, whatever the sync mode
+      const StoreStats stats = store.stats();
+      if (asked.json)
+        print_json({{"error", error_text(status)},
+                    {"deleted", deleted},
+                    {"wanted", keys.size()},
+                    {"next_key", options.keys[begin]},
+                    {"rows", stats.rows},
+                    {"durable_lsn", stats.durable_lsn}});
+      return {status, how_far(options, named, begin, deleted)};
+    }
+    deleted += receipt->rows;
   }
   VECSTORE_TRY(store.close());
   const StoreStats stats = store.stats();

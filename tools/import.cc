@@ -17,7 +17,7 @@ struct ImportOptions {
   OpenOptions open;
 };
 
-Status run_import(ImportOptions& options, const Reporting& asked) {
+Outcome run_import(ImportOptions& options, const Reporting& asked) {
   VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
   options.create.dim = source->dim();
   options.create.dtype = source->dtype();
@@ -35,14 +35,23 @@ Status run_import(ImportOptions& options, const Reporting& asked) {
   }
   if (!found) return found.error();
   Store& store = *found;
-  const auto put = insert_rows(store, *source, options.files);
-  if (!put) return with_memory_options(put.error(), options.open);
-  VECSTORE_TRY(store.close());
+  RowsPut put = insert_rows(store, *source, options.files);
+  put.status = with_memory_options(put.status, options.open);
   const StoreStats stats = store.stats();
+  if (!put.status.is_ok()) {
+    if (asked.json) {
+      Json json = json_of(put, options.files, "imported");
+      json.add("rows", stats.rows);
+      json.add("durable_lsn", stats.durable_lsn);
+      print_json(json);
+    }
+    return {put.status, how_far(put, options.files) + "; the same import may be run again, and puts all of them"};
+  }
+  VECSTORE_TRY(store.close());
   if (asked.json) {
-    print_json({{"imported", *put}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
+    print_json({{"imported", put.put}, {"rows", stats.rows}, {"durable_lsn", stats.durable_lsn}});
   } else {
-    print_out("{}: {} imported, {} rows\n", options.path, *put, stats.rows);
+    print_out("{}: {} imported, {} rows\n", options.path, put.put, stats.rows);
   }
   return {};
 }

@@ -43,7 +43,30 @@ class Acknowledger {
   std::deque<Batch> waiting_;
 };
 
-Status run_insert(InsertOptions& options, const Reporting& asked) {
+// The options that put the rows which are not in.
+std::string options_to_go_on(const InsertOptions& options, const RowsPut& put) {
+  const RowFiles& files = options.files;
+  std::string text = fmt::format("--skip {}", files.skip + put.durable);
+  if (files.count) text += fmt::format(" --count {}", *files.count - put.durable);
+  if (files.first_key) text += fmt::format(" --first-key {}", *files.first_key + put.durable);
+  return text;
+}
+
+Outcome ended_midway(const InsertOptions& options, const Reporting& asked, const Store& store, RowsPut put) {
+  put.status = with_memory_options(put.status, options.open);
+  if (asked.json) {
+    const StoreStats stats = store.stats();
+    Json json = json_of(put, options.files, "inserted");
+    json.add("rows", stats.rows);
+    json.add("durable_lsn", stats.durable_lsn);
+    print_json(json);
+  }
+  std::string done = how_far(put, options.files);
+  if (put.durable != put.wanted) done += "; go on with " + options_to_go_on(options, put);
+  return {put.status, done};
+}
+
+Outcome run_insert(InsertOptions& options, const Reporting& asked) {
   if (options.ack && asked.json)
     return Status(Code::kInvalidArgument, "--json prints one object and --ack a line a batch; give one of them");
   VECSTORE_ASSIGN(const auto source, open_vector_file(options.files.vectors));
@@ -51,21 +74,22 @@ Status run_insert(InsertOptions& options, const Reporting& asked) {
   VECSTORE_TRY(check_row_files(*source, options.files, store));
   Acknowledger acknowledger(options.ack);
   options.files.quiet = options.ack || asked.quiet;
-  const auto put = insert_rows(store, *source, options.files, [&](std::uint64_t rows, const WriteReceipt& receipt) {
+  const RowsPut put = insert_rows(store, *source, options.files, [&](std::uint64_t rows, const WriteReceipt& receipt) {
     return acknowledger.add(rows, receipt);
   });
-  if (!put) return with_memory_options(put.error(), options.open);
   const StoreStats stats = store.stats();
-  VECSTORE_TRY(acknowledger.durable(stats.durable_lsn));
+  const Status acknowledged = acknowledger.durable(stats.durable_lsn);
+  if (!put.status.is_ok()) return ended_midway(options, asked, store, put);
+  VECSTORE_TRY(acknowledged);
   VECSTORE_TRY(store.close());
   if (asked.json) {
-    print_json({{"inserted", *put},
+    print_json({{"inserted", put.put},
                 {"rows", stats.rows},
                 {"durable_lsn", stats.durable_lsn},
                 {"ram_peak_bytes", store.info().ram_peak_bytes},
                 {"rss_peak_bytes", rss_peak_bytes()}});
   } else if (!options.ack) {
-    print_out("{}: {} inserted, {} rows\n", options.path, *put, stats.rows);
+    print_out("{}: {} inserted, {} rows\n", options.path, put.put, stats.rows);
   }
   return {};
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/insert_rows.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <string_view>
 #include <vector>
@@ -99,28 +102,48 @@ Status check_row_files(const VectorSource& source, const RowFiles& files, const 
   return check_row_files(source, files, info.keys);
 }
 
-Result<std::uint64_t> insert_rows(Store& store, const VectorSource& source, const RowFiles& files,
-                                  const AfterBatch& after_batch) {
+namespace {
+
+// Which of the rows put are on the disk for good.
+class DurableRows {
+ public:
+  explicit DurableRows(std::uint64_t& rows) : rows_(rows) {}
+  void add(std::uint64_t rows, const WriteReceipt& receipt) {
+    waiting_.push_back({rows, receipt.lsn});
+    through(receipt.durable_lsn);
+  }
+  void through(std::uint64_t lsn) {
+    for (; !waiting_.empty() && waiting_.front().lsn <= lsn; waiting_.pop_front()) rows_ = waiting_.front().rows;
+  }
+
+ private:
+  struct Batch {
+    std::uint64_t rows, lsn;
+  };
+  std::uint64_t& rows_;
+  std::deque<Batch> waiting_;
+};
+
+Status put_rows(Store& store, const VectorSource& source, const RowFiles& files, const AfterBatch& after_batch,
+                RowsPut& rows, DurableRows& durable) {
   const KeyKind kind = store.info().keys;
   MemoryBudget budget;
   VECSTORE_ASSIGN(auto keys, open_lines(files.keys, files.skip, source.rows(), budget));
   VECSTORE_ASSIGN(auto documents, open_lines(files.documents, files.skip, source.rows(), budget));
-  const std::uint64_t rows = source.rows() - files.skip;
-  const std::uint64_t wanted = files.count.value_or(rows);
   const std::uint64_t first_key = files.first_key.value_or(files.skip);
-  std::vector<std::byte> vectors(std::min(files.batch, wanted) * source.dim() * element_bytes(source.dtype()));
+  std::vector<std::byte> vectors(std::min(files.batch, rows.wanted) * source.dim() * element_bytes(source.dtype()));
   std::vector<std::string> key_texts;
   std::vector<std::string> document_texts;
   ProgressPrinter progress(files.quiet);
-  for (std::uint64_t done = 0; done < wanted;) {
-    const std::uint64_t count = std::min(files.batch, wanted - done);
-    VECSTORE_TRY(source.read(files.skip + done, count, vectors.data()));
+  while (rows.put < rows.wanted) {
+    const std::uint64_t count = std::min(files.batch, rows.wanted - rows.put);
+    VECSTORE_TRY(source.read(files.skip + rows.put, count, vectors.data()));
     VECSTORE_TRY(take_lines(keys, source.rows(), count, key_texts));
     VECSTORE_TRY(take_lines(documents, source.rows(), count, document_texts));
     std::vector<Key> batch_keys;
     for (std::uint64_t i = 0; i < count; ++i) {
       if (!keys) {
-        batch_keys.emplace_back(first_key + done + i);
+        batch_keys.emplace_back(first_key + rows.put + i);
         continue;
       }
       VECSTORE_ASSIGN(const Key key, parse_key(key_texts[i], kind));
@@ -129,14 +152,50 @@ Result<std::uint64_t> insert_rows(Store& store, const VectorSource& source, cons
     const std::vector<std::string_view> batch_documents(document_texts.begin(), document_texts.end());
     const VectorView view{vectors.data(), source.dtype(), count, source.dim()};
     const auto receipt = store.put_batch(batch_keys, view, batch_documents, {interruption()});
-    if (!receipt) return in_file(receipt.error(), files.vectors, files.skip + done);
-    done += count;
-    if (after_batch) VECSTORE_TRY(after_batch(done, *receipt));
-    progress.update("insert", done, wanted);
+    if (!receipt) return in_file(receipt.error(), files.vectors, files.skip + rows.put);
+    rows.put += count;
+    durable.add(rows.put, *receipt);
+    if (after_batch) VECSTORE_TRY(after_batch(rows.put, *receipt));
+    progress.update("insert", rows.put, rows.wanted);
   }
-  progress.clear();
-  VECSTORE_TRY(store.flush());
-  return wanted;
+  return {};
+}
+
+}  // namespace
+
+RowsPut insert_rows(Store& store, const VectorSource& source, const RowFiles& files, const AfterBatch& after_batch) {
+  RowsPut rows;
+  rows.wanted = files.count.value_or(source.rows() - files.skip);
+  DurableRows durable(rows.durable);
+  rows.status = put_rows(store, source, files, after_batch, rows, durable);
+  const Status flushed = store.flush();
+  rows.is_exact = flushed.is_ok();
+  durable.through(store.stats().durable_lsn);
+  if (rows.status.is_ok()) rows.status = flushed;
+  return rows;
+}
+
+std::string how_far(const RowsPut& rows, const RowFiles& files) {
+  const std::uint64_t next = files.skip + rows.durable;
+  std::string text = fmt::format("{} of {} rows are in, on the disk", rows.durable, rows.wanted);
+  if (!rows.is_exact) text = "at least " + text;
+  if (rows.durable == rows.wanted) return text;
+  text += fmt::format("; the next is row {} of {}", next, files.vectors);
+  const char* before = " (";
+  for (const std::string& lines : {files.keys, files.documents}) {
+    if (lines.empty()) continue;
+    text += fmt::format("{}line {} of {}", before, next + 1, lines);
+    before = ", ";
+  }
+  return text + (before == std::string_view(", ") ? ")" : "");
+}
+
+Json json_of(const RowsPut& rows, const RowFiles& files, const char* count) {
+  return {{"error", error_text(rows.status)},
+          {count, rows.put},
+          {"durable", rows.durable},
+          {"wanted", rows.wanted},
+          {"next_row", files.skip + rows.durable}};
 }
 
 }  // namespace vecstore::tools

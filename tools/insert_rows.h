@@ -9,6 +9,7 @@
 #include <string>
 
 #include "engine/vecstore.hpp"
+#include "tools/output.h"
 
 namespace vecstore::tools {
 
@@ -34,9 +35,23 @@ Status check_row_files(const VectorSource& source, const RowFiles& files, KeyKin
 // The same, and whether the store takes vectors of that type and dimension.
 Status check_row_files(const VectorSource& source, const RowFiles& files, const Store& store);
 
-// Puts the rows of `source`, which is files.vectors, and flushes. Returns how many. Errors: those of the files and of
-// put_batch(). check_row_files() must have found no fault.
-Result<std::uint64_t> insert_rows(Store& store, const VectorSource& source, const RowFiles& files,
-                                  const AfterBatch& after_batch = {});
+// How far the rows of files came.
+struct RowsPut {
+  std::uint64_t wanted = 0;
+  std::uint64_t put = 0;      // of these
+  std::uint64_t durable = 0;  // of those, on the disk for good
+  bool is_exact = true;       // else more may be there when the store is opened again, as its log failed
+  Status status;              // what ended it early: errors of the files, of put_batch(), flush() and `after_batch`
+};
+
+// Puts the rows of `source`, which is files.vectors, and flushes, also what is in when it ends early.
+// check_row_files() must have found no fault.
+RowsPut insert_rows(Store& store, const VectorSource& source, const RowFiles& files,
+                    const AfterBatch& after_batch = {});
+
+// Of rows that did not all come in: how many did, and where the first other one stands.
+std::string how_far(const RowsPut& rows, const RowFiles& files);
+// The same as members of a command's object; `count` names that of the rows that are in.
+Json json_of(const RowsPut& rows, const RowFiles& files, const char* count);
 
 }  // namespace vecstore::tools

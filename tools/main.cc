@@ -38,20 +38,19 @@ constexpr auto kCommands = std::to_array<Command>(
       "write a vector file in another layout: fvecs bvecs ivecs fbin f16bin u8bin i8bin ibin i32bin npy, by the ending",
       add_convert}});
 
-int report(const Status& status) {
-  if (status.code() == Code::kCancelled) {
-    print_error("vecstore: interrupted\n");
-    end_by_signal();
-  } else if (!status.is_ok()) {
-    print_error("vecstore: {}\n", status.message());
-  }
+int report(const Outcome& outcome) {
+  const Status& status = outcome.status;
+  const bool is_interrupted = status.code() == Code::kCancelled;
+  const std::string done = outcome.done.empty() ? "" : "; " + outcome.done;
+  if (!status.is_ok()) print_error("vecstore: {}{}\n", is_interrupted ? "interrupted" : error_text(status), done);
+  if (is_interrupted) end_by_signal();
   return exit_code_of(status.code());
 }
 
 // What was printed counts as much as what was done.
-int finish(const Status& status) {
+int finish(const Outcome& outcome) {
   const Status printed = finish_output();
-  return report(status.is_ok() ? printed : status);
+  return report(outcome.status.is_ok() ? printed : outcome);
 }
 
 int run(int argc, char** argv) {

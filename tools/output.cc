@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -12,6 +13,12 @@
 
 namespace vecstore::tools {
 namespace {
+
+struct OptionName {
+  std::string_view api, command;
+};
+// Those that texts of the library name.
+constexpr auto kOptionNames = std::to_array<OptionName>({{"delta_bytes", "--delta"}, {"log_bytes", "--log"}});
 
 int first_error_of_output = 0;  // errno; stdio itself keeps no more than that there was one
 
@@ -44,6 +51,16 @@ void Table::print() const {
   std::size_t width = 0;
   for (const auto& [name, value] : lines_) width = std::max(width, name.size());
   for (const auto& [name, value] : lines_) print_out("{:<{}}  {}\n", name, width, value);
+}
+
+std::string error_text(const Status& status) {
+  std::string line = status.message();
+  // The subject is a person's own name for something and stays as it is.
+  const std::size_t begin = line.find(status.text(), status.subject().size());
+  for (const OptionName& name : kOptionNames)
+    for (std::size_t at = line.find(name.api, begin); at != std::string::npos; at = line.find(name.api, at))
+      line.replace(at, name.api.size(), name.command);
+  return line;
 }
 
 void print_json(const Json& json) { print_out("{}\n", json.text()); }

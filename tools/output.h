@@ -46,6 +46,9 @@ class Table {
 };
 
 void print_json(const Json& json);
+
+// The line of an error. Where the library advises an option of its API, the option of the command stands there.
+std::string error_text(const Status& status);
 // Flushes stdout. Errors: kNoSpace, kIo, of this or an earlier write: a full disk behind a redirection must not pass
 // for success.
 Status finish_output();

@@ -26,6 +26,7 @@ void print_report(const VerifyCommandOptions& options, const VerifyReport& repor
                 {"edges_checked", report.edges_checked},
                 {"unreachable_rows", report.unreachable_rows},
                 {"damage_total", report.damage_total},
+                {"damage_repairable", report.damage_repairable},
                 {"damage", Json(std::move(damage))}});
     return;
   }
@@ -47,6 +48,12 @@ Status run_verify(VerifyCommandOptions& options, const Reporting& asked) {
   progress.clear();
   print_report(options, report, asked.json);
   if (report.damage_total == 0) return {};
+  if (report.damage_repairable == report.damage_total)
+    return Status(
+               Code::kCorrupt,
+               "nothing is lost, and the next write by key repairs what is damaged, such as vecstore delete of a key "
+               "that no row has")
+        .about(options.path + " (" + std::to_string(report.damage_total) + " found)");
   return Status(Code::kCorrupt, "the index is damaged; build it again from the vectors, or restore it from a copy")
       .about(options.path + " (" + std::to_string(report.damage_total) + " found)");
 }

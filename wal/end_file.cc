@@ -48,6 +48,11 @@ Status EndFile::open(FileSystem& file_system, const std::string& directory, cons
     return file_->sync();
   }
   newest_.store = store;
+  const Status made = make(file_system, directory, preparing);
+  return made.subject() == preparing ? Status(made).about(path_of(directory)) : made;
+}
+
+Status EndFile::make(FileSystem& file_system, const std::string& directory, const std::string& preparing) {
   VECSTORE_ASSIGN(file_, file_system.open(preparing, {OpenMode::kReadWriteCreate, true}));
   for (newest_.count = 0; newest_.count < kEndSlots; ++newest_.count) {
     encode_end_record(newest_, block_.span());
@@ -56,7 +61,10 @@ Status EndFile::open(FileSystem& file_system, const std::string& directory, cons
   --newest_.count;
   VECSTORE_TRY(file_->sync());
   VECSTORE_TRY(file_system.rename(preparing, path_of(directory)));
-  return file_system.sync_directory(directory);
+  VECSTORE_TRY(file_system.sync_directory(directory));
+  // Once more, so that its errors have the name that it has now.
+  VECSTORE_ASSIGN(file_, file_system.open(path_of(directory), {OpenMode::kReadWrite, true}));
+  return Status::ok();
 }
 
 Status EndFile::write(EndRecord record) {

@@ -34,6 +34,8 @@ class EndFile {
   Status write(EndRecord record);
 
  private:
+  Status make(FileSystem& file_system, const std::string& directory, const std::string& preparing);
+
   std::unique_ptr<File> file_;
   Buffer<std::byte> block_;
   EndRecord newest_;

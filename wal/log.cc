@@ -18,12 +18,28 @@ constexpr const char* kTornPrefix = "torn-";
 constexpr std::uint64_t kSegmentBytesLeast = 64u << 10;  // of a log that begins on a disk with little room
 constexpr std::uint64_t kKeptShare = 2;                  // this part of a segment is kept for what is urgent
 
+constexpr const char* kFailedMidway =
+    "a write failed midway, so that no more is taken; check the disk and open the store again, which shows whether it "
+    "came through";
+constexpr const char* kFullMidway =
+    "the disk was full in the midst of a write, so that no more is taken; free space and open the store again, which "
+    "shows whether it came through";
+
 Lsn before(Lsn lsn) { return {lsn.value - 1}; }
 
 Status full(const std::string& directory, std::uint64_t bytes_max) {
-  return Status(Code::kNoSpace, "the log is full; open the store with more of it, log_bytes")
+  return Status(Code::kNoSpace, "the log is full; open the store with a larger log_bytes than")
       .about(directory)
       .at(Detail::kBytes, bytes_max);
+}
+
+// What could not be made has only the name that it would have got.
+Status not_made(const Status& fault, const std::string& path, std::uint64_t bytes) {
+  if (fault.code() != Code::kNoSpace) return Status(fault).about(path);
+  return Status(Code::kNoSpace, "the disk has too little room for this file of the log; free some, at least")
+      .about(path)
+      .at(Detail::kBytes, bytes)
+      .with_errno(fault.error_number());
 }
 
 }  // namespace
@@ -163,7 +179,9 @@ Status Log::remove_leftovers(const LogTail& tail) {
   for (const DirectoryEntry& entry : entries) {
     const bool old_copy = tail.torn_bytes != 0 && entry.name.starts_with(kTornPrefix) && entry.name != newest;
     frees_name = frees_name || entry.name == kPreparingName;
-    if (old_copy || entry.name == kPreparingName) VECSTORE_TRY(file_system_.unlink(directory_ + "/" + entry.name));
+    if (!old_copy && entry.name != kPreparingName) continue;
+    if (const Status removed = file_system_.unlink(directory_ + "/" + entry.name); !removed.is_ok())
+      return Status(removed).about(directory_);
   }
   return frees_name ? file_system_.sync_directory(directory_) : Status::ok();
 }
@@ -182,16 +200,27 @@ Result<Log::Segment> Log::make_segment(const std::string& path, std::uint64_t nu
   const std::string preparing = directory_ + "/" + kPreparingName;
   VECSTORE_ASSIGN(auto zeros, Buffer<std::byte>::allocate(budget_, std::min<std::uint64_t>(kZeroBytes, bytes)));
   VECSTORE_ASSIGN(auto header, Buffer<std::byte>::allocate(budget_, kLogBlockBytes));
-  VECSTORE_ASSIGN(auto file, file_system_.open(preparing, {OpenMode::kReadWriteCreate, true}));
+  auto opened = file_system_.open(preparing, {OpenMode::kReadWriteCreate, true});
+  if (!opened) return not_made(opened.error(), path, bytes);
+  std::unique_ptr<File> file = std::move(*opened);
   Status made;
   for (std::uint64_t done = 0; done < bytes && made.is_ok(); done += zeros.size())
     made = file->write_at(zeros.span().first(std::min<std::uint64_t>(zeros.size(), bytes - done)), done);
   if (made.is_ok()) made = file->sync();
   if (made.is_ok()) made = file_system_.rename(preparing, path);
   if (made.is_ok()) made = file_system_.sync_directory(directory_);
+  if (made.is_ok()) {  // once more, so that its errors have the name that it has now
+    opened = file_system_.open(path, {OpenMode::kReadWrite, true});
+    if (opened) {
+      file = std::move(*opened);
+    } else {
+      made = opened.error();
+      static_cast<void>(file_system_.unlink(path));
+    }
+  }
   if (!made.is_ok()) {
     if (file_system_.unlink(preparing).is_ok()) static_cast<void>(file_system_.sync_directory(directory_));
-    return made;
+    return not_made(made, path, bytes);
   }
   return Segment{number, bytes, {}, std::move(file), std::move(header)};
 }
@@ -217,9 +246,11 @@ Status Log::prepare_next(std::uint64_t bytes_least) try {
   bytes_ += bytes;
   preparing_bytes_ = bytes;
   auto made = make_segment_unlocked(++numbers_, bytes);
-  if (!made && made.error().code() == Code::kNoSpace && bytes_least != 0 && bytes_least < bytes) {
-    bytes_ -= bytes - bytes_least;
-    bytes = bytes_least;
+  // Less than twice the one before is better than none.
+  const std::uint64_t enough = std::max(bytes_least, options_.segment_bytes_first);
+  if (!made && made.error().code() == Code::kNoSpace && enough < bytes) {
+    bytes_ -= bytes - enough;
+    bytes = enough;
     made = make_segment_unlocked(numbers_, bytes);
   }
   preparing_bytes_ = 0;
@@ -494,8 +525,14 @@ Result<std::uint64_t> Log::write_group(Batch& batch, GroupType type, Lsn synced,
   return chain;
 }
 
+// Whoever waits is told kIo, whatever the disk's reason: kNoSpace promises that nothing was written.
 void Log::fail(const Status& status) {
-  if (failure_.is_ok()) failure_ = status;
+  if (!failure_.is_ok()) return;
+  const bool is_full = status.code() == Code::kNoSpace;
+  failure_ = Status(Code::kIo, is_full ? kFullMidway : kFailedMidway)
+                 .about(status.subject())
+                 .at(status.detail(), status.number())
+                 .with_errno(status.error_number());
 }
 
 // Callers may be at work: what they have queued goes out, and what they bring from now on is refused.

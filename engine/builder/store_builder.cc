@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -100,7 +101,8 @@ Status StoreBuilder::read_rows() {
   const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
   VECSTORE_ASSIGN(auto chunk, Buffer<std::byte>::allocate(budget_, std::min(plan_.chunk_rows, plan_.rows) * row_bytes));
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> owner(XXH3_createState(), XXH3_freeState);
-  if (!owner) return Status(Code::kMemoryBudget, "the system has no memory left for a checksum; free some");
+  if (!owner)
+    return Status(Code::kMemoryBudget, "the system has no memory left for a checksum; free some").with_errno(ENOMEM);
   XXH3_state_t* state = owner.get();
   XXH3_128bits_reset_withSeed(state, plan_.graph.seed);
   for (std::uint64_t first = 0; first < plan_.rows; first += plan_.chunk_rows) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -29,7 +30,20 @@ struct FreeDecoder {
   void operator()(ZSTD_DCtx* decoder) const { ::ZSTD_freeDCtx(decoder); }
 };
 
+bool begins_as_no_plain_text(std::string_view text) {
+  const std::string_view zstd(reinterpret_cast<const char*>(kZstdMagic.data()), kZstdMagic.size());
+  return text.starts_with(kUtf8Mark) || text.starts_with(kUtf16Marks[0]) || text.starts_with(kUtf16Marks[1]) ||
+         text.starts_with(zstd);
+}
+
 }  // namespace
+
+// Reading takes one mark and one carriage return away.
+void make_line(std::string& text, bool is_first) {
+  if (is_first && begins_as_no_plain_text(text)) text.insert(0, kUtf8Mark);
+  if (text.ends_with('\r')) text.push_back('\r');
+  text.push_back('\n');
+}
 
 struct TextLines::Impl {
   explicit Impl(InputFile file_in) : file(std::move(file_in)) {}
@@ -82,7 +96,8 @@ Status TextLines::Impl::decode_text() {
     const std::size_t outcome = ::ZSTD_decompressStream(decoder.get(), &out, &in);
     if (::ZSTD_getErrorCode(outcome) == ZSTD_error_memory_allocation)
       return Status(Code::kMemoryBudget, "the system has no memory left to decode the file; free some")
-          .about(file.path());
+          .about(file.path())
+          .with_errno(ENOMEM);
     if (::ZSTD_isError(outcome) != 0)
       return at_line(
           "zstd cannot decode the file: it is damaged, or needs a window over 8 MiB (compress with -19 or less)");
@@ -142,7 +157,8 @@ Result<TextLines> TextLines::open(FileSystem& file_system, const std::string& pa
     VECSTORE_ASSIGN(impl->input, Buffer<std::byte>::allocate(budget, kInputBytes));
     VECSTORE_ASSIGN(impl->decoder_charge, Charge::take(budget, kDecoderBytes));
     impl->decoder.reset(::ZSTD_createDCtx());
-    if (!impl->decoder) return Status(Code::kMemoryBudget, "the system has no memory left for zstd; free").about(path);
+    if (!impl->decoder)
+      return Status(Code::kMemoryBudget, "the system has no memory left for zstd; free").about(path).with_errno(ENOMEM);
     ::ZSTD_DCtx_setParameter(impl->decoder.get(), ZSTD_d_windowLogMax, kWindowLogMax);
   }
   return TextLines(std::move(impl));

@@ -22,6 +22,10 @@ namespace vecstore {
 
 class FileSystem;
 
+// A text without a newline becomes the line that next() gives back as that text, whatever its bytes are. is_first: it
+// begins a file.
+void make_line(std::string& text, bool is_first);
+
 class TextLines {
  public:
   // Errors: kNotFound, kPermission, kInvalidInput (a directory or a device), kIo, kMemoryBudget.

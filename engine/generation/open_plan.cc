@@ -91,25 +91,20 @@ OpenPlan plan_open(const OpenFacts& facts, const OpenOptions& options, std::uint
 }
 
 std::uint64_t least_bytes(const LeastFacts& facts, const OpenOptions& options) {
-  const bool writes = options.access == Access::kReadWrite;
   const OpenFacts& open = facts.open;
-  std::uint64_t least = writes ? options.delta_bytes + facts.writer_bytes : 0;
-  least += options.searchers * open.delta_searcher_bytes;
+  std::uint64_t searching = options.searchers * open.delta_searcher_bytes;
   if (open.has_graph) {
     const FileShape graph = shape_of(open.layout);
     const std::uint64_t pages = pages_asked_for(graph, options).value_or(0);
-    // The least reader goes page by page, within what loading takes anyway.
-    const std::uint64_t caching =
-        pages == 0 ? 0 : PageCache::bytes_for(graph, pages) + ranking_bytes(pages) + facts.loading_bytes;
     const bool whole = pages != 0 && pages == graph.pages;
-    const std::uint64_t searching =
-        options.searchers *
-        GraphSearcher::predict_bytes(open.layout, open.form, whole ? 0 : std::max(options.lanes, 1u));
-    least += facts.resident_bytes + std::max(facts.loading_bytes, searching + caching) + facts.rows_bytes;
+    searching += options.searchers *
+                 GraphSearcher::predict_bytes(open.layout, open.form, whole ? 0 : std::max(options.lanes, 1u));
+    // The least reader goes page by page, within what loading takes anyway.
+    if (pages != 0) searching += PageCache::bytes_for(graph, pages) + ranking_bytes(pages) + facts.loading_bytes;
   }
-  // What the log holds beyond the graph must fit too, and how much that takes is only known when it has been replayed.
-  if (open.has_log && !writes) least += kReaderBytes + facts.log_bytes;
-  return least;
+  // One after the other: codes are loaded, the log is replayed, searchers are made beside what that left.
+  return facts.resident_bytes + facts.rows_bytes +
+         std::max({facts.loading_bytes, facts.replaying_bytes, facts.replayed_bytes + searching});
 }
 
 }  // namespace vecstore

@@ -41,11 +41,11 @@ OpenPlan plan_open(const OpenFacts& facts, const OpenOptions& options, std::uint
 // What is known of a store that did not fit, before it is loaded.
 struct LeastFacts {
   OpenFacts open;
-  std::uint64_t resident_bytes = 0;  // memory of codes and model
-  std::uint64_t loading_bytes = 0;   // beside them, while they or a page ranking are read
-  std::uint64_t rows_bytes = 0;      // memory of the documents' dictionary
-  std::uint64_t log_bytes = 0;       // on disk
-  std::uint64_t writer_bytes = 0;    // that a writer sets aside beside its delta
+  std::uint64_t resident_bytes = 0;   // memory of codes and model
+  std::uint64_t loading_bytes = 0;    // beside them, while they or a page ranking are read
+  std::uint64_t rows_bytes = 0;       // memory of the documents' dictionary
+  std::uint64_t replaying_bytes = 0;  // while the log is replayed
+  std::uint64_t replayed_bytes = 0;   // afterwards, with all that a writer sets aside
 };
 // The least `ram_bytes` with which these options could open the store.
 std::uint64_t least_bytes(const LeastFacts& facts, const OpenOptions& options);

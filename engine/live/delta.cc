@@ -27,6 +27,23 @@ std::size_t stripe_rows_of(const DeltaShape& shape) {
                                  DeltaStripe::kRowsMax);
 }
 
+// Products are the same sums wherever the centre is; beside a graph they have to be of its centre.
+bool has_own_centre(const DeltaShape& shape) {
+  return shape.centre.empty() && !is_integer(shape.dtype) && shape.metric != Metric::kInnerProduct;
+}
+
+// Of one stripe: what make_stripe() charges.
+std::uint64_t stripe_bytes_of(const DeltaShape& shape) {
+  const std::size_t rows = stripe_rows_of(shape);
+  std::uint64_t bytes = kStripeOverhead + rows * sizeof(DeltaStripe::Row);
+  if (!is_integer(shape.dtype)) bytes += rows * shape.row_bytes();
+  if (layout_of(shape).row_params)
+    return bytes + QuantizedRows::predict_bytes(rows, {shape.dim, shape.dtype, shape.metric, kValueBitsMin});
+  return bytes + rows / Tiles::kRows * Tiles::groups_of(shape.dim) * Tiles::kGroupBytes + rows * sizeof(std::uint32_t);
+}
+
+std::uint64_t text_buffer_bytes(std::uint64_t bytes) { return bytes == 0 ? 0 : std::max(kTextBytes, bytes); }
+
 }  // namespace
 
 Delta::Delta(std::shared_ptr<DeltaRows::Form> form, MemoryBudget& budget)
@@ -37,8 +54,7 @@ Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId firs
   form->shape = shape;
   form->first = first;
   form->centre = shape.centre;
-  // Products are the same sums wherever the centre is; beside a graph they have to be of its centre.
-  if (shape.centre.empty() && !is_integer(shape.dtype) && shape.metric != Metric::kInnerProduct) {
+  if (has_own_centre(shape)) {
     VECSTORE_ASSIGN(form->own_centre, Buffer<float>::allocate(budget, shape.dim));
     form->centre = form->own_centre.span();
   }
@@ -73,6 +89,23 @@ Result<std::shared_ptr<DeltaStripe>> Delta::make_stripe() const {
   return stripe;
 }
 
+std::uint64_t Delta::bytes_for(std::uint64_t rows, std::uint64_t text_bytes) const {
+  const std::uint64_t new_rows = rows - std::min(rows, room_);
+  const std::uint64_t stripes = (new_rows + stripe_rows_ - 1) / stripe_rows_;
+  const bool has_text = text_ != nullptr && text_->size() - text_used_ >= text_bytes;
+  const bool has_keys = rows_->keys_ != nullptr && 2 * (keys_used_ + rows) <= rows_->keys_->size();
+  const std::uint64_t slots = has_keys ? 0 : ReaderTable<DeltaRows::KeySlot>::slots_for(keys_used_ + rows);
+  return stripes * stripe_bytes_of(form_->shape) + (has_text ? 0 : text_buffer_bytes(text_bytes)) +
+         slots * sizeof(DeltaRows::KeySlot);
+}
+
+std::uint64_t Delta::bytes_alone(const DeltaShape& shape, std::uint64_t rows, std::uint64_t text_bytes) {
+  const std::uint64_t stripes = (rows + stripe_rows_of(shape) - 1) / stripe_rows_of(shape);
+  const std::uint64_t itself = (has_own_centre(shape) ? 2 : 1) * shape.dim * sizeof(float) + shape.row_bytes();
+  return itself + stripes * stripe_bytes_of(shape) + text_buffer_bytes(text_bytes) +
+         ReaderTable<DeltaRows::KeySlot>::slots_for(rows) * sizeof(DeltaRows::KeySlot);
+}
+
 bool Delta::has_room(std::uint64_t rows, std::uint64_t text_bytes) const {
   const bool has_keys = rows_->keys_ != nullptr && 2 * (keys_used_ + rows) <= rows_->keys_->size();
   const bool has_text = text_bytes == 0 || (is_text_kept_ && text_->size() - text_used_ >= text_bytes);
@@ -94,7 +127,7 @@ Status Delta::reserve_stripes(std::uint64_t rows, DeltaRows& next) const {
 Status Delta::reserve_text(std::uint64_t bytes) {
   const std::uint64_t left = text_ == nullptr ? 0 : text_->size() - text_used_;
   if (left >= bytes) return Status::ok();
-  VECSTORE_ASSIGN(auto text, Buffer<char>::allocate(*budget_, std::max(kTextBytes, bytes)));
+  VECSTORE_ASSIGN(auto text, Buffer<char>::allocate(*budget_, text_buffer_bytes(bytes)));
   is_text_kept_ = false;
   text_ = std::make_shared<Buffer<char>>(std::move(text));
   text_used_ = 0;

@@ -40,6 +40,10 @@ class Delta {
   // Afterwards appending so many rows with so many bytes of keys and documents cannot fail. rows() may be others then.
   // floor: of forget(). Errors: kMemoryBudget.
   Status reserve(std::uint64_t rows, std::uint64_t text_bytes, Lsn floor);
+  // What that takes at the most, beside what is there.
+  std::uint64_t bytes_for(std::uint64_t rows, std::uint64_t text_bytes) const;
+  // All that a delta takes whose only rows these are.
+  static std::uint64_t bytes_alone(const DeltaShape& shape, std::uint64_t rows, std::uint64_t text_bytes);
   // Gives back what rows that ended at `floor` or before took: nobody looks at a moment before it, nor will. Only where
   // that is worth the copying, or in any case. rows() may be others then.
   void forget(Lsn floor, bool in_any_case);

@@ -10,7 +10,7 @@ namespace vecstore {
 namespace {
 
 Status contradiction(Lsn lsn) {
-  return Status(Code::kCorrupt, "a record of the log contradicts the store; restore or salvage")
+  return Status(Code::kCorrupt, "this contradicts what the store holds; restore or salvage")
       .at(Detail::kLsn, lsn.value);
 }
 
@@ -130,6 +130,18 @@ Status LiveState::reserve(const Needs& needs) {
   const Status reserved = tombstones_.reserve(needs.base_rows_ended, *budget_);
   const bool only_erases = needs.rows == 0;
   return reserved.is_ok() || !only_erases ? reserved : tombstones_.reserve(needs.base_rows_ended, *erasing_budget_);
+}
+
+std::uint64_t LiveState::bytes_for(const Needs& needs) const {
+  const bool is_made = owned_delta_ != nullptr && owned_delta_->shape().dim == needs.dim;
+  return (is_made ? owned_delta_->bytes_for(needs.rows, needs.text_bytes) : bytes_alone(needs)) +
+         tombstones_.bytes_for(needs.base_rows_ended);
+}
+
+std::uint64_t LiveState::bytes_alone(const Needs& needs) const {
+  DeltaShape shape = shape_;
+  shape.dim = needs.dim;
+  return Delta::bytes_alone(shape, needs.rows, needs.text_bytes);
 }
 
 Status LiveState::end_row(RowId row, Lsn lsn) {

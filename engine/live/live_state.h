@@ -76,6 +76,9 @@ class LiveState {
     std::span<const std::byte> dictionary{};  // none: empty
   };
   Status reserve(const Needs& needs);
+  // What that takes at the most beside what is there; and the least that its rows take where they are the only ones.
+  std::uint64_t bytes_for(const Needs& needs) const;
+  std::uint64_t bytes_alone(const Needs& needs) const;
   // Rows that ended before every moment that is looked at give their memory back, where that is worth the copying.
   void forget();
 

@@ -39,9 +39,11 @@ class ReaderTable {
     const Slot& operator[](std::size_t slot) const { return slots[slot]; }
   };
 
+  static std::uint64_t slots_for(std::uint64_t used) { return std::bit_ceil(std::max(kSlotsMin, 2 * used)); }
+
   // A table of which so many slots may be used. Errors: kMemoryBudget.
   static Result<std::unique_ptr<Slots>> make(std::uint64_t used, MemoryBudget& budget) {
-    const std::uint64_t wanted = std::bit_ceil(std::max(kSlotsMin, 2 * used));
+    const std::uint64_t wanted = slots_for(used);
     auto table = std::make_unique<Slots>();
     VECSTORE_ASSIGN(table->charge, Charge::take(budget, wanted * sizeof(Slot)));
     table->slots = std::make_unique<Slot[]>(wanted);

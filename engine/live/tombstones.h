@@ -18,6 +18,10 @@ class Tombstones {
  public:
   // Afterwards `more` additions cannot fail; what that takes is charged to `budget`. Errors: kMemoryBudget.
   Status reserve(std::uint64_t more, MemoryBudget& budget);
+  // What that takes at the most, beside what is there.
+  std::uint64_t bytes_for(std::uint64_t more) const {
+    return more == 0 || table_.has_room(size() + more) ? 0 : Table::slots_for(size() + more) * sizeof(Slot);
+  }
   // Not of a row that is there already.
   void add(RowId row, Lsn died);
 

@@ -79,6 +79,9 @@ class Catalog {
  private:
   struct Impl;
   explicit Catalog(std::unique_ptr<Impl> impl);
+  static Result<NewCatalog> write_files(FileSystem& file_system, const std::string& path, const Uuid& store,
+                                        std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget,
+                                        const CancelToken* cancel);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -118,6 +118,15 @@ Status Catalog::build(FileSystem& file_system, const std::string& path, const Uu
 Result<NewCatalog> Catalog::write(FileSystem& file_system, const std::string& path, const Uuid& store,
                                   std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget,
                                   const CancelToken* cancel) {
+  auto written = write_files(file_system, path, store, applied_lsn, feed, budget, cancel);
+  // Of names that come and go, only the catalog is known.
+  if (!written && written.error().subject().starts_with(path + "/")) return Status(written.error()).about(path);
+  return written;
+}
+
+Result<NewCatalog> Catalog::write_files(FileSystem& file_system, const std::string& path, const Uuid& store,
+                                        std::uint64_t applied_lsn, const Feed& feed, MemoryBudget& budget,
+                                        const CancelToken* cancel) {
   if (const Status exists = file_system.make_directory(path); exists.code() != Code::kExists) VECSTORE_TRY(exists);
   auto made = std::make_unique<NewCatalog::Impl>(file_system, path);
   CatalogFacts facts;

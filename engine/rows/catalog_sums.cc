@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <memory>
 
@@ -53,7 +54,9 @@ HashState new_hash() {
   return state;
 }
 
-Status no_memory() { return {Code::kMemoryBudget, "the system has no memory left for a checksum; free"}; }
+Status no_memory() {
+  return Status(Code::kMemoryBudget, "the system has no memory left for a checksum; free").with_errno(ENOMEM);
+}
 
 // Sums of the blocks in one chunk that begins at `offset`.
 std::span<const std::uint64_t> sum_chunk(std::uint64_t offset, std::span<const std::byte> chunk,

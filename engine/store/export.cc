@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "engine/files/output_file.h"
+#include "engine/files/text_lines.h"
 #include "engine/files/vector_file.h"
 #include "engine/watch.h"
 
@@ -31,11 +32,9 @@ class LineFile {
     VECSTORE_ASSIGN(OutputFile file, OutputFile::create(file_system, path, overwrite));
     return LineFile(std::move(file));
   }
-  Status write(std::string text, RowId row) {
-    if (text.find('\n') != std::string::npos)
-      return Status(Code::kInvalidInput, "a key or document has a newline, which a file of one a line cannot hold")
-          .at(Detail::kRow, row.value);
-    text.push_back('\n');
+  Status write(std::string text) {
+    make_line(text, is_first_);
+    is_first_ = false;
     return file_.write(text.data(), text.size());
   }
   Status commit() { return file_.commit(); }
@@ -43,7 +42,10 @@ class LineFile {
  private:
   explicit LineFile(OutputFile file) : file_(std::move(file)) {}
   OutputFile file_;
+  bool is_first_ = true;
 };
+
+bool has_newline(std::string_view text) { return text.find('\n') != std::string_view::npos; }
 
 }  // namespace
 
@@ -68,10 +70,23 @@ Status export_view(FileSystem& file_system, const View& view, const ExportFiles&
   const auto write_texts = [&](const Key& key, RowId row) -> Status {
     ++rows;
     VECSTORE_TRY(watch.step({Phase::kExport, ++done, 2 * view.live().live_rows()}));
-    VECSTORE_TRY(keys.write(key.to_string(), row));
-    if (!documents) return Status::ok();
+    std::string name = key.to_string();
+    if (has_newline(name))
+      return Status(Code::kInvalidInput,
+                    "the key has a newline, which a file of one a line cannot hold; put this row "
+                    "under another key, and erase it")
+          .about(files.keys)
+          .at(Detail::kRow, row.value);
+    if (!documents) return keys.write(std::move(name));
     VECSTORE_ASSIGN(std::string document, view.read_document(row));
-    return documents->write(std::move(document), row);
+    if (has_newline(document))
+      return Status(Code::kInvalidInput,
+                    "the document has a newline, which a file of one a line cannot hold; put this "
+                    "row without it, or leave documents out")
+          .about(files.documents + " (key " + name + ")")
+          .at(Detail::kRow, row.value);
+    VECSTORE_TRY(keys.write(std::move(name)));
+    return documents->write(std::move(document));
   };
   VECSTORE_TRY(view.for_each_row(write_texts));
   VECSTORE_ASSIGN(OutputFile vectors, OutputFile::create(file_system, files.vectors, options.overwrite));

@@ -2,6 +2,15 @@
 #include "engine/store/follower.h"
 
 namespace vecstore {
+namespace {
+
+// What is wrong with a record says where it stands. Memory is not the record's.
+Status of_record(const Status& fault, const std::string& directory, Lsn lsn) {
+  if (fault.code() == Code::kMemoryBudget) return fault;
+  return Status(fault.code(), fault.text()).about(directory).at(Detail::kLsn, lsn.value);
+}
+
+}  // namespace
 
 Result<LogTail> Follower::replay(Watch* watch) {
   const auto show = [this](Lsn through) {
@@ -16,7 +25,8 @@ Result<LogTail> Follower::replay(Watch* watch) {
   auto replayed =
       replay_log(file_system_, directory_, options, budget_, [&](Lsn lsn, const LogRecord& record) -> Status {
         if (watch != nullptr) VECSTORE_TRY(watch->step({Phase::kReplay, records++, 0}));
-        VECSTORE_TRY(live_.apply(lsn, record));
+        if (const Status applied = live_.apply(lsn, record); !applied.is_ok())
+          return of_record(applied, directory_, lsn);
         through_ = lsn;  // where to go on, should the next one find no room
         return {};
       });

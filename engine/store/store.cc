@@ -28,19 +28,6 @@ Uuid new_uuid(std::uint64_t seed) {
   return uuid;
 }
 
-// Size of all segments; 0 where it cannot be told.
-std::uint64_t log_bytes_on_disk(FileSystem& files, const std::string& path) {
-  std::uint64_t bytes = 0;
-  const auto entries = files.list(path);
-  for (std::size_t i = 0; entries && i < entries->size(); ++i) {
-    const auto file = files.open(path + "/" + (*entries)[i].name, {OpenMode::kRead, false});
-    if (!file) continue;
-    const auto size = (*file)->size();
-    if (size) bytes += *size;
-  }
-  return bytes;
-}
-
 void describe_graph(const Content& content, StoreInfo& info) {
   const Generation& generation = *content.graph();
   const StoreProperties& properties = content.properties();
@@ -76,11 +63,6 @@ void describe_graph(const Content& content, StoreInfo& info) {
   info.pages_replaced = generation.cache().replaced();
 }
 
-// What a writer sets aside beside its delta, under a budget.
-std::uint64_t writer_buffer_bytes(bool has_byte_keys, std::uint64_t rows) {
-  return kWriterBytes + kWriterDocumentsBytes + (has_byte_keys && rows != 0 ? kWriterCatalogBytes : 0);
-}
-
 // What failed leaves nothing behind, whether by an error or by what a caller's own function throws.
 class Undoing {
  public:
@@ -97,7 +79,7 @@ class Undoing {
   Undoing& operator=(const Undoing&) = delete;
   Status unless_ok(Status outcome) {
     is_kept_ = outcome.is_ok();
-    return outcome;
+    return directory_.about_store(outcome);
   }
 
  private:
@@ -213,7 +195,8 @@ Status Store::Impl::open(const std::string& path, Watch& watch) {
     if (!found) return found.error();
     directory.emplace(std::move(*found));
     outcome = open_content(watch);
-    if (outcome.code() == Code::kMemoryBudget && opened.ram_bytes != 0) return name_least(outcome);
+    const bool is_too_small = outcome.code() == Code::kMemoryBudget && !is_refused_by_system(outcome);
+    if (is_too_small && opened.ram_bytes != 0) return name_least(outcome);
     if (outcome.code() != Code::kNotFound) return outcome;
   }
   return Status(Code::kCorrupt, "a file that the manifest names is missing; restore or rebuild")
@@ -274,19 +257,6 @@ Status Store::Impl::make_searchers(const CancelToken* cancel) {
   }
   VECSTORE_ASSIGN(searchers, Searchers::create(*content, delta, opened, plan.lanes, budget));
   return Status::ok();
-}
-
-Status Store::Impl::name_least(const Status& refused) const {
-  FileSystem& files = *environment.file_system;
-  VECSTORE_ASSIGN(LeastFacts facts, read_least_facts(files, *directory));
-  VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(directory->manifest()->properties));
-  if (properties.has_log || opened.access == Access::kReadWrite)
-    facts.open.delta_searcher_bytes = DeltaSearcher::predict_bytes(properties.dim);
-  facts.writer_bytes = writer_buffer_bytes(facts.open.has_byte_keys, properties.rows);
-  facts.log_bytes = log_bytes_on_disk(files, directory->file_path(kLogName));
-  return Status(Code::kMemoryBudget, "the memory budget is too small to open this store; --ram needs at least")
-      .about(directory->path())
-      .at(Detail::kBytes, std::max(least_bytes(facts, opened), refused.number()));
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(impl.release()) {}

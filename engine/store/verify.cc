@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "compress/neighbour_list.h"
 #include "engine/generation/page_stream.h"
@@ -11,6 +12,7 @@
 #include "engine/rows/catalog_format.h"
 #include "engine/rows/catalog_sums.h"
 #include "engine/watch.h"
+#include "pagestore/store_files.h"
 
 namespace vecstore {
 namespace {
@@ -54,7 +56,11 @@ class Verifier {
 
   Result<VerifyReport> run() {
     count_bytes();
-    for (const Status& finding : directory_.damage()) VECSTORE_TRY(note(finding));
+    for (const Status& finding : directory_.damage()) {
+      VECSTORE_TRY(note(finding));
+      // Of the superblock itself only a lost slot is told, which the other one replaces.
+      if (finding.subject() == directory_.file_path(kSuperblockName)) ++report_.damage_repairable;
+    }
     if (graph_ != nullptr) VECSTORE_TRY(verify_graph());
     if (!options_.deep) return std::move(report_);
     if (graph_ != nullptr) VECSTORE_TRY(verify_reachable());
@@ -166,7 +172,9 @@ class Verifier {
       }
       VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget_, file->page_bytes()));
       const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
-      if (!state) return Status(Code::kMemoryBudget, "the system has no memory left for a checksum; free some");
+      if (!state)
+        return Status(Code::kMemoryBudget, "the system has no memory left for a checksum; free some")
+            .with_errno(ENOMEM);
       XXH3_128bits_reset(state.get());
       bool intact = true;
       for (std::uint64_t page = 1; page <= file->page_count(); ++page) {
@@ -217,7 +225,10 @@ class Verifier {
       checked =
           Status(Code::kCorrupt, "a file of the catalog is missing; the next writer that looks a key up rebuilds it")
               .about(checked.subject());
-    return checked.is_ok() ? checked : note(checked);
+    if (checked.is_ok()) return checked;
+    VECSTORE_TRY(note(checked));
+    if (checked.code() == Code::kCorrupt) ++report_.damage_repairable;
+    return Status::ok();
   }
 
   FileSystem& file_system_;

@@ -175,9 +175,29 @@ Status Writer::check_room(std::uint64_t bytes) {
 
 Status Writer::delta_is_full() const {
   return Status(Code::kMemoryBudget,
-                "the memory of what waits to be merged is used up; open the store with more of it, delta_bytes")
+                "the memory of what waits to be merged is used up; open the store with a larger delta_bytes than")
       .about(parts_.directory.path())
       .at(Detail::kBytes, delta_bytes_max_);
+}
+
+// Nothing that goes makes room for more than the delta holds when it is empty, so that nobody waits for it.
+Status Writer::check_fits_alone(const LiveState::Needs& needs) {
+  const std::uint64_t limit = parts_.memory.rows().limit_bytes();
+  const LiveState& live = *parts_.live;
+  if (live.bytes_alone(needs) <= limit) return Status::ok();
+  std::uint64_t fit = 0;
+  for (std::uint64_t too_many = needs.rows; too_many - fit > 1;) {
+    LiveState::Needs fewer = needs;
+    fewer.rows = fit + (too_many - fit) / 2;
+    fewer.text_bytes = needs.text_bytes / needs.rows * fewer.rows;
+    (live.bytes_alone(fewer) <= limit ? fit : too_many) = fewer.rows;
+  }
+  return Status(Code::kMemoryBudget,
+                "the batch is larger than the memory of what waits to be merged; divide it, or open the store with a "
+                "delta_bytes of at least")
+      .about(parts_.directory.path() + " (" + std::to_string(needs.rows) + " rows, of which " + std::to_string(fit) +
+             " fit at the most)")
+      .at(Detail::kBytes, WriterMemory::delta_bytes_for(parts_.memory.rows().used_bytes() + live.bytes_for(needs)));
 }
 
 bool Writer::wait_for_room(std::chrono::steady_clock::time_point until, MutexLock& guard) {
@@ -273,6 +293,8 @@ Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const Vect
   log_dictionary(packer_.train(*parts_.live, parts_.options.ram_bytes == 0 ? buffers : parts_.memory.rows()));
   const std::vector<LogRecord> records = encode_rows(puts, needs);
   const Status reserved = parts_.live->reserve(needs);
+  if (is_refused_by_system(reserved)) return reserved;  // what waits to be merged is not the reason
+  if (reserved.code() == Code::kMemoryBudget) VECSTORE_TRY(check_fits_alone(needs));
   if (reserved.code() == Code::kMemoryBudget) return std::optional<Lsn>();
   VECSTORE_TRY(reserved);
   if (DocumentPacker::is_due_again(*parts_.live)) log_dictionary(parts_.live->dictionary()->bytes());
@@ -337,6 +359,7 @@ Result<WriteReceipt> Writer::erase(std::span<const Key> keys) {
   for (const auto& payload : payloads) records.push_back({static_cast<std::uint16_t>(RecordType::kErase), 0, payload});
   parts_.live->forget();
   const Status reserved = parts_.live->reserve(needs);
+  if (is_refused_by_system(reserved)) return reserved;
   if (reserved.code() == Code::kMemoryBudget) return delta_is_full();
   VECSTORE_TRY(reserved);
   VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, Urgency::kUrgent));

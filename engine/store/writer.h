@@ -67,6 +67,8 @@ class Writer {
                      std::span<const std::string_view> documents) const;
   Status check_room(std::uint64_t bytes) VECSTORE_REQUIRES(lock_);
   Status delta_is_full() const VECSTORE_REQUIRES(lock_);
+  // kMemoryBudget where so much would not even fit into an empty delta.
+  Status check_fits_alone(const LiveState::Needs& needs) VECSTORE_REQUIRES(lock_);
   // Whether it is worth trying again: not after `until`, unless the store is being closed.
   bool wait_for_room(std::chrono::steady_clock::time_point until, MutexLock& guard) VECSTORE_REQUIRES(lock_);
   View newest() const { return {parts_.content, parts_.live, parts_.live->pin_newest()}; }

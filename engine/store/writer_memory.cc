@@ -24,6 +24,16 @@ WriterMemory::Shares WriterMemory::divide(std::uint64_t delta_bytes) {
   return {delta_bytes - erasing, erasing};
 }
 
+std::uint64_t WriterMemory::predict_bytes(std::uint64_t replayed, std::uint64_t delta_bytes,
+                                          std::uint64_t buffer_bytes) {
+  const Shares delta = divide(delta_bytes);
+  return std::max(delta.rows, replayed) + delta.erasing + buffer_bytes;
+}
+
+std::uint64_t WriterMemory::delta_bytes_for(std::uint64_t rows_bytes) {
+  return rows_bytes + (rows_bytes + kErasingShare - 2) / (kErasingShare - 1);
+}
+
 Result<std::unique_ptr<WriterMemory>> WriterMemory::take(MemoryBudget& budget, MemoryBudget& rows,
                                                          std::uint64_t delta_bytes, std::uint64_t buffer_bytes) {
   const Shares delta = divide(delta_bytes);

@@ -21,6 +21,11 @@ inline constexpr std::uint64_t kWriterDocumentsBytes = 2u << 20;
 static_assert(DocumentPacker::kMemoryBytes <= kWriterDocumentsBytes);
 inline constexpr std::uint64_t kWriterCatalogBytes = 12u << 20;
 
+// What a writer sets aside beside its delta, under a budget. `rows`: of the graph.
+inline std::uint64_t writer_buffer_bytes(bool has_byte_keys, std::uint64_t rows) {
+  return kWriterBytes + kWriterDocumentsBytes + (has_byte_keys && rows != 0 ? kWriterCatalogBytes : 0);
+}
+
 // Budgets are thread-safe; raise() is for one thread at a time.
 class WriterMemory {
  public:
@@ -31,6 +36,11 @@ class WriterMemory {
                                                     std::uint64_t buffer_bytes);
   // The delta may take `delta_bytes` from now on, at least as many as before. Errors: kMemoryBudget.
   Status raise(std::uint64_t delta_bytes);
+
+  // What take() sets aside in all, what was replayed included.
+  static std::uint64_t predict_bytes(std::uint64_t replayed, std::uint64_t delta_bytes, std::uint64_t buffer_bytes);
+  // The least delta_bytes of which so much is for rows.
+  static std::uint64_t delta_bytes_for(std::uint64_t rows_bytes);
 
   MemoryBudget& rows() { return rows_; }        // memory of the delta's rows
   MemoryBudget& erasing() { return erasing_; }  // memory of the delta when that of its rows is used up

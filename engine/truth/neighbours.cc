@@ -116,7 +116,7 @@ Result<ExactNeighbours> to_neighbours(const SearchResults& results) try {
     for (std::size_t i = 0; i < hits.size(); ++i) {
       if (hits[i].key >= kNoRow)
         return Status(Code::kUnsupported, "a key needs more than 32 bits, which result files do not hold")
-            .at(Detail::kRow, hits[i].key);
+            .about("key " + std::to_string(hits[i].key));
       out.rows[query * out.k + i] = static_cast<std::uint32_t>(hits[i].key);
       out.distances[query * out.k + i] = hits[i].distance;
     }

@@ -18,6 +18,28 @@ BOOST_AUTO_TEST_CASE(a_message_names_subject_place_and_errno) {
   BOOST_TEST((status.code() == Code::kNoSpace));
 }
 
+BOOST_AUTO_TEST_CASE(a_read_only_file_system_is_told_whatever_was_to_be_done_there) {
+  const Status status = errno_status(EROFS, "cannot make the directory", "idx");
+  BOOST_TEST(status.message() == "idx: the file system is read-only (Read-only file system)");
+  BOOST_TEST((status.code() == Code::kPermission));
+}
+
+BOOST_AUTO_TEST_CASE(memory_that_the_system_refuses_is_told_from_a_budget_that_is_used_up) {
+  constexpr std::size_t kTooMuch = std::size_t{1} << 60;
+  MemoryBudget unlimited;
+  const auto refused = Buffer<std::byte>::allocate(unlimited, kTooMuch);
+  BOOST_REQUIRE((test::code_of(refused) == Code::kMemoryBudget));
+  BOOST_TEST(is_refused_by_system(refused.error()));
+  BOOST_TEST(refused.error().number() == kTooMuch);
+  BOOST_TEST(refused.error().message().ends_with("(Cannot allocate memory)"), refused.error().message());
+  MemoryBudget budget(10000);
+  const auto beyond = Buffer<std::byte>::allocate(budget, 10001);
+  BOOST_REQUIRE((test::code_of(beyond) == Code::kMemoryBudget));
+  BOOST_TEST(!is_refused_by_system(beyond.error()));
+  BOOST_TEST(beyond.error().message() ==
+             "10000 bytes of memory: the memory budget is too small; this needs at least 1MiB (10001 bytes)");
+}
+
 // The number is what an option takes, and it suffices.
 BOOST_AUTO_TEST_CASE(memory_is_told_in_mib_rounded_up) {
   const auto told = [](std::uint64_t bytes) {

@@ -325,6 +325,7 @@ bool fail_at(const Scenario& scenario, Fault fault, bool sticky, std::uint64_t c
   Random random(seed * 7919 + call);
   disk->set_fault(fault, call, sticky);
   const Status built = scenario.next().build_on(*disk);
+  check_names(built);
   const bool has_struck = disk->has_struck();
   disk->clear_fault();
   if (fault == Fault::kPowerCut) {

@@ -176,4 +176,10 @@ inline void check_search(const Store& store, const Model& model) {
   BOOST_REQUIRE((*results)[0].front().distance == 0.0f);
 }
 
+// Files that come and go say nothing to anybody.
+inline void check_names(const Status& status) {
+  for (const char* name : {"preparing", "/tmp", ".new", "sort.tmp"})
+    BOOST_REQUIRE_MESSAGE(status.message().find(name) == std::string::npos, status.message());
+}
+
 }  // namespace vecstore::test

@@ -276,13 +276,18 @@ BOOST_AUTO_TEST_CASE(an_error_at_every_call_loses_nothing_that_was_promised) {
           disk.set_fault(fault, call, sticky);
           {
             auto store = open_sim(disk, random.next(), Access::kReadWrite);
+            if (!store) check_names(store.error());
             for (int i = 0; store && i < 12; ++i) {
               const ModelWrite write = random_write(random);
-              if (write_to(*store, write)) {
+              const auto written = write_to(*store, write);
+              if (!written) check_names(written.error());
+              if (written) {
                 history.add(write);
                 history.least = history.writes.size();
                 BOOST_REQUIRE(store->size() == history.states.back().size());
               } else if (!store->flush().is_ok()) {
+                // As put() promises: anything else would say that nothing was written.
+                BOOST_REQUIRE_MESSAGE(code_of(written) == Code::kIo, message_of(written));
                 // Only opening the store again tells whether this one came through.
                 history.add(write);
                 BOOST_REQUIRE(code_of(write_to(*store, write)) == Code::kIo);

@@ -17,9 +17,11 @@ using namespace test;
 template <typename T>
 void require_refusal(const Result<T>& outcome) {
   BOOST_REQUIRE_MESSAGE(code_of(outcome) == Code::kMemoryBudget, message_of(outcome));
+  BOOST_REQUIRE_MESSAGE(is_refused_by_system(outcome.error()), message_of(outcome));
 }
 void require_refusal(const Status& outcome) {
   BOOST_REQUIRE_MESSAGE(outcome.code() == Code::kMemoryBudget, outcome.message());
+  BOOST_REQUIRE_MESSAGE(is_refused_by_system(outcome), outcome.message());
 }
 
 // A writer at work on the simulated disk, and a reader that follows it.

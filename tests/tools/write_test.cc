@@ -159,6 +159,78 @@ BOOST_AUTO_TEST_CASE(what_was_exported_is_imported) {
                 read_file(directory.path(std::string("out") + ending))));
 }
 
+// A text that ends in a carriage return lost it, and one that begins as UTF-16 or zstd does was refused.
+BOOST_AUTO_TEST_CASE(texts_of_any_bytes_but_newlines_are_imported_as_they_were_exported) {
+  const std::vector<std::string> texts = {"plain",
+                                          "ends\r",
+                                          "ends\r\r",
+                                          "\r",
+                                          "in\rside",
+                                          "\xEF\xBB\xBFmark",
+                                          "\xFF\xFE wide",
+                                          "\xFE\xFF",
+                                          "\x28\xB5\x2F\xFD frame",
+                                          std::string(479, 'k') + "\r",
+                                          std::string("\0\x80", 2)};
+  const float vector[] = {1, 2};
+  for (const std::string& first : texts) {
+    const TemporaryDirectory directory;
+    const std::string from = directory.path("from"), to = directory.path("to");
+    std::vector<std::string> all{first};
+    for (const std::string& text : texts)
+      if (text != first) all.push_back(text);
+    REQUIRE_OK(Store::create(from, {.keys = KeyKind::kBytes}));
+    {
+      auto store = Store::open(from, {.access = Access::kReadWrite, .sync = SyncMode::kNone});
+      REQUIRE_OK(store);
+      for (const std::string& text : all) REQUIRE_OK(store->put(text, {vector, DType::kF32, 1, 2}, text));
+      REQUIRE_OK(store->close());
+    }
+    const std::string files = " --keys " + directory.path("keys") + " --documents " + directory.path("documents");
+    const Ran exported = run("export " + from + " --output " + directory.path("v.fbin") + files);
+    BOOST_TEST(exported.exit_code == 0, exported.err);
+    const Ran imported = run("import " + to + " --key-type bytes --input " + directory.path("v.fbin") + files);
+    BOOST_TEST(imported.exit_code == 0, imported.err);
+    const auto store = Store::open(to);
+    REQUIRE_OK(store);
+    BOOST_TEST(store->size() == all.size());
+    for (const std::string& text : all) {
+      const auto item = store->get(text);
+      REQUIRE_OK(item);
+      BOOST_TEST((item->document == text));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_text_with_a_newline_is_refused_with_its_key_and_what_to_do) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path("s"), vectors = directory.path("v.fbin");
+  const float vector[] = {1, 2};
+  REQUIRE_OK(Store::create(path, {.keys = KeyKind::kBytes}));
+  const auto change = [&](const auto& what) {
+    auto store = Store::open(path, {.access = Access::kReadWrite});
+    REQUIRE_OK(store);
+    what(*store);
+    REQUIRE_OK(store->close());
+  };
+  const std::string keys = " --output " + vectors + " --keys " + directory.path("k");
+  const std::string both = keys + " --documents " + directory.path("d");
+  change([&](Store& store) { REQUIRE_OK(store.put("a", {vector, DType::kF32, 1, 2}, "two\nlines")); });
+  const std::string line = refused("export " + path + both, 1);
+  BOOST_TEST(mentions(line, directory.path("d") + " (key a): row 0: the document has a newline"), line);
+  BOOST_TEST(!std::filesystem::exists(vectors));
+  BOOST_TEST(run("export " + path + keys).exit_code == 0);  // as it says: documents left out
+  change([&](Store& store) { REQUIRE_OK(store.put("a", {vector, DType::kF32, 1, 2}, "")); });
+  BOOST_TEST(run("export " + path + both + " --overwrite").exit_code == 0);  // or put without
+  change([&](Store& store) { REQUIRE_OK(store.put("b\nc", {vector, DType::kF32, 1, 2})); });
+  BOOST_TEST(mentions(refused("export " + path + both + " --overwrite", 1), "the key has a newline"));
+  change([&](Store& store) {
+    REQUIRE_OK(store.put("bc", {vector, DType::kF32, 1, 2}));
+    REQUIRE_OK(store.erase("b\nc"));
+  });
+  BOOST_TEST(run("export " + path + both + " --overwrite").exit_code == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_damaged_log_is_told_and_salvaged) {
   const TemporaryDirectory directory;
   const std::string store = directory.path("s");

@@ -254,8 +254,14 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_and_goes_on) {
   Status outcome;
   while ((outcome = journal.write({text_of(taken, 3000)})).is_ok()) ++taken;
   BOOST_CHECK(outcome.code() == Code::kNoSpace);
-  disk->set_capacity(1u << 30);
+  // The segment that could not be made, and the room that it needs at least: that of the first one.
+  BOOST_TEST(outcome.subject() == "wal/log-3");
+  BOOST_TEST(outcome.number() == 32u << 10);
+  BOOST_TEST(outcome.error_number() == ENOSPC);
+  disk->set_capacity(disk->bytes_of("wal/log-1") + disk->bytes_of("wal/log-2") + disk->bytes_of("wal/end") +
+                     outcome.number());
   REQUIRE_OK(journal.write({text_of(taken++, 3000)}));
+  disk->set_capacity(1u << 30);
   journal.log.reset();
   const auto records = journal.replay();
   REQUIRE_OK(records);
@@ -386,7 +392,7 @@ BOOST_AUTO_TEST_CASE(opening_and_closing_leaves_nothing_behind) {
 }
 
 BOOST_AUTO_TEST_CASE(after_a_failed_write_or_sync_nothing_is_taken_any_more) {
-  for (const test::Fault fault : {test::Fault::kIo, test::Fault::kShort}) {
+  for (const test::Fault fault : {test::Fault::kIo, test::Fault::kShort, test::Fault::kNoSpace}) {
     for (std::uint64_t call = 0; call < 2; ++call) {
       const auto disk = disk_with_log();
       Journal journal(*disk);
@@ -394,8 +400,15 @@ BOOST_AUTO_TEST_CASE(after_a_failed_write_or_sync_nothing_is_taken_any_more) {
       REQUIRE_OK(journal.write({"one"}));
       disk->set_fault(fault, call);  // the write, then the sync
       const Status failed = journal.write({"two"});
-      if (fault == test::Fault::kShort && call == 1) continue;  // a sync has no half
+      if (fault != test::Fault::kIo && call == 1) continue;  // a sync has no half, and takes no room
+      // kNoSpace would say that nothing was written, which nobody knows here.
       BOOST_CHECK(failed.code() == Code::kIo);
+      BOOST_TEST(failed.error_number() == (fault == test::Fault::kNoSpace ? ENOSPC : EIO));
+      const bool is_full = failed.message().find("the disk was full in the midst") != std::string::npos;
+      BOOST_TEST(is_full == (fault == test::Fault::kNoSpace), failed.message());
+      BOOST_TEST(
+          failed.message().find("open the store again, which shows whether it came through") != std::string::npos,
+          failed.message());
       disk->clear_fault();
       BOOST_CHECK(journal.write({"three"}).code() == Code::kIo);
       BOOST_CHECK(journal.log->sync().code() == Code::kIo);

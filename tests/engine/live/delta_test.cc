@@ -198,6 +198,26 @@ std::vector<std::string> content_of(const DeltaRows& delta, Lsn moment) {
 
 // Keys are put and erased in no order, while somebody looks at a moment that moves on. A delta that forgets and one
 // that does not have the same rows at every moment since.
+// What a refused batch is told would do is what reserving it takes.
+BOOST_AUTO_TEST_CASE(what_a_reservation_takes_is_known_before) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kU8, DType::kI8})
+    for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine})
+      for (const std::uint64_t rows : {1u, 17u, 300u, 2000u})
+        for (const std::uint64_t text_bytes : {0u, 500u, 100000u}) {
+          const DeltaShape shape{13, dtype, metric, KeyKind::kBytes};
+          MemoryBudget budget;
+          const auto delta = Delta::create(shape, RowId{5}, budget);
+          REQUIRE_OK(delta);
+          REQUIRE_OK((*delta)->reserve(rows, text_bytes, Lsn{0}));
+          BOOST_TEST(budget.used_bytes() == Delta::bytes_alone(shape, rows, text_bytes));
+          BOOST_TEST((*delta)->bytes_for(rows, text_bytes) == 0u);
+          const std::uint64_t more = (*delta)->bytes_for(3 * rows + 1000, text_bytes + 1);
+          const std::uint64_t used = budget.used_bytes();
+          REQUIRE_OK((*delta)->reserve(3 * rows + 1000, text_bytes + 1, Lsn{0}));
+          BOOST_TEST(budget.peak_bytes() == used + more);
+        }
+}
+
 BOOST_AUTO_TEST_CASE(what_is_forgotten_is_what_nobody_can_ask_for) {
   for (const DType dtype : {DType::kU8, DType::kI8, DType::kF32}) {
     const Rows rows(dtype, 7, 4000, 3);

@@ -163,6 +163,50 @@ BOOST_AUTO_TEST_CASE(a_put_is_refused_when_no_room_comes) {
   BOOST_TEST((reader->raise_delta_bytes(64u << 20).code() == Code::kPermission));
 }
 
+// It waited for room that cannot come, and was told nothing that would help.
+BOOST_AUTO_TEST_CASE(a_batch_that_never_fits_is_refused_at_once_and_told_what_would_do) {
+  constexpr std::uint32_t kWaitMs = 60000;
+  constexpr std::uint64_t kRows = 8000;
+  for (const std::uint64_t ram_bytes : {std::uint64_t{0}, std::uint64_t{64} << 20})
+    for (const bool is_empty : {true, false}) {
+      FullDelta full(kWaitMs);
+      full.options.ram_bytes = ram_bytes;
+      const auto put = [&](Store& store, std::uint64_t rows) {
+        std::vector<Key> keys;
+        std::vector<std::byte> vectors;
+        for (std::uint64_t i = 0; i < rows; ++i) {
+          keys.emplace_back(1000 + i);
+          const VectorView row = full.base.row(i % full.base.rows());
+          vectors.insert(vectors.end(), row.row(0), row.row(0) + full.base.dim);
+        }
+        const auto receipt = store.put_batch(keys, {vectors.data(), full.base.dtype, rows, full.base.dim});
+        return receipt ? Status::ok() : receipt.error();
+      };
+      Store store = full.open();
+      for (std::uint64_t key = 0; !is_empty && key < 1000; ++key) REQUIRE_OK(full.put(store, key));
+      const auto started = std::chrono::steady_clock::now();
+      const Status refused = put(store, kRows);
+      BOOST_TEST((std::chrono::steady_clock::now() - started < std::chrono::milliseconds(kWaitMs / 4)));
+      BOOST_TEST((refused.code() == Code::kMemoryBudget));
+      BOOST_TEST_MESSAGE(refused.message());
+      const std::string message = refused.message();
+      const std::size_t at = message.find("of which ");
+      BOOST_REQUIRE_MESSAGE(at != std::string::npos, message);
+      const std::uint64_t fit = std::stoull(message.substr(at + 9));
+      BOOST_TEST(fit > kRows / 4);
+      BOOST_TEST((put(store, fit + 1).code() == Code::kMemoryBudget));
+      BOOST_TEST(store.size() == (is_empty ? 0u : 1000u));
+      REQUIRE_OK(store.close());
+      FullDelta empty(kWaitMs);
+      Store other = empty.open();
+      REQUIRE_OK(put(other, fit));
+
+      full.options.delta_bytes = refused.number();
+      Store larger = full.open();
+      REQUIRE_OK(put(larger, kRows));
+    }
+}
+
 // What is replaced makes room for what replaces it: a store is as full as its live rows are many, also after it was
 // opened again.
 BOOST_AUTO_TEST_CASE(one_key_put_again_and_again_never_fills_the_delta) {

@@ -74,6 +74,142 @@ BOOST_AUTO_TEST_CASE(the_least_that_is_named_really_does) {
     }
 }
 
+namespace {
+
+struct WrittenStore {
+  const char* name;
+  DType dtype = DType::kU8;
+  bool has_graph = false;
+  bool has_keys = false;
+  std::uint64_t puts = 0;
+  std::uint64_t keys = 0;    // of which the puts are; fewer: rows are replaced
+  std::uint64_t erased = 0;  // of these keys
+  std::uint32_t document_bytes = 0;
+};
+
+// The keys of the store's kind; those of the graph come first.
+class KeyTexts {
+ public:
+  KeyTexts(std::uint64_t count, bool are_bytes) : are_bytes_(are_bytes) {
+    for (std::uint64_t i = 0; i < count; ++i) texts_.push_back("key " + std::to_string(i));
+  }
+  Key operator[](std::uint64_t i) const { return are_bytes_ ? Key(texts_[i]) : Key(i); }
+  const std::vector<std::string>& texts() const { return texts_; }
+
+ private:
+  bool are_bytes_;
+  std::vector<std::string> texts_;
+};
+
+void write_store(const std::string& path, const test::TemporaryDirectory& directory, const WrittenStore& how) {
+  constexpr std::uint64_t kGraphRows = 3000;
+  const Matrix base = how.dtype == DType::kF32 ? test::widened(test::csift(5000)) : test::csift(5000);
+  const KeyTexts keys(std::max(how.keys, kGraphRows), how.has_keys);
+  if (how.has_graph) {
+    BuildOptions options = build_options(Metric::kL2);
+    if (how.has_keys) {
+      options.keys_path = directory.path("keys");
+      test::write_lines(options.keys_path, {keys.texts().begin(), keys.texts().begin() + kGraphRows});
+    }
+    const VectorView rows{base.bytes.data(), base.dtype, kGraphRows, base.dim, 0};
+    REQUIRE_OK(Store::build(path, *view_source(rows), options));
+  } else {
+    REQUIRE_OK(Store::create(path, {.dtype = how.dtype, .keys = how.has_keys ? KeyKind::kBytes : KeyKind::kNumber}));
+  }
+  if (how.puts == 0) return;
+  auto store = Store::open(path, {.access = Access::kReadWrite, .sync = SyncMode::kNone});
+  REQUIRE_OK(store);
+  for (std::uint64_t i = 0; i < how.puts; ++i) {
+    const std::string document(how.document_bytes, static_cast<char>('a' + i % 26));
+    REQUIRE_OK(store->put(keys[i % how.keys], base.row(i % base.rows()), document));
+  }
+  for (std::uint64_t i = 0; i < how.erased; ++i) REQUIRE_OK(store->erase(keys[i]));
+  REQUIRE_OK(store->close());
+}
+
+// By trying, to a hundredth. enough: opens it.
+std::uint64_t least_that_opens(const std::string& path, OpenOptions options, std::uint64_t enough) {
+  std::uint64_t too_little = 0;
+  while (enough - too_little > enough / 100) {
+    options.ram_bytes = too_little + (enough - too_little) / 2;
+    (Store::open(path, options) ? enough : too_little) = options.ram_bytes;
+  }
+  return enough;
+}
+
+bool mentions(const std::string& text, const char* words) { return text.find(words) != std::string::npos; }
+
+}  // namespace
+
+// For a store with a log it was the size of the log's files, and a writer's memory beside what was replayed.
+BOOST_AUTO_TEST_CASE(the_least_that_is_named_is_the_least_whatever_was_written) {
+  const WrittenStore all[] = {
+      {"empty"},
+      {.name = "graph", .has_graph = true},
+      {.name = "keys", .has_graph = true, .has_keys = true},
+      {.name = "log", .puts = 12000, .keys = 12000},
+      {.name = "floats", .dtype = DType::kF32, .puts = 6000, .keys = 6000, .document_bytes = 200},
+      {.name = "log of keys", .has_keys = true, .puts = 8000, .keys = 8000, .erased = 3000},
+      {.name = "replaced", .puts = 20000, .keys = 1500},
+      {.name = "both", .has_graph = true, .puts = 9000, .keys = 7000, .erased = 500},
+      {.name = "all",
+       .dtype = DType::kF32,
+       .has_graph = true,
+       .has_keys = true,
+       .puts = 6000,
+       .keys = 5000,
+       .erased = 100,
+       .document_bytes = 90}};
+  int exact = 0;
+  for (const WrittenStore& how : all) {
+    const test::TemporaryDirectory directory;
+    const std::string path = directory.path("s");
+    write_store(path, directory, how);
+    for (const Access access : {Access::kRead, Access::kReadWrite})
+      for (const std::uint32_t searchers : {1u, 5u})
+        for (const bool is_cached : {false, true}) {
+          if (is_cached && !how.has_graph) continue;
+          OpenOptions options;
+          options.access = access;
+          options.searchers = searchers;
+          options.delta_bytes = 2u << 20;
+          if (is_cached) options.cache_fraction = 0.5;
+          options.ram_bytes = 1;
+          const auto refused = Store::open(path, options);
+          if (how.puts == 0 && !how.has_graph && access == Access::kRead) {  // there is nothing to load
+            REQUIRE_OK(refused);
+            continue;
+          }
+          BOOST_REQUIRE((code_of(refused) == Code::kMemoryBudget));
+          const std::uint64_t does = refused.error().number();
+          const std::uint64_t least = least_that_opens(path, options, does);
+          BOOST_TEST_CONTEXT(how.name << (access == Access::kRead ? ", reader, " : ", writer, ") << searchers
+                                      << (is_cached ? " searchers, cached: " : " searchers: ") << least << " of "
+                                      << does) {
+            // A byte is too little by the log alone, which is only counted then.
+            BOOST_TEST(does >= least);
+            BOOST_TEST(does <= (how.puts == 0 ? least * 103 / 100 : 4 * least + (4u << 20)));
+            options.ram_bytes = least * 97 / 100;
+            const auto too_little = Store::open(path, options);
+            BOOST_TEST((code_of(too_little) == Code::kMemoryBudget));
+            if (!too_little && mentions(too_little.error().message(), "needs at least")) {
+              ++exact;
+              BOOST_TEST(too_little.error().number() >= least * 99 / 100);
+              BOOST_TEST(too_little.error().number() <= least * 103 / 100);
+            }
+            options.ram_bytes = least;
+            const auto store = Store::open(path, options);
+            REQUIRE_OK(store);
+            BOOST_TEST(store->info().ram_peak_bytes <= least);
+            const Matrix queries =
+                how.dtype == DType::kF32 ? test::widened(test::csift_queries(3)) : test::csift_queries(3);
+            if (store->size() != 0) BOOST_TEST(search(*store, queries.view(), {})[0].size() == 10u);
+          }
+        }
+  }
+  BOOST_TEST(exact > 20);
+}
+
 BOOST_AUTO_TEST_CASE(an_open_store_stays_within_its_budget) {
   const Matrix queries = test::csift_queries(100);
   for (const std::uint64_t ram_bytes : {800ull << 10, 1ull << 20, 2ull << 20}) {

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The least memory with which a store opens, said where it was given less.
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "engine/generation/file_names.h"
+#include "engine/live/delta_search.h"
+#include "engine/live/log_records.h"
+#include "engine/store/impl.h"
+#include "wal/log_reader.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint64_t kSlackShare = 32;  // for lists of stripes and the ends of buffers
+constexpr std::uint64_t kSlackBytes = 128u << 10;
+constexpr std::uint64_t kCountingBytes = 4u << 20;  // that counting a log may take, whatever the budget
+constexpr std::uint64_t kTombstoneBytes = 64;   // of a row of the graph that ended, in a table that may be half empty
+constexpr std::uint64_t kDictionaryCopies = 3;  // what an open dictionary takes, in its own size
+constexpr std::uint64_t kRowsKeptForEachLive = 2;    // half of what the delta holds may have ended
+constexpr std::uint64_t kRowsKeptBeside = 1u << 16;  // in lists that are not merged yet
+
+// What a log takes once it is replayed, and on the way there.
+struct Replayed {
+  std::uint64_t bytes = 0;
+  std::uint64_t peak_bytes = 0;
+  std::uint32_t dim = 0;  // of the rows; 0: there are none
+};
+
+// The size of the log does not tell: segments are made ahead, groups are padded, and rows that were replaced give their
+// memory back. So the log is replayed once more, by itself, and within the same bound. Errors: kMemoryBudget where that
+// is too small even so.
+Result<Replayed> try_replay(FileSystem& files, const std::string& path, const Manifest& manifest,
+                            const StoreProperties& properties, bool has_graph, std::uint64_t ram_bytes) {
+  const Lsn applied{manifest.applied_lsn};
+  // Rows beside a graph are kept relative to its centre, whatever its values are.
+  const std::vector<float> centre(has_graph && !is_integer(properties.dtype) ? properties.dim : 0);
+  MemoryBudget budget(ram_bytes, Inheritance::kNone);
+  MemoryBudget rows(budget, Inheritance::kNone);
+  LiveState live({properties.dim, properties.dtype, properties.metric, properties.keys, centre}, properties.rows,
+                 applied, rows);
+  Follower follower(files, path, manifest.store, applied, live, budget);
+  VECSTORE_ASSIGN(const LogTail tail, follower.replay(nullptr));
+  const auto delta = live.delta();
+  return Replayed{budget.used_bytes(), budget.peak_bytes(), delta == nullptr ? 0 : delta->shape().dim};
+}
+
+// What the records of a log ask for.
+struct LogCounts {
+  std::uint64_t rows = 0;   // put
+  std::uint64_t ended = 0;  // of these, by a later record
+  std::uint64_t graph_rows_ended = 0;
+  std::uint64_t text_bytes = 0;  // of keys and documents
+  std::uint64_t dictionary_bytes = 0;
+  std::uint64_t vector_bytes = 0;   // of one row
+  std::uint64_t reading_bytes = 0;  // memory of reading it
+
+  void end(RowId row, std::uint64_t graph_rows) {
+    if (row == kNoRow) return;
+    ++(row.value < graph_rows ? graph_rows_ended : ended);
+  }
+};
+
+// Passes over the log and keeps nothing of it. Errors: kMemoryBudget where not even that fits.
+Result<LogCounts> count_log(FileSystem& files, const std::string& path, const Manifest& manifest,
+                            std::uint64_t graph_rows, std::uint64_t ram_bytes) {
+  LogCounts counts;
+  MemoryBudget budget(ram_bytes, Inheritance::kNone);
+  const auto count = [&](Lsn, const LogRecord& record) -> Status {
+    if (const auto put = decode_put(record)) {
+      ++counts.rows;
+      counts.end(put->replaced, graph_rows);
+      counts.text_bytes += put->key.bytes().size() + put->document.size();
+      counts.vector_bytes = put->vector.size();
+    } else if (const auto erasure = decode_erase(record)) {
+      counts.end(erasure->row, graph_rows);
+    } else {
+      counts.dictionary_bytes += record.payload.size();
+    }
+    return Status::ok();
+  };
+  const ReplayOptions options{manifest.store, Lsn{manifest.applied_lsn}};
+  VECSTORE_ASSIGN(const LogTail tail, replay_log(files, path, options, budget, count));
+  counts.reading_bytes = budget.peak_bytes();
+  return counts;
+}
+
+// No less than replaying it takes, and little more unless rows were replaced again and again.
+Replayed bound_of(const LogCounts& counts, const StoreProperties& properties) {
+  Replayed bound;
+  bound.dim = static_cast<std::uint32_t>(counts.vector_bytes / element_bytes(properties.dtype));
+  const std::uint64_t live = counts.rows - std::min(counts.ended, counts.rows);
+  const std::uint64_t rows = std::min(counts.rows, kRowsKeptForEachLive * live + kRowsKeptBeside);
+  bound.bytes = counts.graph_rows_ended * kTombstoneBytes + counts.dictionary_bytes * kDictionaryCopies;
+  if (rows != 0) {
+    const std::uint32_t dim = properties.dim != 0 ? properties.dim : bound.dim;
+    const DeltaShape shape{dim, properties.dtype, properties.metric, properties.keys, {}};
+    bound.bytes += Delta::bytes_alone(shape, rows, counts.text_bytes);
+  }
+  bound.bytes += bound.bytes / kSlackShare + kSlackBytes;
+  bound.peak_bytes = bound.bytes + bound.bytes / 2 + counts.reading_bytes;  // tables that grow are there twice
+  return bound;
+}
+
+}  // namespace
+
+Status Store::Impl::name_least(const Status& refused) {
+  searchers.reset();
+  writer.reset();
+  follower.reset();
+  live.reset();
+  content.reset();
+  writer_memory.reset();
+  FileSystem& files = *environment.file_system;
+  const bool writes = opened.access == Access::kReadWrite;
+  VECSTORE_ASSIGN(LeastFacts facts, read_least_facts(files, *directory));
+  VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(directory->manifest()->properties));
+  std::uint32_t dim = properties.dim;
+  bool is_bound = false;  // more than the least, which is not known
+  if (properties.has_log) {
+    const std::string path = directory->file_path(kLogName);
+    auto replayed = try_replay(files, path, *directory->manifest(), properties, facts.open.has_graph, opened.ram_bytes);
+    if (!replayed && replayed.error().code() == Code::kMemoryBudget && !is_refused_by_system(replayed.error())) {
+      VECSTORE_ASSIGN(const LogCounts counts, count_log(files, path, *directory->manifest(), properties.rows,
+                                                        std::max<std::uint64_t>(opened.ram_bytes, kCountingBytes)));
+      replayed = bound_of(counts, properties);
+      is_bound = true;
+    }
+    if (!replayed) return replayed.error();
+    facts.replayed_bytes = replayed->bytes;
+    facts.replaying_bytes = replayed->peak_bytes;
+    if (dim == 0) dim = replayed->dim;
+  }
+  if (dim != 0 && (properties.has_log || writes)) facts.open.delta_searcher_bytes = DeltaSearcher::predict_bytes(dim);
+  if (writes)
+    facts.replayed_bytes =
+        WriterMemory::predict_bytes(facts.replayed_bytes, opened.delta_bytes,
+                                    writer_buffer_bytes(properties.keys == KeyKind::kBytes, properties.rows));
+  return Status(Code::kMemoryBudget, is_bound
+                                         ? "the memory budget is too small for the log of this store; this --ram does"
+                                         : "the memory budget is too small to open this store; --ram needs at least")
+      .about(directory->path())
+      .at(Detail::kBytes, std::max(least_bytes(facts, opened), refused.number()));
+}
+
+}  // namespace vecstore

@@ -139,7 +139,7 @@ Status Store::Impl::name_least(const Status& refused) {
         WriterMemory::predict_bytes(facts.replayed_bytes, opened.delta_bytes,
                                     writer_buffer_bytes(properties.keys == KeyKind::kBytes, properties.rows));
   return Status(Code::kMemoryBudget, is_bound
-                                         ? "the memory budget is too small for the log of this store; this --ram does"
+                                         ? "the memory budget is too small for the log of this store; --ram does with"
                                          : "the memory budget is too small to open this store; --ram needs at least")
       .about(directory->path())
       .at(Detail::kBytes, std::max(least_bytes(facts, opened), refused.number()));

@@ -132,6 +132,7 @@ class Store {
   // bytes are read again as they were), kNotFound (the store has no rows and knows no dimension), kNoSpace,
   // kPermission, kIo, kCorrupt.
   Status export_to(const ExportFiles& files, const ExportOptions& options = {}) const;
+  Status export_to(const ExportFiles& files, bool overwrite) const;  // as in 0.1.0
 
   // queries: [rows × dim] of the store's dtype (f16 and f32 mix freely). Runs on the calling thread; `threads` > 1
   // divides the batch, among at most OpenOptions::searchers. Errors: kInvalidArgument (an option, with its

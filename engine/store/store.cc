@@ -504,6 +504,12 @@ Status Store::export_to(const ExportFiles& files, const ExportOptions& options) 
   return status_of_exception();
 }
 
+Status Store::export_to(const ExportFiles& files, bool overwrite) const {
+  ExportOptions options;
+  options.overwrite = overwrite;
+  return export_to(files, options);
+}
+
 Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
   const Impl& s = *impl_;
   VECSTORE_TRY(s.check_process());

@@ -134,7 +134,7 @@ OpenOptions cached(double share) {
 // Vectors that export_to() writes are those of the model, in order of `keys`.
 void require_exported(const Store& store, const Model& model, const std::string& directory) {
   const ExportFiles files{directory + "/out.fbin", directory + "/keys", {}};
-  REQUIRE_OK(store.export_to(files, {.overwrite = true}));
+  REQUIRE_OK(store.export_to(files, true));
   const auto source = open_vector_file(files.vectors);
   REQUIRE_OK(source);
   BOOST_REQUIRE_EQUAL((*source)->rows(), model.size());

@@ -15,7 +15,7 @@ class CancelToken {
   // Calls that have the token end with kCancelled, within 200 ms as a rule. Any thread may call this, at any time. So
   // may a signal handler: it only stores into a lock-free atomic.
   void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
-  // Calls that begin from now on run again.
+  // Calls that begin from now on run again. Those that have the token still may end either way, but never halfway.
   void reset() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
   bool is_cancelled() const noexcept { return cancelled_.load(std::memory_order_relaxed); }
 
@@ -24,10 +24,10 @@ class CancelToken {
   std::atomic<bool> cancelled_{false};
 };
 
-// kCancelled where there is a token and it was cancelled.
+// The second where there is a token and it was cancelled.
+inline Status cancelled() { return {Code::kCancelled, "the call was cancelled"}; }
 inline Status check_cancelled(const CancelToken* token) {
-  if (token == nullptr || !token->is_cancelled()) return Status::ok();
-  return {Code::kCancelled, "the call was cancelled"};
+  return token != nullptr && token->is_cancelled() ? cancelled() : Status::ok();
 }
 
 // Thrown where work is spread over threads and no Status comes back; status_of_exception() makes one of it.

@@ -15,7 +15,7 @@ Status status_of_exception() {
   } catch (const std::bad_alloc&) {
     return refused_by_system(0);
   } catch (const Cancelled&) {
-    return {Code::kCancelled, "the call was cancelled"};
+    return cancelled();
   } catch (const std::system_error& error) {
     return Status(Code::kIo, "the system refused what this takes; raise its limits (ulimit -a)")
         .with_errno(error.code().value());

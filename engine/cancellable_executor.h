@@ -3,6 +3,7 @@
 // Another executor whose work a CancelToken ends.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -20,10 +21,15 @@ class CancellableExecutor final : public Executor {
 
   unsigned thread_count() const override { return executor_->thread_count(); }
   void parallel_for(std::size_t count, std::size_t grain, const Body& body) override {
+    std::atomic<bool> has_skipped = false;  // the token may have been reset when the last body is done
     executor_->parallel_for(count, grain, [&](std::size_t begin, std::size_t end, unsigned worker) {
-      if (cancel_ == nullptr || !cancel_->is_cancelled()) body(begin, end, worker);
+      if (cancel_ != nullptr && cancel_->is_cancelled()) {
+        has_skipped.store(true, std::memory_order_relaxed);
+      } else {
+        body(begin, end, worker);
+      }
     });
-    throw_if_cancelled(cancel_);
+    if (has_skipped.load(std::memory_order_relaxed)) throw Cancelled();
   }
 
  private:

@@ -89,7 +89,7 @@ struct OpenOptions {
   std::uint64_t delta_bytes = 64ull << 20;
   // How long a put waits for room in there, before it is refused. Erasing and searching go on.
   std::uint32_t full_wait_ms = 1000;
-  // Bound of the log's files, at least 4 MiB; to open a full log takes 1 MiB more. A sixteenth is kept for erasing.
+  // Bound of the log's files, at least 4 MiB. A sixteenth is kept for erasing.
   std::uint64_t log_bytes = 256ull << 20;
 
   // Both are of open() alone, which forgets them when it returns.

@@ -8,8 +8,8 @@
 //   for (const auto& hit : hits[0]) std::printf("%llu %f\n", (unsigned long long)hit.row.value, hit.score);
 //
 // Every fallible call returns a Status or a Result<T>, kMemoryBudget where the system has no memory left (then with
-// ENOMEM). Nothing here throws but what a function of yours throws through it, and info() and to_prometheus(), which
-// return texts. Only the
+// ENOMEM). Nothing here throws but what a function of yours throws through it, and info(), resolved() and
+// to_prometheus(), which copy texts and functions. Only the
 // standard library is needed.
 // Score and distance of a hit, by metric (larger score is better):
 //   kL2            distance = squared Euclidean     score = −distance
@@ -73,7 +73,9 @@ class Store {
   // and every write that is whole, in order. Erasures of rows whose put is lost are lost with it, and documents whose
   // dictionary is. Where superblock or manifest are damaged it takes the newest manifest that is whole, and says so.
   // Errors: kExists, kCorrupt (no manifest is whole), kNewerFormat, kNoSpace, kPermission, kBusy, kIo.
-  static Result<SalvageReport> salvage(const std::string& path, const std::string& to);
+  // It appears under that name when it is whole: what fails, or is cancelled, leaves nothing.
+  static Result<SalvageReport> salvage(const std::string& path, const std::string& to,
+                                       const CancelToken* cancel = nullptr);
 
   // Replays what the log holds beyond the graph. Errors: kNotFound, kInvalidInput (not an index), kCorrupt,
   // kNewerFormat, kMemoryBudget with the least that would do, kBusy naming the process that writes, kPermission.

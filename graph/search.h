@@ -32,15 +32,20 @@ class QueryQueue {
   // cancel: names no more queries once it was cancelled; nullptr: nobody does.
   explicit QueryQueue(std::uint64_t count, const CancelToken* cancel = nullptr) : count_(count), cancel_(cancel) {}
   std::optional<std::uint64_t> take() {
-    if (cancel_ != nullptr && cancel_->is_cancelled()) return std::nullopt;
+    if (cancel_ != nullptr && cancel_->is_cancelled()) stop();
+    if (is_stopped()) return std::nullopt;
     const std::uint64_t query = next_.fetch_add(1, std::memory_order_relaxed);
     return query < count_ ? std::optional(query) : std::nullopt;
   }
+  // Names no more.
+  void stop() { stopped_.store(true, std::memory_order_relaxed); }
+  bool is_stopped() const { return stopped_.load(std::memory_order_relaxed); }
 
  private:
   std::uint64_t count_;
   const CancelToken* cancel_;
   std::atomic<std::uint64_t> next_{0};
+  std::atomic<bool> stopped_{false};
 };
 
 // For one thread at a time; make one per thread.

@@ -41,9 +41,9 @@ Result<std::string> newer_file(FileSystem& file_system, const StoreNames& names,
 Status collect_garbage(FileSystem& file_system, const StoreNames& names, const std::string& path,
                        const std::set<std::string>& referenced);
 
-// Makes path/tmp, or empties it.
 // The same error, said of the store in `path` where it names something under tmp/, which comes and goes.
 Status of_store(const Status& status, const std::string& path);
+// Makes path/tmp, or empties it.
 Status clear_temporary(FileSystem& file_system, const std::string& path);
 
 // Removes the directories of ours that are empty, tmp aside, and were not among the names `found`.

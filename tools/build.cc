@@ -41,7 +41,7 @@ void print_prediction(const VectorSource& input, const BuildPrediction& predicti
 
 Status print_summary(const BuildCommandOptions& options, const BuildPrediction& prediction, double seconds, bool json) {
   const std::uint64_t rss_bytes = rss_peak_bytes();  // before the index is opened to be described
-  VECSTORE_ASSIGN(const Store store, open_store(options.output, {}, true));
+  VECSTORE_ASSIGN(const Store store, Store::open(options.output));
   const StoreInfo info = store.info();
   const std::optional<RecallExpectation> expectation = store.recall_expected();
   if (expectation) warn_of_missed_target(*expectation);

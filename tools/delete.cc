@@ -50,9 +50,9 @@ Outcome run_delete(DeleteOptions& options, const Reporting& asked) {
   }
   std::uint64_t deleted = 0;
   for (std::size_t begin = 0; begin < keys.size(); begin += kBatch) {
-    VECSTORE_TRY(check_cancelled(interruption()));
     const auto batch = std::span<const Key>(keys).subspan(begin, std::min(kBatch, keys.size() - begin));
-    const auto receipt = store.erase_batch(batch);
+    const Status stopped = check_cancelled(interruption());
+    const Result<WriteReceipt> receipt = stopped.is_ok() ? store.erase_batch(batch) : Result<WriteReceipt>(stopped);
     if (!receipt) {
       const Status status = with_memory_options(receipt.error(), options.open);
       static_cast<void>(store.flush());  // what was deleted stays so, whatever the sync mode

@@ -24,6 +24,7 @@ Status check_lines(const std::string& path, std::uint64_t rows, std::size_t line
   VECSTORE_ASSIGN(TextLines lines, TextLines::open(path, budget, line_bytes_max));
   std::string_view line;
   for (std::uint64_t i = 0; i < rows; ++i) {
+    VECSTORE_TRY(check_cancelled(interruption()));
     VECSTORE_TRY(lines.expect_line(rows, line));
     const Status fault = check(line);
     if (!fault.is_ok()) return Status(fault.code(), fault.text()).about(path).at(Detail::kLine, i + 1);
@@ -60,7 +61,10 @@ Result<std::optional<TextLines>> open_lines(const std::string& path, std::uint64
   if (path.empty()) return std::optional<TextLines>();
   VECSTORE_ASSIGN(TextLines lines, TextLines::open(path, budget));
   std::string_view line;
-  for (std::uint64_t i = 0; i < skip; ++i) VECSTORE_TRY(lines.expect_line(rows, line));
+  for (std::uint64_t i = 0; i < skip; ++i) {
+    VECSTORE_TRY(check_cancelled(interruption()));
+    VECSTORE_TRY(lines.expect_line(rows, line));
+  }
   return std::optional(std::move(lines));
 }
 

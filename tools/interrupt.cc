@@ -10,6 +10,10 @@ constinit CancelToken token;
 volatile std::sig_atomic_t received = 0;
 
 extern "C" void take_signal(int signal) {
+  if (received != 0) {  // of another kind
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
   received = signal;
   token.cancel();
 }

@@ -90,8 +90,7 @@ Status put_number(DType dtype, float number, std::size_t i, std::vector<std::byt
   return {};
 }
 
-Result<OneVector> vector_of_input(const StoreInfo& info) {
-  VECSTORE_ASSIGN(const std::string text, read_standard_input());
+Result<OneVector> vector_of_input(const std::string& text, const StoreInfo& info) {
   VECSTORE_ASSIGN(const std::vector<float> numbers, parse_numbers(text));
   if (numbers.size() != info.dim)
     return Status(Code::kInvalidInput, "the vector has another dimension than the index")
@@ -158,9 +157,14 @@ void print_answers(const std::vector<Answer>& answers) {
 }
 
 Status run_query(const QueryOptions& options, const Reporting& asked) {
+  std::string text;  // read first: as long as nothing is open, a signal ends the command at once
+  if (options.queries.empty()) {
+    VECSTORE_ASSIGN(text, read_standard_input());
+  }
   VECSTORE_ASSIGN(const Store store, open_store(options.path, options.open, asked.quiet));
   const StoreInfo info = store.info();
-  VECSTORE_ASSIGN(const OneVector vector, options.queries.empty() ? vector_of_input(info) : vector_of_file(options));
+  VECSTORE_ASSIGN(const OneVector vector,
+                  options.queries.empty() ? vector_of_input(text, info) : vector_of_file(options));
   const VectorView view{vector.bytes.data(), vector.dtype, 1, vector.dim};
   SearchOptions search = options.search;
   search.texts = HitTexts::kKeysAndDocuments;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "tools/commands.h"
+#include "tools/interrupt.h"
 #include "tools/output.h"
 #include "tools/size_text.h"
 
@@ -15,7 +16,7 @@ Run add_salvage(CommandOptions& command, const Reporting& asked) {
   command.text("store", options->path, "directory of the damaged store").required();
   command.text("--output", options->output, "directory of the store to make").required();
   return [options, &asked]() -> Status {
-    VECSTORE_ASSIGN(const SalvageReport report, Store::salvage(options->path, options->output));
+    VECSTORE_ASSIGN(const SalvageReport report, Store::salvage(options->path, options->output, interruption()));
     if (asked.json) {
       print_json({{"output", options->output},
                   {"content", report.content.is_ok() ? "" : report.content.message()},

@@ -2,6 +2,7 @@
 #include "wal/log.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 
@@ -57,7 +58,11 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& file_system, const std::strin
                                        const LogOptions& options, MemoryBudget& budget, Committed committed) {
   VECSTORE_CHECK(options.segment_bytes_first >= kSegmentBytesMin || !options.background);
   std::unique_ptr<Log> log(new Log(file_system, directory, options, budget, std::move(committed)));
-  VECSTORE_TRY(log->begin(tail));
+  if (const Status begun = log->begin(tail); !begun.is_ok()) {
+    const MutexLock lock(log->mutex_);
+    log->fail(begun);  // closing it must not write what belongs behind a beginning
+    return begun;
+  }
   if (options.background)
     log->background_ = std::jthread([raw = log.get()](const std::stop_token& stop) { raw->run_background(stop); });
   return log;
@@ -88,9 +93,11 @@ Status Log::begin(const LogTail& tail) {
   old_ = tail.segments;
   old_.reserve(old_.size() + 1);
   for (const SegmentInfo& segment : old_) bytes_ += segment.bytes;
-  auto first = make_first_segment(tail);
   const bool ends_in_newest =
       tail.newest && tail.place.segment == tail.newest->number && tail.place.last_lsn == tail.last_lsn;
+  const bool is_full = bytes_ + options_.segment_bytes_first > options_.bytes_max;
+  auto first =
+      is_full && ends_in_newest ? Result<Segment>(full(directory_, options_.bytes_max)) : make_first_segment(tail);
   if (first) {
     VECSTORE_TRY(begin_segment(std::move(*first), tail));
   } else if (first.error().code() == Code::kNoSpace && ends_in_newest) {
@@ -126,6 +133,10 @@ Status Log::begin_segment(Segment segment, const LogTail& tail) {
 // the log was closed is taken back before anything is written.
 Status Log::go_on_in_newest(const LogTail& tail) {
   const SegmentHeader& header = *tail.newest;
+  if (tail.place.offset > header.bytes)
+    return Status(Code::kCorrupt, "a log segment is longer than it was made; restore it, or salvage what is left")
+        .about(path_of(header.number))
+        .at(Detail::kOffset, header.bytes);
   VECSTORE_ASSIGN(auto file, file_system_.open(path_of(header.number), {OpenMode::kReadWrite, true}));
   if (tail.torn_segment == header.number && tail.torn_bytes != 0) {
     VECSTORE_ASSIGN(auto zeros, Buffer<std::byte>::allocate(budget_, kLogBlockBytes));
@@ -143,6 +154,7 @@ Status Log::go_on_in_newest(const LogTail& tail) {
   header_hash_ = tail.newest_hash;
   chain_ = tail.place.chain;
   offset_ = tail.place.offset;
+  ends_in_mark_ = tail.end && tail.end->closed && tail.end->segment == header.number && tail.end->chain == chain_;
   return tail.end && tail.end->closed ? end_.write(end_of_current(last_, false)) : Status::ok();
 }
 
@@ -239,37 +251,44 @@ Status Log::prepare_next(std::uint64_t bytes_least) try {
   const std::uint64_t others = bytes_ - next_.bytes;
   std::uint64_t bytes = std::max(next_bytes(others), bytes_least);
   if (others + bytes > options_.bytes_max) return full(directory_, options_.bytes_max);
+  // Less than twice the one before is better than none. What there is goes for a larger one only where the disk has
+  // room for that, so that a put that is refused takes nothing from what is kept for erasing.
+  const std::uint64_t too_small = next_.bytes;
+  const auto free = file_system_.free_bytes(directory_);
+  const std::uint64_t room = free ? *free + too_small : options_.bytes_max;
+  if (bytes > room) bytes = std::min(bytes, std::max(bytes_least, options_.segment_bytes_first));
+  prepared_in_vain_ = bytes > room;
+  if (prepared_in_vain_) return not_made(Status(Code::kNoSpace, "").with_errno(ENOSPC), path_of(numbers_ + 1), bytes);
   old_.reserve(old_.size() + 1);  // beginning the segment, which comes behind the queueing of records, must not fail
-  // The one that is too small goes when the other is there, so that a full disk takes nothing from what is kept. Where
-  // the bound has no room for both it goes first.
-  if (next_.file != nullptr && bytes_ + bytes > options_.bytes_max) VECSTORE_TRY(drop_next());
+  if (next_.file != nullptr) VECSTORE_TRY(drop_next());
   bytes_ += bytes;
   preparing_bytes_ = bytes;
-  auto made = make_segment_unlocked(++numbers_, bytes);
-  // Less than twice the one before is better than none.
-  const std::uint64_t enough = std::max(bytes_least, options_.segment_bytes_first);
-  if (!made && made.error().code() == Code::kNoSpace && enough < bytes) {
-    bytes_ -= bytes - enough;
-    bytes = enough;
+  ++numbers_;
+  auto made = make_segment_unlocked(numbers_, bytes);
+  const Status outcome = made ? Status::ok() : made.error();
+  if (outcome.code() == Code::kNoSpace && too_small != 0) {  // others were faster: what was there comes back
+    bytes_ -= bytes - too_small;
+    bytes = too_small;
     made = make_segment_unlocked(numbers_, bytes);
   }
   preparing_bytes_ = 0;
-  prepared_in_vain_ = !made;
+  prepared_in_vain_ = !outcome.is_ok();
   changed_.notify_all();
   if (made) {
-    if (next_.file != nullptr) VECSTORE_TRY(drop_next());
     next_ = std::move(*made);
-    return Status::ok();
+  } else {
+    bytes_ -= bytes;
   }
-  bytes_ -= bytes;
-  if (made.error().code() == Code::kIo) fail(made.error());
-  return made.error();
+  if (outcome.code() == Code::kIo) fail(outcome);
+  return outcome;
 } catch (...) {
   return status_of_exception();
 }
 
 Status Log::drop_next() {
-  VECSTORE_TRY(file_system_.unlink(path_of(next_.number)));
+  const Status removed = file_system_.unlink(path_of(next_.number));
+  if (removed.code() == Code::kIo) fail(removed);
+  VECSTORE_TRY(removed);
   bytes_ -= next_.bytes;
   next_ = {};
   return Status::ok();
@@ -483,7 +502,10 @@ void Log::lead(bool must_sync) {
   }
   if (outcome.is_ok()) {
     chain_ = chain;
-    if (writing.records != 0) offset_ += group_bytes(writing.body_bytes);
+    if (writing.records != 0) {
+      offset_ += group_bytes(writing.body_bytes);
+      ends_in_mark_ = false;
+    }
     written_ = std::max(written_, through);
     synced_ = std::max(synced_lsn(), must_sync ? through : synced_by_switch);
   } else {
@@ -560,7 +582,7 @@ Status Log::close() {
   // A last group without records tells that all before it was acknowledged. There is room for it but rarely not; then
   // the record of the end tells, and the header of the next segment will.
   Batch& mark = spare_;  // nobody leads
-  if (offset_ + group_bytes(0) <= current_.bytes && reserve(mark, 0).is_ok()) {
+  if (!ends_in_mark_ && offset_ + group_bytes(0) <= current_.bytes && reserve(mark, 0).is_ok()) {
     mark.first_lsn = {last_.value + 1};
     VECSTORE_ASSIGN(chain_, write_group(mark, GroupType::kSynced, synced_lsn(), place()));
     offset_ += group_bytes(0);

@@ -56,9 +56,9 @@ class Log {
   using Committed = std::function<void(Lsn through)>;
 
   // Begins a new segment behind `tail`, as replay_log() returned it; a torn tail is copied aside first, as
-  // "torn-<segment>" in the place of such a copy before it, and segments without records are removed. Where the disk is
-  // full it goes on in the newest segment. directory: exists. Errors: kIo, kPermission, kMemoryBudget, kNoSpace (there
-  // is no log yet, and no room for the least segment).
+  // "torn-<segment>" in the place of such a copy before it, and segments without records are removed. Where disk
+  // or log are full it goes on in the newest segment. directory: exists. Errors: kIo, kPermission, kMemoryBudget,
+  // kNoSpace (there is no log yet, and no room for the least segment).
   static Result<std::unique_ptr<Log>> open(FileSystem& file_system, const std::string& directory, const LogTail& tail,
                                            const LogOptions& options, MemoryBudget& budget, Committed committed = {});
   ~Log();  // as close(), but nobody learns of an error
@@ -178,6 +178,9 @@ class Log {
   std::uint64_t salt_ VECSTORE_GUARDED_BY(mutex_) = 0;
   std::uint64_t chain_ VECSTORE_GUARDED_BY(mutex_) = 0;
   std::uint64_t header_hash_ VECSTORE_GUARDED_BY(mutex_) = 0;  // of the current segment
+  // Behind a clean close nothing was written: another one needs no mark, which on a full disk would use up what is
+  // kept.
+  bool ends_in_mark_ VECSTORE_GUARDED_BY(mutex_) = false;
 
   EndFile end_;              // the leader's; or, with the mutex, anybody's while nobody leads
   std::jthread background_;  // started by open(), joined by the first close()

@@ -165,7 +165,7 @@ double DeltaSearcher::distance_to(const DeltaRows& delta, const DeltaStripe& str
   return exact_distance(shape.metric, as_put_.data() + query * shape.dim, original_.data(), shape.dim);
 }
 
-void DeltaSearcher::search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
+bool DeltaSearcher::search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
                            std::uint32_t k, Lsn snapshot, const CancelToken* cancel, std::vector<FoundRow>* found) {
   VECSTORE_CHECK(count <= kQueriesMax);
   // Before anything else: the centre is there when the first row is.
@@ -177,7 +177,7 @@ void DeltaSearcher::search(const DeltaRows& delta, const VectorView& queries, st
     best_[i].limit = std::numeric_limits<double>::infinity();
   }
   for (std::size_t i = 0; had_rows && i < delta.stripes_.size(); ++i) {
-    if (cancel != nullptr && cancel->is_cancelled()) break;
+    if (cancel != nullptr && cancel->is_cancelled()) return false;
     const DeltaStripe& stripe = *delta.stripes_[i];
     const std::size_t here = stripe.filled.load(std::memory_order_acquire);
     if (integral_) score_tiles(stripe, count, here);
@@ -196,6 +196,7 @@ void DeltaSearcher::search(const DeltaRows& delta, const VectorView& queries, st
     for (const Near& near : heap)
       found[i].push_back({static_cast<float>(near.distance - queries_[i].constant()), kNoPos, near.row});
   }
+  return true;
 }
 
 }  // namespace vecstore

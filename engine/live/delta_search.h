@@ -34,8 +34,9 @@ class DeltaSearcher {
 
   // The `k` nearest of the rows that are live at `snapshot`, sorted, for each of at most kQueriesMax queries
   // [first, first + count) of `queries`: found[i] is replaced. They are ranked by the vectors as they were put.
-  // FoundRow::position means nothing. Once `cancel` (or nullptr) was cancelled, what is found means nothing either.
-  void search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
+  // FoundRow::position means nothing. False once `cancel` (or nullptr) was cancelled: then what is found
+  // means nothing.
+  bool search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
               std::uint32_t k, Lsn snapshot, const CancelToken* cancel, std::vector<FoundRow>* found);
 
  private:

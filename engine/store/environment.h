@@ -23,13 +23,17 @@ struct StoreEnvironment {
   DictionaryTraining training;
 };
 
+class StoreDirectory;
+
 struct StoreFactory {
   static Status create(const std::string& path, const CreateOptions& options, const StoreEnvironment& environment);
   static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options,
                       const StoreEnvironment& environment);
   static Result<Store> open(const std::string& path, const OpenOptions& options, const StoreEnvironment& environment);
   static Result<SalvageReport> salvage(const std::string& path, const std::string& to,
-                                       const StoreEnvironment& environment);
+                                       const StoreEnvironment& environment, const CancelToken* cancel);
+  static Result<SalvageReport> salvage_into(const StoreDirectory& from, const std::string& to,
+                                            const StoreEnvironment& environment, const CancelToken* cancel);
 };
 
 }  // namespace vecstore

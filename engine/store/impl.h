@@ -46,7 +46,7 @@ struct Store::Impl {
   Status open_log(Watch& watch) VECSTORE_REQUIRES(refreshing);
   Status make_searchers(const CancelToken* cancel) VECSTORE_REQUIRES(refreshing);
   // Of a store that did not open: the error with the least that would do.
-  Status name_least(const Status& refused) VECSTORE_REQUIRES(refreshing);
+  Status name_least(const Status& refused, Watch& watch) VECSTORE_REQUIRES(refreshing);
   Status refresh();
 
   SearchOptions resolved(const SearchOptions& options) const {

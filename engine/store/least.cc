@@ -33,7 +33,7 @@ struct Replayed {
 // memory back. So the log is replayed once more, by itself, and within the same bound. Errors: kMemoryBudget where that
 // is too small even so.
 Result<Replayed> try_replay(FileSystem& files, const std::string& path, const Manifest& manifest,
-                            const StoreProperties& properties, bool has_graph, std::uint64_t ram_bytes) {
+                            const StoreProperties& properties, bool has_graph, std::uint64_t ram_bytes, Watch& watch) {
   const Lsn applied{manifest.applied_lsn};
   // Rows beside a graph are kept relative to its centre, whatever its values are.
   const std::vector<float> centre(has_graph && !is_integer(properties.dtype) ? properties.dim : 0);
@@ -42,7 +42,7 @@ Result<Replayed> try_replay(FileSystem& files, const std::string& path, const Ma
   LiveState live({properties.dim, properties.dtype, properties.metric, properties.keys, centre}, properties.rows,
                  applied, rows);
   Follower follower(files, path, manifest.store, applied, live, budget);
-  VECSTORE_ASSIGN(const LogTail tail, follower.replay(nullptr));
+  VECSTORE_ASSIGN(const LogTail tail, follower.replay(&watch));
   const auto delta = live.delta();
   return Replayed{budget.used_bytes(), budget.peak_bytes(), delta == nullptr ? 0 : delta->shape().dim};
 }
@@ -65,10 +65,11 @@ struct LogCounts {
 
 // Passes over the log and keeps nothing of it. Errors: kMemoryBudget where not even that fits.
 Result<LogCounts> count_log(FileSystem& files, const std::string& path, const Manifest& manifest,
-                            std::uint64_t graph_rows, std::uint64_t ram_bytes) {
+                            std::uint64_t graph_rows, std::uint64_t ram_bytes, const CancelToken* cancel) {
   LogCounts counts;
   MemoryBudget budget(ram_bytes, Inheritance::kNone);
   const auto count = [&](Lsn, const LogRecord& record) -> Status {
+    VECSTORE_TRY(check_cancelled(cancel));
     if (const auto put = decode_put(record)) {
       ++counts.rows;
       counts.end(put->replaced, graph_rows);
@@ -106,7 +107,7 @@ Replayed bound_of(const LogCounts& counts, const StoreProperties& properties) {
 
 }  // namespace
 
-Status Store::Impl::name_least(const Status& refused) {
+Status Store::Impl::name_least(const Status& refused, Watch& watch) {
   searchers.reset();
   writer.reset();
   follower.reset();
@@ -121,10 +122,12 @@ Status Store::Impl::name_least(const Status& refused) {
   bool is_bound = false;  // more than the least, which is not known
   if (properties.has_log) {
     const std::string path = directory->file_path(kLogName);
-    auto replayed = try_replay(files, path, *directory->manifest(), properties, facts.open.has_graph, opened.ram_bytes);
+    auto replayed =
+        try_replay(files, path, *directory->manifest(), properties, facts.open.has_graph, opened.ram_bytes, watch);
     if (!replayed && replayed.error().code() == Code::kMemoryBudget && !is_refused_by_system(replayed.error())) {
-      VECSTORE_ASSIGN(const LogCounts counts, count_log(files, path, *directory->manifest(), properties.rows,
-                                                        std::max<std::uint64_t>(opened.ram_bytes, kCountingBytes)));
+      VECSTORE_ASSIGN(const LogCounts counts,
+                      count_log(files, path, *directory->manifest(), properties.rows,
+                                std::max<std::uint64_t>(opened.ram_bytes, kCountingBytes), watch.cancel()));
       replayed = bound_of(counts, properties);
       is_bound = true;
     }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/thrown.h"
 #include "engine/live/log_records.h"
@@ -12,14 +16,17 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kCopyBytes = 1u << 20;
+constexpr std::size_t kRowsTogether = 1000;
 constexpr std::uint64_t kNoBound = std::uint64_t{1} << 40;  // bytes of delta and log
 
-Status copy_file(FileSystem& files, const std::string& from_path, const std::string& to_path) {
+Status copy_file(FileSystem& files, const std::string& from_path, const std::string& to_path,
+                 const CancelToken* cancel) {
   MemoryBudget budget;
   VECSTORE_ASSIGN(auto buffer, Buffer<std::byte>::allocate(budget, kCopyBytes));
   VECSTORE_ASSIGN(const auto from, files.open(from_path, {OpenMode::kRead, false}));
   VECSTORE_ASSIGN(const auto to, files.open(to_path, {OpenMode::kCreateNew, false}));
   for (std::uint64_t done = 0;;) {
+    VECSTORE_TRY(check_cancelled(cancel));
     VECSTORE_ASSIGN(const std::size_t got, from->read_at(buffer.span(), done));
     VECSTORE_TRY(to->write_at(buffer.span().first(got), done));
     done += got;
@@ -28,16 +35,16 @@ Status copy_file(FileSystem& files, const std::string& from_path, const std::str
 }
 
 // The graph of `from` becomes the content of a store in `to`, without a log.
-Status copy_graph(const StoreDirectory& from, const std::string& to, StoreProperties properties, FileSystem& files) {
+Status copy_graph(const StoreDirectory& from, const std::string& to, StoreProperties properties, FileSystem& files,
+                  const CancelToken* cancel) {
   VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(files, kStoreNames, to));
-  if (directory.manifest()) return Status(Code::kExists, "a store is there already; choose another path").about(to);
   Manifest content = *from.manifest();
   for (const ManifestFile& file : content.files) {
     if (const std::size_t slash = file.name.rfind('/'); slash != std::string::npos) {
       const Status made = files.make_directory(directory.file_path(file.name.substr(0, slash)));
       if (made.code() != Code::kExists) VECSTORE_TRY(made);
     }
-    VECSTORE_TRY(copy_file(files, from.file_path(file.name), directory.file_path(file.name)));
+    VECSTORE_TRY(copy_file(files, from.file_path(file.name), directory.file_path(file.name), cancel));
   }
   properties.has_log = false;
   content.properties = encode_properties(properties);
@@ -65,7 +72,30 @@ class Rewriter {
     return Status::ok();
   }
 
+  // Puts what waits. Rows that follow each other share a group of the log, which one alone would fill with padding.
+  Status flush() {
+    const Status put = put_all();
+    waiting_.clear();
+    vectors_.clear();
+    return put;
+  }
+
  private:
+  struct Name {
+    std::uint64_t number = 0;
+    std::string bytes;
+  };
+  struct Waiting {
+    RowId row;
+    Name name;
+    std::optional<std::string> document;
+  };
+
+  // Borrows from the name.
+  Key key_of(const Name& name) const {
+    return properties_.keys == KeyKind::kNumber ? Key(name.number) : Key(name.bytes);
+  }
+
   // nullopt: it was packed with a dictionary that is lost.
   Result<std::optional<std::string>> document_of(const PutRecord& put) const {
     if (!put.is_packed()) return std::optional(std::string(put.document));
@@ -78,36 +108,66 @@ class Rewriter {
   }
 
   Status take(const PutRecord& put) {
-    VECSTORE_ASSIGN(const auto document, document_of(put));
-    const auto dim = static_cast<std::uint32_t>(put.vector.size() / element_bytes(properties_.dtype));
-    const auto written =
-        store_.put(put.key, {put.vector.data(), properties_.dtype, 1, dim}, document.value_or(std::string()));
-    const bool misfit =
-        !written && (written.error().code() == Code::kInvalidArgument || written.error().code() == Code::kInvalidInput);
-    if (!written && !misfit) return written.error();
-    ++(misfit ? report_.records_lost : report_.records);
-    if (misfit) return Status::ok();
-    if (!document) ++report_.documents_lost;
-    names_[put.row.value] = {put.key.number(), std::string(put.key.bytes())};
+    VECSTORE_ASSIGN(auto document, document_of(put));
+    if (waiting_.size() == kRowsTogether || vectors_.size() >= kCopyBytes || put.vector.size() != row_bytes_)
+      VECSTORE_TRY(flush());
+    row_bytes_ = put.vector.size();
+    vectors_.insert(vectors_.end(), put.vector.begin(), put.vector.end());
+    waiting_.push_back({put.row, {put.key.number(), std::string(put.key.bytes())}, std::move(document)});
+    return Status::ok();
+  }
+
+  Status put_all() {
+    if (waiting_.empty()) return Status::ok();
+    const Status together = put_some(0, waiting_.size());
+    if (!is_misfit(together)) return together;
+    for (std::size_t i = 0; i < waiting_.size(); ++i) {  // which of them it is
+      const Status alone = put_some(i, 1);
+      if (is_misfit(alone)) {
+        ++report_.records_lost;
+      } else {
+        VECSTORE_TRY(alone);
+      }
+    }
+    return Status::ok();
+  }
+
+  static bool is_misfit(const Status& status) {
+    return status.code() == Code::kInvalidArgument || status.code() == Code::kInvalidInput;
+  }
+
+  Status put_some(std::size_t first, std::size_t count) {
+    const auto rows = std::span(waiting_).subspan(first, count);
+    std::vector<Key> keys;
+    std::vector<std::string_view> documents;
+    for (const Waiting& row : rows) {
+      keys.push_back(key_of(row.name));
+      documents.emplace_back(row.document ? std::string_view(*row.document) : std::string_view());
+    }
+    const auto dim = static_cast<std::uint32_t>(row_bytes_ / element_bytes(properties_.dtype));
+    const VectorView vectors{vectors_.data() + first * row_bytes_, properties_.dtype, count, dim};
+    const auto written = store_.put_batch(keys, vectors, documents);
+    if (!written) return written.error();
+    for (const Waiting& row : rows) {
+      ++report_.records;
+      if (!row.document) ++report_.documents_lost;
+      names_[row.row.value] = row.name;
+    }
     return Status::ok();
   }
 
   Status take(const EraseRecord& erase) {
+    VECSTORE_TRY(flush());
     VECSTORE_ASSIGN(const auto name, name_of(erase.row));
     std::uint64_t erased = 0;
     if (name) {
-      const bool numbers = properties_.keys == KeyKind::kNumber;
-      VECSTORE_ASSIGN(const WriteReceipt receipt, store_.erase(numbers ? Key(name->number) : Key(name->bytes)));
+      VECSTORE_ASSIGN(const WriteReceipt receipt, store_.erase(key_of(*name)));
       erased = receipt.rows;
     }
     ++(erased == 0 ? report_.records_lost : report_.records);
     return Status::ok();
   }
 
-  struct Name {
-    std::uint64_t number = 0;
-    std::string bytes;
-  };
   // nullopt: the row is lost, or gone.
   Result<std::optional<Name>> name_of(RowId row) const {
     if (row.value >= properties_.rows) {
@@ -126,26 +186,87 @@ class Rewriter {
   SalvageReport& report_;
   MemoryBudget budget_;
   std::unique_ptr<FrameDictionary> dictionary_;
+  std::vector<Waiting> waiting_;
+  std::vector<std::byte> vectors_;  // of these, one after the other
+  std::size_t row_bytes_ = 0;
   std::unordered_map<std::uint64_t, Name> names_;  // names of the rows put, by the numbers that they had
 };
 
+// The directory in which a store is made until it is whole. What is left of it goes with this.
+class Making {
+ public:
+  Making(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
+  ~Making() {
+    if (!path_.empty()) static_cast<void>(without_throwing([this] { return remove(path_); }));
+  }
+  Making(const Making&) = delete;
+  Making& operator=(const Making&) = delete;
+
+  // Gives it the name that it is wanted under, which nothing or an empty directory has.
+  Status name(const std::string& to) {
+    const std::size_t slash = to.rfind('/');
+    VECSTORE_TRY(files_.rename(path_, to));
+    path_.clear();
+    return files_.sync_directory(slash == std::string::npos ? "." : to.substr(0, slash + 1));
+  }
+
+ private:
+  Status remove(const std::string& path) {
+    VECSTORE_ASSIGN(const auto entries, files_.list(path));
+    for (const DirectoryEntry& entry : entries) {
+      const std::string inside = path + "/" + entry.name;
+      VECSTORE_TRY(entry.is_directory ? remove(inside) : files_.unlink(inside));
+    }
+    return files_.remove_directory(path);
+  }
+
+  FileSystem& files_;
+  std::string path_;
+};
+
+Status check_is_free(FileSystem& files, const std::string& path) {
+  VECSTORE_ASSIGN(const EntryKind kind, files.kind_of(path));
+  if (kind == EntryKind::kNone) return Status::ok();
+  if (kind == EntryKind::kDirectory) {
+    VECSTORE_ASSIGN(const auto entries, files.list(path));
+    if (entries.empty()) return Status::ok();
+  }
+  return Status(Code::kExists, "something is there already; choose another path").about(path);
+}
+
 }  // namespace
 
-Result<SalvageReport> Store::salvage(const std::string& path, const std::string& to) {
-  return StoreFactory::salvage(path, to, {});
+Result<SalvageReport> Store::salvage(const std::string& path, const std::string& to, const CancelToken* cancel) {
+  return StoreFactory::salvage(path, to, {}, cancel);
 }
 
 Result<SalvageReport> StoreFactory::salvage(const std::string& path, const std::string& to,
-                                            const StoreEnvironment& environment) try {
+                                            const StoreEnvironment& environment, const CancelToken* cancel) try {
   FileSystem& files = *environment.file_system;
+  std::string target = to;
+  while (target.size() > 1 && target.back() == '/') target.pop_back();
   VECSTORE_ASSIGN(const StoreDirectory from, StoreDirectory::open_what_is_left(files, kStoreNames, path));
+  VECSTORE_TRY(check_is_free(files, target));
+  const std::string made = target + ".partial-" + std::to_string(::getpid());
+  Making making(files, made);  // half a store must never pass for what could be saved
+  VECSTORE_ASSIGN(const SalvageReport report, salvage_into(from, made, environment, cancel));
+  VECSTORE_TRY(making.name(target));
+  return report;
+} catch (...) {
+  return status_of_exception();
+}
+
+Result<SalvageReport> StoreFactory::salvage_into(const StoreDirectory& from, const std::string& to,
+                                                 const StoreEnvironment& environment, const CancelToken* cancel) {
+  FileSystem& files = *environment.file_system;
   VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(from.manifest()->properties));
-  VECSTORE_TRY(copy_graph(from, to, properties, files));
+  VECSTORE_TRY(copy_graph(from, to, properties, files, cancel));
   OpenOptions options;
   options.access = Access::kReadWrite;
   options.sync = SyncMode::kNone;  // one sync at the end
   options.delta_bytes = kNoBound;
   options.log_bytes = kNoBound;
+  options.cancel = cancel;
   VECSTORE_ASSIGN(Store store, open(to, options, environment));
   // The kind of keys is only known once rows/ has been opened.
   SalvageReport report;
@@ -153,20 +274,22 @@ Result<SalvageReport> StoreFactory::salvage(const std::string& path, const std::
   if (properties.has_log) {
     MemoryBudget budget;
     const auto read_log = [&](const auto& take) {
-      return salvage_log(files, from.file_path(kLogName), {from.manifest()->store, Lsn{from.manifest()->applied_lsn}},
-                         budget, [&](Lsn, const LogRecord& record) { return take(record); });
+      const ReplayOptions all{from.manifest()->store, Lsn{from.manifest()->applied_lsn}};
+      return salvage_log(files, from.file_path(kLogName), all, budget, [&](Lsn, const LogRecord& record) -> Status {
+        VECSTORE_TRY(check_cancelled(cancel));
+        return take(record);
+      });
     };
     auto log = read_log([&](const LogRecord& record) { return rewriter.look_for_dictionary(record); });
     if (log) log = read_log([&](const LogRecord& record) { return rewriter.take(record); });
     if (!log && log.error().code() != Code::kNotFound) return log.error();
+    VECSTORE_TRY(rewriter.flush());
     if (log) report.log_bytes_lost = log->lost_bytes;
   }
   if (const auto damage = from.damage(); !damage.empty()) report.content = damage.front();
   report.rows = store.size();
   VECSTORE_TRY(store.close());
   return report;
-} catch (...) {
-  return status_of_exception();
 }
 
 }  // namespace vecstore

@@ -127,20 +127,21 @@ class BatchSearch {
         group_.push_back(*query);
       }
       if (group_.empty()) return std::nullopt;
-      scan_delta();
+      scan_delta(queue);
     }
     return group_[group_at_++];
   }
 
   // Queries are handed out in order, but other threads take some: those that follow one another are scanned together.
-  void scan_delta() {
+  void scan_delta(QueryQueue& queue) {
     if (delta_ == nullptr) return;
     for (std::size_t begin = 0; begin < group_.size();) {
       std::size_t end = begin + 1;
       while (end < group_.size() && group_[end] == group_[end - 1] + 1) ++end;
       const auto started = std::chrono::steady_clock::now();
-      searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, options_.k, view_.moment(),
-                               options_.cancel, scanned_.data());
+      if (!searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, options_.k, view_.moment(),
+                                    options_.cancel, scanned_.data()))
+        queue.stop();
       const auto scan = (std::chrono::steady_clock::now() - started) / (end - begin);
       for (std::size_t i = begin; i < end; ++i) {
         Waiting& place = place_of(~std::uint64_t{0});
@@ -318,9 +319,9 @@ Status search_view(const View& view, Searchers& searchers, const VectorView& que
   struct Share {
     Status outcome;
     SearchTally tally;
+    std::exception_ptr thrown;
   };
   std::vector<Share> shares(std::max(workers, 1u));
-  std::exception_ptr thrown;  // by options.progress, on this thread alone
   const auto work = [&](SearchTally& tally) -> Status {
     VECSTORE_ASSIGN(const SearcherPool::Loan searcher, searchers.pool().borrow(options.cancel));
     BatchSearch search(view, searchers, queries, options, budget, answers, watch, tally);
@@ -330,7 +331,7 @@ Status search_view(const View& view, Searchers& searchers, const VectorView& que
     try {
       shares[worker].outcome = work(shares[worker].tally);
     } catch (...) {
-      thrown = std::current_exception();
+      shares[worker].thrown = std::current_exception();
     }
   };
   if (workers <= 1) {
@@ -338,11 +339,12 @@ Status search_view(const View& view, Searchers& searchers, const VectorView& que
   } else {
     searchers.executor().parallel_for(workers, 1, body);
   }
-  if (thrown) std::rethrow_exception(thrown);
+  for (const Share& share : shares)
+    if (share.thrown) std::rethrow_exception(share.thrown);
   for (const Share& share : shares) VECSTORE_TRY(share.outcome);
-  VECSTORE_TRY(check_cancelled(options.cancel));
-  for (const Share& share : shares) counters.add(share.tally);
+  if (queue.is_stopped()) return cancelled();
   watch.finish();
+  for (const Share& share : shares) counters.add(share.tally);
   return Status::ok();
 }
 

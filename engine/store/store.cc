@@ -196,7 +196,7 @@ Status Store::Impl::open(const std::string& path, Watch& watch) {
     directory.emplace(std::move(*found));
     outcome = open_content(watch);
     const bool is_too_small = outcome.code() == Code::kMemoryBudget && !is_refused_by_system(outcome);
-    if (is_too_small && opened.ram_bytes != 0) return name_least(outcome);
+    if (is_too_small && opened.ram_bytes != 0) return name_least(outcome, watch);
     if (outcome.code() != Code::kNotFound) return outcome;
   }
   return Status(Code::kCorrupt, "a file that the manifest names is missing; restore or rebuild")
@@ -362,6 +362,7 @@ Result<SearchResults> Store::search(const VectorView& queries, const SearchOptio
   if (!outcome.is_ok()) return outcome;
   return results;
 } catch (...) {
+  add_to(impl_->counters.searches.failed, 1);  // what a caller's own function throws goes on its way
   return status_of_exception();
 }
 

@@ -202,7 +202,7 @@ class Verifier {
     if (rows_ == nullptr) return Status::ok();
     std::vector<Status> findings;
     const Status first = rows_->verify(findings, options_.cancel);
-    VECSTORE_TRY(check_cancelled(options_.cancel));
+    if (first.code() == Code::kCancelled) return first;
     if (!first.is_ok() && findings.empty()) findings.push_back(first);
     for (const Status& finding : findings) VECSTORE_TRY(note(finding));
     return Status::ok();

@@ -24,8 +24,8 @@ struct Reporting {
 
 // How a command ended.
 struct Outcome {
-  Outcome(Status ended = {}, std::string how_far = {})  // NOLINT(google-explicit-constructor)
-      : status(std::move(ended)), done(std::move(how_far)) {}
+  Outcome(const Status& ended = {}, std::string how_far = {})  // NOLINT(google-explicit-constructor)
+      : status(ended), done(std::move(how_far)) {}
   Status status;
   std::string done;  // what had been done when it failed midway, said in the line of the error; empty: nothing
 };

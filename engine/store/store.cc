@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <new>
 #include <utility>
 
 #include "base/thrown.h"
@@ -69,11 +68,12 @@ class Undoing {
   Undoing(FileSystem& file_system, StoreDirectory& directory) : file_system_(file_system), directory_(directory) {}
   ~Undoing() {
     if (is_kept_) return;
-    try {
+    // Without memory for a path the files stay until the next create() or build().
+    static_cast<void>(without_throwing([this] {
       Catalog::remove_unfinished(file_system_, directory_.file_path(kCatalogName));
       directory_.abandon();
-    } catch (const std::bad_alloc&) {  // no memory for a path: the files stay until the next create() or build()
-    }
+      return Status::ok();
+    }));
   }
   Undoing(const Undoing&) = delete;
   Undoing& operator=(const Undoing&) = delete;

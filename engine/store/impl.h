@@ -42,6 +42,7 @@ struct Store::Impl {
   Status check_writable() const;
 
   Status open(const std::string& path, Watch& watch);
+  void drop_content();
   Status open_content(Watch& watch) VECSTORE_REQUIRES(refreshing);
   Status open_log(Watch& watch) VECSTORE_REQUIRES(refreshing);
   Status make_searchers(const CancelToken* cancel) VECSTORE_REQUIRES(refreshing);

@@ -108,12 +108,7 @@ Replayed bound_of(const LogCounts& counts, const StoreProperties& properties) {
 }  // namespace
 
 Status Store::Impl::name_least(const Status& refused, Watch& watch) {
-  searchers.reset();
-  writer.reset();
-  follower.reset();
-  live.reset();
-  content.reset();
-  writer_memory.reset();
+  drop_content();
   FileSystem& files = *environment.file_system;
   const bool writes = opened.access == Access::kReadWrite;
   VECSTORE_ASSIGN(LeastFacts facts, read_least_facts(files, *directory));

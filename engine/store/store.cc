@@ -203,13 +203,17 @@ Status Store::Impl::open(const std::string& path, Watch& watch) {
       .about(outcome.subject());
 }
 
-Status Store::Impl::open_content(Watch& watch) {
+void Store::Impl::drop_content() {
   searchers.reset();
   writer.reset();
   follower.reset();
   live.reset();
   content.reset();
   writer_memory.reset();
+}
+
+Status Store::Impl::open_content(Watch& watch) {
+  drop_content();
   delta_budget.emplace(budget, Inheritance::kNone);
   VECSTORE_ASSIGN(content, Content::open(*environment.file_system, *directory, budget, watch.cancel()));
   VECSTORE_TRY(open_log(watch));

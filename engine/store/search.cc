@@ -48,9 +48,9 @@ class BatchWatch {
       : watch_(options.progress, options.cancel, Clock::system()), queries_(queries) {}
   void answered() {
     const std::uint64_t done = done_.fetch_add(1, std::memory_order_relaxed) + 1;
-    if (std::this_thread::get_id() == caller_) watch_.tell({Phase::kSearch, done, queries_});
+    if (done != queries_ && std::this_thread::get_id() == caller_) watch_.tell({Phase::kSearch, done, queries_});
   }
-  // The end, of which the last thread to answer may not have told.
+  // Whichever thread has answered last.
   void finish() { watch_.tell({Phase::kSearch, queries_, queries_}); }
 
  private:

@@ -303,6 +303,7 @@ class Told {
     const auto found = times_.find(phase);
     return found == times_.end() ? 0 : found->second;
   }
+  int ends() const { return ends_; }
 
  private:
   void take(const Progress& progress) {
@@ -312,12 +313,14 @@ class Told {
     if (last_ && last_->phase == progress.phase && last_->total == progress.total)
       BOOST_REQUIRE(progress.done >= last_->done);
     last_ = progress;
+    ends_ += progress.total != 0 && progress.done == progress.total ? 1 : 0;
     ++times_[progress.phase];
   }
 
   const std::thread::id caller_ = std::this_thread::get_id();
   std::optional<Progress> last_;
   std::map<Phase, std::uint64_t> times_;
+  int ends_ = 0;
 };
 
 BOOST_AUTO_TEST_CASE(calls_tell_how_far_they_are_in_order_and_to_their_caller) {
@@ -332,6 +335,7 @@ BOOST_AUTO_TEST_CASE(calls_tell_how_far_they_are_in_order_and_to_their_caller) {
     Told told;
     REQUIRE_OK(store.search(written.base().view(), {.k = 3, .progress = told.function()}, threads));
     BOOST_TEST(told.times(Phase::kSearch) >= 1u);
+    BOOST_TEST(told.ends() == 1);
   }
   Told verifying;
   REQUIRE_OK(store.verify({.deep = true, .progress = verifying.function()}));

@@ -249,9 +249,12 @@ Result<SalvageReport> StoreFactory::salvage(const std::string& path, const std::
   VECSTORE_TRY(check_is_free(files, target));
   const std::string made = target + ".partial-" + std::to_string(::getpid());
   Making making(files, made);  // half a store must never pass for what could be saved
-  VECSTORE_ASSIGN(const SalvageReport report, salvage_into(from, made, environment, cancel));
-  VECSTORE_TRY(making.name(target));
-  return report;
+  auto report = salvage_into(from, made, environment, cancel);
+  const Status named = report ? making.name(target) : report.error();
+  if (named.is_ok()) return report;
+  // The name that comes and goes is nobody's concern.
+  if (!named.subject().starts_with(made)) return named;
+  return Status(named).about(target + std::string(named.subject().substr(made.size())));
 } catch (...) {
   return status_of_exception();
 }

@@ -21,6 +21,8 @@ std::string_view name_of(Phase phase) {
       return "publish";
     case Phase::kReplay:
       return "replay";
+    case Phase::kPut:
+      return "put";
     case Phase::kSearch:
       return "search";
     case Phase::kVerify:

@@ -98,6 +98,7 @@ struct OpenOptions {
 };
 
 struct PutOptions {
+  ProgressFunction progress = {};  // what it throws refuses the batch: nothing of it is in
   // A batch that was not logged yet is refused with kCancelled, and nothing of it is in. Later it is in.
   const CancelToken* cancel = nullptr;
 };

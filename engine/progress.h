@@ -20,6 +20,7 @@ enum class Phase : std::uint8_t {
   kPublish,
   // Of the other calls.
   kReplay,  // open(): records of the log
+  kPut,     // a batch before it is logged, also while it waits for room: 0 of its rows, since it is in as a whole
   kSearch,  // queries
   kVerify,  // pages
   kExport,  // rows, once for the texts and once for the vectors

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <optional>
 
 #include "base/cancel_token.h"
 #include "base/clock.h"
@@ -27,7 +26,8 @@ class Watch {
     if (!progress_) return;
     const auto now = clock_.now();
     const bool is_end = progress.total != 0 && progress.done == progress.total;
-    if (phase_ == progress.phase && !is_end && now - told_ < kInterval) return;
+    if (has_told_ && phase_ == progress.phase && !is_end && now - told_ < kInterval) return;
+    has_told_ = true;
     told_ = now;
     phase_ = progress.phase;
     progress_(progress);
@@ -47,7 +47,8 @@ class Watch {
   const CancelToken* const cancel_;
   Clock& clock_;
   Clock::TimePoint told_{};
-  std::optional<Phase> phase_;
+  bool has_told_ = false;
+  Phase phase_ = Phase::kRead;
 };
 
 }  // namespace vecstore

@@ -155,7 +155,7 @@ Status put_rows(Store& store, const VectorSource& source, const RowFiles& files,
     }
     const std::vector<std::string_view> batch_documents(document_texts.begin(), document_texts.end());
     const VectorView view{vectors.data(), source.dtype(), count, source.dim()};
-    const auto receipt = store.put_batch(batch_keys, view, batch_documents, {interruption()});
+    const auto receipt = store.put_batch(batch_keys, view, batch_documents, {.cancel = interruption()});
     if (!receipt) return in_file(receipt.error(), files.vectors, files.skip + rows.put);
     rows.put += count;
     durable.add(rows.put, *receipt);

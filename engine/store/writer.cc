@@ -12,6 +12,7 @@
 #include "engine/files/validate.h"
 #include "engine/generation/file_names.h"
 #include "engine/live/log_records.h"
+#include "engine/watch.h"
 #include "wal/log_reader.h"
 
 namespace vecstore {
@@ -303,7 +304,7 @@ Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const Vect
 }
 
 Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& given,
-                                 std::span<const std::string_view> documents, const CancelToken* cancel) {
+                                 std::span<const std::string_view> documents, const PutOptions& options) {
   VECSTORE_TRY(check_going_on());
   if (keys.empty() && given.rows == 0 && documents.empty())
     return WriteReceipt{parts_.live->newest().value, log_->synced_lsn().value, 0};
@@ -316,11 +317,12 @@ Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& gi
     VECSTORE_TRY(check_vectors(vectors, properties.metric, "vectors", 0));  // small values may have become zeros
   }
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(parts_.options.full_wait_ms);
+  Watch watch(options.progress, options.cancel, parts_.environment.file_system->clock());
   MutexLock guard(lock_);
   std::optional<Lsn> lsn;
   while (!lsn) {
     // Others may have written while this one waited, so that every attempt begins from the front.
-    VECSTORE_TRY(check_cancelled(cancel));
+    VECSTORE_TRY(watch.step({Phase::kPut, 0, keys.size()}));
     VECSTORE_TRY(check_going_on());
     VECSTORE_ASSIGN(lsn, put_now(keys, vectors, documents));
     if (!lsn && !wait_for_room(until, guard)) return delta_is_full();

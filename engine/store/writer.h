@@ -49,7 +49,7 @@ class Writer {
 
   // As Store::put_batch() and Store::erase_batch() say.
   Result<WriteReceipt> put(std::span<const Key> keys, const VectorView& given,
-                           std::span<const std::string_view> documents, const CancelToken* cancel);
+                           std::span<const std::string_view> documents, const PutOptions& options);
   Result<WriteReceipt> erase(std::span<const Key> keys);
   Status raise_delta_bytes(std::uint64_t bytes);
   Status flush();

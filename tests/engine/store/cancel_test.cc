@@ -233,13 +233,22 @@ BOOST_AUTO_TEST_CASE(a_put_that_waits_for_room_can_be_cancelled_and_nothing_of_i
     // Some rows may still fit: what the log had not packed yet when the store was closed.
     Status outcome;
     while (outcome.is_ok()) {
-      const auto put = store->put_batch({&key, 1}, base.row(0), {}, {&token});
+      const auto put = store->put_batch({&key, 1}, base.row(0), {}, {.cancel = &token});
       if (!put) outcome = put.error();
     }
     BOOST_TEST((outcome.code() == Code::kCancelled));
   }
   const std::uint64_t size = store->size();
-  BOOST_TEST((code_of(store->put_batch({&key, 1}, base.row(0), {}, {&token})) == Code::kCancelled));
+  token.reset();
+  const ProgressFunction throws = [](const Progress& progress) {
+    BOOST_TEST((progress.phase == Phase::kPut && progress.done == 0 && progress.total == 1));
+    throw std::logic_error("of the caller");
+  };
+  BOOST_CHECK_THROW(static_cast<void>(store->put_batch({&key, 1}, base.row(0), {}, {.progress = throws})),
+                    std::logic_error);
+  BOOST_TEST(store->size() == size);
+  token.cancel();
+  BOOST_TEST((code_of(store->put_batch({&key, 1}, base.row(0), {}, {.cancel = &token})) == Code::kCancelled));
   BOOST_TEST(store->size() == size);
   REQUIRE_OK(store->close());
 }

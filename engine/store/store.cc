@@ -298,8 +298,7 @@ Result<WriteReceipt> Store::Impl::counted(WriteCounters& kind, const Write& writ
 
 Result<WriteReceipt> Store::put_batch(std::span<const Key> keys, const VectorView& vectors,
                                       std::span<const std::string_view> documents, const PutOptions& options) try {
-  return impl_->counted(impl_->counters.puts,
-                        [&] { return impl_->writer->put(keys, vectors, documents, options); });
+  return impl_->counted(impl_->counters.puts, [&] { return impl_->writer->put(keys, vectors, documents, options); });
 } catch (...) {
   return status_of_exception();
 }

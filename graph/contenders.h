@@ -43,11 +43,11 @@ class Contenders {
   }
   // What lies beyond is none.
   float limit() const { return known_ < k_ ? std::numeric_limits<float>::infinity() : farthest_[0]; }
-  // Each row once.
-  void offer(RowId row, const PreparedQuery::Interval& interval) {
+  // Each row once. `key`: as of FoundRow.
+  void offer(RowId row, std::uint64_t key, const PreparedQuery::Interval& interval) {
     if (interval.nearest > limit()) return;
     if (count_ == rows_.size()) make_room();
-    rows_[count_++] = {interval.nearest, row};
+    rows_[count_++] = {interval.nearest, row, key};
     float* heap = farthest_.data();
     if (known_ == k_) {
       if (interval.farthest >= heap[0]) return;

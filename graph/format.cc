@@ -10,8 +10,16 @@
 namespace vecstore {
 namespace {
 
-// 2 brought the bits of a value. What can be written as 1 is, so that such a graph has the bytes that it always had.
-constexpr std::uint16_t kSummaryVersion = 2;
+// 2 brought the bits of a value, 3 keys beside RowIds. Each graph is written as the first version that can express it,
+// so that it has the bytes that it always had.
+constexpr std::uint16_t kSummaryVersion = 3;
+
+std::uint16_t version_of(const GraphLayout& layout) {
+  if (layout.key_bytes != 0) return 3;
+  return layout.value_bits != kValueBitsMin ? 2 : 1;
+}
+
+bool fits(std::uint64_t number, std::uint32_t bytes) { return bytes == 8 || number >> (8 * bytes) == 0; }
 
 Status damaged(const char* text) { return Status(Code::kCorrupt, text); }
 
@@ -29,6 +37,8 @@ Status GraphLayout::check() const {
   if (page_bytes < kPageBytesMin || page_bytes > kGraphPageBytesMax || page_bytes % kPageBytesMin != 0)
     return damaged("the graph header has an impossible page size");
   if (row_id_bytes != 4 && row_id_bytes != 8) return damaged("the graph header has an impossible row id width");
+  if (key_bytes != 0 && key_bytes != 4 && key_bytes != 8)
+    return damaged("the graph header has an impossible key width");
   if (!is_value_bits(value_bits) || (is_integer(dtype) && value_bits != kValueBitsMin))
     return damaged("the graph header names an impossible width of values");
   if (rows_per_page == 0 || rows_per_page > page_bytes || lists_at() > page_bytes)
@@ -43,8 +53,8 @@ Status GraphLayout::check() const {
 std::vector<std::byte> encode_summary(const GraphSummary& summary) {
   const GraphLayout& layout = summary.layout;
   ByteWriter out;
-  const bool wide = layout.value_bits != kValueBitsMin;
-  out.write(static_cast<std::uint16_t>(wide ? kSummaryVersion : 1));
+  const std::uint16_t version = version_of(layout);
+  out.write(version);
   out.write(static_cast<std::uint8_t>(layout.metric));
   out.write(static_cast<std::uint8_t>(layout.dtype));
   out.write(layout.dim);
@@ -58,7 +68,8 @@ std::vector<std::byte> encode_summary(const GraphSummary& summary) {
   out.write(summary.edges);
   out.write(summary.edges_dropped);
   out.write(summary.list_bytes);
-  if (wide) out.write(layout.value_bits);
+  if (version >= 2) out.write(layout.value_bits);
+  if (version >= 3) out.write(layout.key_bytes);
   return std::move(out).take();
 }
 
@@ -83,6 +94,7 @@ Result<GraphSummary> decode_summary(std::span<const std::byte> attributes) {
   summary.edges_dropped = in.read<std::uint64_t>();
   summary.list_bytes = in.read<std::uint64_t>();
   if (version >= 2) layout.value_bits = in.read<std::uint32_t>();
+  if (version >= 3) layout.key_bytes = in.read<std::uint32_t>();
   if (!in.done()) return damaged("the graph header is cut short or too long");
   VECSTORE_TRY(layout.check());
   if (summary.max_degree > kDegreeMax) return damaged("the graph header has an impossible degree");
@@ -103,16 +115,20 @@ PageBuilder::PageBuilder(const GraphLayout& layout, std::span<std::byte> whole_p
   VECSTORE_CHECK(whole_page.size() == layout.page_bytes);
 }
 
-void PageBuilder::set_record(std::uint32_t slot, RowId row, const RowParams& params, const std::byte* values) {
+void PageBuilder::set_record(std::uint32_t slot, const PageRecord& record) {
   const std::size_t rows = layout_->rows_per_page;
   VECSTORE_CHECK(slot < rows);
+  VECSTORE_CHECK(fits(record.row.value, layout_->row_id_bytes));
+  VECSTORE_CHECK(layout_->key_bytes == 0 || fits(record.key, layout_->key_bytes));
   std::byte* at = page_.data() + kPageChecksumBytes + rows * 2;
-  std::memcpy(at + slot * layout_->row_id_bytes, &row.value, layout_->row_id_bytes);
+  std::memcpy(at + slot * layout_->row_id_bytes, &record.row.value, layout_->row_id_bytes);
   at += rows * layout_->row_id_bytes;
+  std::memcpy(at + slot * layout_->key_bytes, &record.key, layout_->key_bytes);
+  at += rows * layout_->key_bytes;
   if (layout_->row_params) {
-    std::memcpy(at + slot * sizeof(RowParams), &params, sizeof(params));
+    std::memcpy(at + slot * sizeof(RowParams), &record.params, sizeof(RowParams));
   }
-  std::memcpy(page_.data() + layout_->values_at() + std::size_t{slot} * layout_->value_bytes(), values,
+  std::memcpy(page_.data() + layout_->values_at() + std::size_t{slot} * layout_->value_bytes(), record.values,
               layout_->value_bytes());
 }
 

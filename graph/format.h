@@ -43,6 +43,8 @@ struct GraphLayout {
   std::uint32_t page_bytes = 4096;
   std::uint32_t rows_per_page = 1;
   std::uint32_t row_id_bytes = 4;  // 4 while RowIds fit, else 8
+  // Bytes of the number key that a record keeps beside its RowId, 4 or 8. 0: keys are bytes, or RowIds.
+  std::uint32_t key_bytes = 0;
   std::uint32_t value_bits = kValueBitsMin;
   bool row_params = false;  // false with 8 bits: scale 1, offset 0 for u8 and −128 for i8, distances are integers
   Metric metric = Metric::kL2;
@@ -60,7 +62,7 @@ struct GraphLayout {
   std::uint32_t value_bytes() const { return dim * (value_bits / 8); }
   // Bytes of a record without its list, the list's end included.
   std::uint32_t fixed_bytes() const {
-    return 2 + row_id_bytes + (row_params ? std::uint32_t{sizeof(RowParams)} : 0u) + value_bytes();
+    return 2 + row_id_bytes + key_bytes + (row_params ? std::uint32_t{sizeof(RowParams)} : 0u) + value_bytes();
   }
   // Where the values and the lists begin in a page. Values lie at a multiple of their size.
   std::uint32_t values_at() const {
@@ -98,6 +100,13 @@ class PageView {
     std::memcpy(&value, row_ids() + std::size_t{slot} * layout_->row_id_bytes, layout_->row_id_bytes);
     return RowId{value};
   }
+  // The number key of the row; its RowId where the page keeps none.
+  std::uint64_t key(std::uint32_t slot) const {
+    if (layout_->key_bytes == 0) return row_id(slot).value;
+    std::uint64_t value = 0;
+    std::memcpy(&value, keys() + std::size_t{slot} * layout_->key_bytes, layout_->key_bytes);
+    return value;
+  }
   RowParams params(std::uint32_t slot) const {
     RowParams params;
     std::memcpy(&params, params_at(slot), sizeof(params));
@@ -105,7 +114,7 @@ class PageView {
   }
   // Where they lie, for who will want them soon.
   const std::byte* params_at(std::uint32_t slot) const {
-    return row_ids() + std::size_t{layout_->rows_per_page} * layout_->row_id_bytes + slot * sizeof(RowParams);
+    return keys() + std::size_t{layout_->rows_per_page} * layout_->key_bytes + slot * sizeof(RowParams);
   }
   // [rows_per_page × dim] values of layout.value_bits.
   const std::byte* values() const { return page_ + layout_->values_at(); }
@@ -119,6 +128,7 @@ class PageView {
     return end;
   }
   const std::byte* row_ids() const { return page_ + kPageChecksumBytes + std::size_t{layout_->rows_per_page} * 2; }
+  const std::byte* keys() const { return row_ids() + std::size_t{layout_->rows_per_page} * layout_->row_id_bytes; }
 
   const GraphLayout* layout_;
   const std::byte* page_;
@@ -126,12 +136,20 @@ class PageView {
 
 inline bool is_damaged(std::span<const std::byte> list) { return list.data() == nullptr && !list.empty(); }
 
+// A record without its list.
+struct PageRecord {
+  RowId row;
+  std::uint64_t key = 0;  // kept where the layout has key_bytes
+  RowParams params;
+  const std::byte* values = nullptr;  // [dim] of layout.value_bits
+};
+
 // Fills a page of a graph file record by record.
 class PageBuilder {
  public:
   PageBuilder(const GraphLayout& layout, std::span<std::byte> whole_page);
-  // values: [dim] of layout.value_bits.
-  void set_record(std::uint32_t slot, RowId row, const RowParams& params, const std::byte* values);
+  // RowId and key fit the bytes that the layout has for them.
+  void set_record(std::uint32_t slot, const PageRecord& record);
   // Lists are appended in slot order; the caller has made sure that they fit.
   void append_list(std::uint32_t slot, Pos self, std::span<const Pos> sorted);
 

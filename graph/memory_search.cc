@@ -235,7 +235,7 @@ void MemorySearch::offer_contenders() {
     const auto params = layout_.row_params ? view.params(places_[i].slot) : RowParams{};
     const auto interval = query_.interval(distances_[i], params);
     if (interval.nearest <= contenders_->limit() && admits(params_.filter, waiting_[i]))
-      contenders_->offer(view.row_id(places_[i].slot), interval);
+      contenders_->offer(view.row_id(places_[i].slot), view.key(places_[i].slot), interval);
   }
 }
 
@@ -259,7 +259,8 @@ std::span<const FoundRow> MemorySearch::answer(std::uint32_t k) {
   const std::size_t count = std::min<std::size_t>(k, pool_.size());
   for (std::size_t i = 0; i < count; ++i) {
     const Place place = place_of(pool_[i].position);
-    results_[i] = {pool_[i].distance, pool_[i].position, row_at(place)};
+    const PageView view(layout_, page_at(place.page));
+    results_[i] = {pool_[i].distance, pool_[i].position, view.row_id(place.slot), view.key(place.slot)};
   }
   std::sort(results_.begin(), results_.begin() + count);
   return {results_.data(), count};

@@ -244,14 +244,14 @@ Result<AffinityGraph> affinity_graph(const GraphBuilder& builder, std::uint64_t 
   return graph;
 }
 
-Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
-                  Executor& executor, MemoryBudget& budget, std::span<std::uint32_t> order,
-                  const RowProgress& progress) {
+namespace {
+
+// Level by level, down to one page.
+Status bisect(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options, Executor& executor,
+              MemoryBudget& budget, std::span<std::uint32_t> order, std::vector<Range> ranges,
+              const RowProgress& progress) {
   VECSTORE_CHECK(order.size() == rows.rows() && options.rows_per_page >= 1);
-  std::iota(order.begin(), order.end(), 0u);
   VECSTORE_ASSIGN(auto bisection, Bisection::create(rows, graph, options, budget, order));
-  std::vector<Range> ranges;
-  if (!order.empty()) ranges.push_back({0, static_cast<std::uint32_t>(order.size())});
   std::uint64_t finished = 0;
   while (!ranges.empty()) {
     std::vector<std::uint32_t> middles(ranges.size());
@@ -280,6 +280,31 @@ Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const O
     ranges = std::move(next);
   }
   return Status::ok();
+}
+
+}  // namespace
+
+Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
+                  Executor& executor, MemoryBudget& budget, std::span<std::uint32_t> order,
+                  const RowProgress& progress) {
+  std::iota(order.begin(), order.end(), 0u);
+  std::vector<Range> all;
+  if (!order.empty()) all.push_back({0, static_cast<std::uint32_t>(order.size())});
+  return bisect(rows, graph, options, executor, budget, order, std::move(all), progress);
+}
+
+Status order_windows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
+                     std::uint32_t pages_each, std::span<const std::uint32_t> windows, Executor& executor,
+                     MemoryBudget& budget, std::span<std::uint32_t> order, const RowProgress& progress) {
+  const std::uint64_t rows_each = std::uint64_t{pages_each} * options.rows_per_page;
+  std::vector<Range> ranges;
+  for (const std::uint32_t window : windows) {
+    const std::uint64_t begin = window * rows_each;
+    VECSTORE_CHECK(begin < order.size());
+    ranges.push_back({static_cast<std::uint32_t>(begin),
+                      static_cast<std::uint32_t>(std::min<std::uint64_t>(begin + rows_each, order.size()))});
+  }
+  return bisect(rows, graph, options, executor, budget, order, std::move(ranges), progress);
 }
 
 }  // namespace vecstore

@@ -178,6 +178,8 @@ Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> pla
                                 MemoryBudget& budget, PageFileWriter& writer, const RowProgress& progress) {
   VECSTORE_TRY(layout.check());
   VECSTORE_CHECK(layout.rows == input.order.size());
+  VECSTORE_CHECK(input.row_ids.empty() || input.row_ids.size() == input.rows->rows());
+  VECSTORE_CHECK(layout.key_bytes == 0 || input.keys.size() == input.rows->rows());
   GraphSummary summary;
   summary.layout = layout;
   summary.max_degree = 0;
@@ -197,7 +199,8 @@ Result<GraphSummary> pack_graph(const PackInput& input, std::span<const Pos> pla
     for (std::uint32_t slot = 0; slot < count; ++slot) {
       const std::uint32_t row = input.order[first + slot];
       const StoredValues stored = input.rows->stored(row, scratch);
-      builder.set_record(slot, RowId{row}, stored.params, stored.values);
+      const std::uint64_t key = layout.key_bytes == 0 ? 0 : input.keys[row];
+      builder.set_record(slot, {input.row_id(row), key, stored.params, stored.values});
       const auto list = lists.list(slot);
       builder.append_list(slot, first + slot, list);
       summary.edges += list.size();

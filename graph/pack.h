@@ -28,6 +28,10 @@ struct PackInput {
   const QuantizedRows* rows = nullptr;
   const GraphBuilder* graph = nullptr;
   std::span<const std::uint32_t> order;
+  std::span<const std::uint64_t> row_ids = {};  // [rows of the build] empty: a row's number is its RowId
+  std::span<const std::uint64_t> keys = {};     // [rows of the build] where the layout has key_bytes
+
+  RowId row_id(std::uint32_t row) const { return RowId{row_ids.empty() ? row : row_ids[row]}; }
 };
 
 // Position of every row of the build; kNoPos for those left out. place: [rows of the build].

@@ -298,7 +298,7 @@ void QueryRun::take_records(const PresentPage& page, QueryScratch& scratch) {
   stats_.exact_distances += rows;
   for (std::uint32_t slot = 0; slot < rows; ++slot) {
     pool_.insert({scratch.exact_[slot], first + slot, CandidateState::kExact});
-    offer_result({scratch.exact_[slot], first + slot, view.row_id(slot)});
+    offer_result(view, slot, {scratch.exact_[slot], first + slot, view.row_id(slot)});
     if (params_.contenders) offer_contender(view, slot, scratch.exact_[slot]);
   }
 }
@@ -412,17 +412,18 @@ float QueryRun::standard_error(const PoolEntry& entry) const {
 void QueryRun::offer_contender(const PageView& view, std::uint32_t slot, float distance) {
   const auto interval = query_.interval(distance, layout_.row_params ? view.params(slot) : RowParams{});
   const RowId row = view.row_id(slot);
-  if (interval.nearest <= contenders_->limit() && admits(row)) contenders_->offer(row, interval);
+  if (interval.nearest <= contenders_->limit() && admits(row)) contenders_->offer(row, view.key(slot), interval);
 }
 
 std::span<const Contender> QueryRun::contenders() {
   return params_.contenders ? contenders_->sorted() : std::span<const Contender>();
 }
 
-void QueryRun::offer_result(const FoundRow& found) {
+void QueryRun::offer_result(const PageView& view, std::uint32_t slot, FoundRow found) {
   FoundRow* low = results_.data();
   const bool full = results_size_ == params_.k;
   if ((full && !(found < low[0])) || !admits(found.row)) return;
+  found.key = view.key(slot);
   if (full) std::pop_heap(low, low + results_size_--);
   low[results_size_++] = found;
   std::push_heap(low, low + results_size_);

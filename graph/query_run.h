@@ -135,7 +135,7 @@ class QueryRun {
   bool worth_a_read(const PoolEntry& entry, float kth) const;
   float kth_distance() const;
   float standard_error(const PoolEntry& entry) const;
-  void offer_result(const FoundRow& found);
+  void offer_result(const PageView& view, std::uint32_t slot, FoundRow found);
   void offer_contender(const PageView& view, std::uint32_t slot, float distance);
 
   SearchIndex index_;

@@ -49,11 +49,12 @@ struct SearchParams {
   bool contenders = false;
 };
 
-// `distance`: of graph/prepared_query.h.
+// `distance`: of graph/prepared_query.h. `key`: the number key that the page keeps, else the RowId's value.
 struct FoundRow {
   float distance = 0;
   Pos position = 0;
   RowId row;
+  std::uint64_t key = 0;
   friend bool operator<(const FoundRow& a, const FoundRow& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
   }
@@ -63,6 +64,7 @@ struct FoundRow {
 struct Contender {
   float nearest = 0;  // it is no nearer than this
   RowId row;
+  std::uint64_t key = 0;  // as of FoundRow
   friend bool operator<(const Contender& a, const Contender& b) {
     return a.nearest != b.nearest ? a.nearest < b.nearest : a.row < b.row;
   }

@@ -34,4 +34,15 @@ std::string file_name(FileKind kind, std::uint32_t generation) {
   return {};
 }
 
+ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished) {
+  ManifestFile file;
+  file.kind = static_cast<std::uint16_t>(identity.kind);
+  file.generation = identity.generation;
+  file.name = file_name(identity.kind, identity.generation);
+  file.bytes = finished.bytes;
+  file.hash_low = finished.hash_low;
+  file.hash_high = finished.hash_high;
+  return file;
+}
+
 }  // namespace vecstore

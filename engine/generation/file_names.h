@@ -7,6 +7,8 @@
 #include <string>
 
 #include "pagestore/format.h"
+#include "pagestore/manifest.h"
+#include "pagestore/page_file.h"
 #include "pagestore/store_names.h"
 
 namespace vecstore {
@@ -20,5 +22,8 @@ inline constexpr const char* kBuildReportName = "build.json";
 extern const StoreNames kStoreNames;
 
 std::string file_name(FileKind kind, std::uint32_t generation);  // "graph-1", "codes-1", "rowmap-1", "rows/1-0"
+
+// What writing one file brings to the manifest.
+ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished);
 
 }  // namespace vecstore

@@ -14,7 +14,6 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint32_t kStreamPageBytes = 16384;
 constexpr std::uint16_t kStreamVersion = 2;  // version of codes-<n> with a centre
 constexpr std::uint16_t kStreamVersionPlain = 1;
 
@@ -51,17 +50,6 @@ Result<CodesAttributes> read_codes_attributes(const PageFile& file) {
 
 }  // namespace
 
-ManifestFile manifest_entry(const FileIdentity& identity, const PageFileWriter::Finished& finished) {
-  ManifestFile file;
-  file.kind = static_cast<std::uint16_t>(identity.kind);
-  file.generation = identity.generation;
-  file.name = file_name(identity.kind, identity.generation);
-  file.bytes = finished.bytes;
-  file.hash_low = finished.hash_low;
-  file.hash_high = finished.hash_high;
-  return file;
-}
-
 Result<ManifestFile> write_codes_file(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
                                       const BlockCodes& codes, Centre centre,
                                       std::span<const std::uint32_t> page_ranking, MemoryBudget& budget) {
@@ -83,19 +71,6 @@ Result<ManifestFile> write_codes_file(FileSystem& file_system, const std::string
   return manifest_entry(identity, finished);
 }
 
-Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
-                                   std::span<const Pos> positions, MemoryBudget& budget) {
-  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system, path, {identity, kStreamPageBytes}, budget));
-  PageStreamWriter stream(writer);
-  VECSTORE_TRY(stream.write(std::as_bytes(positions)));
-  VECSTORE_TRY(stream.flush());
-  ByteWriter attributes;
-  attributes.write(kStreamVersionPlain);
-  attributes.write(static_cast<std::uint64_t>(positions.size()));
-  VECSTORE_ASSIGN(const auto finished, writer.finish(attributes.bytes()));
-  return manifest_entry(identity, finished);
-}
-
 Result<std::unique_ptr<Generation>> Generation::open(FileSystem& file_system, const Paths& paths, const Uuid& store,
                                                      std::uint32_t generation, MemoryBudget& budget,
                                                      const CancelToken* cancel) {
@@ -106,15 +81,14 @@ Result<std::unique_ptr<Generation>> Generation::open(FileSystem& file_system, co
   };
   VECSTORE_ASSIGN(opened->graph_, open_file(paths.graph, FileKind::kGraph));
   VECSTORE_ASSIGN(opened->codes_file_, open_file(paths.codes, FileKind::kCodes));
-  VECSTORE_ASSIGN(opened->row_map_, open_file(paths.row_map, FileKind::kRowMap));
+  VECSTORE_ASSIGN(auto row_map, open_file(paths.row_map, FileKind::kRowMap));
   auto summary = decode_summary(opened->graph_->attributes());
   if (!summary) return Status(summary.error()).about(paths.graph);
   opened->summary_ = *summary;
   const GraphLayout& layout = opened->layout();
   if (layout.pages() != opened->graph_->page_count() || layout.page_bytes != opened->graph_->page_bytes())
     return Status(Code::kCorrupt, "the header does not fit the file; restore or rebuild").about(paths.graph);
-  if (ByteReader(opened->row_map_->attributes()).read<std::uint16_t>() > kStreamVersionPlain)
-    return newer_format(paths.row_map);
+  VECSTORE_ASSIGN(opened->row_map_, RowMap::open(std::move(*row_map), layout.rows, budget));
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(*opened->codes_file_));
   VECSTORE_ASSIGN(PageStreamReader stream,
                   PageStreamReader::create(*opened->codes_file_, attributes.code_bytes, budget, cancel));
@@ -148,7 +122,10 @@ Result<Generation::Needs> Generation::predict_open(FileSystem& file_system, cons
                   PageFile::open(file_system, paths.graph, {store, FileKind::kGraph, generation}));
   VECSTORE_ASSIGN(const PageFile codes,
                   PageFile::open(file_system, paths.codes, {store, FileKind::kCodes, generation}));
+  VECSTORE_ASSIGN(const PageFile row_map,
+                  PageFile::open(file_system, paths.row_map, {store, FileKind::kRowMap, generation}));
   VECSTORE_ASSIGN(const GraphSummary summary, decode_summary(graph.attributes()));
+  VECSTORE_ASSIGN(const std::uint64_t row_map_bytes, RowMap::predict_bytes(row_map, summary.layout.rows));
   VECSTORE_ASSIGN(const CodesAttributes attributes, read_codes_attributes(codes));
   MemoryBudget one_page;
   VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(codes, attributes.code_bytes, one_page));
@@ -156,23 +133,31 @@ Result<Generation::Needs> Generation::predict_open(FileSystem& file_system, cons
   const std::uint64_t groups = groups_of(form.blocks);
   Needs needs{summary.layout, form};
   // And what is not stored: |ĉ|² of each block, the groups, and where to look for a block that is cut.
-  needs.resident_bytes = attributes.ranking_at() + form.blocks * sizeof(float) +
+  needs.resident_bytes = row_map_bytes + attributes.ranking_at() + form.blocks * sizeof(float) +
                          Centroids::bytes_for(groups, summary.layout.dim, form.wide_centroids) +
                          (form.cut_blocks ? Blocks::even_count(summary.layout.rows) * sizeof(std::uint32_t) : 0);
   needs.loading_bytes = kStreamPageBytes + 2ull * summary.layout.dim * sizeof(float);
   return needs;
 }
 
+Result<std::optional<Pos>> Generation::find_position(RowId row, MemoryBudget& budget) const {
+  return row_map_->find(row, budget);
+}
+
 Result<Pos> Generation::position_of(RowId row, MemoryBudget& budget) const {
-  VECSTORE_ASSIGN(PageStreamReader stream, PageStreamReader::create(*row_map_, layout().rows * sizeof(Pos), budget));
-  VECSTORE_TRY(stream.skip(row.value * sizeof(Pos)));
-  Pos position = kNoPos;
-  VECSTORE_TRY(stream.read(std::as_writable_bytes(std::span(&position, 1))));
-  if (position >= layout().rows)
-    return Status(Code::kCorrupt, "the row map names a position that is not there; restore or rebuild")
-        .about(row_map_->path())
-        .at(Detail::kRow, row.value);
-  return position;
+  VECSTORE_ASSIGN(const std::optional<Pos> position, find_position(row, budget));
+  if (position) return *position;
+  return Status(Code::kNotFound, "the graph does not have this row")
+      .about(row_map_->file().path())
+      .at(Detail::kRow, row.value);
+}
+
+// Of a map without gaps that leaves no row out, nothing needs to be read.
+Status Generation::for_each_row_id(MemoryBudget& budget, const std::function<Status(RowId)>& visit) const {
+  if (!row_map_->is_dense() || row_map_->rows() != layout().rows)
+    return row_map_->for_each(budget, [&visit](RowId row, Pos) { return visit(row); });
+  for (RowId row{0}; row.value < row_end(); ++row.value) VECSTORE_TRY(visit(row));
+  return Status::ok();
 }
 
 Status Generation::fill_cache(std::uint64_t pages, CachePolicy policy, MemoryBudget& budget,

@@ -37,7 +37,7 @@ std::optional<std::uint64_t> pages_asked_for(const FileShape& graph, const OpenO
 // What a reader may come to need of what is left: for looking up keys, and for what a refresh brings.
 std::uint64_t growing_bytes(const OpenFacts& facts, const OpenOptions& options, std::uint64_t left) {
   if (options.access != Access::kRead || options.ram_bytes == 0) return 0;
-  const std::uint64_t finding = facts.has_byte_keys ? std::min(kFindingBytes, left / 16) : 0;
+  const std::uint64_t finding = facts.keeps_keys ? std::min(kFindingBytes, left / 16) : 0;
   return finding + (facts.has_log ? std::max(kReaderBytes, left / 8) : 0);
 }
 

@@ -19,7 +19,7 @@ struct OpenFacts {
   GraphLayout layout;
   CodeForm form;
   bool walks_in_memory = true;             // searches with every page cached go over the graph
-  bool has_byte_keys = false;              // a reader looks them up in tables of its own
+  bool keeps_keys = false;                 // in rows/; a reader looks them up in tables of its own
   bool has_log = false;                    // a reader has something to follow
   std::uint64_t delta_searcher_bytes = 0;  // memory of each searcher; 0: rows cannot come
 };

@@ -15,6 +15,9 @@
 
 namespace vecstore {
 
+// Pages of the files that hold such a stream.
+inline constexpr std::uint32_t kStreamPageBytes = 16384;
+
 // Cuts what is written into pages. Not thread-safe.
 class PageStreamWriter final : public ByteSink {
  public:

@@ -10,8 +10,10 @@ namespace vecstore {
 namespace {
 
 // 1 had no memory_list, 2 no keys and no log. 3 took a memory_list below k for k. 4 did not know why values have their
-// width, nor of copies.
-constexpr std::uint16_t kVersion = 5;
+// width, nor of copies. 5 knows no gaps between RowIds, and no choices of a build but the default; it is what is
+// written where there are none.
+constexpr std::uint16_t kVersion = 6;
+constexpr std::uint16_t kVersionPlain = 5;
 constexpr std::uint32_t kPointsMax = 1000;
 
 // Where nothing was calibrated.
@@ -19,11 +21,40 @@ constexpr std::uint32_t kSearchListDefault = 64;
 constexpr std::uint32_t kBlocksDefault = 40;
 constexpr float kBoundDefault = 3.0f;
 
+bool is_plain(const StoreProperties& properties) {
+  return properties.row_end <= properties.rows && properties.choices == BuildChoices{} &&
+         properties.rows_changed == 0 && properties.trained_error == 0;
+}
+
+void write_choices(const BuildChoices& choices, ByteWriter& out) {
+  out.write(static_cast<std::uint8_t>(choices.codec));
+  out.write(static_cast<std::uint8_t>(choices.calibrate));
+  for (const std::uint32_t value :
+       {choices.code_bytes, choices.vector_bits, choices.page_bytes, choices.max_degree, choices.build_list})
+    out.write(value);
+  out.write(choices.alpha);
+  out.write(choices.search_ram_bytes);
+}
+
+// A merge checks their ranges as a build does.
+BuildChoices read_choices(ByteReader& in) {
+  BuildChoices choices;
+  choices.codec = static_cast<Codec>(in.read<std::uint8_t>());
+  choices.calibrate = in.read<std::uint8_t>() != 0;
+  for (std::uint32_t* value :
+       {&choices.code_bytes, &choices.vector_bits, &choices.page_bytes, &choices.max_degree, &choices.build_list})
+    *value = in.read<std::uint32_t>();
+  choices.alpha = in.read<float>();
+  choices.search_ram_bytes = in.read<std::uint64_t>();
+  return choices;
+}
+
 }  // namespace
 
 std::vector<std::byte> encode_properties(const StoreProperties& properties) {
   ByteWriter out;
-  out.write(kVersion);
+  const bool plain = is_plain(properties);
+  out.write(plain ? kVersionPlain : kVersion);
   out.write(static_cast<std::uint8_t>(properties.metric));
   out.write(static_cast<std::uint8_t>(properties.dtype));
   out.write(properties.dim);
@@ -47,6 +78,11 @@ std::vector<std::byte> encode_properties(const StoreProperties& properties) {
   out.write(properties.width_recall.bits16);
   out.write(properties.copies_share);
   out.write(static_cast<std::uint8_t>(properties.walks_in_memory));
+  if (plain) return std::move(out).take();
+  out.write(std::max(properties.row_end, properties.rows));
+  out.write(properties.rows_changed);
+  out.write(properties.trained_error);
+  write_choices(properties.choices, out);
   return std::move(out).take();
 }
 
@@ -97,7 +133,16 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
     properties.copies_share = in.read<float>();
     properties.walks_in_memory = in.read<std::uint8_t>() != 0;
   }
-  if (!in.done()) return damaged;
+  properties.row_end = properties.rows;
+  if (version >= 6) {
+    properties.row_end = in.read<std::uint64_t>();
+    properties.rows_changed = in.read<std::uint64_t>();
+    properties.trained_error = in.read<float>();
+    properties.choices = read_choices(in);
+  }
+  if (!in.done() || properties.row_end < properties.rows || properties.choices.codec > Codec::kAutomatic ||
+      !(properties.trained_error >= 0))
+    return damaged;
   return properties;
 }
 

@@ -26,11 +26,27 @@ struct WidthRecall {
 
 enum class CalibratedOn : std::uint8_t { kNothing = 0, kOwnRows = 1, kGivenQueries = 2 };
 
+// What was asked for when the store was built: a merge builds by it again. The values are those of BuildOptions.
+struct BuildChoices {
+  Codec codec = Codec::kAutomatic;
+  bool calibrate = true;
+  std::uint32_t code_bytes = 0;
+  std::uint32_t vector_bits = 0;
+  std::uint32_t page_bytes = 0;
+  std::uint32_t max_degree = 0;
+  std::uint32_t build_list = 0;
+  float alpha = 1.2f;
+  std::uint64_t search_ram_bytes = 0;
+  friend bool operator==(const BuildChoices&, const BuildChoices&) = default;
+};
+
 struct StoreProperties {
   Metric metric = Metric::kL2;
   DType dtype = DType::kF32;
   std::uint32_t dim = 0;   // 0: not known yet, in a store without rows
   std::uint64_t rows = 0;  // rows of the graph; 0: there is none
+  // RowIds below it are of the graph, or of rows that are gone; no less than `rows`.
+  std::uint64_t row_end = 0;
   KeyKind keys = KeyKind::kNumber;
   bool has_log = false;        // a writer has opened the store; before, what lies in wal/ belongs to another
   bool has_rows_file = false;  // keys, documents or originals are kept
@@ -40,6 +56,9 @@ struct StoreProperties {
   // A search that has every page in memory reaches by a walk over the graph what codes reach.
   bool walks_in_memory = true;
   std::vector<CalibrationPoint> calibration;  // by k, then by recall target, both ascending
+  BuildChoices choices;
+  std::uint64_t rows_changed = 0;  // that were added or have gone since the calibration
+  float trained_error = 0;         // of codes, mean |r − r̂|², when their model was trained; 0: it was with these rows
 };
 
 std::vector<std::byte> encode_properties(const StoreProperties& properties);

@@ -95,27 +95,29 @@ Catalog::Feed keys_of(std::vector<const RowsExtent*> extents) {
   struct State {
     std::vector<const RowsExtent*> extents;
     std::size_t extent = 0;
-    std::uint64_t row = 0;  // in the extent
-    std::vector<std::string> keys;
+    std::optional<RowId> from;  // in the extent; none: it was not begun
+    std::vector<KeyOfRow> keys;
     std::size_t given = 0;
   };
   auto state = std::make_shared<State>();
   state->extents = std::move(extents);
   return [state](std::string& key, RowId& row) -> Result<bool> {
     State& at = *state;
-    while (at.extent < at.extents.size() && at.row == at.extents[at.extent]->rows()) {
-      ++at.extent;
-      at.row = 0;
-    }
-    if (at.extent == at.extents.size()) return false;
-    const RowsExtent& extent = *at.extents[at.extent];
-    row = RowId{extent.first().value + at.row};
-    if (at.given == at.keys.size()) {
-      VECSTORE_TRY(extent.read_keys(row, at.keys));
+    while (at.given == at.keys.size()) {
+      if (at.extent == at.extents.size()) return false;
+      const RowsExtent& extent = *at.extents[at.extent];
+      const RowId from = at.from.value_or(extent.first());
+      if (from >= extent.end()) {
+        ++at.extent;
+        at.from.reset();
+        continue;
+      }
+      VECSTORE_ASSIGN(at.from, extent.read_keys(from, at.keys));
       at.given = 0;
     }
-    key.swap(at.keys[at.given++]);
-    ++at.row;
+    KeyOfRow& next = at.keys[at.given++];
+    key.swap(next.key);
+    row = next.id;
     return true;
   };
 }

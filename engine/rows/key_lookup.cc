@@ -3,11 +3,11 @@
 
 #include <xxhash.h>
 
+#include <bit>
 #include <cstring>
 #include <utility>
 #include <vector>
 
-#include "base/limits.h"
 #include "engine/rows/catalog_format.h"
 
 namespace vecstore {
@@ -18,6 +18,9 @@ bool can_be_rebuilt(const Status& status) {
 }
 
 std::uint64_t slot_of(std::uint64_t hash, std::uint64_t slots) { return (hash >> 32) * slots >> 32; }
+
+// The bits of a hash that go into a slot: first of all those that did not choose the slot.
+std::uint64_t tag_of(std::uint64_t hash, std::uint64_t row_mask) { return std::rotl(hash, 32) & ~row_mask; }
 
 }  // namespace
 
@@ -59,12 +62,12 @@ Result<std::optional<RowId>> KeyLookup::find(std::string_view key) {
 Result<std::optional<RowId>> KeyLookup::ask_catalog(std::string_view key) {
   if (!catalog_) {
     VECSTORE_ASSIGN(Catalog found, Catalog::open(file_system_, options_.directory, options_.store, budget_));
-    if (found.size() != rows_.rows())
+    if (found.size() != rows_.rows() || found.applied_lsn() != options_.applied_lsn)
       return Status(Code::kCorrupt, catalog::kDamaged).about(options_.directory + catalog::kSumsName);
     catalog_.emplace(std::move(found));
   }
   VECSTORE_ASSIGN(const auto row, catalog_->find(key));
-  if (row && row->value >= rows_.rows())
+  if (row && (*row < rows_.first() || *row >= rows_.end()))
     return Status(Code::kCorrupt, catalog::kDamaged).about(options_.directory + catalog::kDataName);
   return row;
 }
@@ -82,48 +85,59 @@ std::uint64_t KeyLookup::hash_of(std::string_view key) const {
   return XXH3_64bits_withSeed(key.data(), key.size(), seed);
 }
 
-static_assert(kRowsMax < 0xFFFFFFFF, "a row and one more fit a slot");
+KeyLookup::Slot KeyLookup::row_mask() const {
+  const auto bits = std::bit_width(rows_.end().value - rows_.first().value);
+  return bits == 64 ? ~Slot{0} : (Slot{1} << bits) - 1;
+}
+
+void KeyLookup::put_into_table(const KeyOfRow& key) {
+  const std::uint64_t hash = hash_of(key.key);
+  std::uint64_t at = slot_of(hash, table_.size());
+  while (table_[at] != 0) at = at + 1 == table_.size() ? 0 : at + 1;
+  table_[at] = tag_of(hash, row_mask()) | (key.id.value - rows_.first().value + 1);
+}
 
 Status KeyLookup::make_table() {
-  VECSTORE_ASSIGN(auto table, Buffer<Slot>::allocate(budget_, rows_.rows() + rows_.rows() / 3 + 1));
-  std::swap(table_, table);
-  std::vector<std::string> keys;
-  for (std::uint64_t row = 0; row < rows_.rows();) {
-    if (const Status read = rows_.read_keys({rows_.first().value + row}, keys); !read.is_ok()) {
-      table_.reset();
-      return read;
-    }
-    for (const std::string& key : keys) {
-      const std::uint64_t hash = hash_of(key);
-      std::uint64_t at = slot_of(hash, table_.size());
-      while (table_[at].row_plus_one != 0) at = at + 1 == table_.size() ? 0 : at + 1;
-      table_[at] = {static_cast<std::uint32_t>(hash), static_cast<std::uint32_t>(++row)};
-    }
+  VECSTORE_ASSIGN(table_, Buffer<Slot>::allocate(budget_, rows_.rows() + rows_.rows() / 3 + 1));
+  const Status filled = fill_table();
+  if (!filled.is_ok()) table_.reset();
+  return filled;
+}
+
+Status KeyLookup::fill_table() {
+  std::vector<KeyOfRow> keys;
+  std::uint64_t left = rows_.rows();
+  for (RowId from = rows_.first(); from < rows_.end();) {
+    VECSTORE_ASSIGN(from, rows_.read_keys(from, keys));
+    // A slot must stay free, whatever a damaged file says.
+    if (keys.size() > left)
+      return Status(Code::kCorrupt, "there are more rows than the header says; restore the store");
+    left -= keys.size();
+    for (const KeyOfRow& key : keys) put_into_table(key);
   }
   return Status::ok();
 }
 
 Result<std::optional<RowId>> KeyLookup::ask_table(std::span<const Slot> table, std::string_view key) const {
   const std::uint64_t hash = hash_of(key);
-  std::vector<std::string> keys;
+  const Slot mask = row_mask();
+  std::vector<KeyOfRow> keys;
   std::uint64_t at = slot_of(hash, table.size());
-  for (; table[at].row_plus_one != 0; at = at + 1 == table.size() ? 0 : at + 1) {
-    if (table[at].hash != static_cast<std::uint32_t>(hash)) continue;
-    const RowId row{rows_.first().value + table[at].row_plus_one - 1};
-    VECSTORE_TRY(rows_.read_keys(row, keys));
-    if (keys.front() == key) return std::optional(row);
+  for (; table[at] != 0; at = at + 1 == table.size() ? 0 : at + 1) {
+    if ((table[at] & ~mask) != tag_of(hash, mask)) continue;
+    const RowId row{rows_.first().value + (table[at] & mask) - 1};
+    if (const auto read = rows_.read_keys(row, keys); !read) return read.error();
+    if (keys.front().id == row && keys.front().key == key) return std::optional(row);
   }
   return std::optional<RowId>();
 }
 
 Result<std::optional<RowId>> KeyLookup::ask_rows(std::string_view key) const {
-  std::vector<std::string> keys;
-  for (std::uint64_t row = 0; row < rows_.rows();) {
-    const std::uint64_t first = rows_.first().value + row;
-    VECSTORE_TRY(rows_.read_keys({first}, keys));
-    for (std::size_t i = 0; i < keys.size(); ++i)
-      if (keys[i] == key) return std::optional(RowId{first + i});
-    row += keys.size();
+  std::vector<KeyOfRow> keys;
+  for (RowId from = rows_.first(); from < rows_.end();) {
+    VECSTORE_ASSIGN(from, rows_.read_keys(from, keys));
+    for (const KeyOfRow& each : keys)
+      if (each.key == key) return std::optional(each.id);
   }
   return std::optional<RowId>();
 }

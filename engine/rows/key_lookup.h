@@ -28,8 +28,8 @@ class KeyLookup {
   struct Options {
     std::string directory;  // where the catalog lies
     Uuid store{};
-    std::uint64_t applied_lsn = 0;
-    bool may_write = false;  // the caller has the lock of writers
+    std::uint64_t applied_lsn = 0;  // of the content: a catalog of another one is not believed
+    bool may_write = false;         // the caller has the lock of writers
   };
 
   // File system, rows and budget must outlive it.
@@ -41,20 +41,21 @@ class KeyLookup {
   void stop_writing();
 
  private:
-  // Open addressing: a hash of 32 bits and a row for each key, in 10.7 bytes.
-  struct Slot {
-    std::uint32_t hash = 0;
-    std::uint32_t row_plus_one = 0;  // 0: free
-  };
+  // Open addressing, a slot for each key and a third more: 10.7 bytes a key. The low bits tell the row, from the first
+  // one and plus one; as few as the greatest one needs. What of a hash the others have room for is there. 0: free.
+  using Slot = std::uint64_t;
 
   Result<std::optional<RowId>> ask_catalog(std::string_view key) VECSTORE_REQUIRES(mutex_);
   Status rebuild_catalog() VECSTORE_REQUIRES(mutex_);
   Status make_table() VECSTORE_REQUIRES(mutex_);
+  Status fill_table() VECSTORE_REQUIRES(mutex_);
   // Any number of threads at once.
   Result<std::optional<RowId>> ask_table(std::span<const Slot> table, std::string_view key) const
       VECSTORE_EXCLUDES(mutex_);
   Result<std::optional<RowId>> ask_rows(std::string_view key) const VECSTORE_EXCLUDES(mutex_);
   std::uint64_t hash_of(std::string_view key) const;
+  Slot row_mask() const;
+  void put_into_table(const KeyOfRow& key) VECSTORE_REQUIRES(mutex_);
 
   FileSystem& file_system_;
   const Options options_;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -14,52 +17,81 @@ namespace {
 
 static_assert(kKeyBytesMax == 480 && kDocumentBytesMax == 65536, "the texts of the errors below name them");
 
-// Offsets of the groups until the directory can be written behind them: half a byte a row, which a large extent must
+// Where the groups lie, until the directory can be written behind them: half a byte a row, which a large extent must
 // not keep in memory.
 class DirectorySpill {
  public:
-  static Result<DirectorySpill> create(FileSystem& file_system, const std::string& path, MemoryBudget& budget) {
+  static Result<DirectorySpill> create(FileSystem& file_system, const std::string& path, bool gaps,
+                                       MemoryBudget& budget) {
     DirectorySpill spill;
     spill.path_ = path;
+    spill.gaps_ = gaps;
     VECSTORE_ASSIGN(spill.file_, open_unnamed(file_system, path));
-    VECSTORE_ASSIGN(spill.page_, Buffer<std::uint64_t>::allocate(budget, kEntries));
+    VECSTORE_ASSIGN(spill.page_, Buffer<std::uint64_t>::allocate(budget, kWords));
     return spill;
   }
 
-  Status add(std::uint64_t offset) {
-    page_[static_cast<std::size_t>(count_ % kEntries)] = offset;
+  std::uint64_t count() const { return count_; }
+
+  Status add(const rows::DirectoryEntry& entry) {
+    const auto at = static_cast<std::size_t>(count_ % per_page());
+    if (gaps_) {
+      page_[2 * at] = entry.offset;
+      page_[2 * at + 1] = entry.first;
+    } else {
+      page_[at] = entry.offset;
+    }
     ++count_;
-    return count_ % kEntries == 0 ? write_page(count_ / kEntries - 1) : Status::ok();
+    if (count_ % per_page() == 0) VECSTORE_TRY(write_page());
+    return Status::ok();
   }
 
-  // Once, when every offset was added.
+  // Once, when every group was added.
   Status copy_to(PageFileWriter& out) {
-    const std::uint64_t pages = pages_of_entries();
-    if (count_ % kEntries != 0) {
-      std::fill(page_.begin() + count_ % kEntries, page_.end(), 0);
-      VECSTORE_TRY(write_page(pages - 1));
-    }
-    for (std::uint64_t page = 0; page < pages; ++page) {
-      const auto into = out.page().subspan(kPageChecksumBytes);
-      VECSTORE_ASSIGN(const std::size_t got, file_->read_at(into, page * rows::kStreamPageBytes));
-      if (got != into.size()) return Status(Code::kIo, "the temporary directory of rows came back short").about(path_);
+    if (count_ % per_page() != 0) VECSTORE_TRY(write_page());
+    for (std::uint64_t page = 0; page < pages_; ++page) {
+      VECSTORE_TRY(read(page * rows::kStreamPageBytes, out.page().subspan(kPageChecksumBytes)));
       VECSTORE_TRY(out.append());
+    }
+    return gaps_ ? copy_index_to(out) : Status::ok();
+  }
+
+ private:
+  static constexpr std::size_t kWords = rows::kStreamPageBytes / sizeof(std::uint64_t);
+
+  std::uint64_t per_page() const { return gaps_ ? rows::kEntriesPerPage : rows::kOffsetsPerPage; }
+
+  Status write_page() {
+    VECSTORE_TRY(file_->write_at(std::as_bytes(page_.span()), pages_ * rows::kStreamPageBytes));
+    std::ranges::fill(page_, 0);
+    ++pages_;
+    return Status::ok();
+  }
+
+  Status read(std::uint64_t at, std::span<std::byte> into) {
+    VECSTORE_ASSIGN(const std::size_t got, file_->read_at(into, at));
+    if (got == into.size()) return Status::ok();
+    return Status(Code::kIo, "the temporary directory of rows came back short").about(path_);
+  }
+
+  // The first RowId of each page.
+  Status copy_index_to(PageFileWriter& out) {
+    for (std::uint64_t page = 0; page < pages_; ++page) {
+      const std::uint64_t slot = page % rows::kIndexEntriesPerPage;
+      const auto into = out.page().subspan(kPageChecksumBytes + slot * rows::kIndexEntryBytes, rows::kIndexEntryBytes);
+      VECSTORE_TRY(read(page * rows::kStreamPageBytes + offsetof(rows::DirectoryEntry, first), into));
+      const bool full = slot + 1 == rows::kIndexEntriesPerPage;
+      if (full || page + 1 == pages_) VECSTORE_TRY(out.append());
     }
     return Status::ok();
   }
 
- private:
-  static constexpr std::size_t kEntries = rows::kStreamPageBytes / rows::kDirectoryEntryBytes;
-
-  std::uint64_t pages_of_entries() const { return count_ / kEntries + (count_ % kEntries != 0); }
-  Status write_page(std::uint64_t page) {
-    return file_->write_at(std::as_bytes(page_.span()), page * rows::kStreamPageBytes);
-  }
-
   std::string path_;
+  bool gaps_ = false;
   std::unique_ptr<File> file_;
-  Buffer<std::uint64_t> page_;
+  Buffer<std::uint64_t> page_;  // the one that is filled
   std::uint64_t count_ = 0;
+  std::uint64_t pages_ = 0;  // written
 };
 
 std::span<const std::byte> bytes_of(std::string_view text) {
@@ -74,30 +106,35 @@ struct Frame {
 }  // namespace
 
 struct RowsWriter::Impl {
-  Impl(PageFileWriter file_in, DirectorySpill directory_in, Charge charge_in, std::string path_in, RowId first_in,
+  Impl(PageFileWriter file_in, DirectorySpill directory_in, Charge charge_in, std::string path_in, bool gaps_in,
        const RowsLayout& layout_in, const FrameDictionary* dictionary_in)
       : file(std::move(file_in)),
         directory(std::move(directory_in)),
         charge(std::move(charge_in)),
         path(std::move(path_in)),
-        first(first_in.value),
+        gaps(gaps_in),
         layout(layout_in),
         dictionary(dictionary_in),
         frame_raw_bytes(dictionary_in == nullptr ? rows::kFrameRawBytesMax : rows::kFrameRawBytesWithDictionary),
         group_rows(rows::group_rows_for(layout_in.vector_bytes)) {}
 
-  Status check(const RowPayload& row) const;
+  Status check(std::uint64_t id, const RowPayload& row) const;
+  Status append(std::uint64_t id, const RowPayload& row);
   Status close_frame();
   Status flush_group();
   Status put(std::span<const std::byte> bytes);
   Status pad_to(std::uint64_t offset);
   Status put_dictionary();
+  std::uint32_t version() const;
+  std::vector<std::byte> all_attributes() const;
 
   PageFileWriter file;
   DirectorySpill directory;
   Charge charge;
   std::string path;
-  std::uint64_t first;
+  const bool gaps;
+  std::uint64_t first = 0;  // of all
+  std::uint64_t end = 0;    // one past the last that was appended
   RowsLayout layout;
   const FrameDictionary* dictionary;
   std::size_t frame_raw_bytes;          // text of a frame of more than one document
@@ -107,6 +144,8 @@ struct RowsWriter::Impl {
   std::uint64_t stream_bytes = 0;
 
   // The pending group.
+  std::uint64_t group_first = 0;
+  std::vector<std::uint32_t> ids;  // where they may have gaps: less the first
   std::vector<std::uint16_t> key_bytes;
   std::vector<std::uint32_t> document_bytes;
   std::vector<std::byte> keys;
@@ -118,11 +157,12 @@ struct RowsWriter::Impl {
   std::uint32_t pending = 0;
 };
 
-Status RowsWriter::Impl::check(const RowPayload& row) const {
+Status RowsWriter::Impl::check(std::uint64_t id, const RowPayload& row) const {
+  VECSTORE_CHECK(id >= end && id != std::numeric_limits<std::uint64_t>::max());
   VECSTORE_CHECK(layout.keys || row.key.empty());
   VECSTORE_CHECK(layout.documents || row.document.empty());
   VECSTORE_CHECK(row.vector.size() == layout.vector_bytes);
-  const std::uint64_t id = first + row_count;
+  VECSTORE_CHECK(!layout.number_keys || row.key.size() == rows::kNumberKeyBytes);
   if (row.key.size() > kKeyBytesMax)
     return Status(Code::kInvalidInput, "the key is longer than 480 bytes; shorten it").about(path).at(Detail::kRow, id);
   if (row.document.size() > kDocumentBytesMax)
@@ -173,6 +213,7 @@ Status RowsWriter::Impl::flush_group() {
   VECSTORE_TRY(close_frame());
   ByteWriter head;
   head.write(rows::GroupHeader{});
+  for (const std::uint32_t id : ids) head.write(id);
   for (const std::uint16_t size : key_bytes) head.write(size);
   for (const std::uint32_t size : document_bytes) head.write(size);
   for (const Frame& frame : frames) {
@@ -184,13 +225,14 @@ Status RowsWriter::Impl::flush_group() {
   header.group_bytes = static_cast<std::uint32_t>(size);
   header.rows = static_cast<std::uint16_t>(pending);
   header.frames = static_cast<std::uint16_t>(frames.size());
-  header.first = first + row_count - pending;
+  header.first = group_first;
   std::vector<std::byte> tables = std::move(head).take();
   std::memcpy(tables.data(), &header, sizeof(header));
 
   VECSTORE_TRY(pad_to(rows::group_start(stream_bytes, size)));
-  VECSTORE_TRY(directory.add(stream_bytes));
+  VECSTORE_TRY(directory.add({stream_bytes, group_first}));
   for (const auto* part : {&tables, &keys, &frame_bytes, &vectors}) VECSTORE_TRY(put(*part));
+  ids.clear();
   key_bytes.clear();
   document_bytes.clear();
   keys.clear();
@@ -211,71 +253,115 @@ Status RowsWriter::Impl::put_dictionary() {
   return Status::ok();
 }
 
+Status RowsWriter::Impl::append(std::uint64_t id, const RowPayload& row) {
+  VECSTORE_TRY(check(id, row));
+  if (pending != 0 && id - group_first > std::numeric_limits<std::uint32_t>::max()) VECSTORE_TRY(flush_group());
+  if (row_count == 0) first = id;
+  if (pending == 0) group_first = id;
+  if (gaps) ids.push_back(static_cast<std::uint32_t>(id - group_first));
+  if (layout.keys) {
+    key_bytes.push_back(static_cast<std::uint16_t>(row.key.size()));
+    const auto key = bytes_of(row.key);
+    keys.insert(keys.end(), key.begin(), key.end());
+  }
+  if (layout.documents) {
+    if (raw.size() + row.document.size() > frame_raw_bytes) VECSTORE_TRY(close_frame());
+    document_bytes.push_back(static_cast<std::uint32_t>(row.document.size()));
+    const auto document = bytes_of(row.document);
+    raw.insert(raw.end(), document.begin(), document.end());
+    ++raw_rows;
+  }
+  vectors.insert(vectors.end(), row.vector.begin(), row.vector.end());
+  end = id + 1;
+  ++row_count;
+  ++pending;
+  return pending == group_rows ? flush_group() : Status::ok();
+}
+
+std::uint32_t RowsWriter::Impl::version() const {
+  if (gaps) return rows::kVersionWithGaps;
+  return dictionary == nullptr ? rows::kVersionWithoutDictionary : rows::kVersionWithDictionary;
+}
+
+// When every group was put, and nothing behind them.
+std::vector<std::byte> RowsWriter::Impl::all_attributes() const {
+  rows::Attributes attributes;
+  attributes.version = version();
+  if (layout.keys) attributes.flags |= rows::kHasKeys;
+  if (layout.documents) attributes.flags |= rows::kHasDocuments;
+  if (layout.number_keys) attributes.flags |= rows::kHasNumberKeys;
+  attributes.vector_bytes = layout.vector_bytes;
+  attributes.group_rows = group_rows;
+  attributes.first = first;
+  attributes.rows = row_count;
+  attributes.stream_bytes = stream_bytes;
+  rows::DictionaryAttributes of_dictionary;
+  if (dictionary != nullptr) of_dictionary.bytes = static_cast<std::uint32_t>(dictionary->bytes().size());
+  ByteWriter out;
+  out.write(attributes);
+  if (version() >= rows::kVersionWithDictionary) out.write(of_dictionary);
+  if (version() >= rows::kVersionWithGaps) out.write(rows::GapAttributes{end, directory.count()});
+  return std::move(out).take();
+}
+
 RowsWriter::RowsWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RowsWriter::RowsWriter(RowsWriter&&) noexcept = default;
 RowsWriter::~RowsWriter() = default;
 
-Result<RowsWriter> RowsWriter::create(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
-                                      RowId first, const RowsLayout& layout, const FrameDictionary* dictionary,
-                                      MemoryBudget& budget) {
+Result<RowsWriter> RowsWriter::open(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                    std::optional<RowId> first, const RowsLayout& layout,
+                                    const FrameDictionary* dictionary, MemoryBudget& budget) {
   VECSTORE_CHECK(identity.kind == FileKind::kRows);
   VECSTORE_CHECK(layout.vector_bytes <= rows::kVectorBytesMax);
   VECSTORE_CHECK(layout.documents || dictionary == nullptr);
   // A group at its largest, twice: the vectors that hold it double as they grow.
   const std::uint64_t group_bytes = std::uint64_t{rows::group_rows_for(layout.vector_bytes)} *
                                     (kKeyBytesMax + layout.vector_bytes + (layout.documents ? kDocumentBytesMax : 0));
+  const bool gaps = !first;
   VECSTORE_ASSIGN(auto charge, Charge::take(budget, 2 * group_bytes));
   VECSTORE_ASSIGN(auto file, PageFileWriter::create(file_system, path, {identity, rows::kPageBytes}, budget));
-  VECSTORE_ASSIGN(auto directory, DirectorySpill::create(file_system, path + ".directory", budget));
+  VECSTORE_ASSIGN(auto directory, DirectorySpill::create(file_system, path + ".directory", gaps, budget));
   auto impl =
-      std::make_unique<Impl>(std::move(file), std::move(directory), std::move(charge), path, first, layout, dictionary);
+      std::make_unique<Impl>(std::move(file), std::move(directory), std::move(charge), path, gaps, layout, dictionary);
+  if (first) impl->first = impl->end = first->value;
   if (layout.documents) {
     VECSTORE_ASSIGN(impl->packer, FramePacker::create(dictionary, budget));
   }
   return RowsWriter(std::move(impl));
 }
 
+Result<RowsWriter> RowsWriter::create(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                      RowId first, const RowsLayout& layout, const FrameDictionary* dictionary,
+                                      MemoryBudget& budget) {
+  VECSTORE_CHECK(!layout.number_keys);
+  return open(file_system, path, identity, first, layout, dictionary, budget);
+}
+
+Result<RowsWriter> RowsWriter::create_with_gaps(FileSystem& file_system, const std::string& path,
+                                                const FileIdentity& identity, const RowsLayout& layout,
+                                                const FrameDictionary* dictionary, MemoryBudget& budget) {
+  VECSTORE_CHECK(layout.keys || !layout.number_keys);
+  return open(file_system, path, identity, std::nullopt, layout, dictionary, budget);
+}
+
 Status RowsWriter::append(const RowPayload& row) {
-  Impl& self = *impl_;
-  VECSTORE_TRY(self.check(row));
-  if (self.layout.keys) {
-    self.key_bytes.push_back(static_cast<std::uint16_t>(row.key.size()));
-    const auto key = bytes_of(row.key);
-    self.keys.insert(self.keys.end(), key.begin(), key.end());
-  }
-  if (self.layout.documents) {
-    if (self.raw.size() + row.document.size() > self.frame_raw_bytes) VECSTORE_TRY(self.close_frame());
-    self.document_bytes.push_back(static_cast<std::uint32_t>(row.document.size()));
-    const auto document = bytes_of(row.document);
-    self.raw.insert(self.raw.end(), document.begin(), document.end());
-    ++self.raw_rows;
-  }
-  self.vectors.insert(self.vectors.end(), row.vector.begin(), row.vector.end());
-  ++self.row_count;
-  ++self.pending;
-  return self.pending == self.group_rows ? self.flush_group() : Status::ok();
+  VECSTORE_CHECK(!impl_->gaps);
+  return impl_->append(impl_->end, row);
+}
+
+Status RowsWriter::append(RowId id, const RowPayload& row) {
+  VECSTORE_CHECK(impl_->gaps);
+  return impl_->append(id.value, row);
 }
 
 Result<PageFileWriter::Finished> RowsWriter::finish() {
   Impl& self = *impl_;
   VECSTORE_TRY(self.flush_group());
-  rows::Attributes attributes;
-  attributes.flags = (self.layout.keys ? rows::kHasKeys : 0) | (self.layout.documents ? rows::kHasDocuments : 0);
-  attributes.vector_bytes = self.layout.vector_bytes;
-  attributes.group_rows = self.group_rows;
-  attributes.first = self.first;
-  attributes.rows = self.row_count;
-  attributes.stream_bytes = self.stream_bytes;
+  const std::vector<std::byte> attributes = self.all_attributes();
   if (self.stream_bytes % rows::kStreamPageBytes != 0) VECSTORE_TRY(self.file.append());
   VECSTORE_TRY(self.directory.copy_to(self.file));
-  ByteWriter out;
-  if (self.dictionary == nullptr) attributes.version = rows::kVersionWithoutDictionary;
-  out.write(attributes);
-  if (self.dictionary != nullptr) {
-    VECSTORE_TRY(self.put_dictionary());
-    out.write(rows::DictionaryAttributes{static_cast<std::uint32_t>(self.dictionary->bytes().size()), 0});
-  }
-  return self.file.finish(out.bytes());
+  if (self.dictionary != nullptr) VECSTORE_TRY(self.put_dictionary());
+  return self.file.finish(attributes);
 }
 
 }  // namespace vecstore

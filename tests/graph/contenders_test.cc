@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(in_any_order_those_stay_that_begin_within_the_kth_farthest_
           if (all[row].nearest <= limit) expected.insert(row);
         for (int which = 0; which < 5; ++which) {
           chosen.begin(k);
-          for (const std::size_t row : order_of(all, which, random)) chosen.offer(RowId{row}, all[row]);
+          for (const std::size_t row : order_of(all, which, random)) chosen.offer(RowId{row}, row, all[row]);
           const auto sorted = chosen.sorted();
           std::set<std::uint64_t> found;
           for (const Contender& contender : sorted) found.insert(contender.row.value);
@@ -79,7 +79,8 @@ BOOST_AUTO_TEST_CASE(in_any_order_those_stay_that_begin_within_the_kth_farthest_
           BOOST_REQUIRE((found == expected));
           BOOST_REQUIRE(std::is_sorted(sorted.begin(), sorted.end()));
           for (const Contender& contender : sorted)
-            BOOST_REQUIRE_EQUAL(contender.nearest, all[contender.row.value].nearest);
+            BOOST_REQUIRE(contender.nearest == all[contender.row.value].nearest &&
+                          contender.key == contender.row.value);
           BOOST_REQUIRE_EQUAL(chosen.limit(), limit);
         }
       }
@@ -94,7 +95,7 @@ BOOST_AUTO_TEST_CASE(what_does_not_count_takes_no_room) {
   // The farthest first: each is better than all before, and ten remain.
   for (std::uint64_t row = 0; row < 20000; ++row) {
     const auto distance = static_cast<float>(20000 - row);
-    chosen.offer(RowId{row}, {distance - 0.25f, distance + 0.25f});
+    chosen.offer(RowId{row}, row, {distance - 0.25f, distance + 0.25f});
   }
   const auto sorted = chosen.sorted();
   BOOST_REQUIRE_EQUAL(sorted.size(), 10u);
@@ -117,7 +118,7 @@ BOOST_AUTO_TEST_CASE(beyond_its_room_those_that_may_be_nearest_stay) {
     std::sort(expected.begin(), expected.end());
     for (int which = 0; which < 5; ++which) {
       chosen.begin(k);
-      for (const std::size_t row : order_of(all, which, random)) chosen.offer(RowId{row}, all[row]);
+      for (const std::size_t row : order_of(all, which, random)) chosen.offer(RowId{row}, row, all[row]);
       const auto sorted = chosen.sorted();
       BOOST_REQUIRE(sorted.size() >= kResultsMax);
       for (std::size_t i = 0; i < kResultsMax; ++i) BOOST_REQUIRE_EQUAL(sorted[i].row.value, expected[i].row.value);
@@ -129,14 +130,14 @@ BOOST_AUTO_TEST_CASE(each_query_begins_anew) {
   MemoryBudget budget;
   Contenders chosen = made_contenders(budget);
   chosen.begin(1);
-  chosen.offer(RowId{7}, {0.0f, 0.0f});
+  chosen.offer(RowId{7}, 7, {0.0f, 0.0f});
   BOOST_TEST(chosen.limit() == 0.0f);
   chosen.begin(2);
   BOOST_TEST(std::isinf(chosen.limit()));
   BOOST_TEST(chosen.sorted().empty());
-  chosen.offer(RowId{3}, {-5.0f, -4.0f});  // products may be negative
-  chosen.offer(RowId{4}, {-3.0f, -2.0f});
-  chosen.offer(RowId{5}, {-1.0f, 0.0f});
+  chosen.offer(RowId{3}, 3, {-5.0f, -4.0f});  // products may be negative
+  chosen.offer(RowId{4}, 4, {-3.0f, -2.0f});
+  chosen.offer(RowId{5}, 5, {-1.0f, 0.0f});
   const auto sorted = chosen.sorted();
   BOOST_REQUIRE_EQUAL(sorted.size(), 2u);
   BOOST_TEST(sorted[0].row.value == 3u);

@@ -216,22 +216,29 @@ struct IndexOptions {
   GraphBuildOptions graph;
   std::uint32_t code_bytes = 32;
   std::uint32_t page_bytes = 4096;
+  std::uint32_t value_bits = kValueBitsMin;
+  std::uint32_t row_id_bytes = 4;
+  std::uint32_t key_bytes = 0;
+  std::vector<std::uint64_t> row_ids = {};  // [rows] as PackInput has them
+  std::vector<std::uint64_t> keys = {};
 };
 
 // Everything a search needs, built from `base` in a directory of its own.
 class TestIndex {
  public:
   TestIndex(const Matrix& base, Metric metric, const IndexOptions& options = {}) {
-    const QuantizedRows rows = quantized(base, metric, budget_);
+    const QuantizedRows rows = quantized(base, metric, budget_, options.value_bits);
     const GraphBuilder graph = built_graph(rows, options.graph, executor_, budget_);
     const auto affinity = affinity_graph(graph, rows.rows(), budget_);
     REQUIRE_OK(affinity);
     GraphLayout layout = layout_for(rows, options.page_bytes);
+    layout.row_id_bytes = options.row_id_bytes;
+    layout.key_bytes = options.key_bytes;
     layout.rows_per_page = std::max(1u, guess_rows_per_page(layout, options.graph.max_degree));
     order_ = ordered(rows, *affinity, layout.rows_per_page, executor_, budget_);
     std::vector<Pos> place(rows.rows());
     invert_order(order_, place);
-    const PackInput input{&rows, &graph, order_};
+    const PackInput input{&rows, &graph, order_, options.row_ids, options.keys};
     std::vector<std::uint16_t> list_bytes(rows.rows());
     measure_lists(input, place, executor_, list_bytes);
     std::uint64_t edges = 0;
@@ -272,6 +279,7 @@ class TestIndex {
   const GraphSummary& summary() const { return summary_; }
   const PageFile& file() const { return *file_; }
   const BlockCodes& codes() const { return codes_; }
+  std::span<const std::uint32_t> order() const { return order_; }
   MemoryBudget& budget() { return budget_; }
 
  private:

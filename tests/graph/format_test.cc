@@ -34,6 +34,14 @@ std::vector<std::byte> with(std::vector<std::byte> bytes, std::size_t offset, T 
   return bytes;
 }
 
+// The same with number keys.
+GraphSummary keyed_summary(std::uint32_t key_bytes) {
+  GraphSummary summary = sample_summary();
+  summary.layout.key_bytes = key_bytes;
+  summary.layout.rows_per_page = 30;
+  return summary;
+}
+
 GraphLayout layout_of(std::uint32_t dim, std::uint32_t page_bytes, std::uint32_t row_id_bytes, bool params) {
   GraphLayout layout;
   layout.dim = dim;
@@ -55,6 +63,8 @@ class RandomPage {
     for (std::uint32_t slot = 0; slot < layout_.rows_per_page; ++slot) {
       const std::uint64_t id_mask = layout_.row_id_bytes == 4 ? 0xFFFFFFFFull : ~0ull;
       ids_.push_back(random.next() & id_mask);
+      const std::uint64_t key = random.next();
+      keys_.push_back(layout_.key_bytes == 0 ? ids_[slot] : layout_.key_bytes == 4 ? key & 0xFFFFFFFFull : key);
       params_.push_back({static_cast<float>(random.unit()), static_cast<float>(random.unit()), 2.5f});
       auto& codes = codes_.emplace_back(layout_.value_bytes());
       for (std::byte& code : codes) code = static_cast<std::byte>(random.below(256));
@@ -64,7 +74,7 @@ class RandomPage {
         if (at != slot) list.push_back(static_cast<Pos>(at));
       if (neighbour_list_bytes(slot, list) > room) list.clear();
       room -= static_cast<std::uint32_t>(neighbour_list_bytes(slot, list));
-      builder.set_record(slot, RowId{ids_[slot]}, params_[slot], codes.data());
+      builder.set_record(slot, {RowId{ids_[slot]}, keys_[slot], params_[slot], codes.data()});
       builder.append_list(slot, slot, list);
     }
   }
@@ -73,6 +83,7 @@ class RandomPage {
     const PageView view(layout_, page_.data());
     for (std::uint32_t slot = 0; slot < layout_.rows_per_page; ++slot) {
       BOOST_REQUIRE(view.row_id(slot).value == ids_[slot]);
+      BOOST_REQUIRE(view.key(slot) == keys_[slot]);
       if (layout_.row_params) {
         const RowParams params = view.params(slot);
         BOOST_REQUIRE(params.scale == params_[slot].scale);
@@ -94,6 +105,7 @@ class RandomPage {
   GraphLayout layout_;
   std::vector<std::byte> page_;
   std::vector<std::uint64_t> ids_;
+  std::vector<std::uint64_t> keys_;
   std::vector<RowParams> params_;
   std::vector<std::vector<std::byte>> codes_;
   std::vector<std::vector<Pos>> lists_;
@@ -141,6 +153,38 @@ BOOST_AUTO_TEST_CASE(the_bytes_of_a_summary_are_frozen) {
   BOOST_TEST(std::memcmp(bytes.data(), frozen, sizeof(frozen)) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(only_a_summary_with_keys_takes_the_third_version) {
+  for (const std::uint32_t value_bits : {8u, 16u}) {
+    for (const std::uint32_t key_bytes : {0u, 4u, 8u}) {
+      GraphSummary written = keyed_summary(key_bytes);
+      written.layout.value_bits = value_bits;
+      const std::vector<std::byte> bytes = encode_summary(written);
+      const std::uint32_t version = key_bytes != 0 ? 3 : value_bits == 16 ? 2 : 1;
+      BOOST_TEST(std::to_integer<std::uint32_t>(bytes[0]) == version);
+      BOOST_TEST(bytes.size() == (version == 3 ? 72u : version == 2 ? 68u : 64u));
+      const auto read = decode_summary(bytes);
+      REQUIRE_OK(read);
+      BOOST_TEST(read->layout.key_bytes == key_bytes);
+      BOOST_TEST(read->layout.value_bits == value_bits);
+      BOOST_TEST(read->list_bytes == written.list_bytes);
+    }
+  }
+  std::vector<std::byte> tail = encode_summary(keyed_summary(4));
+  tail.erase(tail.begin(), tail.begin() + 64);
+  const std::uint8_t frozen[] = {8, 0, 0, 0, 4, 0, 0, 0};  // bits of a value, bytes of a key
+  BOOST_TEST(std::memcmp(tail.data(), frozen, sizeof(frozen)) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(impossible_bytes_of_a_key_are_refused) {
+  const std::vector<std::byte> good = encode_summary(keyed_summary(8));
+  for (const std::uint32_t key_bytes : {1u, 5u, 9u, 16u, 0x80000000u, 0xFFFFFFFFu})
+    BOOST_TEST((code_of(with<std::uint32_t>(good, 68, key_bytes)) == Code::kCorrupt));
+  BOOST_TEST((code_of(with<std::uint32_t>(good, 20, 66)) == Code::kCorrupt), "so many rows have no room for keys");
+  BOOST_TEST((code_of(with<std::uint16_t>(good, 0, 2)) == Code::kCorrupt));
+  for (std::size_t size = 64; size < good.size(); ++size)
+    BOOST_TEST((code_of({good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)}) == Code::kCorrupt));
+}
+
 BOOST_AUTO_TEST_CASE(attributes_of_any_other_length_are_refused) {
   std::vector<std::byte> bytes = encode_summary(sample_summary());
   for (std::size_t size = 0; size < bytes.size(); ++size)
@@ -151,8 +195,10 @@ BOOST_AUTO_TEST_CASE(attributes_of_any_other_length_are_refused) {
 
 BOOST_AUTO_TEST_CASE(impossible_attributes_are_refused) {
   const std::vector<std::byte> good = encode_summary(sample_summary());
-  BOOST_TEST((code_of(with<std::uint16_t>(good, 0, 3)) == Code::kNewerFormat));
+  BOOST_TEST((code_of(with<std::uint16_t>(good, 0, 4)) == Code::kNewerFormat));
   const std::vector<std::vector<std::byte>> hostile = {
+      with<std::uint16_t>(good, 0, 2),                // without the bits of a value
+      with<std::uint16_t>(good, 0, 3),                // and without the bytes of a key
       with<std::uint8_t>(good, 2, 3),                 // metric
       with<std::uint8_t>(good, 3, 4),                 // dtype
       with<std::uint32_t>(good, 4, 0),                // dim
@@ -231,9 +277,45 @@ BOOST_AUTO_TEST_CASE(a_page_of_any_shape_reads_back_as_it_was_written) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_page_keeps_keys_beside_row_ids) {
+  for (const std::uint32_t value_bits : {8u, 16u, 32u}) {
+    for (const std::uint32_t key_bytes : {4u, 8u}) {
+      for (const std::uint32_t row_id_bytes : {4u, 8u}) {
+        GraphLayout layout = layout_of(33, kPageBytesMin, row_id_bytes, value_bits != 32);
+        layout.dtype = DType::kF32;
+        layout.value_bits = value_bits;
+        layout.key_bytes = key_bytes;
+        for (layout.rows_per_page = 1; layout.lists_at() + 64 <= layout.page_bytes; ++layout.rows_per_page) {
+          layout.rows = layout.rows_per_page;
+          REQUIRE_OK(layout.check());
+          RandomPage(layout, value_bits + layout.rows_per_page).require_read_back();
+        }
+      }
+    }
+  }
+}
+
+// What a document of the format says, byte by byte.
+BOOST_AUTO_TEST_CASE(keys_lie_right_behind_the_row_ids) {
+  GraphLayout layout = layout_of(2, 4096, 4, false);
+  layout.key_bytes = 8;
+  layout.rows = layout.rows_per_page = 2;
+  std::vector<std::byte> page(layout.page_bytes);
+  PageBuilder builder(layout, page);
+  const std::byte values[2] = {std::byte{0xAA}, std::byte{0xBB}};
+  builder.set_record(1, {RowId{0x01020304}, 0x1122334455667788, {}, values});
+  const std::vector<std::uint8_t> expected = {0,    0,    0,    0,    4,    3,    2,    1,     // RowIds
+                                              0,    0,    0,    0,    0,    0,    0,    0,     //
+                                              0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,  // keys
+                                              0,    0,    0xAA, 0xBB};                         // values
+  BOOST_TEST(std::memcmp(page.data() + kPageChecksumBytes + 4, expected.data(), expected.size()) == 0);
+  BOOST_TEST(layout.values_at() == 8u + 2 * (2 + 4 + 8));
+}
+
 BOOST_AUTO_TEST_CASE(every_dimension_has_a_page_that_holds_a_record) {
   for (std::uint32_t dim = 1; dim <= kDimMax; ++dim) {
     GraphLayout layout = layout_of(dim, kPageBytesMin, 8, true);
+    layout.key_bytes = 8;
     layout.rows = 1;
     layout.page_bytes = page_for(layout.fixed_bytes());
     BOOST_REQUIRE(layout.page_bytes <= kGraphPageBytesMax);

@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(a_summary_that_contradicts_its_width_is_refused) {
   for (const std::uint32_t bits : {16u, 32u}) {
     const std::vector<std::byte> good = encode_summary(wide_summary(bits));
     BOOST_TEST((code_of(good) == Code::kOk));
-    BOOST_TEST((code_of(with<std::uint16_t>(good, 0, 3)) == Code::kNewerFormat));
+    BOOST_TEST((code_of(with<std::uint16_t>(good, 0, 4)) == Code::kNewerFormat));
     BOOST_TEST((code_of(with<std::uint16_t>(good, 0, 1)) == Code::kCorrupt));  // longer than its version is
     for (std::size_t size = 0; size < good.size(); ++size)
       BOOST_TEST((code_of({good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)}) == Code::kCorrupt));

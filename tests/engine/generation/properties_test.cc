@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(cut_or_longer_bytes_are_refused) {
 
 BOOST_AUTO_TEST_CASE(a_newer_version_is_told_from_damage) {
   auto bytes = encode_properties(some_properties());
-  bytes[0] = std::byte{6};
+  bytes[0] = std::byte{7};
   BOOST_CHECK(code_of(decode_properties(bytes)) == Code::kNewerFormat);
 }
 

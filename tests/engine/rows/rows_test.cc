@@ -1,133 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/rows/rows.h"
 
-#include <algorithm>
-#include <array>
 #include <cstring>
 #include <filesystem>
 
-#include "base/random.h"
 #include "engine/files/text_lines.h"
 #include "engine/rows/document_sample.h"
 #include "engine/rows/rows_format.h"
-#include "tests/test_util.h"
+#include "tests/engine/rows/extents.h"
 
 using namespace vecstore;
-
-namespace {
-
-constexpr FileIdentity kIdentity{{1, 2, 3, 4}, FileKind::kRows, 0};
-
-struct Extent {
-  RowsLayout layout;
-  std::uint64_t first = 0;
-  std::vector<StoredRow> rows;
-  const FrameDictionary* dictionary = nullptr;
-};
-
-std::string text_of(Random& random, std::size_t size) {
-  constexpr std::string_view kWords[] = {"page ", "vector ", "search ", "of the ", "disk, ", "{\"title\": "};
-  std::string text;
-  while (text.size() < size)
-    text += random.below(8) == 0 ? std::to_string(random.next()) : std::string(kWords[random.below(6)]);
-  text.resize(size);
-  return text;
-}
-
-// Keys of 0 … key_max bytes, documents of 0 … document_max, the largest and the empty one among them.
-Extent make_extent(std::uint64_t count, const RowsLayout& layout, std::size_t document_max, std::uint64_t seed = 1) {
-  Random random(seed);
-  Extent extent{layout, 1000, {}, nullptr};
-  for (std::uint64_t i = 0; i < count; ++i) {
-    StoredRow row;
-    if (layout.keys) row.key = text_of(random, i % 7 == 0 ? 0 : i % 11 == 0 ? kKeyBytesMax : random.below(24));
-    if (layout.documents)
-      row.document = text_of(random, i % 5 == 0 ? 0 : i % 13 == 0 ? document_max : random.below(document_max / 4 + 1));
-    row.vector.resize(layout.vector_bytes);
-    for (std::byte& value : row.vector) value = static_cast<std::byte>(random.next());
-    extent.rows.push_back(std::move(row));
-  }
-  return extent;
-}
-
-// A dictionary of texts as make_extent makes them.
-const FrameDictionary& dictionary_of_texts() {
-  static MemoryBudget budget;
-  static const std::unique_ptr<FrameDictionary> dictionary = [] {
-    Random random(77);
-    std::string samples;
-    std::vector<std::size_t> sizes;
-    for (int i = 0; i < 2000; ++i) {
-      const std::string text = text_of(random, 50 + random.below(200));
-      samples += text;
-      sizes.push_back(text.size());
-    }
-    auto opened = FrameDictionary::open(train_dictionary(std::as_bytes(std::span(samples)), sizes), budget);
-    BOOST_REQUIRE(opened.has_value());
-    return std::move(*opened);
-  }();
-  return *dictionary;
-}
-
-Extent with_dictionary(Extent extent) {
-  extent.dictionary = &dictionary_of_texts();
-  return extent;
-}
-
-Status write_extent(const std::string& path, const Extent& extent) {
-  MemoryBudget budget;
-  VECSTORE_ASSIGN(auto writer, RowsWriter::create(FileSystem::posix(), path, kIdentity, RowId{extent.first},
-                                                  extent.layout, extent.dictionary, budget));
-  for (const StoredRow& row : extent.rows) VECSTORE_TRY(writer.append({row.key, row.document, row.vector}));
-  return writer.finish().has_value() ? Status::ok() : Status(Code::kIo, "finish failed");
-}
-
-Result<RowsExtent> open_extent(const std::string& path) {
-  static MemoryBudget budget;
-  return RowsExtent::open(FileSystem::posix(), path, kIdentity, budget);
-}
-
-bool same(const StoredRow& a, const StoredRow& b) {
-  return a.key == b.key && a.document == b.document && a.vector == b.vector;
-}
-
-// How many rows cannot be read, for damage of that page; all others are as they were.
-std::size_t rows_lost(const RowsExtent& opened, const Extent& extent, std::uint64_t damaged_page) {
-  std::size_t lost = 0;
-  for (std::uint64_t i = 0; i < extent.rows.size(); ++i) {
-    const auto row = opened.read(RowId{extent.first + i});
-    if (row) {
-      BOOST_REQUIRE(same(*row, extent.rows[i]));
-    } else {
-      BOOST_REQUIRE((row.error().code() == Code::kCorrupt && row.error().number() == damaged_page));
-      ++lost;
-    }
-  }
-  return lost;
-}
-
-void check_round_trip(const std::string& path, const Extent& extent) {
-  REQUIRE_OK(write_extent(path, extent));
-  const auto opened = open_extent(path);
-  REQUIRE_OK(opened);
-  BOOST_REQUIRE(opened->rows() == extent.rows.size());
-  BOOST_TEST(opened->first().value == extent.first);
-  for (std::uint64_t i = 0; i < extent.rows.size(); ++i) {
-    const auto row = opened->read(RowId{extent.first + i});
-    REQUIRE_OK(row);
-    BOOST_REQUIRE_MESSAGE(same(*row, extent.rows[i]), "row " << i << " of " << extent.rows.size());
-  }
-  for (const std::uint64_t outside : {extent.first - 1, extent.first + extent.rows.size(), ~std::uint64_t{0}})
-    BOOST_TEST((test::code_of(opened->read(RowId{outside})) == Code::kNotFound));
-  std::vector<Status> damage;
-  REQUIRE_OK(opened->verify(damage));
-  BOOST_TEST(damage.empty());
-}
-
-}  // namespace
+using namespace vecstore::test;
 
 BOOST_AUTO_TEST_CASE(rows_come_back_as_they_were_put_for_every_layout_and_odd_count) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   int file = 0;
   for (const bool keys : {false, true})
     for (const bool documents : {false, true})
@@ -140,7 +26,7 @@ BOOST_AUTO_TEST_CASE(rows_come_back_as_they_were_put_for_every_layout_and_odd_co
 }
 
 BOOST_AUTO_TEST_CASE(documents_up_to_the_limit_come_back) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   check_round_trip(directory.path("large"), make_extent(120, {true, true, 0}, kDocumentBytesMax));
   check_round_trip(directory.path("packed"), with_dictionary(make_extent(120, {true, true, 0}, kDocumentBytesMax)));
   Extent noise{{false, true, 0}, 0, {}, nullptr};
@@ -156,12 +42,12 @@ BOOST_AUTO_TEST_CASE(documents_up_to_the_limit_come_back) {
 }
 
 BOOST_AUTO_TEST_CASE(the_directory_spans_pages) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   check_round_trip(directory.path("many"), make_extent(20000, {true, true, 0}, 20));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_too_long_is_refused_naming_the_row_and_leaves_no_file) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   MemoryBudget budget;
   {
     auto writer = RowsWriter::create(FileSystem::posix(), directory.path("rows"), kIdentity, RowId{40}, {true, true, 0},
@@ -182,25 +68,28 @@ BOOST_AUTO_TEST_CASE(what_is_too_long_is_refused_naming_the_row_and_leaves_no_fi
 }
 
 BOOST_AUTO_TEST_CASE(keys_come_in_groups_for_a_rebuild) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const Extent extent = make_extent(203, {true, true, 100}, 300);
   REQUIRE_OK(write_extent(directory.path("rows"), extent));
   const auto opened = open_extent(directory.path("rows"));
   REQUIRE_OK(opened);
-  std::vector<std::string> keys;
+  std::vector<KeyOfRow> keys;
   for (std::uint64_t i = 0; i < 203; ++i) {
     REQUIRE_OK(opened->read_keys(RowId{1000 + i}, keys));
     BOOST_REQUIRE(!keys.empty() && i + keys.size() <= 203);
-    for (std::size_t j = 0; j < keys.size(); ++j) BOOST_REQUIRE(keys[j] == extent.rows[i + j].key);
+    for (std::size_t j = 0; j < keys.size(); ++j) {
+      BOOST_REQUIRE(keys[j].id.value == 1000 + i + j);
+      BOOST_REQUIRE(keys[j].key == extent.rows[i + j].key);
+    }
   }
 }
 
 BOOST_AUTO_TEST_CASE(a_flipped_bit_in_any_page_is_reported_with_its_page_and_never_read) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string path = directory.path("rows");
   const Extent extent = with_dictionary(make_extent(300, {true, true, 100}, 2000));
   REQUIRE_OK(write_extent(path, extent));
-  const auto good = test::read_file(path);
+  const auto good = read_file(path);
   const std::size_t dictionary_page =
       good.size() / rows::kPageBytes - 2 * rows::pages_of(dictionary_of_texts().bytes().size());
   Random random(11);
@@ -208,10 +97,10 @@ BOOST_AUTO_TEST_CASE(a_flipped_bit_in_any_page_is_reported_with_its_page_and_nev
     auto bad = good;
     const std::size_t at = page * rows::kPageBytes + random.below(rows::kPageBytes);
     bad[at] = static_cast<char>(bad[at] ^ (1 << random.below(8)));
-    test::write_file(path, bad);
+    write_file(path, bad);
     const auto opened = open_extent(path);
     if (page == 0) {
-      BOOST_TEST((test::code_of(opened) == Code::kCorrupt));
+      BOOST_TEST((code_of(opened) == Code::kCorrupt));
       continue;
     }
     REQUIRE_OK(opened);
@@ -225,7 +114,7 @@ BOOST_AUTO_TEST_CASE(a_flipped_bit_in_any_page_is_reported_with_its_page_and_nev
 }
 
 BOOST_AUTO_TEST_CASE(one_damaged_copy_of_the_dictionary_costs_nothing_and_both_only_what_needs_it) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string path = directory.path("rows");
   Extent extent = with_dictionary(make_extent(100, {true, true, 24}, 1000));
   Random random(8);
@@ -233,21 +122,21 @@ BOOST_AUTO_TEST_CASE(one_damaged_copy_of_the_dictionary_costs_nothing_and_both_o
     if (row.document.size() > 500)
       for (char& c : row.document) c = static_cast<char>(random.next());
   REQUIRE_OK(write_extent(path, extent));
-  const auto good = test::read_file(path);
+  const auto good = read_file(path);
   const std::size_t pages = rows::pages_of(dictionary_of_texts().bytes().size());
   const std::uint64_t first_page = good.size() / rows::kPageBytes - 2 * pages;
   for (const int damaged_copies : {1, 2, 3}) {  // a bit each
     auto bad = good;
     for (std::size_t copy = 0; copy < 2; ++copy)  // from the end
       if ((damaged_copies & (1 << copy)) != 0) bad[bad.size() - copy * pages * rows::kPageBytes - 2000] ^= 1;
-    test::write_file(path, bad);
+    write_file(path, bad);
     const auto opened = open_extent(path);
     REQUIRE_OK(opened);
     BOOST_TEST((opened->memory_bytes() != 0) == (damaged_copies != 3));
     const std::size_t lost = rows_lost(*opened, extent, first_page);
     BOOST_TEST((lost == 0) == (damaged_copies != 3));
     BOOST_TEST(lost < extent.rows.size());
-    std::vector<std::string> keys;
+    std::vector<KeyOfRow> keys;
     REQUIRE_OK(opened->read_keys(RowId{extent.first}, keys));
     std::vector<Status> damage;
     BOOST_TEST((opened->verify(damage).code() == Code::kCorrupt));
@@ -258,7 +147,7 @@ BOOST_AUTO_TEST_CASE(one_damaged_copy_of_the_dictionary_costs_nothing_and_both_o
 }
 
 BOOST_AUTO_TEST_CASE(the_dictionary_is_held_on_the_budget) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string path = directory.path("rows");
   REQUIRE_OK(write_extent(path, with_dictionary(make_extent(100, {true, true, 24}, 1000))));
   MemoryBudget budget(std::uint64_t{128} << 10);
@@ -269,37 +158,14 @@ BOOST_AUTO_TEST_CASE(the_dictionary_is_held_on_the_budget) {
   }
   BOOST_TEST(budget.used_bytes() == 0u);
   MemoryBudget small(std::uint64_t{32} << 10);
-  BOOST_TEST((test::code_of(RowsExtent::open(FileSystem::posix(), path, kIdentity, small)) == Code::kMemoryBudget));
-}
-
-// The pages of the extent at `from` and some more, with other attributes.
-void copy_with_attributes(const std::string& from, const std::string& to, std::span<const std::byte> attributes,
-                          std::uint64_t more_pages) {
-  MemoryBudget budget;
-  const auto in = PageFile::open(FileSystem::posix(), from, kIdentity);
-  REQUIRE_OK(in);
-  auto out = PageFileWriter::create(FileSystem::posix(), to, {kIdentity, rows::kPageBytes}, budget);
-  REQUIRE_OK(out);
-  alignas(4096) std::array<std::byte, rows::kPageBytes> page;
-  for (std::uint64_t number = 1; number <= in->page_count(); ++number) {
-    REQUIRE_OK(in->read_page(number, page));
-    std::ranges::copy(std::span(page).subspan(kPageChecksumBytes), out->page().begin() + kPageChecksumBytes);
-    REQUIRE_OK(out->append());
-  }
-  for (std::uint64_t i = 0; i < more_pages; ++i) REQUIRE_OK(out->append());
-  REQUIRE_OK(out->finish(attributes));
+  BOOST_TEST((code_of(RowsExtent::open(FileSystem::posix(), path, kIdentity, small)) == Code::kMemoryBudget));
 }
 
 BOOST_AUTO_TEST_CASE(attributes_that_do_not_hold_are_refused) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string path = directory.path("rows");
   REQUIRE_OK(write_extent(path, with_dictionary(make_extent(100, {true, true, 24}, 1000))));
-  std::vector<std::byte> good;
-  {
-    const auto file = PageFile::open(FileSystem::posix(), path, kIdentity);
-    REQUIRE_OK(file);
-    good.assign(file->attributes().begin(), file->attributes().end());
-  }
+  std::vector<std::byte> good = attributes_of(path);
   BOOST_REQUIRE(good.size() == sizeof(rows::Attributes) + sizeof(rows::DictionaryAttributes));
   int file = 0;
   const auto opens_as = [&](std::size_t offset, std::uint32_t value, std::size_t size, std::uint64_t more_pages = 0) {
@@ -308,15 +174,17 @@ BOOST_AUTO_TEST_CASE(attributes_that_do_not_hold_are_refused) {
     bytes.resize(size);
     const std::string copy = directory.path(std::to_string(file++));
     copy_with_attributes(path, copy, bytes, more_pages);
-    return test::code_of(open_extent(copy));
+    return code_of(open_extent(copy));
   };
   const std::size_t all = good.size();
   BOOST_TEST((opens_as(0, 2, all) == Code::kOk));
-  BOOST_TEST((opens_as(0, 3, all) == Code::kNewerFormat));
+  BOOST_TEST((opens_as(0, 3, all) == Code::kCorrupt));  // less than version 3 has
+  BOOST_TEST((opens_as(0, 4, all) == Code::kNewerFormat));
   BOOST_TEST((opens_as(0, 1, all) == Code::kCorrupt));                       // more than version 1 has
   BOOST_TEST((opens_as(0, 1, sizeof(rows::Attributes)) == Code::kCorrupt));  // pages behind the directory
   BOOST_TEST((opens_as(0, 2, sizeof(rows::Attributes)) == Code::kCorrupt));
   BOOST_TEST((opens_as(4, 1, all) == Code::kCorrupt));  // a dictionary, but no documents
+  BOOST_TEST((opens_as(4, 7, all) == Code::kCorrupt));  // keys that are numbers are of version 3
   const std::size_t at = sizeof(rows::Attributes);
   for (const std::uint32_t dictionary_bytes : {0u, 1u, ~0u})
     BOOST_TEST((opens_as(at, dictionary_bytes, all) == Code::kCorrupt), dictionary_bytes);
@@ -330,27 +198,23 @@ BOOST_AUTO_TEST_CASE(attributes_that_do_not_hold_are_refused) {
   // No dictionary, and pages for none; so version 2 is not to be believed.
   const std::string bare = directory.path("bare");
   REQUIRE_OK(write_extent(bare, make_extent(100, {true, true, 24}, 1000)));
-  {
-    const auto opened = PageFile::open(FileSystem::posix(), bare, kIdentity);
-    REQUIRE_OK(opened);
-    good.assign(opened->attributes().begin(), opened->attributes().end());
-  }
+  good = attributes_of(bare);
   BOOST_REQUIRE(good.size() == sizeof(rows::Attributes));
-  const std::uint32_t version = rows::kVersion;
+  const std::uint32_t version = rows::kVersionWithDictionary;
   std::memcpy(good.data(), &version, sizeof(version));
   good.resize(all);
   copy_with_attributes(bare, directory.path("version"), good, 0);
-  BOOST_TEST((test::code_of(open_extent(directory.path("version"))) == Code::kCorrupt));
+  BOOST_TEST((code_of(open_extent(directory.path("version"))) == Code::kCorrupt));
 }
 
 BOOST_AUTO_TEST_CASE(a_truncated_extent_is_refused_or_reported) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string path = directory.path("rows");
   const Extent extent = make_extent(100, {true, true, 0}, 1000);
   REQUIRE_OK(write_extent(path, extent));
-  const auto good = test::read_file(path);
+  const auto good = read_file(path);
   for (std::size_t size = 0; size < good.size(); size += 512) {
-    test::write_file(path, {good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)});
+    write_file(path, {good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)});
     const auto opened = open_extent(path);
     if (!opened) continue;
     std::vector<Status> damage;
@@ -360,27 +224,25 @@ BOOST_AUTO_TEST_CASE(a_truncated_extent_is_refused_or_reported) {
 }
 
 BOOST_AUTO_TEST_CASE(hostile_pages_with_true_checksums_are_memory_safe) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string path = directory.path("rows");
   const Extent extent = make_extent(120, {true, true, 24}, 1500);
   REQUIRE_OK(write_extent(path, extent));
-  const auto alone = test::read_file(path);
+  const auto alone = read_file(path);
   std::filesystem::remove(path);
   REQUIRE_OK(write_extent(path, with_dictionary(extent)));
-  const auto packed = test::read_file(path);
+  const auto packed = read_file(path);
   Random random(5);
   std::size_t reported = 0;
   for (int round = 0; round < 1500; ++round) {
     const auto& good = round % 5 < 3 ? alone : packed;
     auto bad = good;
     const std::uint64_t page = 1 + random.below(good.size() / rows::kPageBytes - 1);
-    auto whole = std::as_writable_bytes(std::span(bad)).subspan(page * rows::kPageBytes, rows::kPageBytes);
     // Tables and directories stand at the start of a page more often than not.
-    const std::size_t within = kPageChecksumBytes + random.below(round % 2 == 0 ? 64 : rows::kStreamPageBytes - 8);
+    const std::size_t within = random.below(round % 2 == 0 ? 64 : rows::kStreamPageBytes - 8);
     const std::uint64_t value = round % 3 == 0 ? ~std::uint64_t{0} : random.next();
-    std::memcpy(whole.data() + within, &value, 1 + random.below(8));
-    seal_page(kIdentity, page, whole);
-    test::write_file(path, bad);
+    plant(bad, page, within, std::as_bytes(std::span(&value, 1)).first(1 + random.below(8)));
+    write_file(path, bad);
     const auto opened = open_extent(path);
     REQUIRE_OK(opened);
     std::vector<Status> damage;
@@ -394,13 +256,13 @@ BOOST_AUTO_TEST_CASE(hostile_pages_with_true_checksums_are_memory_safe) {
 }
 
 BOOST_AUTO_TEST_CASE(damage_is_capped) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string path = directory.path("rows");
   REQUIRE_OK(write_extent(path, make_extent(3000, {false, false, 200}, 0)));
-  auto bad = test::read_file(path);
+  auto bad = read_file(path);
   for (std::size_t at = rows::kPageBytes + 100; at < bad.size(); at += rows::kPageBytes)
     bad[at] = static_cast<char>(bad[at] ^ 1);
-  test::write_file(path, bad);
+  write_file(path, bad);
   const auto opened = open_extent(path);
   REQUIRE_OK(opened);
   std::vector<Status> damage;
@@ -409,7 +271,7 @@ BOOST_AUTO_TEST_CASE(damage_is_capped) {
 }
 
 BOOST_AUTO_TEST_CASE(a_small_row_costs_two_reads) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   for (const std::uint32_t vector_bytes : {0u, 128u, 768u}) {
     const std::string path = directory.path(std::to_string(vector_bytes));
     const Extent extent = make_extent(5000, {true, true, vector_bytes}, 150);
@@ -423,12 +285,12 @@ BOOST_AUTO_TEST_CASE(a_small_row_costs_two_reads) {
 }
 
 BOOST_AUTO_TEST_CASE(real_documents_take_less_and_fewer_reads_with_a_dictionary) {
-  const test::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   MemoryBudget budget(std::uint64_t{24} << 20);
   auto sample = DocumentSample::create(1 << 20, budget);
   REQUIRE_OK(sample);
   std::vector<std::string> texts;
-  auto lines = TextLines::open(test::shipped_data("win384-8k.base.text.jsonl.zst"), budget);
+  auto lines = TextLines::open(shipped_data("win384-8k.base.text.jsonl.zst"), budget);
   REQUIRE_OK(lines);
   std::string_view line;
   for (auto more = lines->next(line); more && *more; more = lines->next(line)) {

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// rowmap-<n>: where each row of a graph stands. Byte-exact format: engine/generation/README.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "base/ids.h"
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "engine/generation/page_stream.h"
+#include "pagestore/manifest.h"
+#include "pagestore/page_file.h"
+
+namespace vecstore {
+
+// positions: [rows], kNoPos for rows that are not in the graph. row_ids: [rows] theirs, strictly ascending, each below
+// 2^64 − 1; empty: a row's place in `positions` is its RowId. Rows that have gaps take a longer form of the map.
+Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                   std::span<const Pos> positions, MemoryBudget& budget,
+                                   std::span<const std::uint64_t> row_ids = {});
+
+// What the attributes of a row map say.
+struct RowMapForm {
+  std::uint64_t rows = 0;          // that the map names
+  bool has_row_ids = false;        // version 2
+  std::uint32_t row_id_bytes = 0;  // in version 2
+  std::uint64_t row_end = 0;       // one past the greatest RowId
+
+  std::uint32_t entry_bytes() const { return row_id_bytes + std::uint32_t{sizeof(Pos)}; }
+  std::uint64_t index_at() const { return rows * entry_bytes(); }
+  std::uint64_t index_entries() const;
+  std::uint64_t bytes() const { return index_at() + index_entries() * sizeof(std::uint64_t); }
+};
+
+// An open row map. Thread-safe.
+class RowMap {
+ public:
+  using Visit = std::function<Status(RowId row, Pos position)>;
+
+  // The map of a graph of so many rows. Errors: kCorrupt, kNewerFormat, kIo, kMemoryBudget.
+  static Result<RowMap> open(PageFile file, std::uint64_t graph_rows, MemoryBudget& budget);
+  // Bytes that open() keeps in memory. Errors: kCorrupt, kNewerFormat.
+  static Result<std::uint64_t> predict_bytes(const PageFile& file, std::uint64_t graph_rows);
+
+  // nullopt: the graph does not have the row. Reads a page of the map, or two. Errors: kCorrupt, kIo, kMemoryBudget.
+  Result<std::optional<Pos>> find(RowId row, MemoryBudget& budget) const;
+  // Every row of the graph with its position, ascending, until visit() returns an error, which is then returned. The
+  // whole map is read and checked. Errors: as of find().
+  Status for_each(MemoryBudget& budget, const Visit& visit) const;
+
+  // Every RowId below row_end() is in the map; a map without gaps.
+  bool is_dense() const { return !form_.has_row_ids; }
+  std::uint64_t rows() const { return form_.rows; }
+  std::uint64_t row_end() const { return form_.row_end; }
+  const PageFile& file() const { return file_; }
+
+ private:
+  RowMap(PageFile file, const RowMapForm& form, std::uint64_t graph_rows)
+      : file_(std::move(file)), form_(form), graph_rows_(graph_rows) {}
+  static Result<RowMapForm> read_form(const PageFile& file, std::uint64_t graph_rows);
+  Status load_index(MemoryBudget& budget);
+  Result<PageStreamReader> stream_from(std::uint64_t byte, MemoryBudget& budget) const;
+  Status visit_dense(PageStreamReader& stream, const Visit& visit) const;
+  Status visit_part(PageStreamReader& stream, std::size_t part, const Visit& visit) const;
+  Status check_position(RowId row, Pos position) const;
+  Status damaged(const char* text, RowId row) const;
+
+  PageFile file_;
+  RowMapForm form_;
+  std::uint64_t graph_rows_;
+  Buffer<std::uint64_t> index_;  // the first RowId of every part of the entries; none where the map is dense
+};
+
+}  // namespace vecstore

@@ -18,7 +18,9 @@ constexpr std::size_t kStripeBytes = 256u << 10;  // of a stripe's vectors, wher
 
 static_assert(DeltaStripe::kRowsMax % Tiles::kRows == 0);
 
-bool is_full(const DeltaStripe& stripe) { return stripe.filled.load(std::memory_order_relaxed) == stripe.capacity(); }
+bool is_full(const DeltaStripe& stripe) {
+  return stripe.is_closed || stripe.filled.load(std::memory_order_relaxed) == stripe.capacity();
+}
 
 // Few rows a stripe where they are long, so that a stripe is a small part of any delta.
 std::size_t stripe_rows_of(const DeltaShape& shape) {
@@ -27,9 +29,9 @@ std::size_t stripe_rows_of(const DeltaShape& shape) {
                                  DeltaStripe::kRowsMax);
 }
 
-// Products are the same sums wherever the centre is; beside a graph they have to be of its centre.
-bool has_own_centre(const DeltaShape& shape) {
-  return shape.centre.empty() && !is_integer(shape.dtype) && shape.metric != Metric::kInnerProduct;
+// Products are the same sums wherever the centre is.
+bool has_centre(const DeltaShape& shape) {
+  return !is_integer(shape.dtype) && (!shape.centre.empty() || shape.metric != Metric::kInnerProduct);
 }
 
 // Of one stripe: what make_stripe() charges.
@@ -53,12 +55,13 @@ Result<std::unique_ptr<Delta>> Delta::create(const DeltaShape& shape, RowId firs
   auto form = std::make_shared<DeltaRows::Form>();
   form->shape = shape;
   form->first = first;
-  form->centre = shape.centre;
-  if (has_own_centre(shape)) {
-    VECSTORE_ASSIGN(form->own_centre, Buffer<float>::allocate(budget, shape.dim));
-    form->centre = form->own_centre.span();
+  if (has_centre(shape)) {
+    VECSTORE_ASSIGN(form->centre, Buffer<float>::allocate(budget, shape.dim));
+    std::ranges::copy(shape.centre, form->centre.begin());
   }
-  form->row_shape = {shape.dim, shape.dtype, shape.metric, kValueBitsMin, form->centre};
+  form->is_first_row_centre = shape.centre.empty();
+  form->shape.centre = form->centre.span();
+  form->row_shape = {shape.dim, shape.dtype, shape.metric, kValueBitsMin, form->centre.span()};
   std::unique_ptr<Delta> delta(new Delta(std::move(form), budget));
   VECSTORE_ASSIGN(delta->widened_, Buffer<float>::allocate(budget, shape.dim));
   VECSTORE_ASSIGN(delta->as_put_, Buffer<std::byte>::allocate(budget, shape.row_bytes()));
@@ -101,7 +104,7 @@ std::uint64_t Delta::bytes_for(std::uint64_t rows, std::uint64_t text_bytes) con
 
 std::uint64_t Delta::bytes_alone(const DeltaShape& shape, std::uint64_t rows, std::uint64_t text_bytes) {
   const std::uint64_t stripes = (rows + stripe_rows_of(shape) - 1) / stripe_rows_of(shape);
-  const std::uint64_t itself = (has_own_centre(shape) ? 2 : 1) * shape.dim * sizeof(float) + shape.row_bytes();
+  const std::uint64_t itself = (has_centre(shape) ? 2 : 1) * shape.dim * sizeof(float) + shape.row_bytes();
   return itself + stripes * stripe_bytes_of(shape) + text_buffer_bytes(text_bytes) +
          ReaderTable<DeltaRows::KeySlot>::slots_for(rows) * sizeof(DeltaRows::KeySlot);
 }
@@ -134,9 +137,13 @@ Status Delta::reserve_text(std::uint64_t bytes) {
   return Status::ok();
 }
 
-// Slots whose row is gone are left behind.
 Status Delta::reserve_keys(std::uint64_t more, DeltaRows& next) {
   if (next.keys_ != nullptr && 2 * (keys_used_ + more) <= next.keys_->size()) return Status::ok();
+  return make_keys(more, next, keys_used_, *budget_);
+}
+
+// A table of its own for `next`. Slots whose row is gone are left behind.
+Status Delta::make_keys(std::uint64_t more, DeltaRows& next, std::uint64_t& used, MemoryBudget& budget) {
   const auto for_each_kept = [&next](const auto& visit) {
     for (std::size_t slot = 0; next.keys_ != nullptr && slot < next.keys_->size(); ++slot) {
       const std::uint32_t there = (*next.keys_)[slot].load(std::memory_order_relaxed);
@@ -146,9 +153,9 @@ Status Delta::reserve_keys(std::uint64_t more, DeltaRows& next) {
   };
   std::uint64_t kept = 0;
   for_each_kept([&](Row&) { ++kept; });
-  VECSTORE_ASSIGN(auto larger, ReaderTable<DeltaRows::KeySlot>::make(kept + more, *budget_));
+  VECSTORE_ASSIGN(auto larger, ReaderTable<DeltaRows::KeySlot>::make(kept + more, budget));
   for_each_kept([&](Row& row) { index_key(next, *larger, row); });
-  keys_used_ = kept;
+  used = kept;
   next.keys_ = std::move(larger);
   return Status::ok();
 }
@@ -207,9 +214,8 @@ void Delta::append(const PutRecord& record, Lsn born) {
   while (is_full(*stripes[filling_])) ++filling_;
   Stripe& stripe = *stripes[filling_];
   const std::uint32_t within = stripe.filled.load(std::memory_order_relaxed);
-  if (appended_ == 0 && !form_->own_centre.empty())
-    read_row({record.vector.data(), shape.dtype, 1, shape.dim, 0}, 0, form_->row_shape, false,
-             form_->own_centre.data());
+  if (appended_ == 0 && form_->is_first_row_centre && !form_->centre.empty())
+    read_row({record.vector.data(), shape.dtype, 1, shape.dim, 0}, 0, form_->row_shape, false, form_->centre.data());
   form_->had_rows.store(true, std::memory_order_release);
   put_vector(stripe, within, record.vector);
   Row& row = stripe.rows[within];
@@ -264,6 +270,80 @@ void Delta::end(RowId row, Lsn died) {
   ended_last_ = ended->offset + 1;
 }
 
+void Delta::discount_documents(const Row& row) const {
+  form_->document_bytes.fetch_sub(row.document_bytes, std::memory_order_relaxed);
+  form_->kept_document_bytes.fetch_sub(row.kept_bytes, std::memory_order_relaxed);
+}
+
+// --------------------------------------------------------------------------------------------------------- cutting off
+
+// Stripes that were reserved and hold no row go: what their first row will be is not known any more.
+void Delta::cut() {
+  auto next = std::make_shared<DeltaRows>();
+  next->form_ = form_;
+  next->keys_ = rows_->keys_;
+  for (std::size_t i = 0; i < rows_->stripes_.size(); ++i) {
+    const auto& stripe = rows_->stripes_[i];
+    if (stripe->filled.load(std::memory_order_relaxed) != 0) next->add_stripe(stripe, rows_->firsts_[i]);
+  }
+  for (const auto& stripe : next->stripes_) stripe->is_closed = true;
+  filling_ = next->stripes_.size();
+  room_ = 0;
+  cut_ = appended_;
+  rows_ = std::move(next);
+}
+
+// The table of keys is a new one, because the old version goes on being asked for what was here.
+Result<Delta::Rest> Delta::behind_cut(MemoryBudget& budget) const {
+  Rest rest{std::make_shared<DeltaRows>()};
+  rest.rows->form_ = form_;
+  rest.rows->keys_ = rows_->keys_;
+  for (std::size_t i = 0; i < rows_->stripes_.size(); ++i)
+    if (!is_before_cut(*rows_->stripes_[i])) rest.rows->add_stripe(rows_->stripes_[i], rows_->firsts_[i]);
+  VECSTORE_TRY(make_keys(room_, *rest.rows, rest.keys, budget));
+  return rest;
+}
+
+void Delta::keep(Rest rest) {
+  std::size_t dropped = 0;
+  for (const auto& stripe : rows_->stripes_) {
+    if (!is_before_cut(*stripe)) continue;
+    ++dropped;
+    for (const Row& row : stripe->rows.span().first(stripe->filled.load(std::memory_order_relaxed)))
+      if (is_needed(row)) discount_documents(row);
+  }
+  keep_ended_from(static_cast<std::uint32_t>(cut_));
+  keys_used_ = rest.keys;
+  filling_ -= std::min(filling_, dropped);
+  since_merging_ = 0;
+  for (const auto& stripe : rest.rows->stripes_) since_merging_ += stripe->unneeded;
+  rows_ = std::move(rest.rows);
+  cut_ = 0;
+}
+
+bool Delta::is_before_cut(const Stripe& stripe) const {
+  return stripe.filled.load(std::memory_order_relaxed) != 0 && stripe.rows[0].offset < cut_;
+}
+
+void Delta::keep_ended_from(std::uint32_t offset) {
+  std::uint32_t first = 0;
+  Row* last = nullptr;
+  for (std::uint32_t at = ended_first_; at != 0;) {
+    Row* const row = rows_->place_of(at - 1).row;
+    at = row->ended_next;
+    if (row->offset < offset) continue;
+    if (last == nullptr) {
+      first = row->offset + 1;
+    } else {
+      last->ended_next = row->offset + 1;
+    }
+    last = row;
+    row->ended_next = 0;
+  }
+  ended_first_ = first;
+  ended_last_ = last == nullptr ? 0 : last->offset + 1;
+}
+
 // ---------------------------------------------------------------------------------------------------------- forgetting
 
 void Delta::count_unneeded(Lsn floor) {
@@ -273,8 +353,7 @@ void Delta::count_unneeded(Lsn floor) {
     if (is_needed(*place.row)) return;
     ++place.stripe->unneeded;
     ++since_merging_;
-    form_->document_bytes.fetch_sub(place.row->document_bytes, std::memory_order_relaxed);
-    form_->kept_document_bytes.fetch_sub(place.row->kept_bytes, std::memory_order_relaxed);
+    discount_documents(*place.row);
     ended_first_ = place.row->ended_next;
   }
   ended_last_ = 0;
@@ -306,7 +385,9 @@ void Delta::forget(Lsn floor, bool in_any_case) {
     const auto& stripe = rows_->stripes_[i];
     const std::size_t more = stripe->filled.load(std::memory_order_relaxed) - stripe->unneeded;
     if (more == 0) continue;
-    if (needed + more > stripe_rows_) end_run();
+    const bool crosses_cut =
+        !together.empty() && together.back()->rows[0].offset < cut_ && stripe->rows[0].offset >= cut_;
+    if (needed + more > stripe_rows_ || crosses_cut) end_run();
     together.push_back(stripe);
     needed += more;
   }

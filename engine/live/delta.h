@@ -48,6 +48,20 @@ class Delta {
   // that is worth the copying, or in any case. rows() may be others then.
   void forget(Lsn floor, bool in_any_case);
 
+  // Rows that are appended from now on share no stripe with those that are there, so that these can be dropped. Until
+  // mend() is called, forgetting keeps them apart.
+  void cut();
+  void mend() { cut_ = 0; }
+  RowId cut_at() const { return {form_->first.value + cut_}; }  // the first row behind the cut
+  // What stays when the rows before the cut go; what that takes is charged to `budget`. Errors: kMemoryBudget.
+  struct Rest {
+    std::shared_ptr<DeltaRows> rows;
+    std::uint64_t keys = 0;
+  };
+  Result<Rest> behind_cut(MemoryBudget& budget) const;
+  // Nothing else was done in between. Who holds an older version finds all of its rows as before, also by key.
+  void keep(Rest rest);
+
   // record.row must be next(); its vector has the shape's dimension and type.
   void append(const PutRecord& record, Lsn born);
   // A row that has not ended; later rows end at later records.
@@ -64,6 +78,9 @@ class Delta {
   Status reserve_stripes(std::uint64_t rows, DeltaRows& next) const;
   Status reserve_text(std::uint64_t bytes);
   Status reserve_keys(std::uint64_t more, DeltaRows& next);
+  static Status make_keys(std::uint64_t more, DeltaRows& next, std::uint64_t& used, MemoryBudget& budget);
+  bool is_before_cut(const Stripe& stripe) const;
+  void keep_ended_from(std::uint32_t offset);
   void put_vector(Stripe& stripe, std::size_t within, std::span<const std::byte> vector);
   void put_integers(Stripe& stripe, std::size_t within, std::span<const std::byte> vector) const;
   // Whether the key was not there yet.
@@ -73,6 +90,7 @@ class Delta {
   Result<std::shared_ptr<Stripe>> merge(std::span<const std::shared_ptr<Stripe>> stripes);
   void copy_row(const Stripe& from, std::size_t within, Stripe& to, char*& text);
   bool is_needed(const Row& row) const { return row.died > forgotten_.value; }
+  void discount_documents(const Row& row) const;
 
   const std::shared_ptr<DeltaRows::Form> form_;
   MemoryBudget* budget_;
@@ -93,6 +111,7 @@ class Delta {
   std::uint32_t ended_last_ = 0;
   Lsn forgotten_;                    // rows that ended up to here are not needed
   std::uint64_t since_merging_ = 0;  // rows that came to be unneeded
+  std::uint64_t cut_ = 0;            // offset of the first row behind the cut; 0: there is none
 };
 
 }  // namespace vecstore

@@ -38,7 +38,7 @@ struct DeltaShape {
   DType dtype = DType::kF32;
   Metric metric = Metric::kL2;
   KeyKind keys = KeyKind::kNumber;
-  Centre centre = {};  // of the graph beside it; borrowed
+  Centre centre = {};  // of the graph beside it, which is copied
 
   std::uint32_t row_bytes() const { return dim * static_cast<std::uint32_t>(element_bytes(dtype)); }
 };
@@ -75,6 +75,7 @@ struct DeltaStripe {
   std::vector<std::shared_ptr<Buffer<char>>> texts;  // that rows point into, and maybe others
   std::atomic<std::uint32_t> filled{0};
   std::uint32_t unneeded = 0;  // rows that nobody will ask for; the writer's
+  bool is_closed = false;      // takes no more rows; the writer's
 
   std::size_t capacity() const { return rows.size(); }
 };
@@ -83,7 +84,7 @@ class DeltaRows {
  public:
   const DeltaShape& shape() const { return form_->shape; }
   // What rows are kept relative to, once there are any: the graph's centre or, where there is none, the first row put.
-  Centre centre() const { return form_->centre; }
+  Centre centre() const { return form_->centre.span(); }
   bool had_rows() const { return form_->had_rows.load(std::memory_order_acquire); }
   std::uint64_t rows() const;  // that are kept, those that ended included
   bool has(RowId row) const { return find_place(row).row != nullptr; }
@@ -106,6 +107,14 @@ class DeltaRows {
     return Status::ok();
   }
 
+  // The writer: visit(DeltaStripe::Row) for all of them, those that ended included.
+  template <typename Visit>
+  void for_each_row(const Visit& visit) const {
+    for (const auto& stripe : stripes_)
+      for (const auto& row : stripe->rows.span().first(stripe->filled.load(std::memory_order_relaxed))) visit(row);
+  }
+  RowId row_id(const DeltaStripe::Row& row) const { return {form_->first.value + row.offset}; }
+
   // All of a row that has() says is there. What they return is valid while this lives.
   Key key(RowId row) const;
   // As it is kept: a frame, where that has fewer bytes than the document.
@@ -124,9 +133,9 @@ class DeltaRows {
   struct Form {
     DeltaShape shape;
     RowId first;
-    RowShape row_shape;        // of floats, of 8 bits a value
-    Centre centre;             // own_centre, or the graph's
-    Buffer<float> own_centre;  // [dim] where the shape has none
+    RowShape row_shape;    // of floats, of 8 bits a value
+    Buffer<float> centre;  // [dim], or empty where there is none
+    bool is_first_row_centre = false;
     std::atomic<bool> had_rows{false};
     std::atomic<std::uint64_t> document_bytes{0};
     std::atomic<std::uint64_t> kept_document_bytes{0};
@@ -142,7 +151,6 @@ class DeltaRows {
 
   Place find_place(RowId row) const;
   Place place_of(std::uint32_t offset) const;
-  RowId row_id(const DeltaStripe::Row& row) const { return {form_->first.value + row.offset}; }
   bool has_key(const DeltaStripe::Row& row, const Key& key) const;
   Key key_of(const DeltaStripe::Row& row) const;
   void copy_vector(const DeltaStripe& stripe, std::size_t within, std::byte* out) const;

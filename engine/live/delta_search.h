@@ -38,6 +38,8 @@ class DeltaSearcher {
   // means nothing.
   bool search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
               std::uint32_t k, Lsn snapshot, const CancelToken* cancel, std::vector<FoundRow>* found);
+  // What the distances found last for the query in that place lack (graph/prepared_query.h).
+  double constant(std::size_t place) const { return queries_[place].constant(); }
 
  private:
   // The nearest so far.

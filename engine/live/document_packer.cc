@@ -55,9 +55,9 @@ std::vector<std::byte> DocumentPacker::train_on(const LiveState& live, MemoryBud
   const auto charge = Charge::take(budget, kTrainingBytes);
   auto sample = DocumentSample::create(training_.sample_bytes + kDocumentBytesMax, budget);
   if (!charge || !sample) return {};
-  const std::uint64_t put = live.next_row().value - live.base_rows();
-  for (; sampled_ < put && sample->bytes().size() < training_.sample_bytes; ++sampled_) {
-    const RowId row{live.base_rows() + sampled_};
+  sampled_ = std::max(sampled_, live.row_end());
+  for (; sampled_ < live.next_row().value && sample->bytes().size() < training_.sample_bytes; ++sampled_) {
+    const RowId row{sampled_};
     if (delta == nullptr || !delta->has(row)) continue;
     const auto document = live.document(*delta, row);
     if (!document) return {};

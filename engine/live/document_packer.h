@@ -50,7 +50,7 @@ class DocumentPacker {
   const DictionaryTraining& training_;
   MemoryBudget* budget_;
   std::uint64_t train_at_;
-  std::uint64_t sampled_ = 0;              // rows of the delta, by attempts in vain
+  std::uint64_t sampled_ = 0;              // RowIds below it were looked at, by attempts in vain
   std::vector<std::byte> trained_;         // not logged yet
   const FrameDictionary* used_ = nullptr;  // by packer_
   std::unique_ptr<FramePacker> packer_;

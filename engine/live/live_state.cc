@@ -16,7 +16,7 @@ Status contradiction(Lsn lsn) {
 
 }  // namespace
 
-void LiveState::publish() {
+void LiveMoments::publish() {
   const std::uint64_t through = std::min(applied_.load(), safe_.load());
   std::uint64_t before = published_.load();
   while (before < through && !published_.compare_exchange_weak(before, through)) {
@@ -89,13 +89,81 @@ void LiveState::forget() {
   show_delta();
 }
 
+// ------------------------------------------------------------------------------------------------------------- merging
+
+void LiveState::cut() {
+  if (owned_delta_ == nullptr) return;
+  owned_delta_->cut();
+  show_delta();
+}
+
+void LiveState::mend() {
+  if (owned_delta_ != nullptr) owned_delta_->mend();
+}
+
+// Rows of the graph, old or new, that ended since.
+Status LiveState::inherit_tombstones(const LiveState& before, Lsn since) {
+  const auto for_each = [&](const auto& visit) {
+    before.tombstones_.for_each([&](RowId row, Lsn died) {
+      if (died > since) visit(row, died);
+    });
+    if (before.owned_delta_ == nullptr) return;
+    const DeltaRows& rows = *before.owned_delta_->rows();
+    rows.for_each_row([&](const DeltaStripe::Row& row) {
+      const bool has_ended = row.died != DeltaStripe::kNeverDied && row.died > since.value;
+      if (has_ended && rows.row_id(row).value < row_end_) visit(rows.row_id(row), Lsn{row.died});
+    });
+  };
+  std::uint64_t ended = 0;
+  for_each([&](RowId, Lsn) { ++ended; });
+  if (ended == 0) return Status::ok();
+  if (!tombstones_.reserve(ended, *budget_).is_ok()) VECSTORE_TRY(tombstones_.reserve(ended, *erasing_budget_));
+  for_each([&](RowId row, Lsn died) { tombstones_.add(row, died); });
+  return Status::ok();
+}
+
+// A delta that is full must not keep the merge back that empties it.
+Result<LiveState::Successor> LiveState::prepare_successor(const Base& base) const {
+  Successor successor;
+  successor.live.reset(new LiveState(base, moments_, *budget_));
+  successor.live->erasing_budget_ = erasing_budget_;
+  VECSTORE_TRY(successor.live->inherit_tombstones(*this, base.applied));
+  if (has_rows_from(base.row_end)) {
+    auto rest = owned_delta_->behind_cut(*budget_);
+    if (!rest) rest = owned_delta_->behind_cut(*erasing_budget_);
+    if (!rest) return rest.error();
+    successor.rest = std::move(*rest);
+  }
+  return successor;
+}
+
+// Rows that the successor does not take are shown here for as long as this lives.
+std::shared_ptr<LiveState> LiveState::succeed(Successor successor) {
+  LiveState& next = *successor.live;
+  if (has_rows_from(next.row_end_)) {
+    owned_delta_->keep(std::move(successor.rest));
+    next.owned_delta_ = std::move(owned_delta_);
+    next.has_delta_ = true;
+    next.show_delta();
+    next.owned_delta_->rows()->for_each_row([&](const DeltaStripe::Row& row) {
+      if (row.died == DeltaStripe::kNeverDied) next.delta_rows_.fetch_add(1, std::memory_order_relaxed);
+    });
+  }
+  owned_delta_.reset();
+  next.owned_dictionary_ = owned_dictionary_;
+  next.dictionary_.store(dictionary(), std::memory_order_relaxed);
+  next.bytes_since_dictionary_ = bytes_since_dictionary_;
+  next.rows_.store(live_rows(), std::memory_order_relaxed);
+  return std::move(successor.live);
+}
+
 // One that nobody has seen, because the batch that it was made for was refused, may have another dimension.
 Status LiveState::make_delta(std::uint32_t dim) {
   if (owned_delta_ != nullptr && (has_delta_ || owned_delta_->shape().dim == dim)) return Status::ok();
   owned_delta_.reset();
   DeltaShape shape = shape_;
   shape.dim = dim;
-  VECSTORE_ASSIGN(owned_delta_, Delta::create(shape, RowId{base_rows_}, *budget_));
+  VECSTORE_ASSIGN(owned_delta_, Delta::create(shape, RowId{row_end_}, *budget_));
   return Status::ok();
 }
 
@@ -126,16 +194,16 @@ Status LiveState::reserve(const Needs& needs) {
       VECSTORE_TRY(reserved);
     }
   }
-  if (needs.base_rows_ended == 0) return Status::ok();
-  const Status reserved = tombstones_.reserve(needs.base_rows_ended, *budget_);
+  if (needs.graph_rows_ended == 0) return Status::ok();
+  const Status reserved = tombstones_.reserve(needs.graph_rows_ended, *budget_);
   const bool only_erases = needs.rows == 0;
-  return reserved.is_ok() || !only_erases ? reserved : tombstones_.reserve(needs.base_rows_ended, *erasing_budget_);
+  return reserved.is_ok() || !only_erases ? reserved : tombstones_.reserve(needs.graph_rows_ended, *erasing_budget_);
 }
 
 std::uint64_t LiveState::bytes_for(const Needs& needs) const {
   const bool is_made = owned_delta_ != nullptr && owned_delta_->shape().dim == needs.dim;
   return (is_made ? owned_delta_->bytes_for(needs.rows, needs.text_bytes) : bytes_alone(needs)) +
-         tombstones_.bytes_for(needs.base_rows_ended);
+         tombstones_.bytes_for(needs.graph_rows_ended);
 }
 
 std::uint64_t LiveState::bytes_alone(const Needs& needs) const {
@@ -145,7 +213,7 @@ std::uint64_t LiveState::bytes_alone(const Needs& needs) const {
 }
 
 Status LiveState::end_row(RowId row, Lsn lsn) {
-  if (row.value < base_rows_) {
+  if (row.value < row_end_) {
     if (tombstones_.gone(row, {~std::uint64_t{0}})) return contradiction(lsn);
     VECSTORE_TRY(tombstones_.reserve(1, *budget_));
     tombstones_.add(row, lsn);

@@ -29,6 +29,30 @@ namespace vecstore {
 
 class LiveState;
 
+// How far writes have come, of all that goes on one behind the other on the same log. Any thread.
+class LiveMoments {
+ public:
+  explicit LiveMoments(Lsn applied) : applied_(applied.value), safe_(applied.value), published_(applied.value) {}
+  void applied(Lsn through) {
+    applied_.store(through.value);
+    publish();
+  }
+  // The records up to this one are as safe as they have to be.
+  void safe(Lsn through) {
+    safe_.store(through.value);
+    publish();
+  }
+  Lsn newest() const { return {applied_.load(std::memory_order_relaxed)}; }
+  Lsn snapshot() const { return {published_.load(std::memory_order_acquire)}; }
+
+ private:
+  void publish();
+
+  std::atomic<std::uint64_t> applied_;
+  std::atomic<std::uint64_t> safe_;
+  std::atomic<std::uint64_t> published_;
+};
+
 // A moment that somebody looks at, with the rows of the delta as they were then. Given up when it goes; must not
 // outlive its LiveState. Any thread.
 class LivePin {
@@ -51,17 +75,16 @@ class LivePin {
 
 class LiveState {
  public:
-  // shape.dim may be 0: then the first row tells. base_rows: RowIds below it are the graph's; `applied`: what the graph
-  // holds of the log. `budget`: of what is replayed.
-  LiveState(const DeltaShape& shape, std::uint64_t base_rows, Lsn applied, MemoryBudget& budget)
-      : shape_(shape),
-        base_rows_(base_rows),
-        budget_(&budget),
-        erasing_budget_(&budget),
-        applied_(applied.value),
-        safe_(applied.value),
-        published_(applied.value),
-        rows_(base_rows) {}
+  // What the log is applied to.
+  struct Base {
+    DeltaShape shape;           // dim may be 0: then the first row tells
+    std::uint64_t row_end = 0;  // RowIds below it are the graph's
+    std::uint64_t rows = 0;     // of the graph
+    Lsn applied;                // what the graph holds of the log
+  };
+  // `budget`: of what is replayed.
+  LiveState(const Base& base, MemoryBudget& budget)
+      : LiveState(base, std::make_shared<LiveMoments>(base.applied), budget) {}
 
   // What is put from now on is charged to `budget`; to `for_erasing`, what erasing takes beyond it.
   void charge_to(MemoryBudget& budget, MemoryBudget& for_erasing);
@@ -72,7 +95,7 @@ class LiveState {
     std::uint32_t dim = 0;
     std::uint64_t rows = 0;
     std::uint64_t text_bytes = 0;  // bytes of keys and documents
-    std::uint64_t base_rows_ended = 0;
+    std::uint64_t graph_rows_ended = 0;
     std::span<const std::byte> dictionary{};  // none: empty
   };
   Status reserve(const Needs& needs);
@@ -86,18 +109,28 @@ class LiveState {
   // kMemoryBudget.
   Status apply(Lsn lsn, const LogRecord& record);
   // After the last record of a batch.
-  void applied(Lsn through) {
-    applied_.store(through.value);
-    publish();
-  }
+  void applied(Lsn through) { moments_->applied(through); }
   // Any thread: the records up to this one are as safe as they have to be.
-  void safe(Lsn through) {
-    safe_.store(through.value);
-    publish();
-  }
+  void safe(Lsn through) { moments_->safe(through); }
+  const std::shared_ptr<LiveMoments>& moments() const { return moments_; }  // shared with who goes on behind this
 
-  Lsn snapshot() const { return {published_.load(std::memory_order_acquire)}; }
-  Lsn newest() const { return {applied_.load(std::memory_order_relaxed)}; }  // for writers
+  Lsn snapshot() const { return moments_->snapshot(); }
+  Lsn newest() const { return moments_->newest(); }  // for writers
+
+  // For a merge of what is here into the graph. Rows that are put from now on lie apart, so that the others can go.
+  // What ended before the moment that is pinned meanwhile is all that is forgotten.
+  void cut();
+  void mend();  // it came to nothing
+  // What goes on behind a merge into `base`, whose graph holds the rows that were here at the cut, as of base.applied.
+  struct Successor {
+    std::shared_ptr<LiveState> live;
+    Delta::Rest rest;
+  };
+  // All that may fail. Errors: kMemoryBudget.
+  Result<Successor> prepare_successor(const Base& base) const;
+  // Nothing was written in between. Rows put since the cut move there, with what ended since. Views of this find what
+  // they found before. No writer may call this again.
+  std::shared_ptr<LiveState> succeed(Successor successor);
 
   // The moment that readers see now, and the writer's own. Errors: kMemoryBudget.
   std::shared_ptr<const LivePin> pin() const;
@@ -112,32 +145,40 @@ class LiveState {
   // Of a row that `delta` has. Errors: kCorrupt, kMemoryBudget.
   Result<std::string> document(const DeltaRows& delta, RowId row) const;
   const Tombstones& tombstones() const { return tombstones_; }
-  std::uint64_t base_rows() const { return base_rows_; }
+  std::uint64_t row_end() const { return row_end_; }  // RowIds below it are the graph's
   // For writers: the next row that is put, and the bytes of all documents that were.
-  RowId next_row() const { return owned_delta_ == nullptr ? RowId{base_rows_} : owned_delta_->next(); }
+  RowId next_row() const { return owned_delta_ == nullptr ? RowId{row_end_} : owned_delta_->next(); }
   std::uint64_t document_bytes_put() const { return owned_delta_ == nullptr ? 0 : owned_delta_->document_bytes_put(); }
   std::uint64_t live_rows() const { return rows_.load(std::memory_order_relaxed); }
   std::uint64_t live_delta_rows() const { return delta_rows_.load(std::memory_order_relaxed); }
 
  private:
   friend class LivePin;
+  bool has_rows_from(std::uint64_t row) const { return has_delta_ && next_row().value > row; }
   // A moment that is looked at, and by how many.
   struct Watched {
     Lsn moment;
     std::uint64_t pins = 0;
   };
 
-  void publish();
+  LiveState(const Base& base, std::shared_ptr<LiveMoments> moments, MemoryBudget& budget)
+      : shape_(base.shape),
+        row_end_(base.row_end),
+        budget_(&budget),
+        erasing_budget_(&budget),
+        moments_(std::move(moments)),
+        rows_(base.rows) {}
   void unpin(Lsn moment) const;
   Lsn floor() const;  // nobody looks at a moment before it, nor will
   void show_delta();  // its newest rows, to readers
+  Status inherit_tombstones(const LiveState& before, Lsn since);
   Status make_delta(std::uint32_t dim);
   Status prepare_dictionary(std::span<const std::byte> bytes);
   Status take_dictionary(Lsn lsn, std::span<const std::byte> bytes);
   Status end_row(RowId row, Lsn lsn);
 
   DeltaShape shape_;
-  const std::uint64_t base_rows_;
+  const std::uint64_t row_end_;
   MemoryBudget* budget_;
   MemoryBudget* erasing_budget_;
   Tombstones tombstones_;
@@ -146,12 +187,10 @@ class LiveState {
   mutable Mutex pinning_;
   mutable std::deque<Watched> watched_ VECSTORE_GUARDED_BY(pinning_);  // by moment
   std::shared_ptr<const DeltaRows> shown_ VECSTORE_GUARDED_BY(pinning_);
-  std::unique_ptr<FrameDictionary> owned_dictionary_;
+  std::shared_ptr<FrameDictionary> owned_dictionary_;
   std::atomic<const FrameDictionary*> dictionary_{nullptr};
   std::uint64_t bytes_since_dictionary_ = 0;
-  std::atomic<std::uint64_t> applied_;
-  std::atomic<std::uint64_t> safe_;
-  std::atomic<std::uint64_t> published_;
+  std::shared_ptr<LiveMoments> moments_;
   std::atomic<std::uint64_t> rows_;  // live, of graph and delta, as of the last applied record
   std::atomic<std::uint64_t> delta_rows_{0};
 };

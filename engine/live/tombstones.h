@@ -35,6 +35,14 @@ class Tombstones {
       if (key == row.value + 1) return (*table)[slot].died <= snapshot.value;
     }
   }
+  // The thread that adds: visit(RowId, Lsn died) for all of them.
+  template <typename Visit>
+  void for_each(const Visit& visit) const {
+    const Table::Slots* table = table_.newest();
+    for (std::size_t slot = 0; table != nullptr && slot < table->size(); ++slot)
+      if (const std::uint64_t row = (*table)[slot].row.load(std::memory_order_relaxed); row != 0)
+        visit(RowId{row - 1}, Lsn{(*table)[slot].died});
+  }
   std::uint64_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:

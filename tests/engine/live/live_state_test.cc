@@ -23,11 +23,11 @@ DeltaShape shape(std::uint32_t dim = kDim) { return {dim, DType::kU8, Metric::kL
 
 struct State {
   MemoryBudget budget;
-  LiveState live{shape(), kBaseRows, {5}, budget};
+  LiveState live{{shape(), kBaseRows, kBaseRows, {5}}, budget};
 };
 
 bool is_live(const LiveState& live, RowId row, Lsn moment) {
-  if (row.value < live.base_rows()) return !live.tombstones().gone(row, moment);
+  if (row.value < live.row_end()) return !live.tombstones().gone(row, moment);
   const auto delta = live.delta();
   return delta != nullptr && delta->is_live(row, moment);
 }
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(records_that_contradict_what_is_there_are_refused_by_their_
 
 BOOST_AUTO_TEST_CASE(the_first_row_tells_the_dimension) {
   MemoryBudget budget;
-  LiveState live(shape(0), 0, {0}, budget);
+  LiveState live({shape(0), 0, 0, {0}}, budget);
   REQUIRE_OK(live.reserve({4, 1, 0}));
   REQUIRE_OK(live.reserve({6, 1, 0}));  // nobody has seen the other
   BOOST_TEST(live.delta() == nullptr);
@@ -117,12 +117,12 @@ BOOST_AUTO_TEST_CASE(erasing_has_memory_of_its_own) {
   s.live.charge_to(none, spare);
   BOOST_CHECK(s.live.reserve({kDim, 1000, 0}).code() == Code::kMemoryBudget);
   LiveState::Needs needs;
-  needs.base_rows_ended = 50;
+  needs.graph_rows_ended = 50;
   REQUIRE_OK(s.live.reserve(needs));
   BOOST_TEST(spare.used_bytes() > 0u);
   needs.rows = 1;
   needs.dim = kDim;
-  needs.base_rows_ended = 5000;  // a put may not have it
+  needs.graph_rows_ended = 5000;  // a put may not have it
   BOOST_CHECK(s.live.reserve(needs).code() == Code::kMemoryBudget);
 }
 
@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(erasing_has_memory_of_its_own) {
 BOOST_AUTO_TEST_CASE(readers_see_whole_batches) {
   constexpr std::uint64_t kRows = 2000;
   MemoryBudget budget;
-  LiveState live(shape(), kRows, {0}, budget);
+  LiveState live({shape(), kRows, kRows, {0}}, budget);
   std::atomic<int> wrong = 0;
   std::atomic<bool> ended = false;
   {
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(what_is_pinned_stays_while_rows_are_replaced) {
   MemoryBudget budget;
   std::atomic<int> wrong = 0;
   std::atomic<bool> ended = false;
-  LiveState live(shape(), 0, {0}, budget);
+  LiveState live({shape(), 0, 0, {0}}, budget);
   for (std::uint64_t key = 0; key < kKeys; ++key)
     REQUIRE_OK(live.apply({key + 1}, put_record({key}, key, static_cast<std::uint8_t>(key), kDim).record()));
   live.safe({kKeys});
@@ -207,7 +207,7 @@ BOOST_AUTO_TEST_CASE(what_is_pinned_stays_while_rows_are_replaced) {
 
 BOOST_AUTO_TEST_CASE(a_moment_that_is_looked_at_is_not_forgotten) {
   MemoryBudget budget;
-  LiveState live(shape(), 0, {0}, budget);
+  LiveState live({shape(), 0, 0, {0}}, budget);
   REQUIRE_OK(live.apply({1}, put_record({0}, 7, 1, kDim).record()));
   live.safe({1});
   live.applied({1});

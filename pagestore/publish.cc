@@ -34,6 +34,9 @@ Status StoreDirectory::Impl::take_over() {
         .about(path + "/" + foreign);
   VECSTORE_ASSIGN(const std::string newer,
                   newer_file(file_system, names, path, state->sequence(), current->generation));
+  // A slot that a power cut tore is made whole first. Were mending it torn too, both together might be what the first
+  // had been about to name, which then must be there.
+  VECSTORE_TRY(mirror());
   if (newer.empty()) {
     collect();
   } else {
@@ -42,7 +45,6 @@ Status StoreDirectory::Impl::take_over() {
   // Its publisher may have been killed before the superblock's first name was there for good; then its intent still is.
   VECSTORE_ASSIGN(const bool was_left, has_intent(file_system, path));
   if (was_left) VECSTORE_TRY(file_system.sync_directory(path));
-  VECSTORE_TRY(mirror());
   return clear_temporary(file_system, path);
 }
 
@@ -90,6 +92,11 @@ Status StoreDirectory::Impl::mirror() {
   return Status::ok();
 }
 
+Status StoreDirectory::Impl::check_going_on() const {
+  if (failure.is_ok()) return failure;
+  return Status(failure.code(), "an earlier publish failed half-way; open the store again").about(path);
+}
+
 // Before anything newer than the content is written.
 Status StoreDirectory::Impl::announce() {
   if (announced) return Status::ok();
@@ -126,8 +133,18 @@ Result<StoreDirectory> StoreDirectory::open(FileSystem& file_system, const Store
 
 Status StoreDirectory::begin_publish() {
   VECSTORE_CHECK(impl_->lock != nullptr);
+  VECSTORE_TRY(impl_->check_going_on());
   return impl_->announce();
 }
+
+void StoreDirectory::drop_superseded() {
+  VECSTORE_CHECK(impl_->lock != nullptr);
+  if (has_failed()) return;
+  impl_->superseded.reset();
+  impl_->collect();
+}
+
+bool StoreDirectory::has_failed() const { return !impl_->failure.is_ok(); }
 
 Result<StoreDirectory> StoreDirectory::open_what_is_left(FileSystem& file_system, const StoreNames& names,
                                                          const std::string& path) {
@@ -257,8 +274,7 @@ Status StoreDirectory::Impl::commit_first(const Slot& slot) {
 
 Status StoreDirectory::publish(Manifest manifest) {
   VECSTORE_CHECK(impl_->lock != nullptr);
-  if (!impl_->failure.is_ok())
-    return Status(impl_->failure.code(), "an earlier publish failed half-way; open the store again").about(impl_->path);
+  VECSTORE_TRY(impl_->check_going_on());
   manifest.sequence = (impl_->state ? impl_->state->sequence() : 0) + 1;
   VECSTORE_ASSIGN(const auto bytes, encode_manifest(manifest));
   VECSTORE_TRY(impl_->check_files(manifest));

@@ -67,13 +67,21 @@ class StoreDirectory {
   std::string temporary_path(const std::string& name) const;  // under tmp/, emptied by create() and open(kExclusive)
 
   // Before the first file of a later generation is written, unless create() was called and nothing published since:
-  // what is found of it after a crash is then known to be a leftover. Errors: kIo, kNoSpace.
+  // what is found of it after a crash is then known to be a leftover. Errors: kIo, kNoSpace, and as of publish() after
+  // a commit that failed.
   Status begin_publish();
   // All files of `manifest` are finished and synced. Afterwards manifest() is the new one, and files that neither it
   // nor the one before names are removed. Errors: kIo, kNoSpace, kInvalidArgument (a file is missing or has another
   // size). The old content stays, unless the very commit failed. Then either may be found, and the directory refuses
   // to publish until it is opened again.
   Status publish(Manifest manifest);
+
+  // After publish(): the files of the content before go too. A reader that was about to open them finds that another
+  // content was published, and opens that.
+  void drop_superseded();
+
+  // A commit failed: what the disk holds is known only to who opens the directory again.
+  bool has_failed() const;
 
   // Of what create() returned, where nothing was published: what was written since goes, and what create() made, the
   // directory too. What lay there before stays as it was. Where the very commit failed, a store that can be found

@@ -41,6 +41,7 @@ struct StoreDirectory::Impl {
       return collect_garbage(file_system, names, path, needed);
     }));
   }
+  Status check_going_on() const;  // no commit failed
   Status announce();
   Status check_files(const Manifest& manifest) const;
   Status sync_directories(const Manifest& manifest) const;

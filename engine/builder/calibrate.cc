@@ -111,6 +111,7 @@ class Trials {
 
   Status open(const SearchIndex& index, MemoryBudget& budget) {
     blocks_of_index_ = &index.codes->blocks;
+    VECSTORE_TRY(name_truth(budget));
     for (unsigned i = 0; i < executor_->thread_count(); ++i) {
       VECSTORE_ASSIGN(auto searcher, GraphSearcher::create(index, Backend::kAutomatic, kCalibrationLanes, budget));
       searchers_.push_back(std::move(searcher));
@@ -211,6 +212,26 @@ class Trials {
     return summary_of(outcomes, set_->drawn_in_all() < kQueriesEnough);
   }
 
+  // The truth by RowId, where the build has other numbers.
+  Status name_truth(MemoryBudget& budget) {
+    if (set_->row_ids.empty()) return Status::ok();
+    const std::vector<std::uint32_t>& rows = set_->truth.rows;
+    VECSTORE_ASSIGN(truth_ids_, Buffer<std::uint64_t>::allocate(budget, rows.size()));
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (rows[i] != kNoPos) truth_ids_[i] = set_->row_ids[rows[i]];
+    return Status::ok();
+  }
+
+  // How many of the rows found are among the `count` places of the truth from `first` on.
+  std::size_t matches(std::size_t first, std::size_t count, std::span<const FoundRow> found) const {
+    const auto count_in = [&](const auto* ids) {
+      return static_cast<std::size_t>(std::count_if(found.begin(), found.end(), [&](const FoundRow& row) {
+        return std::find(ids, ids + count, row.row.value) != ids + count;
+      }));
+    };
+    return truth_ids_.empty() ? count_in(set_->truth.rows.data() + first) : count_in(truth_ids_.data() + first);
+  }
+
   // With ties: any row as near as the k-th true neighbour counts.
   double recall_of(std::size_t query, std::span<const FoundRow> found) const {
     const std::size_t columns = set_->truth.k;
@@ -222,9 +243,7 @@ class Trials {
     if (wanted == 0) return 1;
     std::size_t ties = wanted;
     while (ties < known && distances[ties] <= distances[wanted - 1]) ++ties;
-    std::size_t matched = 0;
-    for (const FoundRow& row : found)
-      matched += std::find(rows, rows + ties, static_cast<std::uint32_t>(row.row.value)) != rows + ties ? 1 : 0;
+    const std::size_t matched = matches(query * columns, ties, found);
     return static_cast<double>(std::min(matched, wanted)) / static_cast<double>(wanted);
   }
 
@@ -233,6 +252,7 @@ class Trials {
   const std::function<void(std::uint64_t)>* progress_;
   std::vector<std::uint32_t> sizes_;
   const Blocks* blocks_of_index_ = nullptr;
+  Buffer<std::uint64_t> truth_ids_;  // as set_->truth.rows, where the set has row_ids
   std::vector<std::unique_ptr<GraphSearcher>> searchers_;
   std::uint32_t k_ = 0;
   std::uint32_t blocks_ = 0;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "base/executor.h"
@@ -21,13 +22,16 @@ namespace vecstore {
 // Queries with their true neighbours among the rows that are indexed. Equal ones are one query.
 struct CalibrationSet {
   VectorView queries;
-  ExactNeighbours truth;  // as many queries; `k` columns, rows by RowId, kNoPos where there are fewer
+  // As many queries; `k` columns, rows as the build numbers them, kNoPos where there are fewer.
+  ExactNeighbours truth;
   // [queries] what each counts for; empty: one. A row that stands for its copies too counts for a part of what a row
   // without copies does, or many copies of one vector, which any search finds, would hide what it does not find.
   std::vector<float> weights = {};
   std::vector<std::uint32_t> drawn = {};  // [queries] how many equal ones each stands for; empty: one
   float copies_share = 0;                 // part of those drawn that equal several rows
   Buffer<std::byte> storage = {};         // what `queries` views, where the set owns it
+  // [rows of the build] RowIds, ascending; borrowed. Empty: a row's number is its RowId.
+  std::span<const std::uint64_t> row_ids = {};
 
   double weight(std::uint64_t query) const { return weights.empty() ? 1.0 : double{weights[query]}; }
   std::uint32_t times_drawn(std::uint64_t query) const { return drawn.empty() ? 1 : drawn[query]; }
@@ -45,8 +49,9 @@ struct HeldOutRows {
   bool contains(std::uint32_t row) const { return !rows.empty() && is_held_out[row] != 0; }
 };
 
-// `count` of `rows` rows, which the seed decides. Errors: kMemoryBudget.
-Result<HeldOutRows> draw_held_out(std::uint64_t count, std::uint64_t rows, std::uint64_t seed, MemoryBudget& budget);
+// `count` of the rows [first, rows), which the seed decides. Errors: kMemoryBudget.
+Result<HeldOutRows> draw_held_out(std::uint64_t count, std::uint64_t first, std::uint64_t rows, std::uint64_t seed,
+                                  MemoryBudget& budget);
 
 // What finds the neighbours of a set.
 struct TruthSearch {

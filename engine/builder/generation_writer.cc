@@ -2,7 +2,6 @@
 #include "engine/builder/generation_writer.h"
 
 #include "compress/float_rows.h"
-#include "graph/pack.h"
 
 namespace vecstore {
 namespace {
@@ -28,12 +27,13 @@ Result<WrittenGeneration> GenerationWriter::write(const Generation::Paths& paths
   VECSTORE_ASSIGN(const ManifestFile graph,
                   write_graph(paths.graph, identity(FileKind::kGraph, generation), source, place, layout));
   VECSTORE_ASSIGN(BlockCodes codes, encode(source));
-  VECSTORE_ASSIGN(const auto ranking, rank_pages({&source.rows, &source.graph, source.order}, place, layout, budget_));
+  VECSTORE_ASSIGN(const auto ranking, rank_pages(source.pack_input(), place, layout, budget_));
   VECSTORE_ASSIGN(const ManifestFile coded,
                   write_codes_file(file_system_, paths.codes, identity(FileKind::kCodes, generation), codes,
                                    source.centre, ranking.span(), budget_));
   VECSTORE_ASSIGN(const ManifestFile mapped,
-                  write_row_map(file_system_, paths.row_map, identity(FileKind::kRowMap, generation), place, budget_));
+                  write_row_map(file_system_, paths.row_map, identity(FileKind::kRowMap, generation), place, budget_,
+                                source.row_ids));
   return WrittenGeneration{{graph, coded, mapped}, layout.rows_per_page, codes.blocks.count(), std::move(codes.model)};
 }
 
@@ -41,7 +41,7 @@ Result<ManifestFile> GenerationWriter::write_graph(const std::string& path, cons
                                                    const GenerationSource& source, std::span<Pos> place,
                                                    GraphLayout& layout) {
   invert_order(source.order, place);
-  const PackInput input{&source.rows, &source.graph, source.order};
+  const PackInput input = source.pack_input();
   for (;; --layout.rows_per_page) {
     VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system_, path, {identity, layout.page_bytes}, budget_));
     const auto summary = pack_graph(input, place, layout, budget_, writer,

@@ -18,6 +18,7 @@
 #include "engine/reports.h"
 #include "graph/build.h"
 #include "graph/format.h"
+#include "graph/pack.h"
 #include "graph/quantized_rows.h"
 #include "pagestore/manifest.h"
 
@@ -32,6 +33,11 @@ struct GenerationSource {
   CodecOptions codec;
   const CodecModel* model = nullptr;  // nullptr: one is trained on the rows
   Centre centre;                      // what codes and pages are relative to, or empty
+  // [all rows] RowIds, ascending; empty: a row's number is its RowId. Number keys, where the layout has key_bytes.
+  std::span<const std::uint64_t> row_ids = {};
+  std::span<const std::uint64_t> keys = {};
+
+  PackInput pack_input() const { return {&rows, &graph, order, row_ids, keys}; }
 };
 
 struct WrittenGeneration {

@@ -82,6 +82,15 @@ Status survey_keys(FileSystem& file_system, const BuildOptions& options, std::ui
   return check_unique(path, sorter, options.cancel);
 }
 
+Status train(const DocumentSample& sample, MemoryBudget& budget, InputSurvey& survey) {
+  if (sample.offered_bytes() < kDocumentBytesForDictionary) return Status::ok();
+  VECSTORE_ASSIGN(const Charge charge, Charge::take(budget, kTrainingBytes));
+  const std::vector<std::byte> dictionary = train_dictionary(sample.bytes(), sample.sizes());
+  if (dictionary.empty()) return Status::ok();
+  VECSTORE_ASSIGN(survey.dictionary, FrameDictionary::open(dictionary, budget));
+  return Status::ok();
+}
+
 Status survey_documents(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows, MemoryBudget& budget,
                         InputSurvey& survey) {
   VECSTORE_ASSIGN(DocumentSample sample, DocumentSample::create(kDocumentSampleBytes, budget));
@@ -93,12 +102,7 @@ Status survey_documents(FileSystem& file_system, const BuildOptions& options, st
           return Status::ok();
         }));
   }
-  if (sample.offered_bytes() < kDocumentBytesForDictionary) return Status::ok();
-  VECSTORE_ASSIGN(const Charge charge, Charge::take(budget, kTrainingBytes));
-  const std::vector<std::byte> dictionary = train_dictionary(sample.bytes(), sample.sizes());
-  if (dictionary.empty()) return Status::ok();
-  VECSTORE_ASSIGN(survey.dictionary, FrameDictionary::open(dictionary, budget));
-  return Status::ok();
+  return train(sample, budget, survey);
 }
 
 Status survey_queries(const BuildOptions& options, MemoryBudget& budget) {
@@ -124,6 +128,25 @@ Result<InputSurvey> survey_input(FileSystem& file_system, const BuildOptions& op
   if (!options.keys_path.empty()) VECSTORE_TRY(survey_keys(file_system, options, rows, spill_path, budget, survey));
   if (!options.documents_path.empty()) VECSTORE_TRY(survey_documents(file_system, options, rows, budget, survey));
   if (options.calibrate && options.calibration_queries != nullptr) VECSTORE_TRY(survey_queries(options, budget));
+  return survey;
+}
+
+Result<InputSurvey> survey_texts(RowTexts& texts, std::uint64_t rows, MemoryBudget& budget, const CancelToken* cancel) {
+  InputSurvey survey;
+  if (!texts.has_keys() && !texts.has_documents()) return survey;
+  VECSTORE_ASSIGN(DocumentSample sample, DocumentSample::create(kDocumentSampleBytes, budget));
+  VECSTORE_TRY(texts.rewind());
+  std::string_view key;
+  std::string_view document;
+  std::uint64_t key_bytes = 0;
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    VECSTORE_TRY(check_cancelled(cancel));
+    VECSTORE_TRY(texts.next(key, document));
+    key_bytes += key.size();
+    if (texts.has_documents()) sample.offer(document);
+  }
+  if (texts.has_keys()) survey.key_disk_bytes = 2 * key_bytes + rows * kDiskBytesAKey;
+  if (texts.has_documents()) VECSTORE_TRY(train(sample, budget, survey));
   return survey;
 }
 

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "compress/frames.h"
+#include "engine/builder/build_input.h"
 #include "engine/options.h"
 
 namespace vecstore {
@@ -29,5 +30,8 @@ struct InputSurvey {
 // key appears twice; names the file, the key and both lines), kMemoryBudget, kNotFound, kNoSpace, kIo.
 Result<InputSurvey> survey_input(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows,
                                  const std::string& spill_path, MemoryBudget& budget);
+
+// Of texts that a store has taken already.
+Result<InputSurvey> survey_texts(RowTexts& texts, std::uint64_t rows, MemoryBudget& budget, const CancelToken* cancel);
 
 }  // namespace vecstore

@@ -21,30 +21,64 @@
 namespace vecstore {
 namespace {
 
+constexpr std::uint64_t kRowIdsOfFourBytes = std::uint64_t{1} << 32;
+constexpr std::uint32_t kWindowPages = 64;  // of an order that is there, within which rows are ordered anew
+constexpr std::uint64_t kWindowShare = 6;
+constexpr std::uint64_t kTurnsMost = 8;         // merges until every window had its turn
 constexpr std::uint32_t kOrderAttempts = 3;     // orders that are computed before the rows per page are settled
 constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
 
+BuildChoices choices_of(const BuildOptions& options) {
+  BuildChoices choices;
+  choices.codec = options.codec;
+  choices.calibrate = options.calibrate;
+  choices.code_bytes = options.code_bytes;
+  choices.vector_bits = options.vector_bits;
+  choices.page_bytes = options.page_bytes;
+  choices.max_degree = options.max_degree;
+  choices.build_list = options.build_list;
+  choices.alpha = options.alpha;
+  choices.search_ram_bytes = options.search_ram_bytes;
+  return choices;
+}
+
 }  // namespace
 
-StoreBuilder::StoreBuilder(const VectorSource& vectors, const BuildOptions& options, const BuildPlan& plan,
+StoreBuilder::StoreBuilder(const BuildInput& input, const BuildOptions& options, const BuildPlan& plan,
                            FileSystem& file_system)
-    : vectors_(&vectors),
+    : input_(input),
+      vectors_(input.vectors),
       options_(&options),
       file_system_(file_system),
       plan_(plan),
       budget_(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited),
       executor_(std::make_unique<CancellableExecutor>(make_executor(plan.threads), options.cancel)),
-      watch_(options.progress, options.cancel, file_system.clock()) {}
+      watch_(options.progress, options.cancel, file_system.clock()) {
+  if (!input.number_keys.empty()) key_bytes_ = std::ranges::max(input.number_keys) < kRowIdsOfFourBytes ? 4 : 8;
+}
 
 Status StoreBuilder::run(StoreDirectory& directory) {
+  VECSTORE_ASSIGN(MadeGeneration made, make(directory));
+  return publish(directory, std::move(made));
+}
+
+Result<MadeGeneration> StoreBuilder::make(StoreDirectory& directory) {
   VECSTORE_TRY(check_room(directory));
   if (directory.manifest()) generation_ = directory.manifest()->generation + 1;
   properties_.metric = plan_.metric;
   properties_.dtype = plan_.dtype;
   properties_.dim = plan_.dim;
   properties_.rows = plan_.rows;
-  VECSTORE_ASSIGN(survey_,
-                  survey_input(file_system_, *options_, plan_.rows, directory.temporary_path("sort"), budget_));
+  properties_.row_end = std::max(input_.row_end, plan_.rows);
+  properties_.choices = input_.choices != nullptr ? *input_.choices : choices_of(*options_);
+  if (input_.known != nullptr) VECSTORE_TRY(keep_what_is_known());
+  properties_.has_log = input_.store.has_value();
+  if (input_.texts != nullptr) {
+    VECSTORE_ASSIGN(survey_, survey_texts(*input_.texts, plan_.rows, budget_, options_->cancel));
+  } else {
+    VECSTORE_ASSIGN(survey_,
+                    survey_input(file_system_, *options_, plan_.rows, directory.temporary_path("sort"), budget_));
+  }
   VECSTORE_TRY(check_room(directory));
   VECSTORE_TRY(hold_out_rows());
   finish_step("hold_out");
@@ -70,21 +104,23 @@ Status StoreBuilder::run(StoreDirectory& directory) {
   }
   VECSTORE_TRY(write_rows(directory));
   finish_step("rows");
-  return publish(directory);
+  MadeGeneration made;
+  made.manifest.store = uuid_;
+  made.manifest.generation = generation_;
+  made.manifest.applied_lsn = input_.applied_lsn;
+  made.manifest.files = files_;
+  made.manifest.properties = encode_properties(properties_);
+  made.catalog = std::move(catalog_);
+  return made;
 }
 
-Status StoreBuilder::publish(StoreDirectory& directory) {
+Status StoreBuilder::publish(StoreDirectory& directory, MadeGeneration made) {
   report(Phase::kPublish, 0, 1);
-  Manifest manifest;
-  manifest.store = uuid_;
-  manifest.generation = generation_;
-  manifest.files = files_;
-  manifest.properties = encode_properties(properties_);
-  VECSTORE_TRY(directory.publish(std::move(manifest)));
+  VECSTORE_TRY(directory.publish(std::move(made.manifest)));
   is_published_ = true;
   // The store is complete without its catalog and its report: a disk that has no room left for these does not make the
   // build a failure. Until here the catalog of the content before lies in its place.
-  if (catalog_) static_cast<void>(without_throwing([&] { return catalog_->swap_in(); }));
+  if (made.catalog) static_cast<void>(without_throwing([&] { return made.catalog->swap_in(); }));
   static_cast<void>(without_throwing([&] {
     finish_step("publish");
     const BuildReport::Subject subject{vectors_->name(), hex_of(uuid_), generation_, options_->ram_bytes};
@@ -118,6 +154,10 @@ Status StoreBuilder::read_rows() {
     report(Phase::kRead, first + count, plan_.rows);
   }
   rows_->finish();
+  if (input_.store) {
+    uuid_ = *input_.store;
+    return Status::ok();
+  }
   ByteWriter shape;
   shape.write(plan_.codec.sample_rows);  // a small --ram halves it
   shape.write(static_cast<std::uint8_t>(plan_.metric));
@@ -139,7 +179,7 @@ Status StoreBuilder::read_rows() {
 }
 
 Status StoreBuilder::hold_out_rows() {
-  VECSTORE_ASSIGN(held_out_, draw_held_out(plan_.held_out, plan_.rows, plan_.graph.seed, budget_));
+  VECSTORE_ASSIGN(held_out_, draw_held_out(plan_.held_out, known_rows(), plan_.rows, plan_.graph.seed, budget_));
   if (held_out_.empty()) return Status::ok();
   VECSTORE_ASSIGN(CalibrationSet set, set_of_held_out(truth_search(), held_out_));
   keep_calibration_set(std::move(set));
@@ -148,6 +188,7 @@ Status StoreBuilder::hold_out_rows() {
 
 void StoreBuilder::keep_calibration_set(CalibrationSet set) {
   calibration_set_ = std::move(set);
+  calibration_set_.row_ids = input_.row_ids;
   properties_.copies_share = calibration_set_.copies_share;
 }
 
@@ -157,7 +198,7 @@ RowShape StoreBuilder::row_shape() const {
 
 // What pages keep of floats: less which centre, and in how many bits.
 Status StoreBuilder::choose_values(StoreDirectory& directory) {
-  if (is_integer(plan_.dtype) || plan_.rows == 0) return Status::ok();
+  if (is_integer(plan_.dtype) || plan_.rows == 0 || input_.known != nullptr) return Status::ok();
   VECSTORE_ASSIGN(centre_, find_centre(*vectors_, plan_.metric, budget_));
   if (held_out_.empty()) {  // the rows then find themselves too
     const VectorSource* given = options_->calibration_queries;
@@ -195,11 +236,11 @@ Status StoreBuilder::check_room(StoreDirectory& directory) const {
 
 Status StoreBuilder::link_rows() {
   VECSTORE_ASSIGN(graph_, GraphBuilder::create(*rows_, plan_.graph, *executor_, budget_));
+  if (input_.known != nullptr) VECSTORE_TRY(input_.known->adopt_into(*graph_, *rows_, *executor_));
   VECSTORE_ASSIGN(auto sequence, graph_->insertion_order(budget_));
-  std::uint32_t* end = sequence.end();
-  if (!held_out_.empty())
-    end =
-        std::remove_if(sequence.begin(), sequence.end(), [this](std::uint32_t row) { return held_out_.contains(row); });
+  const std::uint64_t known = known_rows();
+  std::uint32_t* end = std::remove_if(sequence.begin(), sequence.end(),
+                                      [&](std::uint32_t row) { return row < known || held_out_.contains(row); });
   graph_->insert({sequence.begin(), end}, reporter(Phase::kGraph, plan_.rows));
   graph_->find_nearest(held_out_.rows);
   graph_->trim();
@@ -213,7 +254,8 @@ GraphLayout StoreBuilder::layout_for(std::uint64_t rows) const {
   layout.dim = plan_.dim;
   layout.page_bytes = plan_.page_bytes;
   layout.rows_per_page = rows_per_page_;
-  layout.row_id_bytes = 4;
+  layout.row_id_bytes = properties_.row_end <= kRowIdsOfFourBytes ? 4 : 8;
+  layout.key_bytes = key_bytes_;
   layout.value_bits = plan_.value_bits;
   layout.row_params = plan_.row_params;
   layout.metric = plan_.metric;
@@ -221,31 +263,121 @@ GraphLayout StoreBuilder::layout_for(std::uint64_t rows) const {
   return layout;
 }
 
+// What pages keep of values is as it was, so that rows that stay are the same bytes.
+Status StoreBuilder::keep_what_is_known() {
+  const KnownGraph& known = *input_.known;
+  const StoreProperties& before = known.properties();
+  properties_.width_recall = before.width_recall;
+  const Centre centre = known.generation().centre();
+  VECSTORE_ASSIGN(centre_, Buffer<float>::allocate(budget_, centre.size()));
+  std::ranges::copy(centre, centre_.begin());
+  if (input_.keeps_model) {
+    VECSTORE_ASSIGN(model_, copy_model(known.generation().codes().model, budget_));
+    properties_.trained_error = before.trained_error != 0 ? before.trained_error : model_->mean_square_error;
+  }
+  if (plan_.held_out != 0) return Status::ok();
+  properties_.calibrated_on = before.calibrated_on;
+  properties_.copies_share = before.copies_share;
+  properties_.walks_in_memory = before.walks_in_memory;
+  properties_.calibration = before.calibration;
+  const std::uint64_t added = plan_.rows - known_rows();
+  properties_.rows_changed = before.rows_changed + added + (before.rows - known_rows());
+  return Status::ok();
+}
+
 // Order and rows per page depend on one another: the order is cut at pages, and how many rows fit one depends on how
 // short the order makes the lists. A second order is rarely needed, a third hardly ever.
 Status StoreBuilder::order_all() {
   VECSTORE_ASSIGN(order_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows));
   VECSTORE_ASSIGN(place_, Buffer<Pos>::allocate(budget_, plan_.rows));
+  if (input_.known != nullptr) return order_known();
   VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(*graph_, plan_.rows, budget_));
-  VECSTORE_ASSIGN(auto list_bytes, Buffer<std::uint16_t>::allocate(budget_, plan_.rows));
-  std::uint64_t edges = 0;
-  for (std::uint32_t row = 0; row < plan_.rows; ++row) edges += graph_->neighbours(row).size();
-  const double mean_degree = plan_.rows == 0 ? 0 : static_cast<double>(edges) / static_cast<double>(plan_.rows);
+  const double mean_degree = plan_.rows == 0 ? 0 : static_cast<double>(edges()) / static_cast<double>(plan_.rows);
   rows_per_page_ = std::max(1u, guess_rows_per_page(layout_for(plan_.rows), mean_degree));
   for (std::uint32_t attempt = 0; attempt < kOrderAttempts; ++attempt) {
     VECSTORE_TRY(order_rows(*rows_, affinity, {rows_per_page_, plan_.graph.seed}, *executor_, budget_, order_.span(),
                             reporter(Phase::kOrder, plan_.rows)));
-    VECSTORE_TRY(gather_groups(*rows_, rows_per_page_, *executor_, budget_, order_.span()));
-    VECSTORE_TRY(keep_order_without_held_out());
-    const PackInput input{&*rows_, &*graph_, partial_order_.span()};
-    invert_order(partial_order_.span(), place_.span());
-    measure_lists(input, place_.span(), *executor_, list_bytes.span());
-    const std::uint32_t best =
-        choose_rows_per_page(layout_for(partial_order_.size()), list_bytes.span().first(partial_order_.size()), edges);
-    if (best == rows_per_page_) break;
-    rows_per_page_ = best;
+    VECSTORE_ASSIGN(const bool is_settled, settle_rows_per_page());
+    if (is_settled) break;
   }
   return Status::ok();
+}
+
+Result<bool> StoreBuilder::settle_rows_per_page() {
+  VECSTORE_TRY(gather_groups(*rows_, rows_per_page_, *executor_, budget_, order_.span()));
+  VECSTORE_TRY(keep_order_without_held_out());
+  const std::size_t rows = partial_order_.size();
+  VECSTORE_ASSIGN(auto list_bytes, Buffer<std::uint16_t>::allocate(budget_, rows));
+  invert_order(partial_order_.span(), place_.span());
+  measure_lists({&*rows_, &*graph_, partial_order_.span()}, place_.span(), *executor_, list_bytes.span());
+  const std::uint32_t best = choose_rows_per_page(layout_for(rows), list_bytes.span(), edges());
+  return std::exchange(rows_per_page_, best) == best;
+}
+
+std::uint64_t StoreBuilder::edges() const {
+  std::uint64_t edges = 0;
+  for (std::uint32_t row = 0; row < plan_.rows; ++row) edges += graph_->neighbours(row).size();
+  return edges;
+}
+
+// The order of before, with new rows beside their nearest. Order is lost with every merge, and comes back within
+// windows (engine/merge/NOTES.md).
+Status StoreBuilder::order_known() {
+  VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(*graph_, plan_.rows, budget_));
+  rows_per_page_ = input_.known->generation().layout().rows_per_page;
+  VECSTORE_TRY(place_beside_nearest());
+  for (std::uint32_t attempt = 0; attempt < kOrderAttempts; ++attempt) {
+    VECSTORE_TRY(order_windows(*rows_, affinity, {rows_per_page_, plan_.graph.seed}, kWindowPages,
+                               windows_to_order(attempt != 0), *executor_, budget_, order_.span(),
+                               reporter(Phase::kOrder, plan_.rows)));
+    VECSTORE_ASSIGN(const bool is_settled, settle_rows_per_page());
+    if (is_settled) break;
+  }
+  return Status::ok();
+}
+
+// A new row goes behind the nearest of the rows that were there, or where the new row goes that is its nearest.
+Status StoreBuilder::place_beside_nearest() {
+  const std::span<const std::uint32_t> before = input_.known->order();
+  const auto known = static_cast<std::uint32_t>(before.size());
+  invert_order(before, place_.span());
+  std::vector<std::pair<Pos, std::uint32_t>> added;  // behind which position, row
+  VECSTORE_ASSIGN(const Charge charge, Charge::take(budget_, (plan_.rows - known) * sizeof(added[0])));
+  added.reserve(plan_.rows - known);
+  for (std::uint32_t row = known; row < plan_.rows; ++row) {
+    Pos behind = known == 0 ? 0 : known - 1;
+    for (const std::uint32_t near : graph_->nearest(row)) {
+      if (near >= row) continue;
+      behind = place_[near];
+      break;
+    }
+    place_[row] = behind;
+    added.emplace_back(behind, row);
+  }
+  std::ranges::sort(added);
+  std::size_t to = 0;
+  std::size_t next = 0;
+  for (Pos position = 0; position < known; ++position) {
+    order_[to++] = before[position];
+    while (next < added.size() && added[next].first == position) order_[to++] = added[next++].second;
+  }
+  while (next < added.size()) order_[to++] = added[next++].second;
+  return Status::ok();
+}
+
+// Every window comes up once a sixth of its rows have changed, if rows change everywhere alike: with each merge one in
+// so many, in turn.
+std::vector<std::uint32_t> StoreBuilder::windows_to_order(bool all) const {
+  const std::uint64_t rows_each = std::uint64_t{kWindowPages} * rows_per_page_;
+  const auto count = static_cast<std::uint32_t>((plan_.rows + rows_each - 1) / rows_each);
+  const std::uint64_t changed = plan_.rows - known_rows() + input_.known->properties().rows - known_rows();
+  const std::uint64_t turns =
+      all ? 1
+          : std::clamp<std::uint64_t>(plan_.rows / (kWindowShare * std::max<std::uint64_t>(changed, 1)), 1, kTurnsMost);
+  std::vector<std::uint32_t> windows;
+  for (std::uint32_t window = 0; window < count; ++window)
+    if (window % turns == generation_ % turns) windows.push_back(window);
+  return windows;
 }
 
 Status StoreBuilder::keep_order_without_held_out() {

@@ -7,12 +7,14 @@
 // them is written to tmp/ and calibrated on; then they are linked and the final generation is written.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/builder/build_input.h"
 #include "engine/builder/build_plan.h"
 #include "engine/builder/build_report.h"
 #include "engine/builder/calibrate.h"
@@ -30,13 +32,23 @@
 
 namespace vecstore {
 
+// A generation whose files are finished and synced. Nobody knows of it yet.
+struct MadeGeneration {
+  Manifest manifest;
+  std::optional<NewCatalog> catalog = std::nullopt;  // goes to its place once the store is published
+};
+
 // Used once, by one thread; works through its executor.
 class StoreBuilder {
  public:
-  StoreBuilder(const VectorSource& vectors, const BuildOptions& options, const BuildPlan& plan,
-               FileSystem& file_system);
+  // What a build that failed may leave under tmp/.
+  static constexpr std::array kTemporaryNames = {"graph", "codes", "rowmap"};
+
+  StoreBuilder(const BuildInput& input, const BuildOptions& options, const BuildPlan& plan, FileSystem& file_system);
   // `directory` is locked, and lies on this file system. Errors: as of Store::build.
   Status run(StoreDirectory& directory);
+  // run() without its last step. What it wrote stays where it fails. Errors: as of Store::build.
+  Result<MadeGeneration> make(StoreDirectory& directory);
 
  private:
   Status hold_out_rows();
@@ -47,6 +59,13 @@ class StoreBuilder {
   Status read_rows();
   Status link_rows();
   Status order_all();
+  Status keep_what_is_known();
+  Status order_known();
+  std::uint64_t edges() const;
+  Status place_beside_nearest();
+  std::vector<std::uint32_t> windows_to_order(bool all) const;
+  // Of the order that is there: whether as many rows fit a page as it was made for. Else rows_per_page_ says how many.
+  Result<bool> settle_rows_per_page();
   Status keep_order_without_held_out();
   Status calibrate_without_held_out(StoreDirectory& directory);
   Status link_held_out();
@@ -56,7 +75,11 @@ class StoreBuilder {
   Status write_extent(const std::string& path, const FileIdentity& identity);
   Status write_catalog(StoreDirectory& directory, const std::string& path, const FileIdentity& identity);
   void release_build_memory();
-  Status publish(StoreDirectory& directory);
+  Status publish(StoreDirectory& directory, MadeGeneration made);
+  bool has_keys() const { return input_.texts != nullptr ? input_.texts->has_keys() : !options_->keys_path.empty(); }
+  bool has_documents() const {
+    return input_.texts != nullptr ? input_.texts->has_documents() : !options_->documents_path.empty();
+  }
   void finish_step(const char* step) { report_.finish_step(step, budget_.peak_bytes()); }
 
   // The three files of a generation of the rows in `order`; place_ is theirs afterwards.
@@ -70,6 +93,7 @@ class StoreBuilder {
   void report(Phase phase, std::uint64_t done, std::uint64_t total);
   RowProgress reporter(Phase phase, std::uint64_t total);
 
+  const BuildInput input_;
   const VectorSource* vectors_;
   const BuildOptions* options_;
   FileSystem& file_system_;
@@ -81,6 +105,8 @@ class StoreBuilder {
   InputSurvey survey_;
   std::uint32_t generation_ = 1;
   std::uint32_t rows_per_page_ = 1;
+  std::uint32_t key_bytes_ = 0;  // of a number key on its page
+  std::uint64_t known_rows() const { return input_.known == nullptr ? 0 : input_.known->order().size(); }
   Buffer<float> centre_;  // [dim] or empty
   std::optional<QuantizedRows> rows_;
   std::optional<GraphBuilder> graph_;

@@ -8,6 +8,7 @@
 #include "engine/files/text_lines.h"
 #include "engine/generation/open_plan.h"
 #include "engine/rows/catalog.h"
+#include "engine/rows/number_key.h"
 #include "engine/rows/rows.h"
 #include "graph/search.h"
 
@@ -17,14 +18,56 @@ namespace {
 constexpr std::uint32_t kTemporaryGeneration = 0;
 constexpr std::uint64_t kModelOutgrowsHeldOut = 20;  // times as many rows as are held out
 
+// The files of a build.
+class FileTexts final : public RowTexts {
+ public:
+  FileTexts(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows, MemoryBudget& budget)
+      : file_system_(file_system), options_(options), rows_(rows), budget_(budget) {}
+  bool has_keys() const override { return !options_.keys_path.empty(); }
+  bool has_documents() const override { return !options_.documents_path.empty(); }
+
+  Status rewind() override {
+    if (has_keys()) {
+      VECSTORE_ASSIGN(keys_, TextLines::open(file_system_, options_.keys_path, budget_, kKeyBytesMax));
+    }
+    if (has_documents()) {
+      VECSTORE_ASSIGN(documents_, TextLines::open(file_system_, options_.documents_path, budget_));
+    }
+    return Status::ok();
+  }
+  Status next(std::string_view& key, std::string_view& document) override {
+    if (keys_) VECSTORE_TRY(keys_->expect_line(rows_, key));
+    return documents_ ? documents_->expect_line(rows_, document) : Status::ok();
+  }
+  Status expect_end() override {
+    if (keys_) VECSTORE_TRY(keys_->expect_end(rows_));
+    return documents_ ? documents_->expect_end(rows_) : Status::ok();
+  }
+
+ private:
+  FileSystem& file_system_;
+  const BuildOptions& options_;
+  const std::uint64_t rows_;
+  MemoryBudget& budget_;
+  std::optional<TextLines> keys_;
+  std::optional<TextLines> documents_;
+};
+
 }  // namespace
 
 Result<WrittenGeneration> StoreBuilder::write_files(const Generation::Paths& paths, std::uint32_t generation,
                                                     std::span<const std::uint32_t> order) {
   const auto progress = [this](Phase phase, std::uint64_t done, std::uint64_t total) { report(phase, done, total); };
   GenerationWriter writer(file_system_, uuid_, *executor_, budget_, progress);
-  const GenerationSource source{
-      *rows_, *graph_, order, layout_for(order.size()), plan_.codec, model_ ? &*model_ : nullptr, centre_.span()};
+  const GenerationSource source{*rows_,
+                                *graph_,
+                                order,
+                                layout_for(order.size()),
+                                plan_.codec,
+                                model_ ? &*model_ : nullptr,
+                                centre_.span(),
+                                input_.row_ids,
+                                input_.number_keys};
   VECSTORE_ASSIGN(WrittenGeneration written, writer.write(paths, generation, source, place_.span()));
   rows_per_page_ = written.rows_per_page;
   return written;
@@ -57,8 +100,9 @@ Status StoreBuilder::calibrate_files(const Generation::Paths& paths, std::uint32
 }
 
 Status StoreBuilder::calibrate_without_held_out(StoreDirectory& directory) {
-  const Generation::Paths paths{directory.temporary_path("graph"), directory.temporary_path("codes"),
-                                directory.temporary_path("rowmap")};
+  const Generation::Paths paths{directory.temporary_path(kTemporaryNames[0]),
+                                directory.temporary_path(kTemporaryNames[1]),
+                                directory.temporary_path(kTemporaryNames[2])};
   VECSTORE_ASSIGN(WrittenGeneration written, write_files(paths, kTemporaryGeneration, partial_order_.span()));
   keep_model(std::move(written.model), partial_order_.size());
   VECSTORE_TRY(calibrate_files(paths, kTemporaryGeneration));
@@ -92,8 +136,9 @@ Status StoreBuilder::calibrate_on_given(StoreDirectory& directory) {
 
 // Keys, documents and originals, and where keys are looked up.
 Status StoreBuilder::write_rows(StoreDirectory& directory) {
-  const bool keys = !options_->keys_path.empty();
-  if (!keys && options_->documents_path.empty() && !plan_.keep_originals) return Status::ok();
+  const bool keys = has_keys() || key_bytes_ != 0;
+  properties_.keys = has_keys() ? KeyKind::kBytes : KeyKind::kNumber;
+  if (!keys && !has_documents() && !plan_.keep_originals) return Status::ok();
   release_build_memory();
   const Status made = file_system_.make_directory(directory.file_path(kRowsName));
   if (!made.is_ok() && made.code() != Code::kExists) return made;
@@ -101,43 +146,42 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   const std::string path = directory.file_path(file_name(FileKind::kRows, generation_));
   VECSTORE_TRY(write_extent(path, identity));
   properties_.has_rows_file = true;
-  properties_.keys = keys ? KeyKind::kBytes : KeyKind::kNumber;
   return keys ? write_catalog(directory, path, identity) : Status::ok();
 }
 
-// In input order.
+// In the order of the rows.
 Status StoreBuilder::write_extent(const std::string& path, const FileIdentity& identity) {
-  const bool keys = !options_->keys_path.empty();
-  const bool documents = !options_->documents_path.empty();
   const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
-  std::optional<TextLines> key_lines;
-  std::optional<TextLines> document_lines;
-  if (keys) {
-    VECSTORE_ASSIGN(key_lines, TextLines::open(file_system_, options_->keys_path, budget_, kKeyBytesMax));
-  }
-  if (documents) {
-    VECSTORE_ASSIGN(document_lines, TextLines::open(file_system_, options_->documents_path, budget_));
-  }
-  const RowsLayout layout{keys, documents, plan_.keep_originals ? static_cast<std::uint32_t>(row_bytes) : 0u};
-  VECSTORE_ASSIGN(auto writer, RowsWriter::create(file_system_, path, identity, RowId{0}, layout,
-                                                  survey_.dictionary.get(), budget_));
+  FileTexts files(file_system_, *options_, plan_.rows, budget_);
+  RowTexts& texts = input_.texts != nullptr ? *input_.texts : files;
+  VECSTORE_TRY(texts.rewind());
+  RowsLayout layout;
+  layout.number_keys = key_bytes_ != 0;
+  layout.keys = has_keys() || layout.number_keys;
+  layout.documents = has_documents();
+  layout.vector_bytes = plan_.keep_originals ? static_cast<std::uint32_t>(row_bytes) : 0u;
+  const bool has_gaps = !input_.row_ids.empty();
+  const FrameDictionary* dictionary = survey_.dictionary.get();
+  VECSTORE_ASSIGN(auto writer,
+                  has_gaps ? RowsWriter::create_with_gaps(file_system_, path, identity, layout, dictionary, budget_)
+                           : RowsWriter::create(file_system_, path, identity, RowId{0}, layout, dictionary, budget_));
   VECSTORE_ASSIGN(auto chunk,
                   Buffer<std::byte>::allocate(
                       budget_, plan_.keep_originals ? std::min(plan_.chunk_rows, plan_.rows) * row_bytes : 0));
+  std::string number_key;
   for (std::uint64_t first = 0; first < plan_.rows; first += plan_.chunk_rows) {
     const std::uint64_t count = std::min(plan_.chunk_rows, plan_.rows - first);
     if (plan_.keep_originals) VECSTORE_TRY(vectors_->read(first, count, chunk.data()));
     for (std::uint64_t i = 0; i < count; ++i) {
       RowPayload row;
-      if (keys) VECSTORE_TRY(key_lines->expect_line(plan_.rows, row.key));
-      if (documents) VECSTORE_TRY(document_lines->expect_line(plan_.rows, row.document));
+      VECSTORE_TRY(texts.next(row.key, row.document));
+      if (layout.number_keys) row.key = number_key = encode_number_key(input_.number_keys[first + i]);
       if (plan_.keep_originals) row.vector = {chunk.data() + i * row_bytes, row_bytes};
-      VECSTORE_TRY(writer.append(row));
+      VECSTORE_TRY(has_gaps ? writer.append(RowId{input_.row_ids[first + i]}, row) : writer.append(row));
     }
     report(Phase::kWrite, first + count, plan_.rows);
   }
-  if (keys) VECSTORE_TRY(key_lines->expect_end(plan_.rows));
-  if (documents) VECSTORE_TRY(document_lines->expect_end(plan_.rows));
+  VECSTORE_TRY(texts.expect_end());
   VECSTORE_ASSIGN(const auto finished, writer.finish());
   files_.push_back(manifest_entry(identity, finished));
   return Status::ok();
@@ -145,7 +189,7 @@ Status StoreBuilder::write_extent(const std::string& path, const FileIdentity& i
 
 Status StoreBuilder::write_catalog(StoreDirectory& directory, const std::string& path, const FileIdentity& identity) {
   VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(file_system_, path, identity, budget_));
-  VECSTORE_ASSIGN(catalog_, Catalog::write(file_system_, directory.file_path(kCatalogName), uuid_, 0,
+  VECSTORE_ASSIGN(catalog_, Catalog::write(file_system_, directory.file_path(kCatalogName), uuid_, input_.applied_lsn,
                                            keys_of({&extent}), budget_, options_->cancel));
   return Status::ok();
 }

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Makes the next generation of a store of the live rows of a view. Nothing is published: who calls this does that, and
+// lets go of what it replaces.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "engine/builder/store_builder.h"
+#include "engine/content/view.h"
+#include "engine/merge/merge_input.h"
+#include "engine/options.h"
+#include "engine/reports.h"
+#include "pagestore/publish.h"
+
+namespace vecstore {
+
+class Merge {
+ public:
+  // `row_end`: RowIds from it on are put later than the view. `bytes_after`: of memory that the caller will want once
+  // the files are there. View and directory, which is locked, outlive it; so do the options. What it holds is charged
+  // to `budget`.
+  Merge(FileSystem& file_system, StoreDirectory& directory, const View& view, RowId row_end,
+        const CompactOptions& options, std::uint64_t bytes_after, MemoryBudget& budget);
+  // Once. Errors: kMemoryBudget (the detail is what it would take), kNoSpace, kIo, kCorrupt naming what is damaged,
+  // kCancelled. Then nothing is left of what was written.
+  Result<MadeGeneration> run();
+  const MergeReport& report() const { return report_; }
+
+  // Those of the generation that run() wrote, where it is not wanted after all.
+  void remove_files(const Manifest& manifest);
+
+ private:
+  Manifest all_files() const;  // that it may have written
+  Result<MadeGeneration> make();
+  Result<MadeGeneration> make_empty() const;
+  BuildOptions options_as_built() const;
+  bool goes_on_from_graph(const MergeInput& input) const;
+  void keep_what_the_graph_has(const MergeInput& input, BuildOptions& options) const;
+  bool keeps_model() const;
+  Result<BuildPlan> plan(const MergeInput& input, BuildOptions& options) const;
+
+  FileSystem& file_system_;
+  StoreDirectory& directory_;
+  const View& view_;
+  const RowId row_end_;
+  const CompactOptions& options_;
+  const std::uint64_t bytes_after_;
+  MemoryBudget& budget_;
+  MergeReport report_;
+};
+
+}  // namespace vecstore

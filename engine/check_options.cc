@@ -43,6 +43,7 @@ Status check_options(const OpenOptions& options) {
   const bool writes = options.access == Access::kReadWrite;
   if (writes && (options.log_bytes < kLogBytesMin || options.delta_bytes < kDeltaBytesMin || options.interval_ms == 0))
     return refuse("a log needs at least 4 MiB, a delta 1 MiB, and an interval must be a millisecond or longer");
+  if (writes && options.merge_threads > kThreadsMax) return refuse("too many threads to merge with; at most 256");
   return Status::ok();
 }
 

@@ -62,6 +62,11 @@ struct CreateOptions {
   KeyKind keys = KeyKind::kNumber;
 };
 
+enum class MergePolicy : std::uint8_t {
+  kAutomatic,  // a thread of the store merges once enough was written (engine/store/README.md)
+  kManual,     // Store::compact() alone
+};
+
 enum class Access : std::uint8_t {
   kRead,       // any number of processes; a moment that refresh() moves on
   kReadWrite,  // one process
@@ -91,6 +96,11 @@ struct OpenOptions {
   std::uint32_t full_wait_ms = 1000;
   // Bound of the log's files, at least 4 MiB. A sixteenth is kept for erasing.
   std::uint64_t log_bytes = 256ull << 20;
+  // Who merges what was written into the graph. A merge that ram_bytes has no room for is put off, and stats() says so.
+  MergePolicy merge = MergePolicy::kAutomatic;
+  std::uint32_t merge_threads = 1;               // of a merge in the background; 0: all processors
+  std::uint64_t merge_write_bytes = 40'000'000;  // a second, of a merge in the background; 0: no bound
+  std::uint32_t merge_wait_ms = 60'000;          // how long a put waits for room while a merge is under way
 
   // Both are of open() alone, which forgets them when it returns.
   ProgressFunction progress = {};
@@ -101,6 +111,13 @@ struct PutOptions {
   ProgressFunction progress = {};  // what it throws refuses the batch: nothing of it is in
   // A batch that was not logged yet is refused with kCancelled, and nothing of it is in. Later it is in.
   const CancelToken* cancel = nullptr;
+};
+
+struct CompactOptions {
+  bool rebuild = false;                 // links and orders every row anew, as a build does
+  std::uint32_t threads = 0;            // 0: all processors
+  ProgressFunction progress = {};       // what it throws ends the merge, and nothing has changed
+  const CancelToken* cancel = nullptr;  // the merge ends with kCancelled, and nothing has changed
 };
 
 // What hits bring along, of the moment that was searched: a writer may have replaced their rows since.

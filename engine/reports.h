@@ -109,6 +109,19 @@ struct StoreStats {
   std::uint64_t last_lsn = 0;
   std::uint64_t durable_lsn = 0;  // up to this LSN all is on the disk; of a reader: as far as it has read
   std::uint64_t syncs = 0;        // syncs of the log since it was opened
+  std::uint64_t merges = 0;       // that were completed since it was opened
+  bool is_merging = false;
+  std::string merge_failure;  // why the last merge in the background did not come about; empty where it did
+};
+
+// What Store::compact() did.
+struct MergeReport {
+  bool was_needed = false;          // else nothing waited, and nothing was done
+  std::uint32_t generation = 0;     // that is searched now
+  std::uint64_t rows = 0;           // of its graph
+  std::uint64_t rows_merged = 0;    // that waited in memory
+  std::uint64_t rows_dropped = 0;   // of the graph before, that were erased or replaced
+  std::uint64_t bytes_written = 0;  // of the files of the generation
 };
 
 struct StoreInfo {

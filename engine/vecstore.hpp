@@ -107,11 +107,17 @@ class Store {
   // Errors: kInvalidArgument (it is less), kMemoryBudget (ram_bytes does not have so much left: the page cache takes
   // what is not asked for otherwise, unless cache_bytes or cache_fraction bound it), kPermission, kIo.
   Status raise_delta_bytes(std::uint64_t bytes);
+  // Takes what was put since into the graph on disk, and what was erased out of it. Then memory and log have it no
+  // more, and rows that are gone take no space. Searches and writes go on meanwhile; a call that has begun sees what it
+  // saw. It takes memory as a build does, within ram_bytes, and disk for a second graph. Errors, all of which leave the
+  // store as it was: kMemoryBudget (names what would do), kNoSpace, kIo, kCorrupt (a page of the graph is damaged;
+  // names it), kCancelled, kPermission.
+  Result<MergeReport> compact(const CompactOptions& options = {});
   // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.
   Status flush();
-  // Takes no more writes (kInvalidArgument), flushes and lets another writer in. Reading goes on. Writes under way in
-  // other threads are done, or refused, each as its own outcome says. The destructor does the same, but cannot tell of
-  // an error.
+  // Takes no more writes (kInvalidArgument), cancels a merge, flushes and lets another writer in. Reading goes on.
+  // Writes under way in other threads are done, or refused, each as its own outcome says. The destructor does the same,
+  // but cannot tell of an error.
   Status close();
   // A reader moves on to what has been written meanwhile. Errors: as of open(); kUnsupported when the store was built
   // anew: open it again.

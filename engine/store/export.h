@@ -5,8 +5,8 @@
 
 #include "base/io.h"
 #include "base/status.h"
+#include "engine/content/view.h"
 #include "engine/options.h"
-#include "engine/store/view.h"
 
 namespace vecstore {
 

@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,13 +13,11 @@
 #include "base/fork.h"
 #include "base/memory.h"
 #include "base/mutex.h"
-#include "engine/live/live_state.h"
-#include "engine/store/content.h"
 #include "engine/store/counters.h"
 #include "engine/store/environment.h"
+#include "engine/store/epoch.h"
 #include "engine/store/follower.h"
-#include "engine/store/searchers.h"
-#include "engine/store/view.h"
+#include "engine/store/merger.h"
 #include "engine/store/writer.h"
 #include "engine/store/writer_memory.h"
 #include "engine/vecstore.hpp"
@@ -42,23 +41,37 @@ struct Store::Impl {
   Status check_writable() const;
 
   Status open(const std::string& path, Watch& watch);
-  void drop_content();
+  // Another process has published something behind what was read.
+  bool was_published_since(std::uint64_t sequence) const;
+  void drop_content() VECSTORE_REQUIRES(refreshing);
   Status open_content(Watch& watch) VECSTORE_REQUIRES(refreshing);
-  Status open_log(Watch& watch) VECSTORE_REQUIRES(refreshing);
-  Status make_searchers(const CancelToken* cancel) VECSTORE_REQUIRES(refreshing);
+  Status open_writer(const LogTail& tail);
+  // A generation of the directory, with what the log holds beyond it.
+  Status open_generation(const StoreDirectory& of, Epoch& epoch, std::unique_ptr<Follower>& its, LogTail& tail,
+                         Watch* watch);
+  // Fills the cache of the epoch's content, and makes its searchers. dim = 0: it is not known yet.
+  Status make_searchers(Epoch& epoch, std::uint32_t dim, const CancelToken* cancel);
   // Of a store that did not open: the error with the least that would do.
   Status name_least(const Status& refused, Watch& watch) VECSTORE_REQUIRES(refreshing);
   Status refresh();
 
-  SearchOptions resolved(const SearchOptions& options) const {
-    return resolve_options(content->properties(), options, content->in_memory());
-  }
+  Status follow(const StoreDirectory& now) VECSTORE_REQUIRES(refreshing);
+  // A reader's: another generation was published.
+  Status follow_generation(const StoreDirectory& now) VECSTORE_REQUIRES(refreshing);
+  enum class MergeManner : std::uint8_t { kAtOnce, kInBackground };
+  Result<MergeReport> compact(const CompactOptions& options, MergeManner manner);
+  Result<MergeReport> merge(const Writer::MergeStart& start, const CompactOptions& options, MergeManner manner)
+      VECSTORE_REQUIRES(merging);
+  void begin_merging();  // in the background, where the options ask for it
+  MergeLoad merge_load() const;
+
   Status search(const VectorView& queries, const SearchOptions& options, std::uint32_t threads, SearchResults& results);
   // Does the write, and counts it as it ends.
   template <typename Write>
   Result<WriteReceipt> counted(WriteCounters& kind, const Write& write);
 
-  View view() const { return {content, live, live->pin()}; }
+  std::shared_ptr<const Epoch> epoch() const { return current.get(); }
+  View view() const { return current.pin().second; }
   std::uint64_t delta_bytes() const {
     return writer_memory ? writer_memory->delta_bytes() : delta_budget->used_bytes();
   }
@@ -66,8 +79,8 @@ struct Store::Impl {
   std::uint64_t limit_bytes() const {  // of the memory; 0: none
     return budget.limit_bytes() == MemoryBudget::kUnlimited ? 0 : budget.limit_bytes();
   }
-  std::uint64_t log_bytes() const { return writer ? writer->log().bytes() : follower->log_bytes(); }
-  Lsn durable_lsn() const { return writer ? writer->log().synced_lsn() : live->newest(); }
+  std::uint64_t log_bytes() const { return writer ? writer->log().bytes() : read_log_bytes.load(); }
+  Lsn durable_lsn() const { return writer ? writer->log().synced_lsn() : epoch()->live->newest(); }
 
   const OpenOptions opened;
   const StoreEnvironment environment;
@@ -75,14 +88,19 @@ struct Store::Impl {
   std::optional<MemoryBudget> delta_budget;     // of what is replayed or put
   std::unique_ptr<WriterMemory> writer_memory;  // of a writer
   std::optional<StoreDirectory> directory;
-  std::shared_ptr<Content> content;
-  std::shared_ptr<LiveState> live;
-  std::unique_ptr<Searchers> searchers;
-  std::unique_ptr<Follower> follower;
-  std::unique_ptr<Writer> writer;  // nullptr: the store was opened for reading
+  std::uint16_t format_minor = 0;  // of the directory when it was opened
+  CurrentEpoch current;
+  std::unique_ptr<Follower> follower VECSTORE_GUARDED_BY(refreshing);  // a reader's
+  std::unique_ptr<Writer> writer;                                      // nullptr: the store was opened for reading
 
-  Mutex refreshing;                                      // held over follower->replay() too
-  bool has_log VECSTORE_GUARDED_BY(refreshing) = false;  // of a reader: there is something to follow
+  Mutex refreshing;                              // held over follower->replay() too
+  std::atomic<bool> has_log{false};              // of a reader: there is something to follow
+  std::atomic<std::uint64_t> read_log_bytes{0};  // of a reader: what it last found of the log
+
+  Mutex merging;  // held over a merge, and by whoever looks at the directory, which a merge publishes in
+  std::atomic<std::uint64_t> merges{0};  // that were completed
+  std::atomic<bool> is_merging{false};
+  CancelToken closing;  // merges end
 
   // Of the process that opened the store, and how it is named; never changed.
   const std::uint64_t mark = process_mark();
@@ -90,7 +108,9 @@ struct Store::Impl {
   std::string opened_path;
   Impl* next_disowned = nullptr;  // in a child
 
-  StoreCounters counters;  // last: what every call reads lies on other cache lines than what many threads change
+  StoreCounters counters;  // what every call reads lies on other cache lines than what many threads change
+
+  std::unique_ptr<Merger> merger;  // nullptr: nobody merges in the background; goes before all that it merges
 };
 
 }  // namespace vecstore

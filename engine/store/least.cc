@@ -39,8 +39,8 @@ Result<Replayed> try_replay(FileSystem& files, const std::string& path, const Ma
   const std::vector<float> centre(has_graph && !is_integer(properties.dtype) ? properties.dim : 0);
   MemoryBudget budget(ram_bytes, Inheritance::kNone);
   MemoryBudget rows(budget, Inheritance::kNone);
-  LiveState live({properties.dim, properties.dtype, properties.metric, properties.keys, centre}, properties.rows,
-                 applied, rows);
+  const DeltaShape shape{properties.dim, properties.dtype, properties.metric, properties.keys, centre};
+  LiveState live({shape, properties.row_end, properties.rows, applied}, rows);
   Follower follower(files, path, manifest.store, applied, live, budget);
   VECSTORE_ASSIGN(const LogTail tail, follower.replay(&watch));
   const auto delta = live.delta();
@@ -57,26 +57,26 @@ struct LogCounts {
   std::uint64_t vector_bytes = 0;   // of one row
   std::uint64_t reading_bytes = 0;  // memory of reading it
 
-  void end(RowId row, std::uint64_t graph_rows) {
+  void end(RowId row, std::uint64_t graph_row_end) {
     if (row == kNoRow) return;
-    ++(row.value < graph_rows ? graph_rows_ended : ended);
+    ++(row.value < graph_row_end ? graph_rows_ended : ended);
   }
 };
 
 // Passes over the log and keeps nothing of it. Errors: kMemoryBudget where not even that fits.
 Result<LogCounts> count_log(FileSystem& files, const std::string& path, const Manifest& manifest,
-                            std::uint64_t graph_rows, std::uint64_t ram_bytes, const CancelToken* cancel) {
+                            std::uint64_t graph_row_end, std::uint64_t ram_bytes, const CancelToken* cancel) {
   LogCounts counts;
   MemoryBudget budget(ram_bytes, Inheritance::kNone);
   const auto count = [&](Lsn, const LogRecord& record) -> Status {
     VECSTORE_TRY(check_cancelled(cancel));
     if (const auto put = decode_put(record)) {
       ++counts.rows;
-      counts.end(put->replaced, graph_rows);
+      counts.end(put->replaced, graph_row_end);
       counts.text_bytes += put->key.bytes().size() + put->document.size();
       counts.vector_bytes = put->vector.size();
     } else if (const auto erasure = decode_erase(record)) {
-      counts.end(erasure->row, graph_rows);
+      counts.end(erasure->row, graph_row_end);
     } else {
       counts.dictionary_bytes += record.payload.size();
     }
@@ -121,7 +121,7 @@ Status Store::Impl::name_least(const Status& refused, Watch& watch) {
         try_replay(files, path, *directory->manifest(), properties, facts.open.has_graph, opened.ram_bytes, watch);
     if (!replayed && replayed.error().code() == Code::kMemoryBudget && !is_refused_by_system(replayed.error())) {
       VECSTORE_ASSIGN(const LogCounts counts,
-                      count_log(files, path, *directory->manifest(), properties.rows,
+                      count_log(files, path, *directory->manifest(), properties.row_end,
                                 std::max<std::uint64_t>(opened.ram_bytes, kCountingBytes), watch.cancel()));
       replayed = bound_of(counts, properties);
       is_bound = true;
@@ -133,9 +133,8 @@ Status Store::Impl::name_least(const Status& refused, Watch& watch) {
   }
   if (dim != 0 && (properties.has_log || writes)) facts.open.delta_searcher_bytes = DeltaSearcher::predict_bytes(dim);
   if (writes)
-    facts.replayed_bytes =
-        WriterMemory::predict_bytes(facts.replayed_bytes, opened.delta_bytes,
-                                    writer_buffer_bytes(properties.keys == KeyKind::kBytes, properties.rows));
+    facts.replayed_bytes = WriterMemory::predict_bytes(facts.replayed_bytes, opened.delta_bytes,
+                                                       writer_buffer_bytes(facts.open.keeps_keys));
   return Status(Code::kMemoryBudget, is_bound
                                          ? "the memory budget is too small for the log of this store; --ram does with"
                                          : "the memory budget is too small to open this store; --ram needs at least")

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -170,15 +171,17 @@ class Rewriter {
 
   // nullopt: the row is lost, or gone.
   Result<std::optional<Name>> name_of(RowId row) const {
-    if (row.value >= properties_.rows) {
+    if (row.value >= properties_.row_end) {
       const auto found = names_.find(row.value);
       return found == names_.end() ? std::optional<Name>() : found->second;
     }
-    if (properties_.keys == KeyKind::kNumber) return std::optional(Name{row.value, {}});
     auto key = store_.key(row);
-    if (key) return std::optional(Name{0, std::move(*key)});
-    if (key.error().code() == Code::kNotFound) return std::optional<Name>();
-    return key.error();
+    if (!key && key.error().code() == Code::kNotFound) return std::optional<Name>();
+    if (!key) return key.error();
+    if (properties_.keys == KeyKind::kBytes) return std::optional(Name{0, std::move(*key)});
+    Name name;
+    std::from_chars(key->data(), key->data() + key->size(), name.number);
+    return std::optional(name);
   }
 
   Store& store_;
@@ -273,7 +276,8 @@ Result<SalvageReport> StoreFactory::salvage_into(const StoreDirectory& from, con
   VECSTORE_ASSIGN(Store store, open(to, options, environment));
   // The kind of keys is only known once rows/ has been opened.
   SalvageReport report;
-  Rewriter rewriter(store, store.impl_->content->properties(), report);
+  const auto epoch = store.impl_->epoch();
+  Rewriter rewriter(store, epoch->content->properties(), report);
   if (properties.has_log) {
     MemoryBudget budget;
     const auto read_log = [&](const auto& take) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <exception>
 #include <thread>
+#include <tuple>
 
 #include "base/check.h"
 #include "base/thrown.h"
@@ -78,7 +79,7 @@ class BatchSearch {
         watch_(watch),
         tally_(tally),
         delta_(view.delta()),
-        live_rows_(view.live().tombstones(), content_.row_count(), view.moment()),
+        live_rows_(view.live().tombstones(), content_.properties().rows, view.moment()),
         all_live_(view.live().tombstones().size() == 0),
         reranks_(options.full_precision && !is_integer(content_.properties().dtype)) {}
 
@@ -114,6 +115,7 @@ class BatchSearch {
   struct Waiting {
     std::uint64_t query = ~std::uint64_t{0};
     std::vector<FoundRow> found;
+    double constant = 0;              // that their distances lack
     std::chrono::nanoseconds scan{};  // its share of the scan
   };
 
@@ -147,6 +149,7 @@ class BatchSearch {
         Waiting& place = place_of(~std::uint64_t{0});
         place.query = group_[i];
         place.scan = scan;
+        place.constant = searcher_->delta->constant(i - begin);
         std::swap(place.found, scanned_[i - begin]);
       }
       begin = end;
@@ -159,15 +162,15 @@ class BatchSearch {
     return *place;
   }
 
-  // Rows of the graph have their numbers for keys, where keys are numbers.
-  std::uint64_t key_of(RowId row) const {
-    const bool named = content_.properties().keys == KeyKind::kNumber && row.value >= content_.row_count();
-    return named ? delta_->key(row).number() : row.value;
+  // Pages keep the keys that are numbers.
+  std::uint64_t key_of(const FoundRow& found) const {
+    if (content_.properties().keys != KeyKind::kNumber) return found.row.value;
+    return found.row.value >= content_.row_end() ? delta_->key(found.row).number() : found.key;
   }
 
   Status check_rows(std::span<const FoundRow> found) const {
     for (const FoundRow& row : found)
-      if (row.row.value >= content_.row_count())
+      if (row.row.value >= content_.row_end())
         return Status(Code::kCorrupt, "a page names a row that the graph does not have; restore or rebuild")
             .about(content_.graph()->graph().path())
             .at(Detail::kRow, row.row.value);
@@ -182,32 +185,33 @@ class BatchSearch {
     std::vector<float> wanted(dim);
     std::vector<float> original(dim);
     widen_row(queries_, answer.query, wanted.data());
-    std::vector<std::pair<double, RowId>> nearest;  // a heap of the k nearest
+    std::vector<std::tuple<double, RowId, std::uint64_t>> nearest;  // with keys; a heap of the k nearest
     for (const Contender& contender : answer.contenders) {
-      if (nearest.size() == options_.k && double{contender.nearest} + constant > nearest.front().first) break;
+      if (nearest.size() == options_.k && double{contender.nearest} + constant > std::get<0>(nearest.front())) break;
       std::uint64_t reads = 0;
       VECSTORE_ASSIGN(const StoredRow stored, content_.rows()->read(contender.row, &reads));
       stats.requests += static_cast<std::uint32_t>(reads);
       stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
       widen_row({stored.vector.data(), content_.properties().dtype, 1, dim, 0}, 0, original.data());
       const double distance = exact_distance(metric_, wanted.data(), original.data(), dim);
-      nearest.emplace_back(distance, contender.row);
+      nearest.emplace_back(distance, contender.row, contender.key);
       std::push_heap(nearest.begin(), nearest.end());
       if (nearest.size() <= options_.k) continue;
       std::pop_heap(nearest.begin(), nearest.end());
       nearest.pop_back();
     }
     std::sort_heap(nearest.begin(), nearest.end());
-    for (const auto& [distance, row] : nearest)
-      found_.push_back({static_cast<float>(distance - constant), kNoPos, row});
+    for (const auto& [distance, row, key] : nearest)
+      found_.push_back({static_cast<float>(distance - constant), kNoPos, row, key});
     return Status::ok();
   }
 
   // Of the moment that is searched. One read brings key and document of a row of the graph.
-  Status read_texts(RowId row, std::size_t place, QueryStats& stats) {
+  Status read_texts(const Hit& hit, std::size_t place, QueryStats& stats) {
     VECSTORE_TRY(check_cancelled(options_.cancel));
+    const RowId row = hit.row;
     const bool wants_document = !answers_.documents.empty();
-    if (row.value >= content_.row_count()) {
+    if (row.value >= content_.row_end()) {
       VECSTORE_ASSIGN(answers_.keys[place], view_.key_of(row));
       if (!wants_document) return Status::ok();
       VECSTORE_ASSIGN(answers_.documents[place], view_.read_document(row));
@@ -221,7 +225,7 @@ class BatchSearch {
       stats.requests += static_cast<std::uint32_t>(reads);
       stats.bytes += static_cast<std::uint32_t>(reads * kPageBytesMin);
     }
-    answers_.keys[place] = has_key ? std::move(stored.key) : std::to_string(row.value);
+    answers_.keys[place] = has_key ? std::move(stored.key) : std::to_string(hit.key);
     if (wants_document) answers_.documents[place] = std::move(stored.document);
     return Status::ok();
   }
@@ -244,7 +248,12 @@ class BatchSearch {
     if (delta_ != nullptr) {
       Waiting& place = place_of(answer.query);
       latency += place.scan;
-      found_.insert(found_.end(), place.found.begin(), place.found.end());
+      // Graph and delta need not be relative to the same centre.
+      const double lacks = place.constant - answer.constant;
+      for (FoundRow& found : place.found) {
+        if (lacks != 0) found.distance = static_cast<float>(double{found.distance} + lacks);
+        found_.push_back(found);
+      }
       stats.exact_distances += static_cast<std::uint32_t>(delta_->rows());
       place.query = ~std::uint64_t{0};
     }
@@ -259,11 +268,11 @@ class BatchSearch {
     const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
     Hit* hits = &answers_.hits[answer.query * options_.k];
     for (std::uint32_t i = 0; i < count; ++i)
-      hits[i] = make_hit(metric_, found_[i], answer.constant, key_of(found_[i].row));
+      hits[i] = make_hit(metric_, found_[i], answer.constant, key_of(found_[i]));
     answers_.counts[answer.query] = count;
     const std::uint32_t requests = stats.requests;
     for (std::uint32_t i = 0; i < count && !answers_.keys.empty(); ++i)
-      VECSTORE_TRY(read_texts(hits[i].row, answer.query * options_.k + i, stats));
+      VECSTORE_TRY(read_texts(hits[i], answer.query * options_.k + i, stats));
     pages_read += stats.requests - requests;
     latency += std::chrono::steady_clock::now() - started;
     tally_.add(stats, pages_read, latency);

@@ -11,11 +11,11 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/vector_view.h"
+#include "engine/content/view.h"
 #include "engine/options.h"
 #include "engine/reports.h"
 #include "engine/store/counters.h"
 #include "engine/store/searchers.h"
-#include "engine/store/view.h"
 
 namespace vecstore {
 

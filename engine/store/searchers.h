@@ -13,8 +13,8 @@
 #include "base/executor.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "engine/content/content.h"
 #include "engine/options.h"
-#include "engine/store/content.h"
 #include "engine/store/searcher_pool.h"
 #include "graph/in_flight_target.h"
 

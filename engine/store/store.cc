@@ -132,7 +132,9 @@ Status StoreFactory::build(const std::string& path, const VectorSource& vectors,
   if (directory.manifest() && !options.overwrite)
     return Status(Code::kExists, "a store is there already; choose another path or allow it to be overwritten")
         .about(path);
-  return undoing.unless_ok(StoreBuilder(vectors, options, plan, *environment.file_system).run(directory));
+  BuildInput input;
+  input.vectors = &vectors;
+  return undoing.unless_ok(StoreBuilder(input, options, plan, *environment.file_system).run(directory));
 } catch (...) {
   return status_of_exception();
 }
@@ -165,7 +167,7 @@ Status Store::Impl::check_writable() const {
   VECSTORE_TRY(check_process());
   if (writer) return Status::ok();
   return Status(Code::kPermission, "the store was opened for reading; open it with Access::kReadWrite")
-      .about(directory->path());
+      .about(opened_path);
 }
 
 // In a child nothing is destroyed: there are no threads to join. What the parent's were at work on, a table that grew
@@ -182,9 +184,10 @@ void Store::Dispose::operator()(Impl* impl) const {
   }
 }
 
+// Between reading the manifest and opening its files a writer may publish twice, or merge: then files of it are gone,
+// or the log has no longer what comes behind it.
 Status Store::Impl::open(const std::string& path, Watch& watch) {
-  // A writer may publish twice between reading the manifest and opening its files; then those files are gone.
-  constexpr int kAttempts = 3;
+  constexpr int kAttempts = 5;
   const LockMode mode = opened.access == Access::kReadWrite ? LockMode::kExclusive : LockMode::kShared;
   opened_path = path;
   const MutexLock guard(refreshing);
@@ -197,69 +200,85 @@ Status Store::Impl::open(const std::string& path, Watch& watch) {
     outcome = open_content(watch);
     const bool is_too_small = outcome.code() == Code::kMemoryBudget && !is_refused_by_system(outcome);
     if (is_too_small && opened.ram_bytes != 0) return name_least(outcome, watch);
-    if (outcome.code() != Code::kNotFound) return outcome;
+    if (outcome.is_ok() || mode == LockMode::kExclusive || !was_published_since(directory->manifest()->sequence)) break;
   }
+  if (outcome.code() != Code::kNotFound) return outcome;
   return Status(Code::kCorrupt, "a file that the manifest names is missing; restore or rebuild")
       .about(outcome.subject());
 }
 
+bool Store::Impl::was_published_since(std::uint64_t sequence) const {
+  const auto now = StoreDirectory::open(*environment.file_system, kStoreNames, opened_path, LockMode::kShared);
+  return now && now->manifest()->sequence != sequence;
+}
+
 void Store::Impl::drop_content() {
-  searchers.reset();
+  merger.reset();
   writer.reset();
   follower.reset();
-  live.reset();
-  content.reset();
+  current.set(nullptr);
   writer_memory.reset();
 }
 
 Status Store::Impl::open_content(Watch& watch) {
   drop_content();
+  format_minor = directory->format_minor();
   delta_budget.emplace(budget, Inheritance::kNone);
-  VECSTORE_ASSIGN(content, Content::open(*environment.file_system, *directory, budget, watch.cancel()));
-  VECSTORE_TRY(open_log(watch));
-  content->look_up_keys(writer != nullptr, writer_memory ? writer_memory->buffers() : budget);
-  return make_searchers(watch.cancel());
-}
-
-Status Store::Impl::open_log(Watch& watch) {
-  const Manifest& manifest = content->manifest();
-  const StoreProperties& properties = content->properties();
-  const Lsn applied{manifest.applied_lsn};
-  live = std::make_shared<LiveState>(content->delta_shape(), content->row_count(), applied, *delta_budget);
-  follower = std::make_unique<Follower>(*environment.file_system, directory->file_path(kLogName), manifest.store,
-                                        applied, *live, budget);
-  has_log = properties.has_log;
   LogTail tail;
-  tail.last_lsn = applied;
-  if (has_log) {
-    VECSTORE_ASSIGN(tail, follower->replay(&watch));
-  }
-  if (opened.access != Access::kReadWrite) return Status::ok();
-  const std::uint64_t buffers =
-      opened.ram_bytes != 0 ? writer_buffer_bytes(properties.keys == KeyKind::kBytes, properties.rows) : 0;
-  VECSTORE_ASSIGN(writer_memory, WriterMemory::take(budget, *delta_budget, opened.delta_bytes, buffers));
-  VECSTORE_ASSIGN(writer, Writer::open({*directory, content, live, *writer_memory, opened, environment}, tail));
+  const auto epoch = std::make_shared<Epoch>();
+  VECSTORE_TRY(open_generation(*directory, *epoch, follower, tail, &watch));
+  current.set(epoch);
+  if (opened.access == Access::kReadWrite) VECSTORE_TRY(open_writer(tail));
+  epoch->content->look_up_keys(writer != nullptr, writer_memory ? writer_memory->buffers() : budget);
+  VECSTORE_TRY(make_searchers(*epoch, view().dim(), watch.cancel()));
+  begin_merging();
   return Status::ok();
 }
 
-Status Store::Impl::make_searchers(const CancelToken* cancel) {
-  const std::uint32_t dim = view().dim();
+Status Store::Impl::open_generation(const StoreDirectory& of, Epoch& epoch, std::unique_ptr<Follower>& its,
+                                    LogTail& tail, Watch* watch) {
+  FileSystem& files = *environment.file_system;
+  VECSTORE_ASSIGN(epoch.content, Content::open(files, of, budget, watch == nullptr ? nullptr : watch->cancel()));
+  const Manifest& manifest = epoch.content->manifest();
+  epoch.live = std::make_shared<LiveState>(epoch.content->live_base(), *delta_budget);
+  tail.last_lsn = Lsn{manifest.applied_lsn};
+  its = std::make_unique<Follower>(files, of.file_path(kLogName), manifest.store, tail.last_lsn, *epoch.live, budget);
+  has_log = epoch.content->properties().has_log;
+  if (!has_log) return Status::ok();
+  VECSTORE_ASSIGN(tail, its->replay(watch));
+  read_log_bytes = its->log_bytes();
+  return Status::ok();
+}
+
+Status Store::Impl::open_writer(const LogTail& tail) {
+  const std::uint64_t buffers = opened.ram_bytes != 0 ? writer_buffer_bytes(epoch()->content->keeps_keys()) : 0;
+  Catalog::remove_unfinished(*environment.file_system, directory->file_path(kCatalogName));
+  VECSTORE_ASSIGN(writer_memory, WriterMemory::take(budget, *delta_budget, opened.delta_bytes, buffers));
+  VECSTORE_ASSIGN(writer, Writer::open({*directory, current, *writer_memory, opened, environment,
+                                        [this] { return merger && merger->want_room(); },
+                                        [this] { return merger ? merger->last_outcome() : Status::ok(); }},
+                                       tail));
+  return Status::ok();
+}
+
+Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, const CancelToken* cancel) {
+  Content& content = *epoch.content;
   const bool may_hold_delta = writer || has_log;  // now or after a refresh()
   OpenPlan plan;
-  if (content->graph() != nullptr) {
-    OpenFacts facts = content->open_facts();
+  if (content.graph() != nullptr) {
+    OpenFacts facts = content.open_facts();
     facts.delta_searcher_bytes = may_hold_delta ? DeltaSearcher::predict_bytes(dim) : 0;
     plan = plan_open(facts, opened, budget.limit_bytes() - budget.used_bytes());
     const CachePolicy policy = opened.fixed_cache ? CachePolicy::kFixed : CachePolicy::kAdaptive;
-    VECSTORE_TRY(content->fill_cache(plan.pages, policy, cancel));
+    VECSTORE_TRY(content.fill_cache(plan.pages, policy, cancel));
   }
   std::optional<DeltaShape> delta;
   if (dim != 0 && may_hold_delta) {
-    delta = content->delta_shape();
+    delta = content.delta_shape();
     delta->dim = dim;
     delta->centre = {};
   }
-  VECSTORE_ASSIGN(searchers, Searchers::create(*content, delta, opened, plan.lanes, budget));
+  VECSTORE_ASSIGN(epoch.searchers, Searchers::create(content, delta, opened, plan.lanes, budget));
   return Status::ok();
 }
 
@@ -293,6 +312,7 @@ Result<WriteReceipt> Store::Impl::counted(WriteCounters& kind, const Write& writ
   counters.write_latency.record(std::chrono::steady_clock::now() - started);
   add_to(kind.batches, 1);
   add_to(kind.rows, outcome->rows);
+  if (merger) merger->wrote();
   return outcome;
 }
 
@@ -325,9 +345,20 @@ Status Store::flush() try {
   return status_of_exception();
 }
 
+Result<MergeReport> Store::compact(const CompactOptions& options) try {
+  VECSTORE_TRY(impl_->check_writable());
+  return impl_->compact(options, Impl::MergeManner::kAtOnce);
+} catch (...) {
+  return status_of_exception();
+}
+
 Status Store::close() try {
   VECSTORE_TRY(impl_->check_process());
-  return impl_->writer ? impl_->writer->close() : Status::ok();
+  if (!impl_->writer) return Status::ok();
+  impl_->closing.cancel();
+  if (impl_->merger) impl_->merger->stop();
+  const MutexLock guard(impl_->merging);  // what is under way there needs the lock of writers
+  return impl_->writer->close();
 } catch (...) {
   return status_of_exception();
 }
@@ -340,17 +371,45 @@ Status Store::refresh() try {
 }
 
 Status Store::Impl::refresh() {
+  constexpr int kAttempts = 5;  // as of open()
   const MutexLock guard(refreshing);
-  VECSTORE_ASSIGN(const StoreDirectory now,
-                  StoreDirectory::open(*environment.file_system, kStoreNames, directory->path(), LockMode::kShared));
+  Status outcome;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    VECSTORE_ASSIGN(const StoreDirectory now,
+                    StoreDirectory::open(*environment.file_system, kStoreNames, opened_path, LockMode::kShared));
+    const std::uint64_t sequence = now.manifest()->sequence;
+    outcome = follow(now);
+    if (outcome.is_ok() || outcome.code() == Code::kMemoryBudget || !was_published_since(sequence)) return outcome;
+  }
+  return outcome;
+}
+
+Status Store::Impl::follow(const StoreDirectory& now) {
   const Manifest& newest = *now.manifest();
-  if (newest.store != content->manifest().store || newest.generation != content->manifest().generation)
-    return Status(Code::kUnsupported, "the store was built anew; open it again").about(directory->path());
+  const Manifest& seen = epoch()->content->manifest();
+  if (newest.store != seen.store)
+    return Status(Code::kUnsupported, "the store was built anew; open it again").about(opened_path);
+  if (newest.generation != seen.generation) return follow_generation(now);
   VECSTORE_ASSIGN(const StoreProperties properties, decode_properties(newest.properties));
   has_log = properties.has_log;
   if (!has_log) return Status::ok();
   const auto replayed = follower->replay(nullptr);
-  return replayed ? Status::ok() : replayed.error();
+  if (!replayed) return replayed.error();
+  read_log_bytes = follower->log_bytes();
+  return Status::ok();
+}
+
+// What is read of the old generation stays for as long as somebody looks at it.
+Status Store::Impl::follow_generation(const StoreDirectory& now) {
+  const auto next = std::make_shared<Epoch>();
+  std::unique_ptr<Follower> its;
+  LogTail tail;
+  VECSTORE_TRY(open_generation(now, *next, its, tail, nullptr));
+  next->content->look_up_keys(false, budget);
+  VECSTORE_TRY(make_searchers(*next, View(next->content, next->live, next->live->pin()).dim(), nullptr));
+  follower = std::move(its);
+  current.set(next);
+  return Status::ok();
 }
 
 // ----------------------------------------------------------------------------------------------------------- searching
@@ -371,7 +430,7 @@ Result<SearchResults> Store::search(const VectorView& queries, const SearchOptio
 
 Status Store::Impl::search(const VectorView& queries, const SearchOptions& options, std::uint32_t threads,
                            SearchResults& results) try {
-  const View now = view();
+  const auto [epoch, now] = current.pin();
   VECSTORE_TRY(check_queries(now, queries, options));
   if (threads == 0 || threads > kThreadsMax)
     return Status(Code::kInvalidArgument, "the number of threads must be between 1 and 256");
@@ -382,24 +441,27 @@ Status Store::Impl::search(const VectorView& queries, const SearchOptions& optio
   results.stats_.resize(queries.rows);
   if (options.texts != HitTexts::kNone) results.keys_.resize(results.hits_.size());
   if (options.texts == HitTexts::kKeysAndDocuments) results.documents_.resize(results.hits_.size());
-  return search_view(now, *searchers, queries, resolved(options), threads, budget, counters.searches,
+  return search_view(now, *epoch->searchers, queries, epoch->content->resolved(options), threads, budget,
+                     counters.searches,
                      {results.hits_, results.counts_, results.stats_, results.keys_, results.documents_});
 } catch (...) {
   return status_of_exception();
 }
 
 SearchOptions Store::resolved(const SearchOptions& options) const {
-  return impl_->check_process().is_ok() ? impl_->resolved(options) : options;
+  return impl_->check_process().is_ok() ? impl_->epoch()->content->resolved(options) : options;
 }
 
 std::optional<CalibrationPoint> Store::calibration_for(const SearchOptions& options) const {
   if (!impl_->check_process().is_ok()) return std::nullopt;
-  const CalibrationPoint* point = vecstore::calibration_for(impl_->content->properties(), options);
+  const auto epoch = impl_->epoch();
+  const CalibrationPoint* point = vecstore::calibration_for(epoch->content->properties(), options);
   return point == nullptr ? std::nullopt : std::optional(*point);
 }
 
 std::optional<RecallExpectation> Store::recall_expected(const SearchOptions& options) const {
-  const Content& content = *impl_->content;
+  const auto epoch = impl_->epoch();
+  const Content& content = *epoch->content;
   const CalibrationPoint* point = vecstore::calibration_for(content.properties(), options);
   if (point == nullptr || options.search_list != 0 || options.blocks != 0 || options.bound >= 0) return std::nullopt;
   RecallExpectation expectation{options.recall_target, point->recall, point->recall < options.recall_target, {}};
@@ -414,7 +476,7 @@ Result<std::string> Store::document(RowId row) const try {
   VECSTORE_TRY(impl_->check_process());
   const View view = impl_->view();
   VECSTORE_TRY(view.check_row(row));
-  if (row.value < view.content().row_count() && !view.content().has_documents())
+  if (row.value < view.content().row_end() && !view.content().has_documents())
     return Status(Code::kNotFound, "the store was built without documents").about(view.content().path());
   return view.read_document(row);
 } catch (...) {
@@ -483,7 +545,7 @@ Result<bool> Store::contains(const Key& key) const try {
   return status_of_exception();
 }
 
-std::uint64_t Store::size() const { return impl_->check_process().is_ok() ? impl_->live->live_rows() : 0; }
+std::uint64_t Store::size() const { return impl_->check_process().is_ok() ? impl_->epoch()->live->live_rows() : 0; }
 
 Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) const try {
   VECSTORE_TRY(impl_->check_process());
@@ -517,7 +579,8 @@ Status Store::export_to(const ExportFiles& files, bool overwrite) const {
 Result<VerifyReport> Store::verify(const VerifyOptions& options) const try {
   const Impl& s = *impl_;
   VECSTORE_TRY(s.check_process());
-  return verify_content(*s.environment.file_system, *s.directory, *s.content, options, s.budget);
+  const auto epoch = s.epoch();
+  return verify_content(*s.environment.file_system, *epoch->content, options, s.budget);
 } catch (...) {
   return status_of_exception();
 }
@@ -526,19 +589,25 @@ StoreStats Store::stats() const {
   const Impl& s = *impl_;
   StoreStats stats;
   if (!s.check_process().is_ok()) return stats;
-  stats.rows = s.live->live_rows();
-  stats.delta_rows = s.live->live_delta_rows();
-  stats.deleted_rows = s.live->tombstones().size();
+  const auto epoch = s.epoch();
+  const LiveState& live = *epoch->live;
+  stats.rows = live.live_rows();
+  stats.delta_rows = live.live_delta_rows();
+  stats.deleted_rows = live.tombstones().size();
   stats.delta_bytes = s.delta_bytes();
-  if (const auto delta = s.live->delta(); delta != nullptr) {
+  if (const auto delta = live.delta(); delta != nullptr) {
     stats.document_bytes = delta->document_bytes();
     stats.kept_document_bytes = delta->kept_document_bytes();
   }
-  stats.has_dictionary = s.live->dictionary() != nullptr;
+  stats.has_dictionary = live.dictionary() != nullptr;
   stats.wal_bytes = s.log_bytes();
-  stats.last_lsn = s.live->newest().value;
+  stats.last_lsn = live.newest().value;
   stats.durable_lsn = s.durable_lsn().value;
   stats.syncs = s.writer ? s.writer->log().syncs() : 0;
+  stats.merges = s.merges.load(std::memory_order_relaxed);
+  stats.is_merging = s.is_merging.load(std::memory_order_relaxed);
+  if (s.merger)
+    if (const Status outcome = s.merger->last_outcome(); !outcome.is_ok()) stats.merge_failure = outcome.message();
   return stats;
 }
 
@@ -546,8 +615,10 @@ Metrics Store::metrics() const {
   const Impl& s = *impl_;
   Metrics metrics;
   if (!s.check_process().is_ok()) return metrics;
+  const auto epoch = s.epoch();
+  const LiveState& live = *epoch->live;
   s.counters.snapshot(metrics);
-  if (const Generation* graph = s.content->graph(); graph != nullptr) {
+  if (const Generation* graph = epoch->content->graph(); graph != nullptr) {
     metrics.pages_cached = graph->cache().pages();
     metrics.pages_replaced = graph->cache().replaced();
   }
@@ -558,9 +629,9 @@ Metrics Store::metrics() const {
   metrics.log_bytes = s.log_bytes();
   metrics.durable_lsn = s.durable_lsn().value;
   // Another thread may have synced what its writer is about to apply.
-  metrics.last_lsn = std::max(s.live->newest().value, metrics.durable_lsn);
-  metrics.rows = s.live->live_rows();
-  metrics.delta_rows = s.live->live_delta_rows();
+  metrics.last_lsn = std::max(live.newest().value, metrics.durable_lsn);
+  metrics.rows = live.live_rows();
+  metrics.delta_rows = live.live_delta_rows();
   metrics.delta_bytes = s.delta_bytes();
   metrics.memory_used_bytes = s.budget.used_bytes();
   metrics.memory_peak_bytes = s.budget.peak_bytes();
@@ -572,15 +643,16 @@ StoreInfo Store::info() const {
   const Impl& s = *impl_;
   StoreInfo info;
   if (!s.check_process().is_ok()) return info;
-  const Content& content = *s.content;
-  info.rows = s.live->live_rows();
+  const auto epoch = s.epoch();
+  const Content& content = *epoch->content;
+  info.rows = epoch->live->live_rows();
   info.dim = s.view().dim();
   info.dtype = content.properties().dtype;
   info.metric = content.properties().metric;
   info.keys = content.properties().keys;
   info.uuid = hex_of(content.manifest().store);
   info.format_major = kFormatMajor;
-  info.format_minor = s.directory->format_minor();
+  info.format_minor = s.format_minor;
   info.generation = content.manifest().generation;
   if (content.graph() != nullptr) describe_graph(content, info);
   for (const ManifestFile& file : content.manifest().files) info.disk_bytes += file.bytes;
@@ -595,11 +667,11 @@ StoreInfo Store::info() const {
   info.ram_budget_bytes = s.limit_bytes();
   info.ram_used_bytes = s.budget.used_bytes();
   info.ram_peak_bytes = s.budget.peak_bytes();
-  info.searchers = s.searchers->pool().size();
-  info.searchers_bytes = s.searchers->bytes();
-  info.lanes = s.searchers->lanes();
-  info.backend = s.searchers->backend();
-  info.backend_fallback = s.searchers->fallback();
+  info.searchers = epoch->searchers->pool().size();
+  info.searchers_bytes = epoch->searchers->bytes();
+  info.lanes = epoch->searchers->lanes();
+  info.backend = epoch->searchers->backend();
+  info.backend_fallback = epoch->searchers->fallback();
   return info;
 }
 

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "compress/neighbour_list.h"
-#include "engine/generation/page_stream.h"
 #include "engine/rows/catalog.h"
 #include "engine/rows/catalog_format.h"
 #include "engine/rows/catalog_sums.h"
@@ -41,6 +41,30 @@ bool for_each_list(const GraphLayout& layout, std::uint64_t page, const std::byt
   return true;
 }
 
+// Which row the map has at each position, in as few bytes as the greatest RowId needs.
+class RowsByPosition {
+ public:
+  static Result<RowsByPosition> allocate(std::uint64_t positions, std::uint64_t row_end, MemoryBudget& budget) {
+    RowsByPosition rows;
+    rows.width_ = row_end >> 32 == 0 ? 4 : 8;
+    VECSTORE_ASSIGN(rows.bytes_, Buffer<std::byte>::allocate(budget, positions * rows.width_));
+    return rows;
+  }
+  void put(Pos position, RowId row) {
+    const std::uint64_t value = row.value + 1;  // 0: none
+    std::memcpy(bytes_.data() + std::size_t{position} * width_, &value, width_);
+  }
+  bool is_at(Pos position, RowId row) const {
+    std::uint64_t value = 0;
+    std::memcpy(&value, bytes_.data() + std::size_t{position} * width_, width_);
+    return value != 0 && value - 1 == row.value;
+  }
+
+ private:
+  std::uint32_t width_ = 4;
+  Buffer<std::byte> bytes_;
+};
+
 class Verifier {
  public:
   Verifier(FileSystem& file_system, const StoreDirectory& directory, const Content& content,
@@ -49,7 +73,7 @@ class Verifier {
         options_(options),
         watch_(options.progress, options.cancel, file_system.clock()),
         directory_(directory),
-        newest_(*directory.manifest()),
+        newest_(content.manifest()),
         graph_(content.graph()),
         rows_(content.rows()),
         budget_(budget) {}
@@ -95,19 +119,25 @@ class Verifier {
     return Status::ok();
   }
 
+  // Which row stands where. There are as many rows as positions, so none of either is left over where all agree.
+  Status read_row_map(RowsByPosition& rows) {
+    const RowMap& map = graph_->row_map();
+    if (map.rows() != graph_->layout().rows)
+      return Status(Code::kCorrupt, "the row map names other rows than the graph has; restore or rebuild")
+          .about(map.file().path());
+    return map.for_each(budget_, [&rows](RowId row, Pos position) {
+      rows.put(position, row);
+      return Status::ok();
+    });
+  }
+
   // Every page's checksum, every list, and that the row map and the pages name each other's rows.
   Status verify_graph() {
     const GraphLayout& layout = graph_->layout();
     const PageFile& file = graph_->graph();
-    VECSTORE_ASSIGN(auto places, Buffer<Pos>::allocate(budget_, layout.rows));
-    bool mapped = true;
-    {
-      VECSTORE_ASSIGN(PageStreamReader map,
-                      PageStreamReader::create(graph_->row_map(), layout.rows * sizeof(Pos), budget_));
-      const Status read = map.read(std::as_writable_bytes(places.span()));
-      if (!read.is_ok()) VECSTORE_TRY(note(read));
-      mapped = read.is_ok();
-    }
+    VECSTORE_ASSIGN(auto mapped_rows, RowsByPosition::allocate(layout.rows, graph_->row_end(), budget_));
+    const Status map = read_row_map(mapped_rows);
+    if (!map.is_ok()) VECSTORE_TRY(note(map));
     VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget_, layout.page_bytes));
     for (std::uint64_t page = 1; page <= layout.pages(); ++page) {
       ++report_.pages_checked;
@@ -122,7 +152,7 @@ class Verifier {
           for_each_list(layout, page, bytes.data(), [&](Pos self, RowId row, std::span<const Pos> neighbours) {
             ++report_.rows_checked;
             report_.edges_checked += neighbours.size();
-            placed = placed && row.value < layout.rows && (!mapped || places[row.value] == self);
+            placed = placed && row.value < graph_->row_end() && (!map.is_ok() || mapped_rows.is_at(self, row));
           });
       if (!whole) VECSTORE_TRY(note(damaged(file, "a neighbour list is damaged; restore or rebuild", page)));
       if (!placed) VECSTORE_TRY(note(damaged(file, "a row is not where the row map has it; restore or rebuild", page)));
@@ -160,12 +190,19 @@ class Verifier {
     return Status::ok();
   }
 
+  // A merge or a build has published since, and files of before go.
+  bool was_replaced() const {
+    const auto now = StoreDirectory::open(file_system_, kStoreNames, directory_.path(), LockMode::kShared);
+    return now && (now->manifest()->store != newest_.store || now->manifest()->generation != newest_.generation);
+  }
+
   // Every page of every file against its checksum, and the whole against the manifest.
   Status verify_files(const Manifest& manifest) {
     for (const ManifestFile& entry : manifest.files) {
       const FileIdentity identity{manifest.store, static_cast<FileKind>(entry.kind), entry.generation};
       const std::string path = directory_.file_path(entry.name);
       const auto file = PageFile::open(file_system_, path, identity);
+      if (!file && file.error().code() == Code::kNotFound && was_replaced()) return Status::ok();
       if (!file) {
         VECSTORE_TRY(note(file.error()));
         continue;
@@ -208,17 +245,18 @@ class Verifier {
     return Status::ok();
   }
 
-  // A build that was killed right after its publish leaves the whole catalog of the content before. That is no damage:
-  // nobody believes it, and the next writer makes another.
-  bool has_catalog_of_another_build() const {
+  // A build or a merge that was killed right after its publish leaves the catalog of the content before, or half of a
+  // swap. That is no damage: nobody believes it, and the next writer makes another.
+  bool is_catalog_on_its_way() const {
     const std::string path = directory_.file_path(kCatalogName);
     if (!directory_.has_unfinished_publish() && !Catalog::has_unfinished(file_system_, path)) return false;
     const auto blocks = CatalogBlocks::open(file_system_, path + catalog::kDataName, path + catalog::kSumsName);
-    return blocks && blocks->facts().store != newest_.store;
+    if (!blocks) return blocks.error().code() == Code::kNotFound;
+    return blocks->facts().store != newest_.store || blocks->facts().applied_lsn != newest_.applied_lsn;
   }
 
   Status verify_catalog() {
-    if (rows_ == nullptr || !rows_->layout().keys || has_catalog_of_another_build()) return Status::ok();
+    if (rows_ == nullptr || !rows_->layout().keys || is_catalog_on_its_way()) return Status::ok();
     const auto catalog = Catalog::open(file_system_, directory_.file_path(kCatalogName), newest_.store, budget_);
     Status checked = catalog ? catalog->verify(options_.cancel) : catalog.error();
     if (checked.code() == Code::kNotFound)
@@ -246,8 +284,11 @@ class Verifier {
 
 }  // namespace
 
-Result<VerifyReport> verify_content(FileSystem& file_system, const StoreDirectory& directory, const Content& content,
-                                    const VerifyOptions& options, MemoryBudget& budget) {
+Result<VerifyReport> verify_content(FileSystem& file_system, const Content& content, const VerifyOptions& options,
+                                    MemoryBudget& budget) {
+  // Of its own, because a merge publishes in the store's.
+  VECSTORE_ASSIGN(const StoreDirectory directory,
+                  StoreDirectory::open(file_system, kStoreNames, content.path(), LockMode::kShared));
   return Verifier(file_system, directory, content, options, budget).run();
 }
 

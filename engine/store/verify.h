@@ -7,15 +7,15 @@
 #include "base/io.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "engine/content/content.h"
 #include "engine/options.h"
 #include "engine/reports.h"
-#include "engine/store/content.h"
 #include "pagestore/publish.h"
 
 namespace vecstore {
 
 // Damage is reported, not returned. Errors: kMemoryBudget, kIo.
-Result<VerifyReport> verify_content(FileSystem& file_system, const StoreDirectory& directory, const Content& content,
-                                    const VerifyOptions& options, MemoryBudget& budget);
+Result<VerifyReport> verify_content(FileSystem& file_system, const Content& content, const VerifyOptions& options,
+                                    MemoryBudget& budget);
 
 }  // namespace vecstore

@@ -64,6 +64,7 @@ Status too_many_rows() {
 
 Writer::Writer(Parts parts)
     : parts_(std::move(parts)),
+      epoch_(parts_.current.get()),
       delta_bytes_max_(parts_.options.delta_bytes),
       packer_(parts_.environment.training, parts_.memory.buffers()) {}
 
@@ -73,7 +74,8 @@ Writer::~Writer() {
 
 Result<std::unique_ptr<Writer>> Writer::open(Parts parts, const LogTail& tail) {
   std::unique_ptr<Writer> writer(new Writer(std::move(parts)));
-  writer->parts_.live->charge_to(writer->parts_.memory.rows(), writer->parts_.memory.erasing());
+  const MutexLock guard(writer->lock_);
+  writer->live().charge_to(writer->parts_.memory.rows(), writer->parts_.memory.erasing());
   VECSTORE_TRY(writer->begin_log(tail));
   return writer;
 }
@@ -83,14 +85,14 @@ Status Writer::begin_log(const LogTail& tail) {
   const OpenOptions& opened = parts_.options;
   FileSystem& files = *environment.file_system;
   const std::string path = parts_.directory.file_path(kLogName);
-  if (!parts_.content->properties().has_log) {
+  if (!epoch().content->properties().has_log) {
     // Nobody wrote to this store yet; what is there was another's, which this one replaced.
     if (const Status made = files.make_directory(path); !made.is_ok() && made.code() != Code::kExists) return made;
     VECSTORE_ASSIGN(const auto entries, files.list(path));
     for (const DirectoryEntry& entry : entries) VECSTORE_TRY(files.unlink(path + "/" + entry.name));
   }
   LogOptions options;
-  options.store = parts_.content->manifest().store;
+  options.store = epoch().content->manifest().store;
   options.sync = opened.sync;
   options.interval_ms = opened.interval_ms;
   options.bytes_max = opened.log_bytes;
@@ -101,14 +103,14 @@ Status Writer::begin_log(const LogTail& tail) {
   options.salt_seed = environment.seed;
   options.background = environment.log_background;
   VECSTORE_ASSIGN(log_, Log::open(files, path, tail, options, parts_.memory.buffers(),
-                                  [live = parts_.live](Lsn through) { live->safe(through); }));
+                                  [moments = live().moments()](Lsn through) { moments->safe(through); }));
   return publish_log();
 }
 
 // That there is a log is said before anything is taken; after a publish both slots of the superblock say so.
 Status Writer::publish_log() {
-  if (parts_.content->properties().has_log) return Status::ok();
-  StoreProperties properties = parts_.content->properties();
+  if (epoch().content->properties().has_log) return Status::ok();
+  StoreProperties properties = epoch().content->properties();
   properties.has_log = true;
   Manifest manifest = *parts_.directory.manifest();
   manifest.properties = encode_properties(properties);
@@ -140,8 +142,9 @@ Status Writer::check_going_on() const {
 
 Status Writer::check_batch(std::span<const Key> keys, const VectorView& vectors,
                            std::span<const std::string_view> documents) const {
-  const StoreProperties& properties = parts_.content->properties();
-  const std::uint32_t dim = newest().dim();
+  const auto epoch = parts_.current.get();
+  const StoreProperties& properties = epoch->content->properties();
+  const std::uint32_t dim = View(epoch->content, epoch->live, epoch->live->pin_newest()).dim();
   if (keys.size() != vectors.rows || (!documents.empty() && documents.size() != keys.size()))
     return Status(Code::kInvalidArgument,
                   "a batch needs as many keys as vectors, and documents for all of them or none")
@@ -152,7 +155,7 @@ Status Writer::check_batch(std::span<const Key> keys, const VectorView& vectors,
         .about(std::string(name_of(vectors.dtype)) + ", store " + std::string(name_of(properties.dtype)));
   if (vectors.dim == 0 || vectors.dim > kDimMax || (dim != 0 && vectors.dim != dim))
     return other_dimension(vectors, dim);
-  for (const Key& key : keys) VECSTORE_TRY(parts_.content->check_key(key));
+  for (const Key& key : keys) VECSTORE_TRY(epoch->content->check_key(key));
   for (const std::string_view document : documents)
     if (document.size() > kDocumentBytesMax)
       return Status(Code::kInvalidArgument, "a document is too large; the most is 65536 bytes");
@@ -164,7 +167,7 @@ Status Writer::check_room(std::uint64_t bytes) {
   bytes_since_check_ = bytes_since_check_ > kRoomCheckBytes ? bytes_since_check_ : bytes_since_check_ + bytes;
   if (bytes_since_check_ <= kRoomCheckBytes) return Status::ok();
   std::uint64_t needed = kGraphsOwed * parts_.memory.delta_bytes();
-  for (const ManifestFile& file : parts_.content->manifest().files) needed += file.bytes;
+  for (const ManifestFile& file : epoch().content->manifest().files) needed += file.bytes;
   VECSTORE_ASSIGN(const std::uint64_t free, parts_.directory.free_bytes());
   if (free < needed + bytes)
     return Status(Code::kNoSpace, "the disk has too little room to merge what would be put; free some, at least")
@@ -184,7 +187,7 @@ Status Writer::delta_is_full() const {
 // Nothing that goes makes room for more than the delta holds when it is empty, so that nobody waits for it.
 Status Writer::check_fits_alone(const LiveState::Needs& needs) {
   const std::uint64_t limit = parts_.memory.rows().limit_bytes();
-  const LiveState& live = *parts_.live;
+  const LiveState& live = this->live();
   if (live.bytes_alone(needs) <= limit) return Status::ok();
   std::uint64_t fit = 0;
   for (std::uint64_t too_many = needs.rows; too_many - fit > 1;) {
@@ -201,21 +204,27 @@ Status Writer::check_fits_alone(const LiveState::Needs& needs) {
       .at(Detail::kBytes, WriterMemory::delta_bytes_for(parts_.memory.rows().used_bytes() + live.bytes_for(needs)));
 }
 
-bool Writer::wait_for_room(std::chrono::steady_clock::time_point until, MutexLock& guard) {
+bool Writer::wait_for_room(std::chrono::steady_clock::time_point since, MutexLock& guard) {
+  const std::uint32_t wait_ms = parts_.want_room() ? std::max(parts_.options.merge_wait_ms, parts_.options.full_wait_ms)
+                                                   : parts_.options.full_wait_ms;
+  const auto until = since + std::chrono::milliseconds(wait_ms);
   const auto now = std::chrono::steady_clock::now();
   if (!closing_ && now < until) room_came_.wait_until(guard, std::min(until, now + kRoomPause));
   return closing_ || now < until;
 }
 
 Result<Lsn> Writer::log_and_apply(std::span<const LogRecord> records, Urgency urgency) {
-  VECSTORE_ASSIGN(const Lsn last, log_->enqueue(records, urgency));
+  const auto queued = log_->enqueue(records, urgency);
+  is_log_full_ = !queued && queued.error().code() == Code::kNoSpace;
+  if (!queued) return queued.error();
+  const Lsn last = *queued;
   Lsn lsn{last.value - records.size()};
   for (const LogRecord& record : records) {
     ++lsn.value;
     // What is in the log must be here. apply() asks for room again, as replay needs it to, and finds what was reserved.
-    VECSTORE_CHECK(parts_.live->apply(lsn, record).is_ok());
+    VECSTORE_CHECK(live().apply(lsn, record).is_ok());
   }
-  parts_.live->applied(last);
+  live().applied(last);
   return last;
 }
 
@@ -225,13 +234,22 @@ Result<WriteReceipt> Writer::acknowledge(Lsn lsn, std::uint64_t changed) {
 }
 
 // One that cannot be logged is missed by nobody: documents are packed without.
-void Writer::log_dictionary(std::span<const std::byte> dictionary) {
-  if (dictionary.empty()) return;
+Status Writer::log_dictionary(std::span<const std::byte> dictionary) {
+  if (dictionary.empty()) return Status::ok();
   LiveState::Needs needs;
   needs.dictionary = dictionary;
-  if (!parts_.live->reserve(needs).is_ok()) return;
+  VECSTORE_TRY(live().reserve(needs));
   const LogRecord record{static_cast<std::uint16_t>(RecordType::kDictionary), 0, dictionary};
-  static_cast<void>(log_and_apply({&record, 1}, Urgency::kNormal));
+  const auto logged = log_and_apply({&record, 1}, Urgency::kNormal);
+  return logged ? Status::ok() : logged.error();
+}
+
+// Where the log has no room for it, documents are packed without.
+const FrameDictionary* Writer::dictionary_to_pack_with() {
+  const FrameDictionary* dictionary = live().dictionary();
+  if (dictionary != nullptr && must_log_dictionary_)
+    must_log_dictionary_ = !log_dictionary(dictionary->bytes()).is_ok();
+  return must_log_dictionary_ ? nullptr : dictionary;
 }
 
 Result<std::size_t> Writer::number_rows(std::span<const Key> keys, const VectorView& vectors,
@@ -243,7 +261,7 @@ Result<std::size_t> Writer::number_rows(std::span<const Key> keys, const VectorV
   BatchKeys own(keys.size() > 1);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     PutRecord& record = puts[i];
-    record.row = {parts_.live->next_row().value + i};
+    record.row = {live().next_row().value + i};
     record.key = keys[i];
     record.vector = {vectors.row(i), vector_bytes};
     if (!documents.empty()) record.document = documents[i];
@@ -251,7 +269,7 @@ Result<std::size_t> Writer::number_rows(std::span<const Key> keys, const VectorV
     auto replaced = own.find(keys[i]);
     if (!replaced) {
       VECSTORE_ASSIGN(replaced, view.row_of(keys[i]));
-      if (replaced && replaced->value < parts_.live->base_rows()) ++needs.base_rows_ended;
+      if (replaced && replaced->value < live().row_end()) ++needs.graph_rows_ended;
     }
     record.replaced = replaced.value_or(kNoRow);
     own.set(keys[i], record.row);
@@ -262,9 +280,11 @@ Result<std::size_t> Writer::number_rows(std::span<const Key> keys, const VectorV
 
 std::vector<LogRecord> Writer::encode_rows(std::span<PutRecord> puts, LiveState::Needs& needs) {
   std::vector<LogRecord> records(puts.size());
+  const bool has_documents = std::ranges::any_of(puts, [](const PutRecord& put) { return !put.document.empty(); });
+  const FrameDictionary* dictionary = has_documents ? dictionary_to_pack_with() : nullptr;
   std::byte* at = encoded_.data();
   for (std::size_t i = 0; i < puts.size(); ++i) {
-    puts[i].document = packer_.pack(puts[i].document, parts_.live->dictionary());
+    puts[i].document = packer_.pack(puts[i].document, dictionary);
     const std::size_t size = encoded_bytes(puts[i]);
     VECSTORE_CHECK(size <= static_cast<std::size_t>(encoded_.end() - at));
     encode(puts[i], at);
@@ -285,59 +305,108 @@ Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const Vect
   LiveState::Needs needs{vectors.dim, keys.size()};
   std::vector<PutRecord> puts(keys.size());
   VECSTORE_ASSIGN(const std::size_t bytes_max, number_rows(keys, vectors, documents, puts, needs));
+  is_log_full_ = false;
   VECSTORE_TRY(check_room(bytes_max));
   if (encoded_.size() < bytes_max) {
     encoded_.reset();
     VECSTORE_ASSIGN(encoded_, Buffer<std::byte>::allocate(buffers, bytes_max));
   }
   // Without a budget the delta's own bound is no reason to go without a dictionary.
-  log_dictionary(packer_.train(*parts_.live, parts_.options.ram_bytes == 0 ? buffers : parts_.memory.rows()));
+  static_cast<void>(
+      log_dictionary(packer_.train(live(), parts_.options.ram_bytes == 0 ? buffers : parts_.memory.rows())));
   const std::vector<LogRecord> records = encode_rows(puts, needs);
-  const Status reserved = parts_.live->reserve(needs);
+  const Status reserved = live().reserve(needs);
   if (is_refused_by_system(reserved)) return reserved;  // what waits to be merged is not the reason
   if (reserved.code() == Code::kMemoryBudget) VECSTORE_TRY(check_fits_alone(needs));
   if (reserved.code() == Code::kMemoryBudget) return std::optional<Lsn>();
   VECSTORE_TRY(reserved);
-  if (DocumentPacker::is_due_again(*parts_.live)) log_dictionary(parts_.live->dictionary()->bytes());
+  if (DocumentPacker::is_due_again(live())) static_cast<void>(log_dictionary(live().dictionary()->bytes()));
   VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, Urgency::kNormal));
   return std::optional(lsn);
+}
+
+// A merge makes room in the delta, and in the log.
+Status Writer::wait_or_refuse(const Result<std::optional<Lsn>>& written, Waiting& waiting, MutexLock& guard) {
+  // On a full disk it may be the merge that has no room; then nobody waits for it.
+  const bool is_log_full = !written && written.error().code() == Code::kNoSpace && is_log_full_;
+  if (!written && !is_log_full) return written.error();
+  if ((!is_log_full || parts_.want_room()) && wait_for_room(waiting.since, guard)) {
+    waiting.was_last_try = false;
+  } else if (waiting.was_last_try) {
+    return with_merge_failure(is_log_full ? written.error() : delta_is_full());
+  } else {
+    waiting.was_last_try = true;  // a merge that has just ended may have made room
+  }
+  if (closing_) return Status(Code::kInvalidArgument, "the store was closed").about(parts_.directory.path());
+  return Status::ok();
+}
+
+// Of a write that has no room: why nothing makes any.
+Status Writer::with_merge_failure(const Status& status) const {
+  const bool lacks_room = status.code() == Code::kNoSpace || status.code() == Code::kMemoryBudget;
+  const Status failure = lacks_room ? parts_.merge_failure() : Status::ok();
+  if (failure.is_ok() || is_refused_by_system(status)) return status;
+  return Status(status).about(std::string(status.subject()) + " (a merge would make room, but: " + failure.message() +
+                              ")");
 }
 
 Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& given,
                                  std::span<const std::string_view> documents, const PutOptions& options) {
   VECSTORE_TRY(check_going_on());
   if (keys.empty() && given.rows == 0 && documents.empty())
-    return WriteReceipt{parts_.live->newest().value, log_->synced_lsn().value, 0};
+    return WriteReceipt{parts_.current.get()->live->newest().value, log_->synced_lsn().value, 0};
   VECSTORE_TRY(check_batch(keys, given, documents));
   VectorView vectors = given;
   Buffer<std::byte> converted;
-  if (const StoreProperties& properties = parts_.content->properties(); given.dtype != properties.dtype) {
-    VECSTORE_ASSIGN(converted, convert_floats(given, properties.dtype, "vectors", parts_.memory.buffers()));
-    vectors = {converted.data(), properties.dtype, given.rows, given.dim, 0};
-    VECSTORE_TRY(check_vectors(vectors, properties.metric, "vectors", 0));  // small values may have become zeros
+  // Who waits for room must hold no epoch, whose rows take it.
+  const auto [dtype, metric] = [this] {
+    const auto epoch = parts_.current.get();
+    return std::pair(epoch->content->properties().dtype, epoch->content->properties().metric);
+  }();
+  if (given.dtype != dtype) {
+    VECSTORE_ASSIGN(converted, convert_floats(given, dtype, "vectors", parts_.memory.buffers()));
+    vectors = {converted.data(), dtype, given.rows, given.dim, 0};
+    VECSTORE_TRY(check_vectors(vectors, metric, "vectors", 0));  // small values may have become zeros
   }
-  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(parts_.options.full_wait_ms);
   Watch watch(options.progress, options.cancel, parts_.environment.file_system->clock());
   MutexLock guard(lock_);
-  std::optional<Lsn> lsn;
-  while (!lsn) {
+  Waiting waiting;
+  while (true) {
     // Others may have written while this one waited, so that every attempt begins from the front.
     VECSTORE_TRY(watch.step({Phase::kPut, 0, keys.size()}));
     VECSTORE_TRY(check_going_on());
-    VECSTORE_ASSIGN(lsn, put_now(keys, vectors, documents));
-    if (!lsn && !wait_for_room(until, guard)) return delta_is_full();
-    if (!lsn && closing_) return Status(Code::kInvalidArgument, "the store was closed").about(parts_.directory.path());
+    const Result<std::optional<Lsn>> put = put_now(keys, vectors, documents);
+    if (put && *put) {
+      guard.unlock();
+      return acknowledge(**put, keys.size());
+    }
+    VECSTORE_TRY(wait_or_refuse(put, waiting, guard));
   }
-  guard.unlock();
-  return acknowledge(*lsn, keys.size());
 }
 
 Result<WriteReceipt> Writer::erase(std::span<const Key> keys) {
   VECSTORE_TRY(check_going_on());
-  for (const Key& key : keys) VECSTORE_TRY(parts_.content->check_key(key));
+  {
+    const auto epoch = parts_.current.get();
+    for (const Key& key : keys) VECSTORE_TRY(epoch->content->check_key(key));
+  }
   const auto rows_charge = Charge::take(parts_.memory.buffers(), keys.size() * kBatchRowBytes);
   if (!rows_charge) return too_many_rows();
   MutexLock guard(lock_);
+  Waiting waiting;
+  while (true) {
+    std::uint64_t erased = 0;
+    const Result<std::optional<Lsn>> done = erase_now(keys, erased);
+    if (done && *done) {
+      guard.unlock();
+      return acknowledge(**done, erased);
+    }
+    VECSTORE_TRY(wait_or_refuse(done, waiting, guard));
+  }
+}
+
+Result<std::optional<Lsn>> Writer::erase_now(std::span<const Key> keys, std::uint64_t& erased) {
+  VECSTORE_TRY(check_going_on());
   const View view = newest();
   LiveState::Needs needs;
   std::vector<std::array<std::byte, kEraseRecordBytes>> payloads;
@@ -348,26 +417,68 @@ Result<WriteReceipt> Writer::erase(std::span<const Key> keys) {
     VECSTORE_ASSIGN(const auto row, view.row_of(key));
     if (!row) continue;
     own.set(key, *row);
-    if (row->value < parts_.live->base_rows()) ++needs.base_rows_ended;
+    if (row->value < live().row_end()) ++needs.graph_rows_ended;
     encode(EraseRecord{*row}, payloads.emplace_back().data());
   }
-  if (payloads.empty()) {
-    // That a key is gone may be due to an erasure that is not safe yet.
-    guard.unlock();
-    return acknowledge(view.moment(), 0);
-  }
+  erased = payloads.size();
+  if (payloads.empty()) return std::optional(view.moment());  // that a key is gone may be due to one not safe yet
   std::vector<LogRecord> records;
   records.reserve(payloads.size());
   for (const auto& payload : payloads) records.push_back({static_cast<std::uint16_t>(RecordType::kErase), 0, payload});
-  parts_.live->forget();
-  const Status reserved = parts_.live->reserve(needs);
+  live().forget();
+  const Status reserved = live().reserve(needs);
   if (is_refused_by_system(reserved)) return reserved;
-  if (reserved.code() == Code::kMemoryBudget) return delta_is_full();
+  if (reserved.code() == Code::kMemoryBudget) return std::optional<Lsn>();
   VECSTORE_TRY(reserved);
   VECSTORE_ASSIGN(const Lsn lsn, log_and_apply(records, Urgency::kUrgent));
   room_came_.notify_all();
-  guard.unlock();
-  return acknowledge(lsn, records.size());
+  return std::optional(lsn);
+}
+
+// ------------------------------------------------------------------------------------------------------------- merging
+
+// What is merged is on the disk, so that no log ever ends before the graph.
+Result<Writer::MergeStart> Writer::begin_merge() {
+  VECSTORE_TRY(check_going_on());
+  const MutexLock guard(lock_);
+  if (closing_) return Status(Code::kInvalidArgument, "the store was closed").about(parts_.directory.path());
+  VECSTORE_TRY(log_->sync());
+  MergeStart start{epoch_, {epoch_->content, epoch_->live, live().pin()}, live().next_row()};
+  VECSTORE_CHECK(start.view.moment() == live().newest());
+  must_log_dictionary_ = true;
+  live().cut();
+  return start;
+}
+
+void Writer::abandon_merge() {
+  const MutexLock guard(lock_);
+  live().mend();
+  live().forget();
+  room_came_.notify_all();
+}
+
+Status Writer::finish_merge(const MergeStart& start, std::shared_ptr<Epoch> next, std::optional<NewCatalog>& catalog) {
+  VECSTORE_TRY(check_going_on());
+  const MutexLock guard(lock_);
+  if (closing_) return Status(Code::kInvalidArgument, "the store was closed").about(parts_.directory.path());
+  VECSTORE_ASSIGN(LiveState::Successor successor, live().prepare_successor(next->content->live_base()));
+  VECSTORE_TRY(parts_.directory.publish(next->content->manifest()));
+  next->live = live().succeed(std::move(successor));
+  // Nobody looks up keys of the new rows yet. Without room for its catalog the first who does makes another.
+  start.epoch->content->stop_writing_catalog();
+  if (catalog) static_cast<void>(without_throwing([&] { return catalog->swap_in(); }));
+  epoch_ = next;
+  parts_.current.set(std::move(next));
+  bytes_since_check_ = ~std::uint64_t{0};
+  room_came_.notify_all();
+  return Status::ok();
+}
+
+Status Writer::release_log(const MergeStart& start) {
+  const Status released = log_->release(start.view.moment());
+  const MutexLock guard(lock_);
+  room_came_.notify_all();
+  return released;
 }
 
 Status Writer::flush() {
@@ -382,7 +493,7 @@ Status Writer::close() {
     room_came_.notify_all();
   }
   const Status closed = log_->close();
-  parts_.content->stop_writing_catalog();  // which the next writer may build
+  parts_.current.get()->content->stop_writing_catalog();  // which the next writer may build
   parts_.directory.unlock();
   return closed;
 }

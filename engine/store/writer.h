@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,9 +18,9 @@
 #include "base/status.h"
 #include "engine/live/document_packer.h"
 #include "engine/live/live_state.h"
-#include "engine/store/content.h"
+#include "engine/rows/catalog.h"
 #include "engine/store/environment.h"
-#include "engine/store/view.h"
+#include "engine/store/epoch.h"
 #include "engine/store/writer_memory.h"
 #include "pagestore/publish.h"
 #include "wal/log.h"
@@ -33,11 +34,13 @@ class Writer {
   // What it writes to; all of it outlives the writer.
   struct Parts {
     StoreDirectory& directory;  // with the lock of writers
-    std::shared_ptr<const Content> content;
-    std::shared_ptr<LiveState> live;
+    CurrentEpoch& current;
     WriterMemory& memory;
     const OpenOptions& options;
     const StoreEnvironment& environment;
+    // Called where a write has no room: whether a merge is under way that may give some. With the lock of the writer.
+    std::function<bool()> want_room;
+    std::function<Status()> merge_failure;  // of the last merge in the background
   };
 
   // Goes on where the log ends. Says in the manifest that there is a log, where it does not say so yet. Errors: kIo,
@@ -55,12 +58,28 @@ class Writer {
   Status flush();
   Status close();
 
+  // What a merge is of: everything up to a moment, which is on the disk.
+  struct MergeStart {
+    std::shared_ptr<const Epoch> epoch;
+    View view;
+    RowId row_end;  // RowIds from it on are put later
+  };
+  // Errors: kIo.
+  Result<MergeStart> begin_merge();
+  // It came to nothing.
+  void abandon_merge();
+  // Publishes what the merge made, and goes on with it. `next` has its content and searchers. Errors: kMemoryBudget,
+  // and those of StoreDirectory::publish(); then all is as it was, but for a commit that failed.
+  Status finish_merge(const MergeStart& start, std::shared_ptr<Epoch> next, std::optional<NewCatalog>& catalog);
+  // Afterwards the log may lack what the graph holds. Errors: kIo.
+  Status release_log(const MergeStart& start);
+
   const Log& log() const { return *log_; }
 
  private:
   explicit Writer(Parts parts);
-  Status begin_log(const LogTail& tail);
-  Status publish_log();
+  Status begin_log(const LogTail& tail) VECSTORE_REQUIRES(lock_);
+  Status publish_log() VECSTORE_REQUIRES(lock_);
 
   Status check_going_on() const;  // kIo where an earlier write failed
   Status check_batch(std::span<const Key> keys, const VectorView& vectors,
@@ -69,20 +88,36 @@ class Writer {
   Status delta_is_full() const VECSTORE_REQUIRES(lock_);
   // kMemoryBudget where so much would not even fit into an empty delta.
   Status check_fits_alone(const LiveState::Needs& needs) VECSTORE_REQUIRES(lock_);
-  // Whether it is worth trying again: not after `until`, unless the store is being closed.
-  bool wait_for_room(std::chrono::steady_clock::time_point until, MutexLock& guard) VECSTORE_REQUIRES(lock_);
-  View newest() const { return {parts_.content, parts_.live, parts_.live->pin_newest()}; }
+  // Whether it is worth trying again: not where it has waited long enough, unless the store is being closed.
+  bool wait_for_room(std::chrono::steady_clock::time_point since, MutexLock& guard) VECSTORE_REQUIRES(lock_);
+  // Of a write that tries until there is room.
+  struct Waiting {
+    std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+    bool was_last_try = false;
+  };
+  // `written`: an error, or nullopt where the delta is full. ok: after some waiting it is worth trying again.
+  Status wait_or_refuse(const Result<std::optional<Lsn>>& written, Waiting& waiting, MutexLock& guard)
+      VECSTORE_REQUIRES(lock_);
+  // It is replaced with the lock alone, so that who holds that needs no copy.
+  const Epoch& epoch() const VECSTORE_REQUIRES(lock_) { return *epoch_; }
+  LiveState& live() const VECSTORE_REQUIRES(lock_) { return *epoch_->live; }
+  View newest() const VECSTORE_REQUIRES(lock_) { return {epoch_->content, epoch_->live, live().pin_newest()}; }
 
   // nullopt: the delta is full.
   Result<std::optional<Lsn>> put_now(std::span<const Key> keys, const VectorView& vectors,
                                      std::span<const std::string_view> documents) VECSTORE_REQUIRES(lock_);
+  // As put_now(); `erased`: the rows that it ended.
+  Result<std::optional<Lsn>> erase_now(std::span<const Key> keys, std::uint64_t& erased) VECSTORE_REQUIRES(lock_);
+  Status with_merge_failure(const Status& status) const;
   // Fills `puts`, and what they need but for documents; returns the bytes that their records take at most.
   Result<std::size_t> number_rows(std::span<const Key> keys, const VectorView& vectors,
                                   std::span<const std::string_view> documents, std::span<PutRecord> puts,
                                   LiveState::Needs& needs) const VECSTORE_REQUIRES(lock_);
   // Packs the documents and writes the records into encoded_; completes `needs`.
   std::vector<LogRecord> encode_rows(std::span<PutRecord> puts, LiveState::Needs& needs) VECSTORE_REQUIRES(lock_);
-  void log_dictionary(std::span<const std::byte> dictionary) VECSTORE_REQUIRES(lock_);
+  Status log_dictionary(std::span<const std::byte> dictionary) VECSTORE_REQUIRES(lock_);
+  // The one that documents are packed with now, or nullptr.
+  const FrameDictionary* dictionary_to_pack_with() VECSTORE_REQUIRES(lock_);
   // What they need must have been reserved.
   Result<Lsn> log_and_apply(std::span<const LogRecord> records, Urgency urgency) VECSTORE_REQUIRES(lock_);
   // Others may write while it waits for the log.
@@ -94,8 +129,12 @@ class Writer {
   Mutex lock_;         // held over writing to the live state too; the log takes its own within
   CondVar room_came_;  // for what is put, or the store is being closed
   bool closing_ VECSTORE_GUARDED_BY(lock_) = false;
+  bool is_log_full_ VECSTORE_GUARDED_BY(lock_) = false;  // for the last write that came as far as the log
+  std::shared_ptr<const Epoch> epoch_ VECSTORE_GUARDED_BY(lock_);
   std::uint64_t delta_bytes_max_ VECSTORE_GUARDED_BY(lock_);
   DocumentPacker packer_ VECSTORE_GUARDED_BY(lock_);
+  // What came before may leave the log: nothing is packed with the dictionary until it is logged again.
+  bool must_log_dictionary_ VECSTORE_GUARDED_BY(lock_) = false;
   Buffer<std::byte> encoded_ VECSTORE_GUARDED_BY(lock_);  // payloads of the batch at hand
   // Logged since the room on the disk was looked at.
   std::uint64_t bytes_since_check_ VECSTORE_GUARDED_BY(lock_) = ~std::uint64_t{0};

@@ -48,6 +48,16 @@ Result<std::unique_ptr<WriterMemory>> WriterMemory::take(MemoryBudget& budget, M
   return memory;
 }
 
+Status WriterMemory::raise_buffers(std::uint64_t buffer_bytes) {
+  if (buffer_bytes <= buffers_.limit_bytes()) return Status::ok();
+  const std::uint64_t more = buffer_bytes - buffers_.limit_bytes();
+  charges_.reserve(charges_.size() + 1);
+  VECSTORE_ASSIGN(Charge charge, Charge::take(budget_, more));
+  charges_.push_back(std::move(charge));
+  buffers_.raise(more);
+  return Status::ok();
+}
+
 Status WriterMemory::raise(std::uint64_t delta_bytes) {
   const Shares delta = divide(delta_bytes);
   const std::uint64_t more_rows = delta.rows - std::min(delta.rows, rows_.limit_bytes());

@@ -21,9 +21,9 @@ inline constexpr std::uint64_t kWriterDocumentsBytes = 2u << 20;
 static_assert(DocumentPacker::kMemoryBytes <= kWriterDocumentsBytes);
 inline constexpr std::uint64_t kWriterCatalogBytes = 12u << 20;
 
-// What a writer sets aside beside its delta, under a budget. `rows`: of the graph.
-inline std::uint64_t writer_buffer_bytes(bool has_byte_keys, std::uint64_t rows) {
-  return kWriterBytes + kWriterDocumentsBytes + (has_byte_keys && rows != 0 ? kWriterCatalogBytes : 0);
+// What a writer sets aside beside its delta, under a budget. keeps_keys: of the graph, in rows/.
+inline std::uint64_t writer_buffer_bytes(bool keeps_keys) {
+  return kWriterBytes + kWriterDocumentsBytes + (keeps_keys ? kWriterCatalogBytes : 0);
 }
 
 // Budgets are thread-safe; raise() is for one thread at a time.
@@ -36,6 +36,9 @@ class WriterMemory {
                                                     std::uint64_t buffer_bytes);
   // The delta may take `delta_bytes` from now on, at least as many as before. Errors: kMemoryBudget.
   Status raise(std::uint64_t delta_bytes);
+  // The buffers may take so much from now on, where that is more than before and they have a bound. Errors:
+  // kMemoryBudget.
+  Status raise_buffers(std::uint64_t buffer_bytes);
 
   // What take() sets aside in all, what was replayed included.
   static std::uint64_t predict_bytes(std::uint64_t replayed, std::uint64_t delta_bytes, std::uint64_t buffer_bytes);
@@ -46,6 +49,7 @@ class WriterMemory {
   MemoryBudget& erasing() { return erasing_; }  // memory of the delta when that of its rows is used up
   MemoryBudget& buffers() { return buffers_; }  // memory of the log, the batch at hand and the catalog
   std::uint64_t delta_bytes() const { return rows_.used_bytes() + erasing_.used_bytes(); }
+  std::uint64_t delta_bytes_max() const { return rows_.limit_bytes() + erasing_.limit_bytes(); }
 
  private:
   struct Shares {

@@ -87,6 +87,7 @@ inline StoreEnvironment environment_on(SimDisk& disk, std::uint64_t seed) {
   StoreEnvironment environment;
   environment.file_system = &disk;
   environment.log_background = false;
+  environment.merge_background = false;
   environment.segment_bytes_first = 16u << 10;
   environment.segment_bytes_max = 64u << 10;
   environment.seed = seed | 1;
@@ -175,6 +176,30 @@ inline void check_search(const Store& store, const Model& model) {
   BOOST_REQUIRE((*results)[0].size() == model.size());
   BOOST_REQUIRE((*results)[0].front().distance == 0.0f);
 }
+
+// What a history of writes may have left behind.
+struct History {
+  std::vector<ModelWrite> writes;  // in order, those after the last acknowledged included
+  std::vector<Model> states;       // [writes + 1]
+  std::size_t least = 0;           // writes that must have survived
+
+  History() { states.emplace_back(); }
+  void add(const ModelWrite& write) {
+    writes.push_back(write);
+    states.push_back(states.back());
+    write.apply(states.back());
+  }
+  // Which state this is, the newest that fits; throws the history after it away.
+  bool settle(const Model& content) {
+    for (std::size_t i = states.size(); i-- > least;) {
+      if (states[i] != content) continue;
+      states.resize(i + 1);
+      writes.resize(i);
+      return true;
+    }
+    return false;
+  }
+};
 
 // Files that come and go say nothing to anybody.
 inline void check_names(const Status& status) {

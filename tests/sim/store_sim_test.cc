@@ -14,30 +14,6 @@ namespace {
 
 using namespace test;
 
-// What a history of writes may have left behind.
-struct History {
-  std::vector<ModelWrite> writes;  // in order, those after the last acknowledged included
-  std::vector<Model> states;       // [writes + 1]
-  std::size_t least = 0;           // writes that must have survived
-
-  History() { states.emplace_back(); }
-  void add(const ModelWrite& write) {
-    writes.push_back(write);
-    states.push_back(states.back());
-    write.apply(states.back());
-  }
-  // Which state this is, the newest that fits; throws the history after it away.
-  bool settle(const Model& content) {
-    for (std::size_t i = states.size(); i-- > least;) {
-      if (states[i] != content) continue;
-      states.resize(i + 1);
-      writes.resize(i);
-      return true;
-    }
-    return false;
-  }
-};
-
 // Opens, writes until something fails or enough is written, and notes what was promised.
 void live(SimDisk& disk, History& history, Random& random, SyncMode sync) {
   auto store = open_sim(disk, random.next(), Access::kReadWrite, sync);

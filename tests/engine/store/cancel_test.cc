@@ -213,6 +213,7 @@ BOOST_AUTO_TEST_CASE(a_put_that_waits_for_room_can_be_cancelled_and_nothing_of_i
   options.sync = SyncMode::kNone;
   options.delta_bytes = 1u << 20;
   options.full_wait_ms = 0;
+  options.merge = MergePolicy::kManual;
   std::uint64_t rows = 0;
   {
     auto full = Store::open(directory.path("s"), options);

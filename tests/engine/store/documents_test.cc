@@ -205,6 +205,7 @@ BOOST_AUTO_TEST_CASE(without_room_or_likeness_there_is_no_dictionary_and_no_erro
     OpenOptions options = writing();
     options.ram_bytes = 24u << 20;
     options.delta_bytes = 4u << 20;
+    options.merge = MergePolicy::kManual;
     Store store = open_for_writing(texts.path, options);
     texts.put(store, 0, 1000);
     BOOST_TEST(!store.stats().has_dictionary);
@@ -230,6 +231,7 @@ BOOST_AUTO_TEST_CASE(a_writer_with_a_budget_trains_within_it) {
   OpenOptions options = writing();
   options.ram_bytes = 64u << 20;
   options.delta_bytes = 32u << 20;
+  options.merge = MergePolicy::kManual;
   Store store = open_for_writing(texts.path, options);
   texts.put(store, 0, 2000);
   BOOST_TEST(store.stats().has_dictionary);
@@ -292,7 +294,7 @@ BOOST_AUTO_TEST_CASE(records_that_make_no_sense_are_refused_when_they_are_applie
   const std::vector<std::byte> dictionary = train_dictionary(samples, sizes);
   BOOST_REQUIRE(!dictionary.empty());
   MemoryBudget budget;
-  LiveState live({1, DType::kF32, Metric::kL2, KeyKind::kNumber}, 0, Lsn{0}, budget);
+  LiveState live({{1, DType::kF32, Metric::kL2, KeyKind::kNumber}, 0, 0, Lsn{0}}, budget);
   const auto apply = [&](RecordType type, std::span<const std::byte> payload) {
     return live.apply({1}, {static_cast<std::uint16_t>(type), 0, payload}).code();
   };

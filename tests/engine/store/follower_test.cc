@@ -26,7 +26,7 @@ Status replayed(const std::vector<test::OwnedRecord>& records, const std::string
     REQUIRE_OK((*log)->commit(*lsn));
   }
   REQUIRE_OK((*log)->close());
-  LiveState live({4, DType::kU8, Metric::kL2, KeyKind::kNumber}, 100, Lsn{0}, budget);
+  LiveState live({{4, DType::kU8, Metric::kL2, KeyKind::kNumber}, 100, 100, Lsn{0}}, budget);
   Follower follower(FileSystem::posix(), directory, kStore, Lsn{0}, live, budget);
   const auto outcome = follower.replay(nullptr);
   return outcome ? Status::ok() : outcome.error();

@@ -285,6 +285,7 @@ BOOST_FIXTURE_TEST_CASE(hundreds_of_children_drop_a_store_that_others_write_to, 
     options.sync = sync;
     options.interval_ms = 1;
     options.delta_bytes = 16u << 20;
+    options.merge = MergePolicy::kManual;
     auto store = Store::open(path, options);
     REQUIRE_OK(store);
     Busy busy(*store, sample, true);

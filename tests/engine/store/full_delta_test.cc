@@ -20,6 +20,7 @@ struct FullDelta {
     options.delta_bytes = 1u << 20;
     options.ram_bytes = 32u << 20;
     options.full_wait_ms = wait_ms;
+    options.merge = MergePolicy::kManual;
   }
   Store open() const {
     auto store = Store::open(path, options);

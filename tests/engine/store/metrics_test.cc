@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(writes_are_counted_by_call_row_and_refusal) {
 }
 
 BOOST_AUTO_TEST_CASE(puts_that_find_the_delta_full_are_refused) {
-  const Made made({.delta_bytes = 1u << 20, .full_wait_ms = 0});
+  const Made made({.delta_bytes = 1u << 20, .full_wait_ms = 0, .merge = MergePolicy::kManual});
   std::uint64_t batches = 0;
   while (batches < 100 && made.put(batches * 500, 500).is_ok()) ++batches;
   BOOST_REQUIRE(batches > 0u);

@@ -173,6 +173,7 @@ BOOST_AUTO_TEST_CASE(the_least_that_is_named_is_the_least_whatever_was_written) 
           options.access = access;
           options.searchers = searchers;
           options.delta_bytes = 2u << 20;
+          options.merge = MergePolicy::kManual;
           if (is_cached) options.cache_fraction = 0.5;
           options.ram_bytes = 1;
           const auto refused = Store::open(path, options);

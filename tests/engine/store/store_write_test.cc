@@ -27,6 +27,7 @@ namespace {
 OpenOptions writing() {
   OpenOptions options;
   options.access = Access::kReadWrite;
+  options.merge = MergePolicy::kManual;
   return options;
 }
 

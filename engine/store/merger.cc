@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/store/merger.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "base/thrown.h"
+
+namespace vecstore {
+namespace {
+
+// A merge passes over all rows, so that it pays once a part of them has changed (engine/merge/NOTES.md).
+constexpr std::uint64_t kGraphShare = 10;    // a tenth of the graph's rows
+constexpr std::uint64_t kRowsLeast = 4'000;  // and no fewer
+constexpr std::uint64_t kRowsOfFirstGraph = 10'000;
+constexpr std::uint64_t kDeltaShare = 2;  // or half of the memory
+// Or the log: five eighths of it, where an eighth came since the last merge.
+constexpr std::uint64_t kLogEighths = 5;
+constexpr int kNice = 5;  // where all processors are busy a merge gets a third of what another thread gets
+constexpr auto kPauseAfterFailure = std::chrono::seconds(30);
+
+}  // namespace
+
+bool is_merge_due(const MergeLoad& load, std::uint64_t log_bytes_before) {
+  // What has ended since it was put is in the log all the same.
+  const std::uint64_t eighth = load.log_bytes_max / 8;
+  if (load.log_bytes >= std::max(kLogEighths * eighth, log_bytes_before + eighth)) return true;
+  if (load.delta_rows + load.dead_rows == 0) return false;
+  const std::uint64_t enough =
+      load.graph_rows == 0 ? kRowsOfFirstGraph : std::max(kRowsLeast, load.graph_rows / kGraphShare);
+  if (load.delta_rows >= enough || load.dead_rows >= enough) return true;
+  return load.delta_bytes >= load.delta_bytes_max / kDeltaShare;
+}
+
+Merger::Merger(Calls calls) : calls_(std::move(calls)), thread_([this](const std::stop_token& stop) { run(stop); }) {}
+
+bool Merger::begin() {
+  const MutexLock guard(mutex_);
+  if (is_stopping_ || std::chrono::steady_clock::now() < not_before_) return false;
+  is_due_.store(true, std::memory_order_relaxed);
+  changed_.notify_all();
+  return true;
+}
+
+void Merger::wrote() {
+  if (is_due_.load(std::memory_order_relaxed)) return;
+  if (is_merge_due(calls_.load(), log_bytes_before_.load(std::memory_order_relaxed))) begin();
+}
+
+bool Merger::want_room() {
+  if (is_due_.load(std::memory_order_relaxed)) return true;
+  const MergeLoad load = calls_.load();
+  const bool is_worth_it =
+      load.delta_rows + load.dead_rows != 0 || is_merge_due(load, log_bytes_before_.load(std::memory_order_relaxed));
+  return is_worth_it && begin();
+}
+
+void Merger::stop() {
+  {
+    const MutexLock guard(mutex_);
+    is_stopping_ = true;
+    cancel_.cancel();
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+Status Merger::last_outcome() const {
+  const MutexLock guard(mutex_);
+  return outcome_;
+}
+
+void Merger::run(const std::stop_token&) {
+  MutexLock guard(mutex_);
+  while (true) {
+    while (!is_stopping_ && !is_due_.load(std::memory_order_relaxed)) changed_.wait(guard);
+    if (is_stopping_) return;
+    guard.unlock();
+    const Status outcome = without_throwing([this] { return calls_.merge(cancel_); });
+    log_bytes_before_.store(calls_.load().log_bytes, std::memory_order_relaxed);
+    guard.lock();
+    outcome_ = outcome;
+    if (!outcome.is_ok()) not_before_ = std::chrono::steady_clock::now() + kPauseAfterFailure;
+    is_due_.store(false, std::memory_order_relaxed);
+  }
+}
+
+void run_in_background(const std::function<void()>& work) {
+  std::exception_ptr thrown;
+  std::jthread([&] {
+    // Of this thread alone. In the class SCHED_IDLE it would stand still while others are busy, and writers with it.
+    static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice));
+    try {
+      work();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+  }).join();
+  if (thrown) std::rethrow_exception(thrown);
+}
+
+}  // namespace vecstore

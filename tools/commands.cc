@@ -12,6 +12,11 @@
 #include "tools/size_text.h"
 
 namespace vecstore::tools {
+namespace {
+
+constexpr std::uint32_t kMergeWaitMs = 3'600'000;  // a signal ends the waiting
+
+}  // namespace
 
 void add_metric(CommandOptions& options, Metric& metric) {
   add_named(options, "--metric", {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}, metric,
@@ -53,6 +58,7 @@ void add_open_options(CommandOptions& options, OpenOptions& open) {
 
 void add_writer_memory(CommandOptions& options, OpenOptions& open) {
   open.access = Access::kReadWrite;
+  open.merge = MergePolicy::kManual;
   options.size("--ram", open.ram_bytes, kBoundMinBytes, "bound of all memory (default: none)");
   options.size("--delta", open.delta_bytes, kDeltaBytesMin, "memory of what is not merged yet (default 64 MiB)");
   options.size("--log", open.log_bytes, kLogBytesMin, "bound of the log's files (default 256 MiB)");
@@ -66,6 +72,13 @@ void add_write_options(CommandOptions& options, OpenOptions& open) {
                  });
   options.whole("--sync-interval", open.interval_ms, {1}, "milliseconds, of --sync interval (default 100)");
   add_writer_memory(options, open);
+}
+
+void add_merge_policy(CommandOptions& options, OpenOptions& open) {
+  open.merge = MergePolicy::kAutomatic;
+  open.merge_wait_ms = kMergeWaitMs;
+  options.choice("--merge", {"auto", "manual"}, "who merges rows into the graph as they come (default auto)",
+                 [&open](std::size_t i) { open.merge = i == 0 ? MergePolicy::kAutomatic : MergePolicy::kManual; });
 }
 
 Status with_memory_options(const Status& status, const OpenOptions& open) {

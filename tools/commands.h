@@ -45,6 +45,7 @@ Run add_query(CommandOptions& command, const Reporting& asked);
 Run add_export(CommandOptions& command, const Reporting& asked);
 Run add_import(CommandOptions& command, const Reporting& asked);
 Run add_verify(CommandOptions& command, const Reporting& asked);
+Run add_compact(CommandOptions& command, const Reporting& asked);
 Run add_salvage(CommandOptions& command, const Reporting& asked);
 Run add_groundtruth(CommandOptions& command, const Reporting& asked);
 Run add_convert(CommandOptions& command, const Reporting& asked);
@@ -74,6 +75,8 @@ void add_open_options(CommandOptions& options, OpenOptions& open);
 // Options of a writer, which it is made: --ram --delta --log; and --sync --sync-interval.
 void add_writer_memory(CommandOptions& options, OpenOptions& open);
 void add_write_options(CommandOptions& options, OpenOptions& open);
+// --merge. Until it is added, a command does not merge in the background.
+void add_merge_policy(CommandOptions& options, OpenOptions& open);
 
 // An error of a writer that has too little memory, with the options that would give it more; anything else as it is.
 Status with_memory_options(const Status& status, const OpenOptions& open);

@@ -68,6 +68,7 @@ Run add_import(CommandOptions& command, const Reporting& asked) {
   add_key_type(command, options->create.keys);
   options->open.sync = SyncMode::kNone;  // one sync at the end
   add_writer_memory(command, options->open);
+  add_merge_policy(command, options->open);
   return [options, &asked] { return run_import(*options, asked); };
 }
 

@@ -110,6 +110,7 @@ Run add_insert(CommandOptions& command, const Reporting& asked) {
   command.text("--documents", files.documents, "file of one document a line, for each row of --input as well");
   command.whole("--batch", files.batch, {1, kBatchRowsMax}, "rows that go in together, all or none (default 100)");
   add_write_options(command, options->open);
+  add_merge_policy(command, options->open);
   command.flag("--ack", options->ack, "print 'acked ROWS LSN' after each batch that is on the disk");
   return [options, &asked] { return run_insert(*options, asked); };
 }

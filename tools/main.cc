@@ -31,6 +31,8 @@ constexpr auto kCommands = std::to_array<Command>(
      {"query", "search for one vector and show what is found, documents included", add_query},
      {"export", "write all vectors of a store as they were put, and their keys and documents", add_export},
      {"import", "put what was exported into a store, which is made if need be", add_import},
+     {"compact", "take what was written to a store into its graph; the log and erased rows give back their space",
+      add_compact},
      {"verify", "check every page and list of an index; exit code 3 when it is damaged", add_verify},
      {"salvage", "make a store of what can be read of a damaged one", add_salvage},
      {"groundtruth", "find the exact neighbours of queries by brute force", add_groundtruth},

@@ -44,7 +44,7 @@ Run add_stats(CommandOptions& command, const Reporting& asked) {
       table.add("documents in memory",
                 fmt::format("{} in {}{}", format_size(stats.document_bytes), format_size(stats.kept_document_bytes),
                             stats.has_dictionary ? ", with a dictionary" : ""));
-    table.add("log", fmt::format("{}, {} records", format_size(stats.wal_bytes), stats.durable_lsn));
+    table.add("log", fmt::format("{}; {} records so far", format_size(stats.wal_bytes), stats.durable_lsn));
     table.print();
     return {};
   };

@@ -107,8 +107,8 @@ BOOST_AUTO_TEST_CASE(a_full_delta_takes_more_until_it_suffices) {
   for (int delta = 1; delta <= 64;) {
     const std::string store = stores.path("s" + std::to_string(refusals));
     must("create --dtype u8 " + store);
-    const Ran ran = run("insert --quiet --batch 50 " + store + " --input " + kBase + " --count 6000 --delta " +
-                        std::to_string(delta) + "MiB " + ram);
+    const Ran ran = run("insert --quiet --merge manual --batch 50 " + store + " --input " + kBase +
+                        " --count 6000 --delta " + std::to_string(delta) + "MiB " + ram);
     if (ran.exit_code == 0) break;
     BOOST_REQUIRE(++refusals < 20);
     if (mentions(ran.err, "--ram needs at least")) {

@@ -78,6 +78,7 @@ class EveryCommand {
         {"query", index + queries},
         {"export", index + " --output " + made + ".fbin --keys " + made + ".keys"},
         {"import", " " + made + " --input " + vectors_ + sides},
+        {"compact", " " + store_},
         {"verify", index},
         {"salvage", " " + store_ + " --output " + made},
         {"groundtruth", " --base " + vectors_ + queries + " --output " + made},

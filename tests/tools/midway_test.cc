@@ -55,7 +55,7 @@ struct Files {
 // Of `wanted` rows from `first` on; takes the advice with more memory. Returns the line.
 std::string check_insert(const std::string& store, const std::string& command, const std::string& then,
                          std::uint64_t first, std::uint64_t wanted) {
-  const std::string line = refused(command + " --quiet --delta 1MiB", 1);
+  const std::string line = refused(command + " --quiet --merge manual --delta 1MiB", 1);
   const std::uint64_t in = number_before(line, " of " + std::to_string(wanted) + " rows are in, on the disk");
   BOOST_TEST(in > 0u, line);
   BOOST_TEST(in < wanted, line);
@@ -112,7 +112,7 @@ BOOST_AUTO_TEST_CASE(json_tells_the_same) {
   const std::string store = files.made("s", " --key-type bytes"), import = files.directory.path("t");
   for (const auto& [command, count] : {std::pair{"insert " + store + files.sides, "inserted"},
                                        {"import " + import + files.sides + " --key-type bytes", "imported"}}) {
-    const Ran ran = run(command + " --json --quiet --delta 1MiB");
+    const Ran ran = run(command + " --json --quiet --merge manual --delta 1MiB");
     BOOST_TEST(ran.exit_code == 1, ran.err);
     const json object = json::parse(ran.out, nullptr, false);
     BOOST_REQUIRE_MESSAGE(object.is_object(), ran.out);
@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(an_import_may_be_run_again) {
   const Files files;
   const std::string store = files.directory.path("s"),
                     import = "import " + store + " --key-type bytes --quiet" + files.sides;
-  const std::string line = refused(import + " --delta 1MiB", 1);
+  const std::string line = refused(import + " --merge manual --delta 1MiB", 1);
   BOOST_TEST(rows_of(store) == number_before(line, " of 9000 rows are in, on the disk"));
   BOOST_TEST(mentions(line, "the same import may be run again"), line);
   const Ran again = run(import);
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_delete_may_be_run_again) {
   const std::string store = directory.path("s"), vectors = write_fbin(directory.path("v.fbin"), 80000, 2);
   BOOST_TEST(run("create " + store).exit_code == 0);
   const std::string full =
-      refused("insert " + store + " --quiet --log 4MiB --sync none --batch 1000 --input " + vectors, 1);
+      refused("insert " + store + " --quiet --merge manual --log 4MiB --sync none --batch 1000 --input " + vectors, 1);
   BOOST_TEST(mentions(full, "a larger --log than 4194304 bytes;"), full);
   const std::uint64_t in = rows_of(store);
   BOOST_TEST(number_before(full, " of 80000 rows are in, on the disk") == in, full);

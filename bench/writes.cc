@@ -171,6 +171,7 @@ Json measure_reopening(const Options& options, const Vectors& vectors) {
   if (child == 0) {
     OpenOptions how = writer(SyncMode::kNone);
     how.delta_bytes = 256u << 20;
+    how.merge = MergePolicy::kManual;
     Store store = need(Store::open(path, how));
     for (std::uint64_t first = 0; store.stats().wal_bytes < kLogBytes + (kLogBytes >> 1); first += 10000)
       put_batches(store, vectors, 10000, first);
@@ -180,6 +181,7 @@ Json measure_reopening(const Options& options, const Vectors& vectors) {
   if (::waitpid(child, &status, 0) != child || status != 0) std::exit(1);
   OpenOptions how = writer(SyncMode::kAlways);
   how.delta_bytes = 256u << 20;
+  how.merge = MergePolicy::kManual;
   const auto start = Clock::now();
   const Store store = need(Store::open(path, how));
   need(store.search(vectors.view(0, 1)));

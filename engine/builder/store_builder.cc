@@ -28,20 +28,6 @@ constexpr std::uint64_t kTurnsMost = 8;         // merges until every window had
 constexpr std::uint32_t kOrderAttempts = 3;     // orders that are computed before the rows per page are settled
 constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
 
-BuildChoices choices_of(const BuildOptions& options) {
-  BuildChoices choices;
-  choices.codec = options.codec;
-  choices.calibrate = options.calibrate;
-  choices.code_bytes = options.code_bytes;
-  choices.vector_bits = options.vector_bits;
-  choices.page_bytes = options.page_bytes;
-  choices.max_degree = options.max_degree;
-  choices.build_list = options.build_list;
-  choices.alpha = options.alpha;
-  choices.search_ram_bytes = options.search_ram_bytes;
-  return choices;
-}
-
 }  // namespace
 
 StoreBuilder::StoreBuilder(const BuildInput& input, const BuildOptions& options, const BuildPlan& plan,

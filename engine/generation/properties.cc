@@ -51,6 +51,34 @@ BuildChoices read_choices(ByteReader& in) {
 
 }  // namespace
 
+BuildChoices choices_of(const BuildOptions& options) {
+  BuildChoices choices;
+  choices.codec = options.codec;
+  choices.calibrate = options.calibrate;
+  choices.code_bytes = options.code_bytes;
+  choices.vector_bits = options.vector_bits;
+  choices.page_bytes = options.page_bytes;
+  choices.max_degree = options.max_degree;
+  choices.build_list = options.build_list;
+  choices.alpha = options.alpha;
+  choices.search_ram_bytes = options.search_ram_bytes;
+  return choices;
+}
+
+BuildOptions options_of(const BuildChoices& choices) {
+  BuildOptions options;
+  options.codec = choices.codec;
+  options.calibrate = choices.calibrate;
+  options.code_bytes = choices.code_bytes;
+  options.vector_bits = choices.vector_bits;
+  options.page_bytes = choices.page_bytes;
+  options.max_degree = choices.max_degree;
+  options.build_list = choices.build_list;
+  options.alpha = choices.alpha;
+  options.search_ram_bytes = choices.search_ram_bytes;
+  return options;
+}
+
 std::vector<std::byte> encode_properties(const StoreProperties& properties) {
   ByteWriter out;
   const bool plain = is_plain(properties);

@@ -40,6 +40,10 @@ struct BuildChoices {
   friend bool operator==(const BuildChoices&, const BuildChoices&) = default;
 };
 
+// The two ways between them.
+BuildChoices choices_of(const BuildOptions& options);
+BuildOptions options_of(const BuildChoices& choices);
+
 struct StoreProperties {
   Metric metric = Metric::kL2;
   DType dtype = DType::kF32;

@@ -117,18 +117,8 @@ Result<MadeGeneration> Merge::make_empty() const {
 // As the store was built.
 BuildOptions Merge::options_as_built() const {
   const StoreProperties& properties = view_.content().properties();
-  const BuildChoices& choices = properties.choices;
-  BuildOptions options;
+  BuildOptions options = options_of(properties.choices);
   options.metric = properties.metric;
-  options.codec = choices.codec;
-  options.calibrate = choices.calibrate;
-  options.code_bytes = choices.code_bytes;
-  options.vector_bits = choices.vector_bits;
-  options.page_bytes = choices.page_bytes;
-  options.max_degree = choices.max_degree;
-  options.build_list = choices.build_list;
-  options.alpha = choices.alpha;
-  options.search_ram_bytes = choices.search_ram_bytes;
   options.threads = options_.threads;
   options.progress = options_.progress;
   options.cancel = options_.cancel;

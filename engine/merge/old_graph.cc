@@ -2,9 +2,9 @@
 #include "engine/merge/old_graph.h"
 
 #include <algorithm>
-#include <array>
+#include <limits>
 
-#include "compress/neighbour_list.h"
+#include "graph/page_lists.h"
 
 namespace vecstore {
 namespace {
@@ -13,25 +13,10 @@ constexpr std::size_t kSuccessors = 2;        // rows that take the place of one
 constexpr std::uint64_t kEntryBytes = 96;     // of a list that is kept, beside its rows
 constexpr std::uint64_t kPagesTogether = 64;  // read before their rows are shared out among threads
 
-// Calls visit(position, neighbours) for each row of a page.
-template <typename Visit>
-Status for_each_list(const Generation& generation, std::uint64_t page, const std::byte* bytes, const Visit& visit) {
-  const GraphLayout& layout = generation.layout();
-  const PageView records(layout, bytes);
-  std::array<Pos, kDegreeMax> neighbours;
-  for (std::uint32_t slot = 0; slot < layout.rows_on(page); ++slot) {
-    const Pos self = layout.first_on(page) + slot;
-    const auto list = records.list(slot);
-    const std::size_t degree = is_damaged(list) ? kDamagedList
-                                                : decode_neighbours(self, list, static_cast<Pos>(layout.rows),
-                                                                    neighbours.data(), neighbours.size());
-    if (degree == kDamagedList)
-      return Status(Code::kCorrupt, "a neighbour list is damaged; restore or rebuild")
-          .about(generation.graph().path())
-          .at(Detail::kPage, page);
-    visit(self, std::span<const Pos>(neighbours.data(), degree));
-  }
-  return Status::ok();
+Status damaged_list(const Generation& generation, std::uint64_t page) {
+  return Status(Code::kCorrupt, "a neighbour list is damaged; restore or rebuild")
+      .about(generation.graph().path())
+      .at(Detail::kPage, page);
 }
 
 }  // namespace
@@ -72,70 +57,96 @@ Status OldGraph::read_lists_of_the_dead() {
     const std::uint32_t* first = row_at_.data() + layout.first_on(page);
     if (std::find(first, first + layout.rows_on(page), kNoPos) == first + layout.rows_on(page)) continue;
     VECSTORE_TRY(generation().graph().read_page(page, bytes.span()));
-    VECSTORE_TRY(for_each_list(generation(), page, bytes.data(), [&](Pos self, std::span<const Pos> neighbours) {
+    const bool whole = for_each_list(layout, page, bytes.data(), [&](Pos self, RowId, std::span<const Pos> neighbours) {
       if (row_at_[self] != kNoPos) return;
       std::vector<std::uint32_t>& list = dead_lists_[self];
       list.reserve(neighbours.size());
       for (const Pos neighbour : neighbours)
         if (row_at_[neighbour] != kNoPos) list.push_back(row_at_[neighbour]);
-    }));
+    });
+    if (!whole) return damaged_list(generation(), page);
   }
   return Status::ok();
 }
 
 // In the place of each row that is gone come those two of its own neighbours that are nearest to the row: so degrees do
-// not fall as rows are replaced (NOTES).
+// not fall as rows are replaced.
+class OldGraph::Adopter {
+ public:
+  Adopter(const OldGraph& old, const QuantizedRows& rows, GraphBuilder& graph, unsigned worker)
+      : old_(old), rows_(rows), graph_(graph), worker_(worker) {}
+
+  void adopt(Pos self, std::span<const Pos> neighbours, std::uint64_t page) {
+    row_ = old_.row_at_[self];
+    if (row_ == kNoPos) return;
+    list_.clear();
+    for (const Pos neighbour : neighbours)
+      if (old_.row_at_[neighbour] != kNoPos) add(old_.row_at_[neighbour]);
+    for (const Pos neighbour : neighbours)
+      if (const auto dead = old_.dead_lists_.find(neighbour); dead != old_.dead_lists_.end()) add_nearest(dead->second);
+    find_near(self, page);
+    graph_.adopt(row_, list_, near_, worker_);
+  }
+
+ private:
+  void add(std::uint32_t other) {
+    if (other != row_ && list_.size() < graph_.capacity() && std::ranges::find(list_, other) == list_.end())
+      list_.push_back(other);
+  }
+
+  void add_nearest(std::span<const std::uint32_t> others) {
+    scratch_.resize(others.size());
+    distances_.resize(others.size());
+    rows_.distances(row_, others.data(), others.size(), scratch_.data(), distances_.data());
+    for (std::size_t i = 0; i < std::min(kSuccessors, others.size()); ++i) {
+      const auto nearest = std::ranges::min_element(distances_);
+      add(others[static_cast<std::size_t>(nearest - distances_.begin())]);
+      *nearest = std::numeric_limits<float>::infinity();
+    }
+  }
+
+  // The rows of its page and of those on either side: an order has put them beside it.
+  void find_near(Pos self, std::uint64_t page) {
+    const GraphLayout& layout = old_.generation().layout();
+    const std::uint64_t last = std::min(page + 1, layout.pages());
+    const Pos end = layout.first_on(last) + layout.rows_on(last);
+    near_.clear();
+    for (Pos position = layout.first_on(page > 1 ? page - 1 : page); position < end; ++position)
+      if (position != self && old_.row_at_[position] != kNoPos) near_.push_back(old_.row_at_[position]);
+  }
+
+  const OldGraph& old_;
+  const QuantizedRows& rows_;
+  GraphBuilder& graph_;
+  const unsigned worker_;
+  std::uint32_t row_ = kNoPos;  // that is taken over
+  std::vector<std::uint32_t> list_;
+  std::vector<std::uint32_t> near_;
+  std::vector<std::uint32_t> scratch_;
+  std::vector<float> distances_;
+};
+
 Status OldGraph::adopt_into(GraphBuilder& graph, const QuantizedRows& rows, Executor& executor) const {
   const GraphLayout& layout = generation().layout();
-  VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget_, kPagesTogether * layout.page_bytes));
-  std::vector<Status> outcomes(executor.thread_count());
+  const std::size_t page_bytes = layout.page_bytes;
+  VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget_, kPagesTogether * page_bytes));
+  std::vector<std::uint64_t> damaged(executor.thread_count());  // a page that each thread found; 0: none
   for (std::uint64_t first = 1; first <= layout.pages(); first += kPagesTogether) {
     VECSTORE_TRY(watch_.step({Phase::kGraph, layout.first_on(first), layout.rows}));
     const std::uint64_t count = std::min(kPagesTogether, layout.pages() + 1 - first);
     for (std::uint64_t i = 0; i < count; ++i)
-      VECSTORE_TRY(
-          generation().graph().read_page(first + i, bytes.span().subspan(i * layout.page_bytes, layout.page_bytes)));
+      VECSTORE_TRY(generation().graph().read_page(first + i, bytes.span().subspan(i * page_bytes, page_bytes)));
     executor.parallel_for(count, 1, [&](std::size_t begin, std::size_t end, unsigned worker) {
-      std::vector<std::uint32_t> list, near, others, scratch;
-      std::vector<float> distances;
+      Adopter adopter(*this, rows, graph, worker);
       for (std::size_t i = begin; i < end; ++i) {
-        const std::uint64_t page = first + i;
-        const Pos from = layout.first_on(page > 1 ? page - 1 : page);
-        const std::uint64_t last = std::min(page + 1, layout.pages());
-        const Pos to = layout.first_on(last) + layout.rows_on(last);
-        const auto adopt = [&](Pos self, std::span<const Pos> neighbours) {
-          const std::uint32_t row = row_at_[self];
-          if (row == kNoPos) return;
-          list.clear();
-          const auto add = [&](std::uint32_t other) {
-            if (other != row && list.size() < graph.capacity() && std::ranges::find(list, other) == list.end())
-              list.push_back(other);
-          };
-          for (const Pos neighbour : neighbours)
-            if (row_at_[neighbour] != kNoPos) add(row_at_[neighbour]);
-          for (const Pos neighbour : neighbours) {
-            const auto dead = row_at_[neighbour] == kNoPos ? dead_lists_.find(neighbour) : dead_lists_.end();
-            if (dead == dead_lists_.end()) continue;
-            others = dead->second;
-            scratch.resize(others.size());
-            distances.resize(others.size());
-            rows.distances(row, others.data(), others.size(), scratch.data(), distances.data());
-            for (std::size_t successor = 0; successor < std::min(kSuccessors, others.size()); ++successor) {
-              const auto nearest = std::min_element(distances.begin(), distances.end()) - distances.begin();
-              add(others[static_cast<std::size_t>(nearest)]);
-              distances[static_cast<std::size_t>(nearest)] = std::numeric_limits<float>::infinity();
-            }
-          }
-          near.clear();
-          for (Pos position = from; position < to; ++position)
-            if (row_at_[position] != kNoPos && position != self) near.push_back(row_at_[position]);
-          graph.adopt(row, list, near, worker);
-        };
-        const Status adopted = for_each_list(generation(), page, bytes.data() + i * layout.page_bytes, adopt);
-        if (!adopted.is_ok()) outcomes[worker] = adopted;
+        const bool whole =
+            for_each_list(layout, first + i, bytes.data() + i * page_bytes,
+                          [&](Pos self, RowId, std::span<const Pos> list) { adopter.adopt(self, list, first + i); });
+        if (!whole) damaged[worker] = first + i;
       }
     });
-    for (const Status& outcome : outcomes) VECSTORE_TRY(outcome);
+    for (const std::uint64_t page : damaged)
+      if (page != 0) return damaged_list(generation(), page);
   }
   const std::uint32_t entry = row_at_[generation().summary().entry];
   graph.finish_adopting(order_.size(), entry != kNoPos ? entry : order_[order_.size() / 2]);

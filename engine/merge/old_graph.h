@@ -33,6 +33,7 @@ class OldGraph final : public KnownGraph {
  private:
   OldGraph(const Content& content, const MergeInput& input, MemoryBudget& budget, Watch& watch)
       : content_(content), input_(input), budget_(budget), watch_(watch) {}
+  class Adopter;
   Status find_rows();
   Status read_lists_of_the_dead();
 

@@ -17,23 +17,25 @@ namespace {
 constexpr std::uint64_t kGraphShare = 10;    // a tenth of the graph's rows
 constexpr std::uint64_t kRowsLeast = 4'000;  // and no fewer
 constexpr std::uint64_t kRowsOfFirstGraph = 10'000;
-constexpr std::uint64_t kDeltaShare = 2;  // or half of the memory
-// Or the log: five eighths of it, where an eighth came since the last merge.
+// Or half of the memory, where a quarter came since the last merge; or five eighths of the log, where one came.
+constexpr std::uint64_t kDeltaShare = 2;
+constexpr std::uint64_t kDeltaShareSince = 4;
 constexpr std::uint64_t kLogEighths = 5;
 constexpr int kNice = 5;  // where all processors are busy a merge gets a third of what another thread gets
 constexpr auto kPauseAfterFailure = std::chrono::seconds(30);
 
 }  // namespace
 
-bool is_merge_due(const MergeLoad& load, std::uint64_t log_bytes_before) {
+bool is_merge_due(const MergeLoad& load, const MergeLeft& left) {
   // What has ended since it was put is in the log all the same.
   const std::uint64_t eighth = load.log_bytes_max / 8;
-  if (load.log_bytes >= std::max(kLogEighths * eighth, log_bytes_before + eighth)) return true;
+  if (load.log_bytes >= std::max(kLogEighths * eighth, left.log_bytes + eighth)) return true;
   if (load.delta_rows + load.dead_rows == 0) return false;
   const std::uint64_t enough =
       load.graph_rows == 0 ? kRowsOfFirstGraph : std::max(kRowsLeast, load.graph_rows / kGraphShare);
   if (load.delta_rows >= enough || load.dead_rows >= enough) return true;
-  return load.delta_bytes >= load.delta_bytes_max / kDeltaShare;
+  return load.delta_bytes >=
+         std::max(load.delta_bytes_max / kDeltaShare, left.delta_bytes + load.delta_bytes_max / kDeltaShareSince);
 }
 
 Merger::Merger(Calls calls) : calls_(std::move(calls)), thread_([this](const std::stop_token& stop) { run(stop); }) {}
@@ -48,14 +50,13 @@ bool Merger::begin() {
 
 void Merger::wrote() {
   if (is_due_.load(std::memory_order_relaxed)) return;
-  if (is_merge_due(calls_.load(), log_bytes_before_.load(std::memory_order_relaxed))) begin();
+  if (is_merge_due(calls_.load(), left())) begin();
 }
 
 bool Merger::want_room() {
   if (is_due_.load(std::memory_order_relaxed)) return true;
   const MergeLoad load = calls_.load();
-  const bool is_worth_it =
-      load.delta_rows + load.dead_rows != 0 || is_merge_due(load, log_bytes_before_.load(std::memory_order_relaxed));
+  const bool is_worth_it = load.delta_rows + load.dead_rows != 0 || is_merge_due(load, left());
   return is_worth_it && begin();
 }
 
@@ -81,7 +82,9 @@ void Merger::run(const std::stop_token&) {
     if (is_stopping_) return;
     guard.unlock();
     const Status outcome = without_throwing([this] { return calls_.merge(cancel_); });
-    log_bytes_before_.store(calls_.load().log_bytes, std::memory_order_relaxed);
+    const MergeLoad after = calls_.load();
+    log_bytes_left_.store(after.log_bytes, std::memory_order_relaxed);
+    delta_bytes_left_.store(after.delta_bytes, std::memory_order_relaxed);
     guard.lock();
     outcome_ = outcome;
     if (!outcome.is_ok()) not_before_ = std::chrono::steady_clock::now() + kPauseAfterFailure;

@@ -27,8 +27,14 @@ struct MergeLoad {
   std::uint64_t log_bytes_max = 0;
 };
 
-// Whether that is worth a merge. log_bytes_before: what the log had after the last one.
-bool is_merge_due(const MergeLoad& load, std::uint64_t log_bytes_before);
+// What the last merge left, because the log goes by segments, and readers of before may hold its rows in memory.
+struct MergeLeft {
+  std::uint64_t log_bytes = 0;
+  std::uint64_t delta_bytes = 0;
+};
+
+// Whether that is worth a merge.
+bool is_merge_due(const MergeLoad& load, const MergeLeft& left);
 
 // One thread, from construction to stop(). Thread-safe.
 class Merger {
@@ -55,7 +61,11 @@ class Merger {
   void run(const std::stop_token& stop);
 
   const Calls calls_;
-  std::atomic<std::uint64_t> log_bytes_before_{0};
+  MergeLeft left() const {
+    return {log_bytes_left_.load(std::memory_order_relaxed), delta_bytes_left_.load(std::memory_order_relaxed)};
+  }
+  std::atomic<std::uint64_t> log_bytes_left_{0};
+  std::atomic<std::uint64_t> delta_bytes_left_{0};
   std::atomic<bool> is_due_{false};
   CancelToken cancel_;
   mutable Mutex mutex_;

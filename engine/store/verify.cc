@@ -7,11 +7,11 @@
 #include <cerrno>
 #include <cstring>
 
-#include "compress/neighbour_list.h"
 #include "engine/rows/catalog.h"
 #include "engine/rows/catalog_format.h"
 #include "engine/rows/catalog_sums.h"
 #include "engine/watch.h"
+#include "graph/page_lists.h"
 #include "pagestore/store_files.h"
 
 namespace vecstore {
@@ -22,23 +22,6 @@ constexpr const char* kNotTheFile = "the file is not the one that the manifest n
 
 Status damaged(const PageFile& file, const char* text, std::uint64_t page) {
   return Status(Code::kCorrupt, text).about(file.path()).at(Detail::kPage, page);
-}
-
-// Calls visit(position, neighbours) for every row of a page; false when a list is damaged.
-template <typename Visit>
-bool for_each_list(const GraphLayout& layout, std::uint64_t page, const std::byte* bytes, const Visit& visit) {
-  const PageView view(layout, bytes);
-  Pos neighbours[kDegreeMax];
-  for (std::uint32_t slot = 0; slot < layout.rows_on(page); ++slot) {
-    const Pos self = layout.first_on(page) + slot;
-    const auto list = view.list(slot);
-    const std::size_t degree =
-        is_damaged(list) ? kDamagedList
-                         : decode_neighbours(self, list, static_cast<Pos>(layout.rows), neighbours, kDegreeMax);
-    if (degree == kDamagedList) return false;
-    visit(self, view.row_id(slot), std::span<const Pos>(neighbours, degree));
-  }
-  return true;
 }
 
 // Which row the map has at each position, in as few bytes as the greatest RowId needs.

@@ -128,12 +128,22 @@ BOOST_AUTO_TEST_CASE(a_merge_is_due_when_enough_has_changed) {
       {{0, 0, 1, 0, 1000, 8000, 8000}, 7000, true},
   };
   for (std::size_t i = 0; i < table.size(); ++i)
-    BOOST_TEST(is_merge_due(table[i].load, table[i].log_bytes_before) == table[i].is_due, "row " << i);
+    BOOST_TEST(is_merge_due(table[i].load, {table[i].log_bytes_before, 0}) == table[i].is_due, "row " << i);
+}
+
+// A reader that stays holds the rows that were merged, so that memory goes on being used. That is no reason to merge
+// again for every row that is put.
+BOOST_AUTO_TEST_CASE(memory_that_a_merge_did_not_free_is_no_reason_for_the_next) {
+  const auto load = [](std::uint64_t delta_bytes) { return MergeLoad{0, 0, 1, delta_bytes, 1000, 0, 8000}; };
+  BOOST_TEST(is_merge_due(load(600), {0, 0}));
+  BOOST_TEST(!is_merge_due(load(600), {0, 600}));
+  BOOST_TEST(!is_merge_due(load(849), {0, 600}));
+  BOOST_TEST(is_merge_due(load(850), {0, 600}));
 }
 
 // Every row that was put has ended since. Only a merge gives back what they took of the log.
 BOOST_AUTO_TEST_CASE(a_full_log_is_due_though_no_row_waits) {
-  BOOST_TEST(is_merge_due(load_with([](MergeLoad& load) { load.log_bytes = 8000; }), 0));
+  BOOST_TEST(is_merge_due(load_with([](MergeLoad& load) { load.log_bytes = 8000; }), {}));
 }
 
 BOOST_AUTO_TEST_CASE(it_merges_when_that_is_due_and_not_before) {

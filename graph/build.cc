@@ -22,10 +22,6 @@ std::uint32_t batch_limit(std::uint64_t rows) {
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(rows / 50, kBatchMin, kBatchMax));
 }
 
-std::uint32_t list_capacity(const GraphBuildOptions& options) {
-  return options.max_degree + options.max_degree / 3 + 1;
-}
-
 }  // namespace
 
 // What one thread needs while it searches and prunes.

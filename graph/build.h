@@ -27,6 +27,11 @@ struct GraphBuildOptions {
   std::uint64_t seed = 1;
 };
 
+// Edges that a list may have before it is pruned back to max_degree.
+inline std::uint32_t list_capacity(const GraphBuildOptions& options) {
+  return options.max_degree + options.max_degree / 3 + 1;
+}
+
 // Rows done so far, called between batches.
 using RowProgress = std::function<void(std::uint64_t done)>;
 
@@ -70,6 +75,7 @@ class GraphBuilder {
   }
   // The nearest neighbours found of `row`, nearest first, at most kNearestKept.
   std::span<const std::uint32_t> nearest(std::uint32_t row) const;
+  std::span<const std::uint32_t> nearest() const { return nearest_.span(); }  // [rows × kNearestKept] of all
   std::uint32_t max_degree() const { return options_.max_degree; }
 
   // For tests: aborts unless lists and nearest neighbours are well-formed.

@@ -24,15 +24,19 @@ struct AffinityGraph {
   Buffer<std::uint64_t> offsets;
   Buffer<std::uint32_t> targets;
 };
-Result<AffinityGraph> affinity_graph(const GraphBuilder& builder, std::uint64_t rows, MemoryBudget& budget);
+// nearest: [rows × kNearestKept], kNoPos behind the last of a row. Errors: kMemoryBudget.
+Result<AffinityGraph> affinity_graph(std::span<const std::uint32_t> nearest, MemoryBudget& budget);
 std::uint64_t predict_affinity_bytes(std::uint64_t rows);
 
 struct OrderOptions {
   std::uint32_t rows_per_page = 1;
   std::uint64_t seed = 1;
+  // Rows are numbered in an order that was there, whose direction is kept: what they are near to beyond these rows is
+  // not known.
+  bool keeps_direction = false;
 };
 
-// Writes a permutation of [0, order.size()) to `order`: order[position] = row. Rows of a page are ascending. Same
+// Writes a permutation of [0, order.size()), of which there are rows, to `order`: order[position] = row. Rows of a page are ascending. Same
 // result for any thread count. Errors: kMemoryBudget.
 Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
                   Executor& executor, MemoryBudget& budget, std::span<std::uint32_t> order,

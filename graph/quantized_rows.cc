@@ -103,6 +103,7 @@ void QuantizedRows::fill(std::uint64_t first, const VectorView& vectors, std::sp
     } else {
       fill_floats(first + i, vectors, i, scratch);
     }
+    augment(first + i);
   }
 }
 
@@ -131,20 +132,54 @@ void QuantizedRows::fill_floats(std::uint64_t row, const VectorView& vectors, st
   std::uint8_t* codes = codes_.data() + row * shape_.dim;
   read_row(vectors, from, shape_, true, scratch.data());
   const Sq8Row encoded = encode_sq8(scratch.data(), shape_.dim, codes);
-  const CodeSums sums = sums_of(codes, shape_.dim);
   params_[row] = {encoded.scale, encoded.offset, encoded.norm2};
-  own_norm2_[row] = static_cast<float>(double{encoded.scale} * encoded.scale * static_cast<double>(sums.squares) +
-                                       2.0 * encoded.scale * encoded.offset * sums.sum +
-                                       double{encoded.offset} * encoded.offset * shape_.dim);
-  code_sum_[row] = sums.sum;
+  note_sums(row, false);
 }
 
 void QuantizedRows::finish() {
   if (shape_.metric != Metric::kInnerProduct) return;
-  float largest = 0;
-  for (const float norm2 : own_norm2_) largest = std::max(largest, norm2);
-  for (std::uint64_t row = 0; row < rows_; ++row)
-    augmented_[row] = std::sqrt(std::max(0.0f, largest - own_norm2_[row]));
+  for (const float norm2 : own_norm2_) largest_norm2_ = std::max(largest_norm2_, norm2);
+  for (std::uint64_t row = 0; row < rows_; ++row) augment(row);
+}
+
+void QuantizedRows::expect_norm2(float largest) { largest_norm2_ = largest; }
+
+void QuantizedRows::augment(std::uint64_t row) {
+  if (!augmented_.empty()) augmented_[row] = std::sqrt(std::max(0.0f, largest_norm2_ - own_norm2_[row]));
+}
+
+void QuantizedRows::put_stored(std::uint32_t row, const StoredValues& stored) {
+  const std::uint32_t dim = shape_.dim;
+  const RowParams& params = stored.params;
+  if (!is_wide()) {
+    std::uint8_t* codes = codes_.data() + std::size_t{row} * dim;
+    std::memcpy(codes, stored.values, dim);
+    if (!params_.empty()) {
+      params_[row] = params;
+      note_sums(row, is_integer(shape_.dtype));
+    }
+  } else {
+    float* values = floats_.data() + std::size_t{row} * dim;
+    if (shape_.value_bits == 32) {
+      std::memcpy(values, stored.values, dim * sizeof(float));
+    } else {
+      decode_sq16(reinterpret_cast<const std::uint16_t*>(stored.values), params.scale, params.offset, dim, values);
+    }
+    if (!own_norm2_.empty()) own_norm2_[row] = params.norm2;
+  }
+  augment(row);
+}
+
+// Of codes and parameters that are there. Of integers the norm is among the parameters.
+void QuantizedRows::note_sums(std::uint64_t row, bool has_exact_norm) {
+  const RowParams& params = params_[row];
+  const CodeSums sums = sums_of(codes_.data() + row * shape_.dim, shape_.dim);
+  code_sum_[row] = sums.sum;
+  own_norm2_[row] = has_exact_norm
+                        ? params.norm2
+                        : static_cast<float>(double{params.scale} * params.scale * static_cast<double>(sums.squares) +
+                                             2.0 * params.scale * params.offset * sums.sum +
+                                             double{params.offset} * params.offset * shape_.dim);
 }
 
 RowParams QuantizedRows::params(std::uint32_t row) const { return params_.empty() ? RowParams{} : params_[row]; }

@@ -61,6 +61,14 @@ class QuantizedRows {
   void fill(std::uint64_t first, const VectorView& vectors, std::span<float> scratch);
   // After the last fill(): completes what needs all rows (the norms under inner product).
   void finish();
+  // Instead of it, before the first row: under inner product, the largest norm that any row will have. Rows may then
+  // come and be replaced at any time.
+  void expect_norm2(float largest);
+  // What a page holds of a row, as stored() gave it.
+  void put_stored(std::uint32_t row, const StoredValues& stored);
+  float largest_norm2() const { return largest_norm2_; }
+  // |x̂|² of a row, under inner product.
+  float norm2(std::uint32_t row) const { return own_norm2_[row]; }
 
   std::uint64_t rows() const { return rows_; }
   std::uint32_t dim() const { return shape_.dim; }
@@ -85,6 +93,8 @@ class QuantizedRows {
  private:
   QuantizedRows() = default;
 
+  void augment(std::uint64_t row);
+  void note_sums(std::uint64_t row, bool has_exact_norm);
   void fill_integers(std::uint64_t row, const VectorView& vectors, std::uint64_t from);
   void fill_floats(std::uint64_t row, const VectorView& vectors, std::uint64_t from, std::span<float> scratch);
   void wide_distances(std::uint32_t from, const std::uint32_t* to, std::size_t count, float* out) const;
@@ -100,6 +110,7 @@ class QuantizedRows {
   Buffer<float> own_norm2_;         // [rows] |x̂|², with params_ or under inner product
   Buffer<std::uint32_t> code_sum_;  // [rows], with params_
   Buffer<float> augmented_;         // [rows] the virtual dimension, inner product only
+  float largest_norm2_ = 0;         // of all rows, inner product only; until it is known 0
 };
 
 }  // namespace vecstore

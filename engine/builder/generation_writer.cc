@@ -1,26 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/builder/generation_writer.h"
 
-#include "compress/float_rows.h"
+#include "graph/ordered_rows.h"
 
 namespace vecstore {
-namespace {
-
-// Rows in position order as the page will hold them.
-class OrderedRows final : public FloatRows {
- public:
-  OrderedRows(const QuantizedRows& rows, std::span<const std::uint32_t> order) : rows_(&rows), order_(order) {}
-  std::uint64_t rows() const override { return order_.size(); }
-  std::uint32_t dim() const override { return rows_->dim(); }
-  void read(Pos position, float* out) const override { rows_->decode(order_[position], out); }
-
- private:
-  const QuantizedRows* rows_;
-  std::span<const std::uint32_t> order_;
-};
-
-}  // namespace
-
 Result<WrittenGeneration> GenerationWriter::write(const Generation::Paths& paths, std::uint32_t generation,
                                                   const GenerationSource& source, std::span<Pos> place) {
   GraphLayout layout = source.layout;

@@ -131,23 +131,36 @@ Result<InputSurvey> survey_input(FileSystem& file_system, const BuildOptions& op
   return survey;
 }
 
-Result<InputSurvey> survey_texts(RowTexts& texts, std::uint64_t rows, MemoryBudget& budget, const CancelToken* cancel) {
-  InputSurvey survey;
-  if (!texts.has_keys() && !texts.has_documents()) return survey;
+Result<TextSurvey> TextSurvey::create(bool has_documents, MemoryBudget& budget) {
   VECSTORE_ASSIGN(DocumentSample sample, DocumentSample::create(kDocumentSampleBytes, budget));
+  return TextSurvey(std::move(sample), has_documents, budget);
+}
+
+void TextSurvey::offer(std::string_view key, std::string_view document) {
+  key_bytes_ += key.size();
+  keys_ += key.empty() ? 0 : 1;
+  if (has_documents_) sample_.offer(document);
+}
+
+Result<InputSurvey> TextSurvey::finish() {
+  InputSurvey survey;
+  survey.key_disk_bytes = 2 * key_bytes_ + keys_ * kDiskBytesAKey;
+  if (has_documents_) VECSTORE_TRY(train(sample_, budget_, survey));
+  return survey;
+}
+
+Result<InputSurvey> survey_texts(RowTexts& texts, std::uint64_t rows, MemoryBudget& budget, const CancelToken* cancel) {
+  if (!texts.has_keys() && !texts.has_documents()) return InputSurvey{};
+  VECSTORE_ASSIGN(TextSurvey survey, TextSurvey::create(texts.has_documents(), budget));
   VECSTORE_TRY(texts.rewind());
   std::string_view key;
   std::string_view document;
-  std::uint64_t key_bytes = 0;
   for (std::uint64_t row = 0; row < rows; ++row) {
     VECSTORE_TRY(check_cancelled(cancel));
     VECSTORE_TRY(texts.next(key, document));
-    key_bytes += key.size();
-    if (texts.has_documents()) sample.offer(document);
+    survey.offer(key, document);
   }
-  if (texts.has_keys()) survey.key_disk_bytes = 2 * key_bytes + rows * kDiskBytesAKey;
-  if (texts.has_documents()) VECSTORE_TRY(train(sample, budget, survey));
-  return survey;
+  return survey.finish();
 }
 
 }  // namespace vecstore

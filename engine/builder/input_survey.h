@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "base/io.h"
 #include "base/memory.h"
@@ -15,6 +17,7 @@
 #include "compress/frames.h"
 #include "engine/builder/build_input.h"
 #include "engine/options.h"
+#include "engine/rows/document_sample.h"
 
 namespace vecstore {
 
@@ -31,7 +34,23 @@ struct InputSurvey {
 Result<InputSurvey> survey_input(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows,
                                  const std::string& spill_path, MemoryBudget& budget);
 
-// Of texts that a store has taken already.
+// Of texts that a store has taken already: all of them are offered, in the order of the rows.
+class TextSurvey {
+ public:
+  // Errors: kMemoryBudget.
+  static Result<TextSurvey> create(bool has_documents, MemoryBudget& budget);
+  void offer(std::string_view key, std::string_view document);
+  Result<InputSurvey> finish();
+
+ private:
+  TextSurvey(DocumentSample sample, bool has_documents, MemoryBudget& budget)
+      : sample_(std::move(sample)), has_documents_(has_documents), budget_(budget) {}
+  DocumentSample sample_;
+  const bool has_documents_;
+  MemoryBudget& budget_;
+  std::uint64_t key_bytes_ = 0;
+  std::uint64_t keys_ = 0;
+};
 Result<InputSurvey> survey_texts(RowTexts& texts, std::uint64_t rows, MemoryBudget& budget, const CancelToken* cancel);
 
 }  // namespace vecstore

@@ -277,7 +277,7 @@ Status StoreBuilder::order_all() {
   VECSTORE_ASSIGN(order_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows));
   VECSTORE_ASSIGN(place_, Buffer<Pos>::allocate(budget_, plan_.rows));
   if (input_.known != nullptr) return order_known();
-  VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(*graph_, plan_.rows, budget_));
+  VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(graph_->nearest(), budget_));
   const double mean_degree = plan_.rows == 0 ? 0 : static_cast<double>(edges()) / static_cast<double>(plan_.rows);
   rows_per_page_ = std::max(1u, guess_rows_per_page(layout_for(plan_.rows), mean_degree));
   for (std::uint32_t attempt = 0; attempt < kOrderAttempts; ++attempt) {
@@ -309,7 +309,7 @@ std::uint64_t StoreBuilder::edges() const {
 // The order of before, with new rows beside their nearest. Order is lost with every merge, and comes back within
 // windows (engine/merge/NOTES.md).
 Status StoreBuilder::order_known() {
-  VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(*graph_, plan_.rows, budget_));
+  VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(graph_->nearest(), budget_));
   rows_per_page_ = input_.known->generation().layout().rows_per_page;
   VECSTORE_TRY(place_beside_nearest());
   for (std::uint32_t attempt = 0; attempt < kOrderAttempts; ++attempt) {

@@ -54,16 +54,8 @@ Result<RowMapForm> write_entries(std::span<const Pos> positions, std::span<const
   return form;
 }
 
-}  // namespace
-
-Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
-                                   std::span<const Pos> positions, MemoryBudget& budget,
-                                   std::span<const std::uint64_t> row_ids) {
-  VECSTORE_CHECK(row_ids.empty() || row_ids.size() == positions.size());
-  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system, path, {identity, kStreamPageBytes}, budget));
-  PageStreamWriter stream(writer);
-  VECSTORE_ASSIGN(const RowMapForm form, have_gaps(row_ids) ? write_entries(positions, row_ids, budget, stream)
-                                                            : write_dense(positions, stream));
+Result<ManifestFile> finish_map(PageFileWriter& writer, PageStreamWriter& stream, const FileIdentity& identity,
+                                const RowMapForm& form) {
   VECSTORE_TRY(stream.flush());
   std::array<std::byte, 22> attributes{};
   SpanWriter out(attributes);
@@ -75,6 +67,49 @@ Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& p
   }
   VECSTORE_ASSIGN(const auto finished, writer.finish(std::span(attributes).first(form.has_row_ids ? 22 : 10)));
   return manifest_entry(identity, finished);
+}
+
+}  // namespace
+
+Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                   std::span<const Pos> positions, MemoryBudget& budget,
+                                   std::span<const std::uint64_t> row_ids) {
+  VECSTORE_CHECK(row_ids.empty() || row_ids.size() == positions.size());
+  VECSTORE_ASSIGN(auto writer, PageFileWriter::create(file_system, path, {identity, kStreamPageBytes}, budget));
+  PageStreamWriter stream(writer);
+  VECSTORE_ASSIGN(const RowMapForm form, have_gaps(row_ids) ? write_entries(positions, row_ids, budget, stream)
+                                                            : write_dense(positions, stream));
+  return finish_map(writer, stream, identity, form);
+}
+
+Result<RowMapWriter> RowMapWriter::create(FileSystem& file_system, const std::string& path,
+                                          const FileIdentity& identity, std::uint64_t rows, std::uint64_t greatest,
+                                          MemoryBudget& budget) {
+  VECSTORE_CHECK(rows != 0 && greatest < std::numeric_limits<std::uint64_t>::max());
+  VECSTORE_ASSIGN(auto file, PageFileWriter::create(file_system, path, {identity, kStreamPageBytes}, budget));
+  RowMapWriter writer(std::move(file), identity);
+  writer.form_ = {.rows = rows, .has_row_ids = greatest != rows - 1, .row_end = greatest + 1};
+  if (!writer.form_.has_row_ids) return writer;
+  writer.form_.row_id_bytes = bytes_for(greatest);
+  VECSTORE_ASSIGN(writer.index_, Buffer<std::uint64_t>::allocate(budget, writer.form_.index_entries()));
+  return writer;
+}
+
+Status RowMapWriter::add(RowId row, Pos position) {
+  VECSTORE_CHECK(added_ < form_.rows && row.value < form_.row_end);
+  const std::uint64_t nth = added_++;
+  if (!form_.has_row_ids) return stream_.write(std::as_bytes(std::span(&position, 1)));
+  if (nth % kPartRows == 0) index_[nth / kPartRows] = row.value;
+  std::array<std::byte, kEntryBytesMax> entry;
+  std::memcpy(entry.data(), &row.value, form_.row_id_bytes);
+  std::memcpy(entry.data() + form_.row_id_bytes, &position, sizeof(Pos));
+  return stream_.write(std::span(entry).first(form_.entry_bytes()));
+}
+
+Result<ManifestFile> RowMapWriter::finish() {
+  VECSTORE_CHECK(added_ == form_.rows);
+  VECSTORE_TRY(stream_.write(std::as_bytes(index_.span())));
+  return finish_map(*file_, stream_, identity_, form_);
 }
 
 std::uint64_t RowMapForm::index_entries() const { return has_row_ids ? (rows + kPartRows - 1) / kPartRows : 0; }

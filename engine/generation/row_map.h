@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,12 +22,6 @@
 
 namespace vecstore {
 
-// positions: [rows], kNoPos for rows that are not in the graph. row_ids: [rows] theirs, strictly ascending, each below
-// 2^64 − 1; empty: a row's place in `positions` is its RowId. Rows that have gaps take a longer form of the map.
-Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
-                                   std::span<const Pos> positions, MemoryBudget& budget,
-                                   std::span<const std::uint64_t> row_ids = {});
-
 // What the attributes of a row map say.
 struct RowMapForm {
   std::uint64_t rows = 0;          // that the map names
@@ -38,6 +33,34 @@ struct RowMapForm {
   std::uint64_t index_at() const { return rows * entry_bytes(); }
   std::uint64_t index_entries() const;
   std::uint64_t bytes() const { return index_at() + index_entries() * sizeof(std::uint64_t); }
+};
+
+// positions: [rows], kNoPos for rows that are not in the graph. row_ids: [rows] theirs, strictly ascending, each below
+// 2^64 − 1; empty: a row's place in `positions` is its RowId. Rows that have gaps take a longer form of the map.
+Result<ManifestFile> write_row_map(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                   std::span<const Pos> positions, MemoryBudget& budget,
+                                   std::span<const std::uint64_t> row_ids = {});
+
+// The same of rows that come one by one, by RowId.
+class RowMapWriter {
+ public:
+  // `rows` will come, and `greatest` is the greatest RowId among them. Errors: as of PageFileWriter::create().
+  static Result<RowMapWriter> create(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
+                                     std::uint64_t rows, std::uint64_t greatest, MemoryBudget& budget);
+  // RowIds ascend. Errors: kIo, kNoSpace.
+  Status add(RowId row, Pos position);
+  Result<ManifestFile> finish();
+
+ private:
+  RowMapWriter(PageFileWriter file, const FileIdentity& identity)
+      : file_(std::make_unique<PageFileWriter>(std::move(file))), stream_(*file_), identity_(identity) {}
+
+  std::unique_ptr<PageFileWriter> file_;  // of which the stream knows the place
+  PageStreamWriter stream_;
+  FileIdentity identity_;
+  RowMapForm form_;
+  std::uint64_t added_ = 0;
+  Buffer<std::uint64_t> index_;
 };
 
 // An open row map. Thread-safe.

@@ -2,11 +2,13 @@
 #include "engine/merge/merge.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "engine/generation/file_names.h"
+#include "engine/merge/merge_in_passes.h"
 #include "engine/merge/old_graph.h"
 #include "engine/watch.h"
 
@@ -62,8 +64,12 @@ void Merge::remove_files(const Manifest& manifest) {
 Result<MadeGeneration> Merge::make() {
   Watch watch(options_.progress, options_.cancel, file_system_.clock());
   if (view_.dim() == 0) return make_empty();
-  VECSTORE_ASSIGN(const auto input, MergeInput::create(view_, budget_, watch));
   report_.was_needed = true;
+  if (view_.content().graph() != nullptr && !options_.rebuild && std::getenv("VECSTORE_OLD_MERGE") == nullptr) {
+    VECSTORE_ASSIGN(const auto rows, MergedRows::find(view_, budget_, watch));
+    if (goes_on_from_graph(*rows)) return go_on(*rows, watch);
+  }
+  VECSTORE_ASSIGN(const auto input, MergeInput::create(view_, budget_, watch));
   report_.rows = input->rows();
   report_.rows_merged = input->rows() - input->graph_rows();
   report_.rows_dropped = view_.content().properties().rows - input->graph_rows();
@@ -92,6 +98,40 @@ Result<MadeGeneration> Merge::make() {
   build.keeps_model = goes_on && keeps_model();
   StoreBuilder builder(build, options, plan, file_system_);
   VECSTORE_ASSIGN(MadeGeneration made, builder.make(directory_));
+  for (const ManifestFile& file : made.manifest.files) report_.bytes_written += file.bytes;
+  return made;
+}
+
+// What a build of so many rows would be planned with.
+class PlannedRows final : public VectorSource {
+ public:
+  PlannedRows(const View& view, std::uint64_t rows) : view_(view), rows_(rows) {}
+  DType dtype() const override { return view_.content().properties().dtype; }
+  std::uint64_t rows() const override { return rows_; }
+  std::uint32_t dim() const override { return view_.dim(); }
+  const std::string& name() const override { return view_.content().path(); }
+  Status read(std::uint64_t, std::uint64_t, void*) const override {
+    return Status(Code::kUnsupported, "these rows are counted only").about(name());
+  }
+
+ private:
+  const View& view_;
+  const std::uint64_t rows_;
+};
+
+Result<MadeGeneration> Merge::go_on(MergedRows& rows, Watch& watch) {
+  report_.rows = rows.rows();
+  report_.rows_merged = rows.added();
+  report_.rows_dropped = rows.before() - rows.stay();
+  BuildOptions options = options_as_built();
+  options.page_bytes = rows.graph().layout().page_bytes;
+  options.calibrate = false;
+  options.search_ram_bytes = 0;
+  if (keeps_model()) options.code_bytes = 0;
+  VECSTORE_ASSIGN(const BuildPlan plan, plan_build(PlannedRows(view_, rows.rows()), options,
+                                                   rows.graph().layout().value_bits));
+  MergeInPasses passes(file_system_, directory_, {rows, row_end_, plan, keeps_model(), bytes_after_}, budget_, watch);
+  VECSTORE_ASSIGN(MadeGeneration made, passes.make());
   for (const ManifestFile& file : made.manifest.files) report_.bytes_written += file.bytes;
   return made;
 }
@@ -130,6 +170,10 @@ bool Merge::goes_on_from_graph(const MergeInput& input) const {
   const std::uint64_t before = view_.content().properties().rows;
   const std::uint64_t stay = input.graph_rows();
   return !options_.rebuild && before >= kRowsToGoOnFrom && input.rows() - stay <= stay && before - stay <= stay;
+}
+
+bool Merge::goes_on_from_graph(const MergedRows& rows) {
+  return rows.before() >= kRowsToGoOnFrom && rows.added() <= rows.stay() && rows.before() - rows.stay() <= rows.stay();
 }
 
 // The model of the codes stays until they err much more than when it was trained.

@@ -13,6 +13,7 @@
 #include "engine/builder/store_builder.h"
 #include "engine/content/view.h"
 #include "engine/merge/merge_input.h"
+#include "engine/merge/merged_rows.h"
 #include "engine/options.h"
 #include "engine/reports.h"
 #include "pagestore/publish.h"
@@ -37,6 +38,8 @@ class Merge {
  private:
   Manifest all_files() const;  // that it may have written
   Result<MadeGeneration> make();
+  Result<MadeGeneration> go_on(MergedRows& rows, Watch& watch);
+  static bool goes_on_from_graph(const MergedRows& rows);
   Result<MadeGeneration> make_empty() const;
   BuildOptions options_as_built() const;
   bool goes_on_from_graph(const MergeInput& input) const;

@@ -229,7 +229,7 @@ class TestIndex {
   TestIndex(const Matrix& base, Metric metric, const IndexOptions& options = {}) {
     const QuantizedRows rows = quantized(base, metric, budget_, options.value_bits);
     const GraphBuilder graph = built_graph(rows, options.graph, executor_, budget_);
-    const auto affinity = affinity_graph(graph, rows.rows(), budget_);
+    const auto affinity = affinity_graph(graph.nearest(), budget_);
     REQUIRE_OK(affinity);
     GraphLayout layout = layout_for(rows, options.page_bytes);
     layout.row_id_bytes = options.row_id_bytes;

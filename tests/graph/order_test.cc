@@ -9,7 +9,7 @@ namespace {
 using test::Matrix;
 
 AffinityGraph affinity_of(const GraphBuilder& graph, std::uint64_t rows, MemoryBudget& budget) {
-  auto affinity = affinity_graph(graph, rows, budget);
+  auto affinity = affinity_graph(graph.nearest(), budget);
   REQUIRE_OK(affinity);
   return std::move(affinity).value();
 }

@@ -17,7 +17,7 @@ class Packing {
       : rows_(test::quantized(matrix, Metric::kL2, budget_)),
         graph_(test::built_graph(rows_, {max_degree, 50, 1.2f, 1}, executor_, budget_)),
         place_(rows_.rows()) {
-    const auto affinity = affinity_graph(graph_, rows_.rows(), budget_);
+    const auto affinity = affinity_graph(graph_.nearest(), budget_);
     REQUIRE_OK(affinity);
     order_ = test::ordered(rows_, *affinity, 16, executor_, budget_);
     invert_order(order_, place_);

@@ -57,7 +57,7 @@ class Packed {
   Packed(const Matrix& matrix, Metric metric, std::uint32_t bits)
       : centre_(matrix.dim, 52.0f), rows_(test::quantized(matrix, metric, budget_, bits, centre_)) {
     const GraphBuilder graph = test::built_graph(rows_, {24, 40, 1.2f, 1}, executor_, budget_);
-    const auto affinity = affinity_graph(graph, rows_.rows(), budget_);
+    const auto affinity = affinity_graph(graph.nearest(), budget_);
     REQUIRE_OK(affinity);
     GraphLayout layout = test::layout_for(rows_);
     layout.rows_per_page = std::max(1u, guess_rows_per_page(layout, 24));

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/merge/merge_in_passes.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "engine/cancellable_executor.h"
+#include "engine/generation/file_names.h"
+#include "engine/merge/merge_window.h"
+#include "engine/merge/merged_pages.h"
+#include "engine/merge/merged_texts.h"
+#include "engine/merge/new_links.h"
+#include "engine/merge/page_rows.h"
+#include "engine/merge/window_order.h"
+#include "engine/thread_pool.h"
+
+namespace vecstore {
+namespace {
+
+constexpr std::uint64_t kRowIdsOfFourBytes = std::uint64_t{1} << 32;
+// Of pages that new rows are compared with: at least, and at most where there is room.
+constexpr std::uint64_t kPoolBytesLeast = 8u << 20;
+constexpr std::uint64_t kPoolBytesMost = 256u << 20;
+constexpr std::uint64_t kPageRowsBytes = 1u << 20;  // of pages that codes are made of
+constexpr std::uint64_t kTextBytes = 24u << 20;     // zstd, training on documents, groups of them, sorting of keys
+constexpr std::uint64_t kSmallBytes = 1u << 20;     // file buffers, small tables
+constexpr std::uint64_t kWindowShare = 6;
+constexpr std::uint64_t kTurnsMost = 8;  // merges until every window had its turn
+constexpr double kFuller = 1.5;          // times the share of edges that may be dropped: a page holds a row less
+
+}  // namespace
+
+MergeInPasses::MergeInPasses(FileSystem& file_system, StoreDirectory& directory, Input input, MemoryBudget& budget,
+                             Watch& watch)
+    : file_system_(file_system),
+      directory_(directory),
+      input_(std::move(input)),
+      budget_(budget),
+      watch_(watch),
+      store_(input_.rows.view().content().manifest().store),
+      generation_(directory.manifest()->generation + 1),
+      graph_options_(input_.plan.graph),
+      executor_(std::make_unique<CancellableExecutor>(make_executor(input_.plan.threads), watch.cancel())) {
+  graph_options_.max_degree = std::min(graph_options_.max_degree, kDegreeBuilt);
+  layout_ = layout_after();
+}
+
+Result<MadeGeneration> MergeInPasses::make() {
+  VECSTORE_TRY(choose_memory());
+  VECSTORE_TRY(write_pages());
+  VECSTORE_TRY(write_codes());
+  VECSTORE_TRY(write_row_map());
+  VECSTORE_TRY(write_rows());
+  MadeGeneration made;
+  made.manifest.store = store_;
+  made.manifest.generation = generation_;
+  made.manifest.applied_lsn = input_.rows.view().moment().value;
+  made.manifest.files = files_;
+  made.manifest.properties = properties();
+  made.catalog = std::move(catalog_);
+  return made;
+}
+
+// ------------------------------------------------------------------------------------------------------------- memory
+
+// The codes are not there yet while pages are written, and what that took is gone when codes are made.
+std::uint64_t MergeInPasses::predict_bytes(std::uint64_t pool_bytes) const {
+  const std::uint32_t added = input_.rows.added();
+  const std::uint64_t rows = input_.rows.rows();
+  const GraphLayout& layout = before().layout();
+  CodecOptions codec = input_.plan.codec;
+  codec.code_bytes = before().codes().model.code_bytes;
+  codec.kind = before().codes().model.kind;
+  const std::uint64_t window_rows = std::uint64_t{kWindowPages} * layout_.rows_per_page;
+  const unsigned threads = executor_->thread_count();
+  const std::uint64_t ordering = predict_order_bytes(std::max<std::uint64_t>(added, window_rows)) +
+                                 predict_affinity_bytes(window_rows) + window_rows * (kNearestKept + 1) * 4;
+  const std::uint64_t pages = RowPool::predict_bytes(layout, added, pool_bytes) +
+                              NewLinks::predict_bytes(added, graph_options_) +
+                              MergeWindow::predict_bytes(window_rows, layout) +
+                              WindowReader::predict_bytes(layout, input_.rows.before() - input_.rows.stay(),
+                                                          before().summary().max_degree) +
+                              predict_encode_bytes(added, layout.dim, codec, threads) +
+                              2 * CodeCandidates::predict_bytes(layout.dim, before().codes().form()) + ordering +
+                              MergedPages::predict_bytes(layout_);
+  const std::uint64_t codes = predict_encode_bytes(rows, layout.dim, codec, threads) +
+                              RowPool::predict_bytes(layout_, 0, kPageRowsBytes) + layout_.pages() * 4;
+  const MergedTexts texts(input_.rows, layout_.key_bytes != 0, budget_, watch_);
+  const std::uint64_t switching = predict_resident_bytes(rows, layout.dim, codec) + input_.bytes_after;
+  return std::max({pages, codes, texts.is_needed() ? kTextBytes : 0, switching}) + kSmallBytes;
+}
+
+// A larger pool spares reads.
+Status MergeInPasses::choose_memory() {
+  const std::uint64_t left = budget_.limit_bytes() - budget_.used_bytes();
+  for (pool_bytes_ = kPoolBytesMost; pool_bytes_ > kPoolBytesLeast; pool_bytes_ /= 2)
+    if (predict_bytes(pool_bytes_) <= left) return Status::ok();
+  const std::uint64_t needed = predict_bytes(pool_bytes_);
+  if (needed <= left) return Status::ok();
+  return Status(Code::kMemoryBudget, "the memory budget is too small for the merge, which needs")
+      .at(Detail::kBytes, budget_.used_bytes() + needed);
+}
+
+// ------------------------------------------------------------------------------------------------------------- layout
+
+GraphLayout MergeInPasses::layout_after() const {
+  GraphLayout layout = before().layout();
+  layout.rows = input_.rows.rows();
+  layout.rows_per_page = rows_per_page();
+  if (input_.row_end.value > kRowIdsOfFourBytes) layout.row_id_bytes = 8;
+  layout.key_bytes = key_bytes();
+  return layout;
+}
+
+// As before, until lists have become so long that too many edges do not fit.
+std::uint32_t MergeInPasses::rows_per_page() const {
+  const GraphSummary& summary = before().summary();
+  const std::uint32_t rows = summary.layout.rows_per_page;
+  const auto edges = static_cast<double>(summary.edges + summary.edges_dropped);
+  const bool is_full = static_cast<double>(summary.edges_dropped) * rows > kFuller * kEdgesDroppedPerRow * edges;
+  return is_full && rows > 1 ? rows - 1 : rows;
+}
+
+// None until the first key that is not its row's RowId.
+std::uint32_t MergeInPasses::key_bytes() const {
+  const View& view = input_.rows.view();
+  if (properties_before().keys != KeyKind::kNumber) return 0;
+  std::uint32_t bytes = before().layout().key_bytes;
+  for (std::uint32_t nth = 0; nth < input_.rows.added(); ++nth) {
+    const RowId row = input_.rows.new_id(nth);
+    const std::uint64_t key = view.delta()->key(row).number();
+    if (bytes == 0 && key == row.value) continue;
+    bytes = std::max(bytes, key < kRowIdsOfFourBytes ? 4u : 8u);
+  }
+  return bytes == 4 && before().row_end() > kRowIdsOfFourBytes ? 8 : bytes;
+}
+
+// Every window comes up once a sixth of its rows have changed, if rows change everywhere alike: with each merge one in
+// so many, in turn. Where pages hold another number of rows, all of them do.
+std::vector<bool> MergeInPasses::windows_due(std::uint32_t count) const {
+  const MergedRows& rows = input_.rows;
+  const std::uint64_t changed = rows.added() + (rows.before() - rows.stay());
+  const bool all = layout_.rows_per_page != before().layout().rows_per_page;
+  const std::uint64_t turns =
+      all ? 1 : std::clamp<std::uint64_t>(rows.rows() / (kWindowShare * std::max<std::uint64_t>(changed, 1)), 1, kTurnsMost);
+  std::vector<bool> due(count);
+  for (std::uint32_t window = 0; window < count; ++window) due[window] = window % turns == generation_ % turns;
+  return due;
+}
+
+// -------------------------------------------------------------------------------------------------------------- files
+
+Status MergeInPasses::write_pages() {
+  MergedRows& rows = input_.rows;
+  VECSTORE_ASSIGN(RowPool pool, RowPool::create(before().graph(), before().layout(), before().centre(), rows.added(),
+                                                pool_bytes_, budget_));
+  VECSTORE_ASSIGN(NewLinks links, NewLinks::create(rows, pool, graph_options_, budget_));
+  VECSTORE_TRY(links.link(*executor_, watch_));
+  const std::uint32_t window_rows = kWindowPages * layout_.rows_per_page;
+  VECSTORE_ASSIGN(WindowReader windows,
+                  WindowReader::create(rows, links, pool, graph_options_, window_rows, budget_, watch_));
+  VECSTORE_ASSIGN(MergeWindow room, MergeWindow::create(window_rows, before().layout(), before().centre(),
+                                                        pool.rows().largest_norm2(), budget_));
+  VECSTORE_TRY(place_rows(rows, windows, room, layout_.rows_per_page, graph_options_.seed,
+                          windows_due(windows.count()), *executor_, budget_, watch_));
+  VECSTORE_ASSIGN(MergedPages pages, MergedPages::create(rows, links, windows, room, layout_, budget_));
+  VECSTORE_ASSIGN(const ManifestFile file,
+                  pages.write(file_system_, path(FileKind::kGraph), identity(FileKind::kGraph), watch_));
+  files_.push_back(file);
+  ranking_ = pages.take_ranking();
+  return Status::ok();
+}
+
+Status MergeInPasses::write_codes() {
+  VECSTORE_TRY(watch_.step({Phase::kCodes, 0, layout_.rows}));
+  VECSTORE_ASSIGN(const PageFile file,
+                  PageFile::open(file_system_, path(FileKind::kGraph), identity(FileKind::kGraph)));
+  VECSTORE_ASSIGN(RowPool pool, RowPool::create(file, layout_, before().centre(), 0, kPageRowsBytes, budget_));
+  const PageRows vectors(layout_, pool);
+  const CodecModel& model = before().codes().model;
+  CodecOptions codec = input_.plan.codec;
+  if (input_.keeps_model) {
+    codec.kind = model.kind;
+    codec.code_bytes = model.code_bytes;
+    trained_error_ =
+        properties_before().trained_error != 0 ? properties_before().trained_error : model.mean_square_error;
+  }
+  auto codes = encode_blocks(vectors, codec, input_.keeps_model ? &model : nullptr, *executor_, budget_);
+  VECSTORE_TRY(vectors.outcome());
+  if (!codes) return codes.error();
+  VECSTORE_ASSIGN(const ManifestFile coded,
+                  write_codes_file(file_system_, path(FileKind::kCodes), identity(FileKind::kCodes), *codes,
+                                   before().centre(), ranking_.span(), budget_));
+  files_.push_back(coded);
+  ranking_.reset();
+  return watch_.step({Phase::kCodes, layout_.rows, layout_.rows});
+}
+
+Status MergeInPasses::write_row_map() {
+  const MergedRows& rows = input_.rows;
+  VECSTORE_ASSIGN(RowMapWriter writer,
+                  RowMapWriter::create(file_system_, path(FileKind::kRowMap), identity(FileKind::kRowMap), rows.rows(),
+                                       rows.greatest_id(), budget_));
+  VECSTORE_TRY(before().row_map().for_each(budget_, [&](RowId row, Pos position) {
+    return rows.is_gone(position) ? Status::ok() : writer.add(row, rows.places()[position]);
+  }));
+  for (std::uint32_t nth = 0; nth < rows.added(); ++nth)
+    VECSTORE_TRY(writer.add(rows.new_id(nth), rows.places()[rows.before() + nth]));
+  VECSTORE_ASSIGN(const ManifestFile file, writer.finish());
+  files_.push_back(file);
+  return Status::ok();
+}
+
+Status MergeInPasses::write_rows() {
+  MergedTexts texts(input_.rows, layout_.key_bytes != 0, budget_, watch_);
+  has_rows_file_ = texts.is_needed();
+  if (!has_rows_file_) return Status::ok();
+  const Status made = file_system_.make_directory(directory_.file_path(kRowsName));
+  if (!made.is_ok() && made.code() != Code::kExists) return made;
+  VECSTORE_ASSIGN(const ManifestFile file,
+                  texts.write(file_system_, path(FileKind::kRows), identity(FileKind::kRows)));
+  files_.push_back(file);
+  if (!texts.layout().keys) return Status::ok();
+  VECSTORE_ASSIGN(const RowsExtent extent,
+                  RowsExtent::open(file_system_, path(FileKind::kRows), identity(FileKind::kRows), budget_));
+  VECSTORE_ASSIGN(catalog_, Catalog::write(file_system_, directory_.file_path(kCatalogName), store_,
+                                           input_.rows.view().moment().value, keys_of({&extent}), budget_,
+                                           watch_.cancel()));
+  return Status::ok();
+}
+
+// What was calibrated stays.
+std::vector<std::byte> MergeInPasses::properties() const {
+  const MergedRows& rows = input_.rows;
+  StoreProperties properties = properties_before();
+  properties.rows = rows.rows();
+  properties.row_end = input_.row_end.value;
+  properties.has_log = true;
+  properties.has_rows_file = has_rows_file_;
+  properties.trained_error = trained_error_;
+  properties.rows_changed += rows.added() + (rows.before() - rows.stay());
+  return encode_properties(properties);
+}
+
+}  // namespace vecstore

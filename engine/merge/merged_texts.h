@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What rows/ keeps of the rows of a merge: read row by row from where it is, and written as a new extent.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "compress/frames.h"
+#include "engine/merge/merged_rows.h"
+#include "engine/rows/catalog.h"
+#include "engine/rows/rows.h"
+#include "engine/watch.h"
+#include "pagestore/manifest.h"
+
+namespace vecstore {
+
+// For one thread.
+class MergedTexts {
+ public:
+  // `number_keys`: keys are numbers and not all are the RowIds. Everything outlives it.
+  MergedTexts(const MergedRows& rows, bool number_keys, MemoryBudget& budget, Watch& watch);
+
+  // What an extent of them has; nothing, and there need be none.
+  const RowsLayout& layout() const { return layout_; }
+  bool is_needed() const { return layout_.keys || layout_.documents || layout_.vector_bytes != 0; }
+
+  // Errors: kIo, kNoSpace, kCorrupt, kMemoryBudget, kCancelled.
+  Result<ManifestFile> write(FileSystem& file_system, const std::string& path, const FileIdentity& identity);
+
+ private:
+  using Visit = std::function<Status(RowId, const RowPayload&)>;
+  // All rows in their order.
+  Status for_each(const Visit& visit);
+  Status for_each_old(const Visit& visit);
+  Status for_each_new(const Visit& visit);
+  std::string_view number_key(std::uint64_t number);
+
+  const MergedRows& rows_;
+  MemoryBudget& budget_;
+  Watch& watch_;
+  RowsLayout layout_;
+  std::string key_;
+};
+
+}  // namespace vecstore

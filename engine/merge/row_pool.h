@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The vectors of rows by number, as pages hold them: those of the rows that were put since, and of the graph those pages
+// that were wanted last.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "graph/format.h"
+#include "graph/quantized_rows.h"
+#include "pagestore/page_file.h"
+
+namespace vecstore {
+
+// What the rows of a graph file are.
+inline RowShape row_shape(const GraphLayout& layout, std::span<const float> centre) {
+  return {layout.dim, layout.dtype, layout.metric, layout.value_bits, centre};
+}
+
+// Rows of `rows` [first, first + rows on the page) become those of a page whose checksum holds.
+void put_page(const GraphLayout& layout, std::uint64_t page, const std::byte* bytes, std::uint32_t first,
+              QuantizedRows& rows);
+
+// For one thread.
+class RowPool {
+ public:
+  // Rows that bring() may be asked for at a time.
+  static constexpr std::uint32_t kRowsAtOnce = 512;
+
+  // Room for about `bytes` of pages, and for as many as bring() may need. `file` outlives it. Errors: kMemoryBudget.
+  static Result<RowPool> create(const PageFile& file, const GraphLayout& layout, std::span<const float> centre,
+                                std::uint32_t new_rows, std::uint64_t bytes, MemoryBudget& budget);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t new_rows, std::uint64_t bytes);
+
+  // The first new_rows of them are the caller's.
+  QuantizedRows& rows() { return rows_; }
+  const QuantizedRows& rows() const { return rows_; }
+  // Where these rows are within rows(), until the next call. Of the graph at most kRowsAtOnce. Errors: kIo, kCorrupt
+  // naming the page.
+  Status bring(std::span<const std::uint32_t> numbers, std::vector<std::uint32_t>& slots);
+  // Where one row of the graph is. Where pages are asked for front to back, several come with one request.
+  Result<std::uint32_t> bring_one(Pos position);
+  std::uint32_t number_at(std::uint32_t slot) const;
+
+ private:
+  RowPool(const PageFile& file, const GraphLayout& layout, std::uint32_t new_rows, QuantizedRows rows)
+      : file_(&file), layout_(layout), new_rows_(new_rows), rows_(std::move(rows)) {}
+  std::uint32_t slot_of(Pos position) const {
+    return new_rows_ + (frame_of_[layout_.page_of(position)] - 1) * layout_.rows_per_page + layout_.slot_of(position);
+  }
+  static std::uint64_t frames_for(const GraphLayout& layout, std::uint64_t bytes);
+  Status load(std::uint64_t first, std::uint64_t count);
+  std::uint32_t free_frame();
+
+  const PageFile* file_;
+  GraphLayout layout_;
+  std::uint32_t new_rows_;
+  QuantizedRows rows_;
+  Buffer<std::uint32_t> frame_of_;  // [pages + 1] its frame + 1; 0: it is not here
+  Buffer<std::uint32_t> page_in_;   // [frames] 0: it is free
+  Buffer<std::uint32_t> asked_in_;  // [frames] the call in which it was wanted last
+  Buffer<std::byte> bytes_;         // of the pages that are read together
+  std::vector<std::uint64_t> missing_;
+  std::uint32_t call_ = 0;
+  std::uint32_t hand_ = 0;
+  std::uint64_t one_after_ = 1;  // the page behind the last that bring_one() has read
+};
+
+}  // namespace vecstore

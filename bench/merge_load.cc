@@ -3,6 +3,7 @@
 // Stores that merge by themselves: searches beside merges, puts that go on and on, and one key put again and again.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <numeric>
 #include <thread>
@@ -65,7 +66,6 @@ void print_phase(const char* name, const Json& phase) {
   fmt::print("  {:<14} {:>8} searches: p50 {:.0f} us, p99 {:.0f} us, greatest {:.0f} us\n", name,
              phase["searches"].get<std::uint64_t>(), phase["p50_us"].get<double>(), phase["p99_us"].get<double>(),
              phase["greatest_us"].get<double>());
-  std::fflush(stdout);
 }
 
 void put_next(Store& store, const LoadedVectors& base, std::uint64_t& next, std::uint64_t count) {

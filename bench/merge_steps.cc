@@ -7,11 +7,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <numeric>
 #include <random>
 #include <thread>
 
-#include "base/limits.h"
 #include "bench/measured_search.h"
 #include "bench/merges.h"
 #include "engine/truth.h"
@@ -128,8 +128,35 @@ void print_searches(const char* what, const Json& store) {
                at["L"].get<int>(), at["reads"].get<double>(), at["reads_between"].get<double>(),
                at["calibrated_L"].get<int>(), at["calibrated_recall"].get<double>());
   fmt::print("\n");
-  std::fflush(stdout);
 }
+
+// CPU of a merge by what it does at the time.
+class PhaseClock {
+ public:
+  ProgressFunction watch() {
+    return [this](const Progress& progress) {
+      if (progress.phase != phase_) close();
+      phase_ = progress.phase;
+    };
+  }
+  // Microseconds an insert.
+  Json close(double inserted) {
+    close();
+    Json json = Json::object();
+    for (const auto& [phase, seconds] : seconds_) json[std::string(name_of(phase))] = 1e6 * seconds / inserted;
+    return json;
+  }
+
+ private:
+  void close() {
+    const double now = process_cpu_seconds();
+    seconds_[phase_] += now - began_;
+    began_ = now;
+  }
+  Phase phase_ = Phase::kRead;
+  double began_ = process_cpu_seconds();
+  std::map<Phase, double> seconds_;
+};
 
 // Puts rows, merges them, and says what both cost.
 Json take_step(const Data& data, Store& store, const std::string& path, std::span<const std::uint32_t> keys,
@@ -141,7 +168,11 @@ Json take_step(const Data& data, Store& store, const std::string& path, std::spa
   const Spent between;
   const double put_seconds = seconds_since(began);
   const std::int64_t merge_began = now_ns();
-  const MergeReport merged = need(store.compact({.threads = data.settings.threads}));
+  PhaseClock phases;
+  CompactOptions how;
+  how.threads = data.settings.threads;
+  how.progress = phases.watch();
+  const MergeReport merged = need(store.compact(how));
   const double merge_seconds = seconds_since(merge_began);
   const Spent after;
   const StoreInfo info = store.info();
@@ -150,6 +181,7 @@ Json take_step(const Data& data, Store& store, const std::string& path, std::spa
           {"inserted", keys.size()},
           {"put_cpu_us", 1e6 * (between.cpu_seconds - before.cpu_seconds) / inserted},
           {"merge_cpu_us", 1e6 * (after.cpu_seconds - between.cpu_seconds) / inserted},
+          {"merge_cpu_us_by_phase", phases.close(inserted)},
           {"put_seconds", put_seconds},
           {"merge_seconds", merge_seconds},
           {"put_bytes", (between.bytes - before.bytes) / inserted},
@@ -174,7 +206,13 @@ void print_step(const Json& step) {
       files["catalog"].get<double>() / kMegabyte, files["log"].get<double>() / kMegabyte,
       step["mean_degree"].get<double>(), step["ram_peak_bytes"].get<double>() / kMegabyte,
       step["rss_peak_bytes"].get<double>() / kMegabyte);
-  std::fflush(stdout);
+  if (!step.contains("searches")) return;
+  fmt::print("          reads");
+  for (const Json& at : step["searches"])
+    fmt::print(" at {:.2f} {:.3f} ({:.3f}), calibrated L {} recall {:.4f};", at["target"].get<double>(),
+               at["reads"].get<double>(), at["reads_between"].get<double>(), at["calibrated_L"].get<int>(),
+               at["calibrated_recall"].get<double>());
+  fmt::print(" CPU us by phase {}\n", step["merge_cpu_us_by_phase"].dump());
 }
 
 // Means an insert over the steps, which differ in size; and over those that are as large as was asked for.
@@ -248,7 +286,6 @@ Json measure_self(const Data& data, const std::string& path, const RowOfKey& liv
     self[search_list == 0 ? "calibrated" : "L1000"] = {
         {"L", used}, {"not_first", lost + not_first}, {"not_in_ten", lost}, {"keys", lost_keys}};
   }
-  std::fflush(stdout);
   return self;
 }
 
@@ -307,18 +344,20 @@ Json measure_growth(const MergeSettings& settings, const MergedSet& set) {
       const RowOfKey all = first_rows(std::min(live.size() + wanted, set.last_rows));
       const auto added = std::span(all).subspan(live.size());
       Json step = take_step(data, store, path, added, added);
-      print_step(step);
       live = all;
       const ExactNeighbours truth = truth_of(data, live);
       step["searches"] = measure_searches(data, store, truth);
       if (settings.fresh_each_step)
         step["fresh"] = describe(data, fresh_of(settings, set, live.size()).path, truth)["searches"];
+      print_step(step);
       report["steps"].push_back(std::move(step));
     }
   }
   report["total"] = total_of(report["steps"], settings.share);
   const MeasuredIndex fresh = fresh_of(settings, set, set.last_rows);
   report["fresh_build"] = fresh.build;
+  fmt::print("  a fresh build: CPU us a row {:.0f}\n",
+             1e6 * fresh.build["cpu_seconds"].get<double>() / static_cast<double>(set.last_rows));
   finish(data, report, path, fresh.path, live, set.read_ratio);
   const Json& cost = report["total"].value("whole", report["total"]["all"]);
   add_floor(report, "bytes written an insert", cost["bytes"], set.bytes_an_insert);
@@ -408,8 +447,8 @@ Json measure_replacing(const MergeSettings& settings, const MergedSet& set) {
         if (++next == data.base.view.rows) next = set.first_rows;
       }
       Json step = take_step(data, store, path, std::span(keys).first(each), rows);
-      print_step(step);
       step["searches"] = measure_searches(data, store, truth_of(data, live));
+      print_step(step);
       report["steps"].push_back(std::move(step));
     }
   }

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -88,7 +89,6 @@ void add_floor(Json& report, const std::string& what, double value, double limit
   const bool holds = bound == Bound::kAtMost ? value <= limit : value >= limit;
   fmt::print("{} {:<60} {:>10.3f} {} {}\n", holds ? "PASS" : "FAIL", what, value,
              bound == Bound::kAtMost ? "<=" : ">=", limit);
-  std::fflush(stdout);
   report["floors"].push_back({{"floor", what},
                               {"value", value},
                               {"bound", bound == Bound::kAtMost ? "at most" : "at least"},
@@ -176,6 +176,7 @@ int main(int count, char** arguments) try {
   using namespace vecstore::bench;
   using vecstore::SyncMode;
   MergeSettings settings;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   settings.scenarios = {"growth", "categories", "replace", "beside", "sustained", "hot-key"};
   const std::map<std::string, SyncMode> syncs{
       {"always", SyncMode::kAlways}, {"interval", SyncMode::kInterval}, {"none", SyncMode::kNone}};

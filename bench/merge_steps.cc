@@ -294,7 +294,7 @@ double ratio_of(const Json& ours, const Json& fresh, std::size_t target, const c
 }
 
 void judge_searches(Json& report, double limit) {
-  const Json &ours = report["merged"], &fresh = report["fresh"];
+  const Json ours = report["merged"], fresh = report["fresh"];  // copies: what is added to a report moves the rest
   for (std::size_t target = 0; target < std::size(kTargets); ++target) {
     const double between = ratio_of(ours, fresh, target, "reads_between");
     fmt::print("  reads at {:.2f} against a fresh build: {:.3f}, between the two nearest L {:.3f}\n", kTargets[target],
@@ -409,7 +409,7 @@ std::string write_live(const Data& data, const std::string& name, const RowOfKey
 }
 
 void judge_replacing(Json& report) {
-  const Json &ours = report["merged"], &fresh = report["fresh"];
+  const Json ours = report["merged"], fresh = report["fresh"];  // copies: what is added to a report moves the rest
   add_floor(report, "mean degree against a fresh build",
             ours["mean_degree"].get<double>() / fresh["mean_degree"].get<double>(), .9, Bound::kAtLeast);
   for (std::size_t target = 0; target < std::size(kTargets); ++target) {

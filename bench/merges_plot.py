@@ -7,6 +7,7 @@ usage: merges_plot.py RESULT.json FOLDER
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -24,10 +25,10 @@ def plain(value):
 
 
 def nice_axis(low, high, title, unit=1.0, suffix=""):
-    """From `low` to `high` and a little more, with four to ten ticks."""
+    """From `low` or a little less to `high` or a little more, with four to ten ticks."""
     steps = (digit * 10**power for power in range(-2, 9) for digit in (1, 2, 5))
     step = next(step for step in steps if (high - low) / step <= 8)
-    first, last = int(low / step), int(high / step) + 1
+    first, last = math.floor(low / step), math.ceil(high / step)
     ticks = [(number * step, f"{number * step / unit:g}{suffix}") for number in range(first, last + 1)]
     return Axis(first * step, last * step, ticks, title, plain)
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -33,6 +34,13 @@ class PrefixSource final : public VectorSource {
   std::unique_ptr<VectorSource> whole_;
   std::uint64_t rows_;
 };
+
+std::uint64_t status_bytes(const char* field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(field)) return std::stoull(line.substr(std::strlen(field))) * 1024;
+  return 0;
+}
 
 // Everything that decides what is built; the same text means that a kept index will do.
 Json describe(const IndexRequest& request) {
@@ -106,12 +114,8 @@ double process_cpu_seconds() {
   return of(usage.ru_utime) + of(usage.ru_stime);
 }
 
-std::uint64_t rss_peak_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
-  return 0;
-}
+std::uint64_t rss_bytes() { return status_bytes("VmRSS:"); }
+std::uint64_t rss_peak_bytes() { return status_bytes("VmHWM:"); }
 
 // Several builds share this process.
 void reset_rss_peak() {

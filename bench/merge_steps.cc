@@ -162,6 +162,7 @@ class PhaseClock {
 Json take_step(const Data& data, Store& store, const std::string& path, std::span<const std::uint32_t> keys,
                std::span<const std::uint32_t> rows) {
   reset_rss_peak();
+  const std::uint64_t resident_before = rss_bytes();
   const Spent before;
   const std::int64_t began = now_ns();
   put_rows(store, data.base, keys, rows);
@@ -192,6 +193,7 @@ Json take_step(const Data& data, Store& store, const std::string& path, std::spa
           {"edges_dropped", info.edges_dropped},
           {"code_error", info.code_error},
           {"ram_peak_bytes", info.ram_peak_bytes},
+          {"rss_before_bytes", resident_before},
           {"rss_peak_bytes", rss_peak_bytes()}};
 }
 
@@ -199,13 +201,14 @@ void print_step(const Json& step) {
   const Json& files = step["files"];
   fmt::print(
       "  {:>7} rows, {:>6} put: CPU us an insert {:.0f} putting + {:.0f} merging; bytes an insert {:.0f} + {:.0f}; "
-      "MB generation {:.1f} rows {:.1f} catalog {:.1f} log {:.1f}; degree {:.2f}; peak MB {:.0f} of {:.0f} resident\n",
+      "MB generation {:.1f} rows {:.1f} catalog {:.1f} log {:.1f}; degree {:.2f}; peak MB {:.0f}, resident {:.0f} to "
+      "{:.0f}\n",
       step["rows"].get<std::uint64_t>(), step["inserted"].get<std::uint64_t>(), step["put_cpu_us"].get<double>(),
       step["merge_cpu_us"].get<double>(), step["put_bytes"].get<double>(), step["merge_bytes"].get<double>(),
       files["generation"].get<double>() / kMegabyte, files["rows"].get<double>() / kMegabyte,
       files["catalog"].get<double>() / kMegabyte, files["log"].get<double>() / kMegabyte,
       step["mean_degree"].get<double>(), step["ram_peak_bytes"].get<double>() / kMegabyte,
-      step["rss_peak_bytes"].get<double>() / kMegabyte);
+      step["rss_before_bytes"].get<double>() / kMegabyte, step["rss_peak_bytes"].get<double>() / kMegabyte);
   if (!step.contains("searches")) return;
   fmt::print("          reads");
   for (const Json& at : step["searches"])

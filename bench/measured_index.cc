@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -34,17 +35,11 @@ class PrefixSource final : public VectorSource {
   std::uint64_t rows_;
 };
 
-std::uint64_t rss_peak_bytes() {
+std::uint64_t status_bytes(const char* field) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
+    if (line.starts_with(field)) return std::stoull(line.substr(std::strlen(field))) * 1024;
   return 0;
-}
-
-// Several builds share this process: what earlier ones left is given back, and the peak starts anew.
-void reset_rss_peak() {
-  ::malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << 5;
 }
 
 // Everything that decides what is built; the same text means that a kept index will do.
@@ -117,6 +112,15 @@ double process_cpu_seconds() {
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
   };
   return of(usage.ru_utime) + of(usage.ru_stime);
+}
+
+std::uint64_t rss_bytes() { return status_bytes("VmRSS:"); }
+std::uint64_t rss_peak_bytes() { return status_bytes("VmHWM:"); }
+
+// Several builds share this process.
+void reset_rss_peak() {
+  ::malloc_trim(0);
+  std::ofstream("/proc/self/clear_refs") << 5;
 }
 
 std::int64_t now_ns() {

@@ -50,7 +50,10 @@ Result<MeasuredIndex> measure_build(const IndexRequest& request);
 Result<ExactNeighbours> load_truth(const IndexRequest& request, const std::string& truth_path,
                                    const std::string& query_path, std::uint64_t query_rows);
 
-double process_cpu_seconds();  // user and system, all threads
+double process_cpu_seconds();    // user and system, all threads
+std::uint64_t rss_bytes();       // VmRSS
+std::uint64_t rss_peak_bytes();  // VmHWM
+void reset_rss_peak();           // what was freed is given back, and the peak starts anew
 double seconds_since(std::int64_t begin_ns);
 std::int64_t now_ns();
 

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What merging costs, and what it does to searches: stores that grow, or whose rows are replaced, in steps, against
+// fresh builds of the same rows; searches beside merges; one key put again and again.
+//
+//   bench_merges [--scenario NAME]… [--set NAME]… [--data DIR] [--work DIR] [--json FILE] [--share .05] …
+//
+// Exit codes: 0 every floor holds, 1 one is missed, 2 something could not be measured.
+#include "bench/merges.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+namespace vecstore::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kBatch = 100;
+
+struct Scenario {
+  const char* name;
+  Json (*measure)(const MergeSettings&, const MergedSet&);
+  std::vector<std::string> sets;  // unless others are asked for
+};
+
+std::vector<MergedSet> known_sets() {
+  return {{"csift", "csift.base.u8bin", "csift.query.u8bin", "csift.base.labels.txt", Metric::kL2, 200000, 300000, 1.10,
+           10000, 450},
+          {"win384", "win384.base.f16bin", "win384.query.f16bin", "", Metric::kCosine, 50000, 100000, 1.10, 20000, 0},
+          {"mdn256", "mdn256.base.fbin", "mdn256.query.fbin", "", Metric::kCosine, 20000, 40000, 0, 0, 0}};
+}
+
+std::vector<Scenario> known_scenarios() {
+  return {{"growth", measure_growth, {"csift", "win384"}}, {"categories", measure_categories, {"csift"}},
+          {"replace", measure_replacing, {"win384"}},      {"beside", measure_beside, {"csift"}},
+          {"sustained", measure_sustained, {"csift"}},     {"hot-key", measure_hot_key, {"csift"}}};
+}
+
+// What other runs left in the file stays, but for what is measured again.
+void keep(const std::string& path, Json entry) {
+  std::ifstream in(path);
+  Json report = Json::parse(in, nullptr, false);
+  if (!report.is_object()) report = {{"version", version()}, {"measured", Json::array()}};
+  Json& measured = report["measured"];
+  const auto same = std::ranges::find_if(measured, [&](const Json& other) {
+    return other["scenario"] == entry["scenario"] && other["set"] == entry["set"] && other["share"] == entry["share"];
+  });
+  if (same != measured.end()) {
+    *same = std::move(entry);
+  } else {
+    measured.push_back(std::move(entry));
+  }
+  if (std::ofstream(path) << report.dump(1) << '\n') return;
+  fmt::print(stderr, "bench_merges: {}: cannot be written\n", path);
+  std::exit(2);
+}
+
+bool measure(const MergeSettings& settings) {
+  bool all_hold = true;
+  for (const Scenario& scenario : known_scenarios()) {
+    if (std::ranges::find(settings.scenarios, scenario.name) == settings.scenarios.end()) continue;
+    const auto& wanted = settings.sets.empty() ? scenario.sets : settings.sets;
+    for (const MergedSet& set : known_sets()) {
+      if (std::ranges::find(wanted, set.name) == wanted.end()) continue;
+      fmt::print("{}, {}\n", scenario.name, set.name);
+      Json entry{{"scenario", scenario.name}, {"set", set.name}, {"share", settings.share}};
+      entry.update(scenario.measure(settings, set));
+      for (const Json& floor : entry["floors"]) all_hold = all_hold && floor["holds"].get<bool>();
+      if (!settings.json.empty()) keep(settings.json, std::move(entry));
+    }
+  }
+  return all_hold;
+}
+
+}  // namespace
+
+void fail(const Status& status) {
+  fmt::print(stderr, "bench_merges: {}\n", status.message());
+  std::exit(2);
+}
+
+void add_floor(Json& report, const std::string& what, double value, double limit, Bound bound) {
+  if (limit <= 0) return;
+  const bool holds = bound == Bound::kAtMost ? value <= limit : value >= limit;
+  fmt::print("{} {:<60} {:>10.3f} {} {}\n", holds ? "PASS" : "FAIL", what, value,
+             bound == Bound::kAtMost ? "<=" : ">=", limit);
+  report["floors"].push_back({{"floor", what},
+                              {"value", value},
+                              {"bound", bound == Bound::kAtMost ? "at most" : "at least"},
+                              {"limit", limit},
+                              {"holds", holds}});
+}
+
+std::string path_of(const MergeSettings& settings, const char* file) { return settings.data + "/" + file; }
+
+void put_rows(Store& store, const LoadedVectors& base, std::span<const std::uint32_t> keys,
+              std::span<const std::uint32_t> rows) {
+  const std::size_t row_bytes = base.view.row_stride();
+  std::vector<Key> names;
+  std::vector<std::byte> vectors;
+  for (std::size_t first = 0; first < keys.size(); first += kBatch) {
+    const std::size_t count = std::min(kBatch, keys.size() - first);
+    names.clear();
+    vectors.resize(count * row_bytes);
+    for (std::size_t i = 0; i < count; ++i) {
+      names.emplace_back(std::uint64_t{keys[first + i]});
+      std::copy_n(base.view.row(rows[first + i]), row_bytes, vectors.data() + i * row_bytes);
+    }
+    need(store.put_batch(names, {vectors.data(), base.view.dtype, count, base.view.dim}));
+  }
+}
+
+OpenOptions writer_options(const MergeSettings& settings, MergePolicy policy) {
+  OpenOptions options;
+  options.access = Access::kReadWrite;
+  options.sync = settings.sync;
+  options.merge = policy;
+  return options;
+}
+
+MeasuredIndex fresh_build(const MergeSettings& settings, const MergedSet& set, const std::string& name,
+                          const std::string& input, std::uint64_t rows) {
+  IndexRequest request;
+  request.name = name;
+  request.input = input;
+  request.rows = rows;
+  request.options.metric = set.metric;
+  request.options.seed = settings.seed;
+  request.work = settings.work;
+  return need(measure_build(request));
+}
+
+MeasuredIndex fresh_of(const MergeSettings& settings, const MergedSet& set, std::uint64_t rows) {
+  return fresh_build(settings, set, set.name, path_of(settings, set.base), rows == set.last_rows ? 0 : rows);
+}
+
+std::string copy_of(const MergeSettings& settings, const MergedSet& set, const MeasuredIndex& index, const char* name) {
+  const std::string path = settings.work + "/" + set.name + "-" + name;
+  fs::remove_all(path);
+  fs::copy(index.path, path, fs::copy_options::recursive);
+  return path;
+}
+
+Json directory_bytes(const std::string& path) {
+  std::map<std::string, std::uint64_t> bytes{{"generation", 0}, {"rows", 0}, {"catalog", 0}, {"log", 0}, {"other", 0}};
+  std::uint64_t total = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(path)) {
+    // A file that a merge removes meanwhile counts nothing.
+    std::error_code gone;
+    if (!entry.is_regular_file(gone)) continue;
+    const std::uintmax_t size = entry.file_size(gone);
+    if (gone) continue;
+    const std::string name = fs::relative(entry.path(), path).string();
+    const auto begins = [&](const char* with) { return name.starts_with(with); };
+    const char* kind = begins("graph-") || begins("codes-") || begins("rowmap-") ? "generation"
+                       : begins("rows")                                          ? "rows"
+                       : begins("catalog")                                       ? "catalog"
+                       : begins("wal")                                           ? "log"
+                                                                                 : "other";
+    bytes[kind] += size;
+    total += size;
+  }
+  Json json(bytes);
+  json["total"] = total;
+  return json;
+}
+
+}  // namespace vecstore::bench
+
+int main(int count, char** arguments) try {
+  using namespace vecstore::bench;
+  using vecstore::SyncMode;
+  MergeSettings settings;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  settings.scenarios = {"growth", "categories", "replace", "beside", "sustained", "hot-key"};
+  const std::map<std::string, SyncMode> syncs{
+      {"always", SyncMode::kAlways}, {"interval", SyncMode::kInterval}, {"none", SyncMode::kNone}};
+  CLI::App app("Measures what merging costs, and what it does to searches.", "bench_merges");
+  app.add_option("--scenario", settings.scenarios,
+                 "growth, categories, replace, beside, sustained or hot-key; may be given again [all]");
+  app.add_option("--set", settings.sets, "csift, win384 or mdn256; may be given again [by scenario]");
+  app.add_option("--data", settings.data, "where the data sets are [$VECSTORE_DATA or ../shared/data]");
+  app.add_option("--work", settings.work, "where stores are made and fresh builds kept [build/bench-work/merges]");
+  app.add_option("--json", settings.json, "also write what was measured to this file, beside what is there");
+  app.add_option("--share", settings.share, "of the rows put before each merge [.05]");
+  app.add_option("--queries", settings.queries, "only so many queries");
+  app.add_option("--self", settings.self_rows, "rows that are searched by their own vector; 0: all [20000]");
+  app.add_option("--rounds", settings.rounds, "of replacing [20]");
+  app.add_option("--threads", settings.threads, "of a merge [1]");
+  app.add_option("--seed", settings.seed, "of builds, and of the keys that are replaced [1]");
+  app.add_option("--sync", settings.sync, "always, interval or none [always]")->transform(CLI::Transformer(syncs));
+  app.add_option("--ram", settings.ram_bytes, "sustained: bytes, 0: unbounded [64 MiB]");
+  app.add_option("--delta", settings.delta_bytes, "sustained: bytes of what waits [a quarter of --ram]");
+  app.add_option("--log", settings.log_bytes, "hot-key: bytes of the log [4 MiB]");
+  app.add_option("--puts", settings.puts, "hot-key: at the most [10,000,000]");
+  app.add_option("--seconds", settings.seconds, "hot-key: at the most [60]");
+  app.add_option("--pairs", settings.pairs, "beside: merges [4]");
+  app.add_flag("--fresh-each-step", settings.fresh_each_step, "growth: a fresh build at every step");
+  CLI11_PARSE(app, count, arguments);
+  std::filesystem::create_directories(settings.work);
+  return measure(settings) ? 0 : 1;
+} catch (const std::exception& failure) {
+  fmt::print(stderr, "bench_merges: {}\n", failure.what());
+  return 2;
+}

@@ -34,6 +34,7 @@ std::shared_ptr<const LivePin> LiveState::pin() const {
   if (watched_.empty() || watched_.back().moment != moment) watched_.push_back({moment, 0});
   std::shared_ptr<LivePin> pin(new LivePin(shown_, moment));
   ++watched_.back().pins;
+  pins_->fetch_add(1, std::memory_order_relaxed);
   pin->pinned_ = this;
   return pin;
 }
@@ -44,6 +45,7 @@ std::shared_ptr<const LivePin> LiveState::pin_newest() const {
 
 void LiveState::unpin(Lsn moment) const {
   const MutexLock guard(pinning_);
+  pins_->fetch_sub(1, std::memory_order_relaxed);
   --std::ranges::lower_bound(watched_, moment, {}, &Watched::moment)->pins;
   while (!watched_.empty() && watched_.front().pins == 0) watched_.pop_front();
 }
@@ -62,6 +64,12 @@ std::optional<RowId> LiveState::find(const Key& key, Lsn moment) const {
     rows = std::move(now);
   }
   return std::nullopt;
+}
+
+std::uint64_t LiveState::bytes_left() const {
+  if (bytes_left_) return *bytes_left_;
+  const std::shared_ptr<const DeltaRows> rows = delta();
+  return rows == nullptr ? 0 : rows->bytes_beside(nullptr);
 }
 
 Lsn LiveState::floor() const {
@@ -140,6 +148,7 @@ Result<LiveState::Successor> LiveState::prepare_successor(const Base& base) cons
 // Rows that the successor does not take are shown here for as long as this lives.
 std::shared_ptr<LiveState> LiveState::succeed(Successor successor) {
   LiveState& next = *successor.live;
+  const std::shared_ptr<const DeltaRows> before = delta();
   if (has_rows_from(next.row_end_)) {
     owned_delta_->keep(std::move(successor.rest));
     next.owned_delta_ = std::move(owned_delta_);
@@ -149,6 +158,7 @@ std::shared_ptr<LiveState> LiveState::succeed(Successor successor) {
       if (row.died == DeltaStripe::kNeverDied) next.delta_rows_.fetch_add(1, std::memory_order_relaxed);
     });
   }
+  bytes_left_ = before == nullptr ? 0 : before->bytes_beside(next.delta().get());
   owned_delta_.reset();
   next.owned_dictionary_ = owned_dictionary_;
   next.dictionary_.store(dictionary(), std::memory_order_relaxed);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Readers that stay while the store merges ten times: another object that was opened for reading, and calls of the
-// writer's own object that have begun. Each goes on answering from the moment that it began with.
+// writer's own object that have begun. Each goes on answering from the moment that it began with. What they keep is
+// told, and may be bounded.
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -41,7 +43,7 @@ std::string document_of(std::uint64_t place) {
 // A store that is written to at random and merged, and what it holds.
 class Merged {
  public:
-  Merged() {
+  explicit Merged(std::uint64_t reader_bytes_max = 0) {
     REQUIRE_OK(Store::build(path(), *view_source({pool_.bytes.data(), pool_.dtype, kBuilt, pool_.dim, 0}),
                             build_options(Metric::kL2)));
     for (std::uint64_t row = 0; row < kBuilt; ++row) kept_[row] = row;
@@ -50,6 +52,7 @@ class Merged {
     options.merge = MergePolicy::kManual;
     options.sync = SyncMode::kNone;
     options.searchers = 2;
+    options.reader_bytes_max = reader_bytes_max;
     auto opened = Store::open(path(), options);
     REQUIRE_OK(opened);
     store_.emplace(std::move(*opened));
@@ -357,6 +360,137 @@ BOOST_AUTO_TEST_CASE(calls_that_stay_answer_from_their_own_moment_across_ten_swi
     merged.write();
     BOOST_TEST(wrong_store(merged.store(), merged.pool(), merged.kept()) == "");
   }
+}
+
+// Memory that is in use, of the budget and of what was put.
+std::uint64_t memory_of(const Store& store) { return store.info().ram_used_bytes + store.stats().delta_bytes; }
+
+BOOST_AUTO_TEST_CASE(what_calls_keep_is_told_until_they_end) {
+  Merged merged;
+  std::vector<std::unique_ptr<Staying>> staying;
+  std::uint64_t disk_bytes = 0;
+  for (std::uint64_t merge = 0; merge < 3; ++merge) {
+    const StoreStats before = merged.store().stats();
+    staying.push_back(merge == 1 ? stay_in_a_search(merged) : stay_in_a_scan(merged));
+    BOOST_TEST(merged.store().stats().old_readers == merge);  // this one reads what is the newest yet
+    disk_bytes += merged.store().info().disk_bytes;
+    merged.merge();
+    const StoreStats stats = merged.store().stats();
+    BOOST_TEST(stats.old_generations == merge + 1);
+    BOOST_TEST(stats.old_readers == merge + 1);
+    BOOST_TEST(stats.old_disk_bytes == disk_bytes);
+    BOOST_TEST(stats.old_memory_bytes > before.old_memory_bytes);
+    const Metrics metrics = merged.store().metrics();
+    BOOST_TEST(metrics.old_generations == stats.old_generations);
+    BOOST_TEST(metrics.old_readers == stats.old_readers);
+    BOOST_TEST(metrics.old_disk_bytes == stats.old_disk_bytes);
+    BOOST_TEST(metrics.old_memory_bytes == stats.old_memory_bytes);
+    BOOST_TEST(!std::filesystem::exists(merged.path("store/graph-" + std::to_string(merge + 1))));
+  }
+  const std::uint64_t told = merged.store().stats().old_memory_bytes;
+  const std::uint64_t in_use = memory_of(merged.store());
+  for (std::uint64_t left = 3; left-- > 0;) {
+    BOOST_TEST(staying[left]->leave() == "");
+    staying.pop_back();
+    const StoreStats stats = merged.store().stats();
+    BOOST_TEST(stats.old_generations == left);
+    BOOST_TEST(stats.old_readers == left);
+  }
+  // But for small buffers, what they kept is what was told.
+  const std::uint64_t freed = in_use - memory_of(merged.store());
+  BOOST_TEST(freed >= told - told / 10);
+  BOOST_TEST(freed <= told + told / 10);
+  BOOST_TEST(merged.store().stats().old_memory_bytes == 0u);
+  BOOST_TEST(merged.store().stats().old_disk_bytes == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_reader_that_refreshes_tells_what_its_own_calls_keep) {
+  Merged merged;
+  auto reader = Store::open(merged.path(), {.searchers = 2});
+  REQUIRE_OK(reader);
+  const std::uint64_t disk_bytes = reader->info().disk_bytes;
+  Gate gate;
+  std::jthread scanning([&] {
+    static_cast<void>(reader->for_each_key([&](const Key&, RowId) {
+      gate.stay();
+      return true;
+    }));
+    gate.pass();
+  });
+  gate.wait_until_somebody_stays();
+  merged.merge();
+  const Status refreshed = reader->refresh();
+  const StoreStats stats = reader->stats();
+  gate.open();
+  scanning.join();
+  REQUIRE_OK(refreshed);
+  BOOST_TEST(stats.old_generations == 1u);
+  BOOST_TEST(stats.old_readers == 1u);
+  BOOST_TEST(stats.old_disk_bytes == disk_bytes);
+  BOOST_TEST(merged.store().stats().old_readers == 0u);  // another object's are not known here
+  BOOST_TEST(reader->stats().old_generations == 0u);
+}
+
+// The reader is not broken, and the merge comes about once it has left.
+BOOST_AUTO_TEST_CASE(a_merge_is_put_off_while_calls_keep_as_much_as_is_allowed) {
+  Merged merged(1);
+  const auto staying = stay_in_an_export(merged, "export");
+  merged.merge();
+  merged.write();
+  const std::uint32_t generation = merged.store().info().generation;
+  const auto refused = merged.store().compact();
+  BOOST_REQUIRE((code_of(refused) == Code::kBusy));
+  BOOST_TEST(refused.error().message().find("reader_bytes_max") != std::string::npos, message_of(refused));
+  const StoreStats stats = merged.store().stats();
+  BOOST_TEST(refused.error().number() == stats.old_memory_bytes + stats.old_disk_bytes);
+  BOOST_TEST(merged.store().info().generation == generation);
+  BOOST_TEST(!stats.is_merging);
+  merged.write();
+  BOOST_TEST(wrong_store(merged.store(), merged.pool(), merged.kept()) == "");
+  BOOST_TEST(staying->leave() == "");
+  merged.merge();
+  BOOST_TEST(wrong_store(merged.store(), merged.pool(), merged.kept()) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_merge_in_the_background_that_is_put_off_says_why) {
+  const TemporaryDirectory directory;
+  const Matrix base = csift(100);
+  REQUIRE_OK(Store::create(directory.path("store"), {.dtype = base.dtype}));
+  OpenOptions options;
+  options.access = Access::kReadWrite;
+  options.sync = SyncMode::kNone;
+  options.log_bytes = 4u << 20;
+  options.full_wait_ms = 1;
+  options.merge_wait_ms = 600'000;
+  options.merge_write_bytes = 0;
+  options.reader_bytes_max = 1;
+  auto store = Store::open(directory.path("store"), options);
+  REQUIRE_OK(store);
+  REQUIRE_OK(store->put(0, base.row(0)));
+  Gate gate;
+  const std::jthread scanning([&] {
+    static_cast<void>(store->for_each_key([&](const Key&, RowId) {
+      gate.stay();
+      return true;
+    }));
+    gate.pass();
+  });
+  gate.wait_until_somebody_stays();
+  Status outcome;
+  Random random(1);
+  std::string document(30'000, '\0');
+  for (std::uint64_t key = 0; outcome.is_ok(); ++key) {
+    for (char& c : document) c = static_cast<char>(random.next());
+    const auto put = store->put(key % 50, base.row(key % 100), document);
+    if (!put) outcome = put.error();
+  }
+  const StoreStats stats = store->stats();
+  gate.open();
+  BOOST_TEST((outcome.code() == Code::kNoSpace), outcome.message());
+  BOOST_TEST(outcome.message().find("reader_bytes_max") != std::string::npos, outcome.message());
+  BOOST_TEST(stats.merge_failure.find("reader_bytes_max") != std::string::npos, stats.merge_failure);
+  BOOST_TEST(stats.merges == 1u);
+  BOOST_TEST(stats.old_readers == 1u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

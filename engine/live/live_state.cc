@@ -230,8 +230,13 @@ Status LiveState::end_row(RowId row, Lsn lsn) {
   } else {
     if (owned_delta_ == nullptr || !owned_delta_->rows()->is_live(row, lsn)) return contradiction(lsn);
     owned_delta_->end(row, lsn);
-    delta_rows_.fetch_sub(1, std::memory_order_relaxed);
   }
+  return Status::ok();
+}
+
+Status LiveState::erase_row(RowId row, Lsn lsn) {
+  VECSTORE_TRY(end_row(row, lsn));
+  if (row.value >= row_end_) delta_rows_.fetch_sub(1, std::memory_order_relaxed);
   rows_.fetch_sub(1, std::memory_order_relaxed);
   return Status::ok();
 }
@@ -252,7 +257,7 @@ Status LiveState::apply(Lsn lsn, const LogRecord& record) {
       break;
     case RecordType::kErase: {
       const auto erase = decode_erase(record);
-      return erase ? end_row(erase->row, lsn) : contradiction(lsn);
+      return erase ? erase_row(erase->row, lsn) : contradiction(lsn);
     }
     case RecordType::kDictionary:
       return take_dictionary(lsn, record.payload);
@@ -274,8 +279,10 @@ Status LiveState::apply(Lsn lsn, const LogRecord& record) {
     has_delta_ = true;
     show_delta();
   }
-  rows_.fetch_add(1, std::memory_order_relaxed);
-  delta_rows_.fetch_add(1, std::memory_order_relaxed);
+  // Whoever counts meanwhile misses no row that is replaced: where one takes the place of another nothing changes.
+  const bool is_new = put->replaced == kNoRow;
+  if (is_new) rows_.fetch_add(1, std::memory_order_relaxed);
+  if (is_new || put->replaced.value < row_end_) delta_rows_.fetch_add(1, std::memory_order_relaxed);
   return Status::ok();
 }
 

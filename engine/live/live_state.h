@@ -179,7 +179,8 @@ class LiveState {
   Status make_delta(std::uint32_t dim);
   Status prepare_dictionary(std::span<const std::byte> bytes);
   Status take_dictionary(Lsn lsn, std::span<const std::byte> bytes);
-  Status end_row(RowId row, Lsn lsn);
+  Status end_row(RowId row, Lsn lsn);  // counts nothing
+  Status erase_row(RowId row, Lsn lsn);
 
   DeltaShape shape_;
   const std::uint64_t row_end_;

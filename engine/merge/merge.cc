@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/generation/file_names.h"
+#include "engine/merge/old_choices.h"
 #include "engine/merge/old_graph.h"
 #include "engine/watch.h"
 
@@ -29,7 +30,8 @@ Merge::Merge(FileSystem& file_system, StoreDirectory& directory, const View& vie
       row_end_(row_end),
       options_(options),
       bytes_after_(bytes_after),
-      budget_(budget) {}
+      budget_(budget),
+      choices_(choices_of(view.content())) {}
 
 // What is found of the generation after a crash is known to be a leftover.
 Result<MadeGeneration> Merge::run() {
@@ -87,7 +89,7 @@ Result<MadeGeneration> Merge::make() {
   build.row_end = row_end_.value;
   build.applied_lsn = view_.moment().value;
   build.store = view_.content().manifest().store;
-  build.choices = &view_.content().properties().choices;
+  build.choices = &choices_;
   build.known = old_graph.get();
   build.keeps_model = goes_on && keeps_model();
   StoreBuilder builder(build, options, plan, file_system_);
@@ -100,6 +102,7 @@ Result<MadeGeneration> Merge::make() {
 Result<MadeGeneration> Merge::make_empty() const {
   StoreProperties properties = view_.content().properties();
   properties.dim = view_.dim();
+  properties.choices = choices_;
   properties.rows = 0;
   properties.row_end = row_end_.value;
   properties.has_rows_file = false;
@@ -117,7 +120,7 @@ Result<MadeGeneration> Merge::make_empty() const {
 // As the store was built.
 BuildOptions Merge::options_as_built() const {
   const StoreProperties& properties = view_.content().properties();
-  BuildOptions options = options_of(properties.choices);
+  BuildOptions options = options_of(choices_);
   options.metric = properties.metric;
   options.threads = options_.threads;
   options.progress = options_.progress;

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "engine/builder/store_builder.h"
 #include "engine/content/view.h"
+#include "engine/generation/properties.h"
 #include "engine/merge/merge_input.h"
 #include "engine/options.h"
 #include "engine/reports.h"
@@ -51,6 +52,7 @@ class Merge {
   const CompactOptions& options_;
   const std::uint64_t bytes_after_;
   MemoryBudget& budget_;
+  const BuildChoices choices_;
   MergeReport report_;
 };
 

@@ -61,7 +61,10 @@ Result<MergeReport> Store::Impl::compact(const CompactOptions& asked, MergeManne
   is_merging = true;
   const Begun merge_under_way([this] { is_merging = false; });
   VECSTORE_ASSIGN(const Writer::MergeStart start, writer->begin_merge());
-  Begun begun([this] { writer->abandon_merge(); });
+  Begun begun([this] {
+    writer->abandon_merge();
+    directory->withdraw_publish();
+  });
   auto report = merge(start, options, manner);
   if (!report && report.error().code() == Code::kMemoryBudget && !is_refused_by_system(report.error()))
     return Status(Code::kMemoryBudget,

@@ -87,6 +87,11 @@ void add_state(const Metrics& metrics, Exposition& to) {
   to.gauge("rows", "Live rows.", metrics.rows);
   to.gauge("delta_rows", "Live rows that were put since the graph was built.", metrics.delta_rows);
   to.gauge("delta_bytes", "Memory of what was put since the graph was built.", metrics.delta_bytes);
+  to.gauge("old_generations", "Generations before the newest that calls of this process read.",
+           metrics.old_generations);
+  to.gauge("old_readers", "Calls that read these.", metrics.old_readers);
+  to.gauge("old_memory_bytes", "Memory that these calls keep.", metrics.old_memory_bytes);
+  to.gauge("old_disk_bytes", "Size of removed files that these calls keep.", metrics.old_disk_bytes);
   to.gauge("memory_used_bytes", "Memory in use, of the budget.", metrics.memory_used_bytes);
   to.gauge("memory_peak_bytes", "Most memory that was in use, of the budget.", metrics.memory_peak_bytes);
   to.gauge("memory_limit_bytes", "Bound of the memory; 0 where none was given.", metrics.memory_limit_bytes);

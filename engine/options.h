@@ -100,7 +100,11 @@ struct OpenOptions {
   MergePolicy merge = MergePolicy::kAutomatic;
   std::uint32_t merge_threads = 1;               // of a merge in the background; 0: all processors
   std::uint64_t merge_write_bytes = 40'000'000;  // a second, of a merge in the background; 0: no bound
-  std::uint32_t merge_wait_ms = 60'000;          // how long a put waits for room while a merge is under way
+  // Bound of what calls may keep, of memory and of disk together, that go on reading what merges replaced (stats() has
+  // it as old_memory_bytes and old_disk_bytes). Where they keep as much no merge begins, and stats() says why; so they
+  // come to keep one generation more at the most. 0: no bound.
+  std::uint64_t reader_bytes_max = 0;
+  std::uint32_t merge_wait_ms = 60'000;  // how long a put waits for room while a merge is under way
 
   // Both are of open() alone, which forgets them when it returns.
   ProgressFunction progress = {};

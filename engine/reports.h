@@ -111,7 +111,12 @@ struct StoreStats {
   std::uint64_t syncs = 0;        // syncs of the log since it was opened
   std::uint64_t merges = 0;       // that were completed since it was opened
   bool is_merging = false;
-  std::string merge_failure;  // why the last merge in the background did not come about; empty where it did
+  // What calls keep that go on reading what a merge replaced since they began, or a refresh(); of this object.
+  std::uint64_t old_generations = 0;   // that they read
+  std::uint64_t old_readers = 0;       // calls
+  std::uint64_t old_memory_bytes = 0;  // of graphs and rows; until they end
+  std::uint64_t old_disk_bytes = 0;    // of files that were removed, whose room the disk gets back then
+  std::string merge_failure;           // why the last merge in the background did not come about; empty where it did
 };
 
 // What Store::compact() did.

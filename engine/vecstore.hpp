@@ -111,7 +111,7 @@ class Store {
   // more, and rows that are gone take no space. Searches and writes go on meanwhile; a call that has begun sees what it
   // saw. It takes memory as a build does, within ram_bytes, and disk for a second graph. Errors, all of which leave the
   // store as it was: kMemoryBudget (names what would do), kNoSpace, kIo, kCorrupt (a page of the graph is damaged;
-  // names it), kCancelled, kPermission.
+  // names it), kCancelled, kPermission, kBusy (calls keep as much as reader_bytes_max allows).
   Result<MergeReport> compact(const CompactOptions& options = {});
   // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.
   Status flush();

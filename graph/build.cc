@@ -140,30 +140,6 @@ Result<Buffer<std::uint32_t>> GraphBuilder::insertion_order(MemoryBudget& budget
   return order;
 }
 
-void GraphBuilder::adopt(std::uint32_t row, std::span<const std::uint32_t> neighbours,
-                         std::span<const std::uint32_t> near, unsigned worker_index) {
-  VECSTORE_CHECK(linked_[row] == 0 && neighbours.size() <= capacity_);
-  std::copy(neighbours.begin(), neighbours.end(), edges_.data() + std::size_t{row} * capacity_);
-  degree_[row] = static_cast<std::uint16_t>(neighbours.size());
-  linked_[row] = 1;
-  Worker& worker = workers_[worker_index];
-  worker.ids.assign(neighbours.begin(), neighbours.end());
-  worker.ids.insert(worker.ids.end(), near.begin(), near.end());
-  worker.scratch.resize(worker.ids.size());
-  worker.distances.resize(worker.ids.size());
-  rows_->distances(row, worker.ids.data(), worker.ids.size(), worker.scratch.data(), worker.distances.data());
-  worker.seen.clear();
-  for (std::size_t i = 0; i < worker.ids.size(); ++i) worker.seen.push_back({worker.distances[i], worker.ids[i]});
-  worker.ids.clear();
-  offer_nearest(row, worker.seen);
-}
-
-void GraphBuilder::finish_adopting(std::uint64_t rows, std::uint32_t entry) {
-  VECSTORE_CHECK(rows == 0 || linked_[entry] != 0);
-  inserted_ = rows;
-  entry_ = rows == 0 ? kNoPos : entry;
-}
-
 void GraphBuilder::insert(std::span<const std::uint32_t> rows, const RowProgress& progress) {
   std::size_t done = 0;
   if (entry_ == kNoPos && !rows.empty()) {

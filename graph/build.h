@@ -49,15 +49,6 @@ class GraphBuilder {
   // A seeded permutation of all rows, the row nearest to their mean first: the order to insert in. [rows]
   Result<Buffer<std::uint32_t>> insertion_order(MemoryBudget& budget) const;
 
-  // Takes over a row with the neighbours that it had in a graph of before, at most a list's capacity. Its nearest are
-  // found among these and among `near`. Rows may be taken over in any order, from any thread but each from one, and all
-  // of their neighbours with them. Comes before the first insert().
-  void adopt(std::uint32_t row, std::span<const std::uint32_t> neighbours, std::span<const std::uint32_t> near,
-             unsigned worker);
-  // After the last adopt(): how many there were, and which of them the entry is.
-  void finish_adopting(std::uint64_t rows, std::uint32_t entry);
-  std::uint32_t capacity() const { return capacity_; }  // of a list
-
   // Links `rows` into the graph. The first row ever inserted is the entry. Rows that are linked already are searched
   // for again and their lists renewed.
   void insert(std::span<const std::uint32_t> rows, const RowProgress& progress);

@@ -81,15 +81,10 @@ std::vector<float> Bisection::direction(Range range) const {
   for (std::uint32_t i = 0; i < sample; ++i)
     rows_->decode(order_[range.begin + static_cast<std::uint32_t>(std::uint64_t{i} * count / sample)],
                   &points[std::size_t{i} * dim]);
-  // In parts, which the compiler keeps in a register.
   const auto distance2 = [dim](const float* a, const float* b) {
-    constexpr std::uint32_t kParts = 8;
-    float sums[kParts] = {};
-    std::uint32_t d = 0;
-    for (; d + kParts <= dim; d += kParts)
-      for (std::uint32_t i = 0; i < kParts; ++i) sums[i] += (a[d + i] - b[d + i]) * (a[d + i] - b[d + i]);
-    for (; d < dim; ++d) sums[0] += (a[d] - b[d]) * (a[d] - b[d]);
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+    float sum = 0;
+    for (std::uint32_t d = 0; d < dim; ++d) sum += (a[d] - b[d]) * (a[d] - b[d]);
+    return sum;
   };
   // Seeds: a random point, and the point farthest from it.
   Random random(options_.seed, (std::uint64_t{range.begin} << 32) | range.end);
@@ -266,13 +261,14 @@ Result<AffinityGraph> affinity_graph(std::span<const std::uint32_t> nearest, Mem
   return graph;
 }
 
-namespace {
-
 // Level by level, down to one page.
-Status bisect(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options, Executor& executor,
-              MemoryBudget& budget, std::span<std::uint32_t> order, std::vector<Range> ranges,
-              const RowProgress& progress) {
+Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
+                  Executor& executor, MemoryBudget& budget, std::span<std::uint32_t> order,
+                  const RowProgress& progress) {
   VECSTORE_CHECK(order.size() <= rows.rows() && options.rows_per_page >= 1);
+  std::iota(order.begin(), order.end(), 0u);
+  std::vector<Range> ranges;
+  if (!order.empty()) ranges.push_back({0, static_cast<std::uint32_t>(order.size())});
   VECSTORE_ASSIGN(auto bisection, Bisection::create(rows, graph, options, budget, order));
   std::uint64_t finished = 0;
   while (!ranges.empty()) {
@@ -302,31 +298,6 @@ Status bisect(const QuantizedRows& rows, const AffinityGraph& graph, const Order
     ranges = std::move(next);
   }
   return Status::ok();
-}
-
-}  // namespace
-
-Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
-                  Executor& executor, MemoryBudget& budget, std::span<std::uint32_t> order,
-                  const RowProgress& progress) {
-  std::iota(order.begin(), order.end(), 0u);
-  std::vector<Range> all;
-  if (!order.empty()) all.push_back({0, static_cast<std::uint32_t>(order.size())});
-  return bisect(rows, graph, options, executor, budget, order, std::move(all), progress);
-}
-
-Status order_windows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
-                     std::uint32_t pages_each, std::span<const std::uint32_t> windows, Executor& executor,
-                     MemoryBudget& budget, std::span<std::uint32_t> order, const RowProgress& progress) {
-  const std::uint64_t rows_each = std::uint64_t{pages_each} * options.rows_per_page;
-  std::vector<Range> ranges;
-  for (const std::uint32_t window : windows) {
-    const std::uint64_t begin = window * rows_each;
-    VECSTORE_CHECK(begin < order.size());
-    ranges.push_back({static_cast<std::uint32_t>(begin),
-                      static_cast<std::uint32_t>(std::min<std::uint64_t>(begin + rows_each, order.size()))});
-  }
-  return bisect(rows, graph, options, executor, budget, order, std::move(ranges), progress);
 }
 
 }  // namespace vecstore

@@ -41,11 +41,6 @@ struct OrderOptions {
 Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
                   Executor& executor, MemoryBudget& budget, std::span<std::uint32_t> order,
                   const RowProgress& progress);
-// The same within windows of so many pages of an order that is there, which may be wanting: rows stay in their window.
-// `windows`: those that are ordered anew, by number.
-Status order_windows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
-                     std::uint32_t pages_each, std::span<const std::uint32_t> windows, Executor& executor,
-                     MemoryBudget& budget, std::span<std::uint32_t> order, const RowProgress& progress);
 std::uint64_t predict_order_bytes(std::uint64_t rows);
 
 }  // namespace vecstore

@@ -105,6 +105,16 @@ Status StoreDirectory::Impl::announce() {
   return Status::ok();
 }
 
+// The files are gone for good before the intent is: nothing would account for one that came back.
+Status StoreDirectory::Impl::withdraw() {
+  if (!announced || !state || !failure.is_ok()) return Status::ok();
+  std::set<std::string> needed = state->referenced();
+  if (superseded) add_files_of(*superseded, needed);
+  VECSTORE_TRY(remove_newer(needed));
+  announced = false;
+  return remove_intent(file_system, path);
+}
+
 StoreDirectory::StoreDirectory(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 StoreDirectory::StoreDirectory(StoreDirectory&&) noexcept = default;
 StoreDirectory& StoreDirectory::operator=(StoreDirectory&&) noexcept = default;
@@ -135,6 +145,11 @@ Status StoreDirectory::begin_publish() {
   VECSTORE_CHECK(impl_->lock != nullptr);
   VECSTORE_TRY(impl_->check_going_on());
   return impl_->announce();
+}
+
+void StoreDirectory::withdraw_publish() {
+  VECSTORE_CHECK(impl_->lock != nullptr);
+  static_cast<void>(without_throwing([this] { return impl_->withdraw(); }));
 }
 
 void StoreDirectory::drop_superseded() {

@@ -70,6 +70,9 @@ class StoreDirectory {
   // what is found of it after a crash is then known to be a leftover. Errors: kIo, kNoSpace, and as of publish() after
   // a commit that failed.
   Status begin_publish();
+  // What was written since begin_publish() is not wanted: it goes for good, and the note of it. What a disk that does
+  // not answer keeps, the next publish removes.
+  void withdraw_publish();
   // All files of `manifest` are finished and synced. Afterwards manifest() is the new one, and files that neither it
   // nor the one before names are removed. Errors: kIo, kNoSpace, kInvalidArgument (a file is missing or has another
   // size). The old content stays, unless the very commit failed. Then either may be found, and the directory refuses

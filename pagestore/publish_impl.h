@@ -43,6 +43,7 @@ struct StoreDirectory::Impl {
   }
   Status check_going_on() const;  // no commit failed
   Status announce();
+  Status withdraw();
   Status check_files(const Manifest& manifest) const;
   Status sync_directories(const Manifest& manifest) const;
   Status write_manifest(const std::string& name, std::span<const std::byte> bytes) const;

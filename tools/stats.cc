@@ -33,6 +33,10 @@ Run add_stats(CommandOptions& command, const Reporting& asked) {
                   {"kept_document_bytes", stats.kept_document_bytes},
                   {"has_dictionary", stats.has_dictionary},
                   {"wal_bytes", stats.wal_bytes},
+                  {"old_generations", stats.old_generations},
+                  {"old_readers", stats.old_readers},
+                  {"old_memory_bytes", stats.old_memory_bytes},
+                  {"old_disk_bytes", stats.old_disk_bytes},
                   {"durable_lsn", stats.durable_lsn}});
       return {};
     }
@@ -45,6 +49,8 @@ Run add_stats(CommandOptions& command, const Reporting& asked) {
                 fmt::format("{} in {}{}", format_size(stats.document_bytes), format_size(stats.kept_document_bytes),
                             stats.has_dictionary ? ", with a dictionary" : ""));
     table.add("log", fmt::format("{}; {} records so far", format_size(stats.wal_bytes), stats.durable_lsn));
+    table.add("kept for readers", fmt::format("{} generations before, {} of memory, {} of disk", stats.old_generations,
+                                              format_size(stats.old_memory_bytes), format_size(stats.old_disk_bytes)));
     table.print();
     return {};
   };

@@ -8,14 +8,10 @@
 #include <span>
 #include <string_view>
 
-#include "base/executor.h"
 #include "base/ids.h"
 #include "base/status.h"
-#include "engine/generation/generation.h"
 #include "engine/generation/properties.h"
 #include "engine/vector_source.h"
-#include "graph/build.h"
-#include "graph/quantized_rows.h"
 
 namespace vecstore {
 
@@ -31,19 +27,6 @@ class RowTexts {
   virtual Status expect_end() { return Status::ok(); }
 };
 
-// A graph that some of the rows have already: the first ones of the build. Those that were in it and are not in the
-// build are gone.
-class KnownGraph {
- public:
-  virtual ~KnownGraph() = default;
-  virtual const Generation& generation() const = 0;
-  virtual const StoreProperties& properties() const = 0;
-  // [rows that stay] by position as it was.
-  virtual std::span<const std::uint32_t> order() const = 0;
-  // Takes over their lists, without rows that are gone. Errors: kIo, kCorrupt naming the page, kMemoryBudget.
-  virtual Status adopt_into(GraphBuilder& graph, const QuantizedRows& rows, Executor& executor) const = 0;
-};
-
 // Borrowed.
 struct BuildInput {
   const VectorSource* vectors = nullptr;
@@ -55,8 +38,6 @@ struct BuildInput {
   std::uint64_t applied_lsn = 0;                    // what the rows hold of the log
   std::optional<Uuid> store = std::nullopt;         // that goes on; none: a new one
   const BuildChoices* choices = nullptr;            // that the store was built by, where the options are others
-  const KnownGraph* known = nullptr;                // nullptr: every row is linked anew
-  bool keeps_model = false;                         // of the codes of `known`
 };
 
 }  // namespace vecstore

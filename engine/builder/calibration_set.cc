@@ -104,15 +104,14 @@ Status read_query(const VectorSource& source, std::uint64_t row, std::uint64_t q
 
 }  // namespace
 
-Result<HeldOutRows> draw_held_out(std::uint64_t count, std::uint64_t first, std::uint64_t rows, std::uint64_t seed,
-                                  MemoryBudget& budget) {
-  VECSTORE_CHECK(count <= rows - first);
+Result<HeldOutRows> draw_held_out(std::uint64_t count, std::uint64_t rows, std::uint64_t seed, MemoryBudget& budget) {
+  VECSTORE_CHECK(count <= rows);
   HeldOutRows held_out;
   if (count == 0) return held_out;
   VECSTORE_ASSIGN(held_out.is_held_out, Buffer<std::uint8_t>::allocate(budget, rows));
   Random random(seed, 7);
   while (held_out.rows.size() < count) {
-    const auto row = static_cast<std::uint32_t>(first + random.below(rows - first));
+    const auto row = static_cast<std::uint32_t>(random.below(rows));
     if (held_out.is_held_out[row] != 0) continue;
     held_out.is_held_out[row] = 1;
     held_out.rows.push_back(row);

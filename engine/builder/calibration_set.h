@@ -49,9 +49,8 @@ struct HeldOutRows {
   bool contains(std::uint32_t row) const { return !rows.empty() && is_held_out[row] != 0; }
 };
 
-// `count` of the rows [first, rows), which the seed decides. Errors: kMemoryBudget.
-Result<HeldOutRows> draw_held_out(std::uint64_t count, std::uint64_t first, std::uint64_t rows, std::uint64_t seed,
-                                  MemoryBudget& budget);
+// `count` of the rows, which the seed decides. Errors: kMemoryBudget.
+Result<HeldOutRows> draw_held_out(std::uint64_t count, std::uint64_t rows, std::uint64_t seed, MemoryBudget& budget);
 
 // What finds the neighbours of a set.
 struct TruthSearch {

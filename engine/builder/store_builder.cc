@@ -22,9 +22,6 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint64_t kRowIdsOfFourBytes = std::uint64_t{1} << 32;
-constexpr std::uint32_t kWindowPages = 64;  // of an order that is there, within which rows are ordered anew
-constexpr std::uint64_t kWindowShare = 6;
-constexpr std::uint64_t kTurnsMost = 8;         // merges until every window had its turn
 constexpr std::uint32_t kOrderAttempts = 3;     // orders that are computed before the rows per page are settled
 constexpr std::uint64_t kSampledQueries = 100;  // that tell the width of values, where no rows are held out
 
@@ -57,7 +54,6 @@ Result<MadeGeneration> StoreBuilder::make(StoreDirectory& directory) {
   properties_.rows = plan_.rows;
   properties_.row_end = std::max(input_.row_end, plan_.rows);
   properties_.choices = input_.choices != nullptr ? *input_.choices : choices_of(*options_);
-  if (input_.known != nullptr) VECSTORE_TRY(keep_what_is_known());
   properties_.has_log = input_.store.has_value();
   if (input_.texts != nullptr) {
     VECSTORE_ASSIGN(survey_, survey_texts(*input_.texts, plan_.rows, budget_, options_->cancel));
@@ -165,7 +161,7 @@ Status StoreBuilder::read_rows() {
 }
 
 Status StoreBuilder::hold_out_rows() {
-  VECSTORE_ASSIGN(held_out_, draw_held_out(plan_.held_out, known_rows(), plan_.rows, plan_.graph.seed, budget_));
+  VECSTORE_ASSIGN(held_out_, draw_held_out(plan_.held_out, plan_.rows, plan_.graph.seed, budget_));
   if (held_out_.empty()) return Status::ok();
   VECSTORE_ASSIGN(CalibrationSet set, set_of_held_out(truth_search(), held_out_));
   keep_calibration_set(std::move(set));
@@ -184,7 +180,7 @@ RowShape StoreBuilder::row_shape() const {
 
 // What pages keep of floats: less which centre, and in how many bits.
 Status StoreBuilder::choose_values(StoreDirectory& directory) {
-  if (is_integer(plan_.dtype) || plan_.rows == 0 || input_.known != nullptr) return Status::ok();
+  if (is_integer(plan_.dtype) || plan_.rows == 0) return Status::ok();
   VECSTORE_ASSIGN(centre_, find_centre(*vectors_, plan_.metric, budget_));
   if (held_out_.empty()) {  // the rows then find themselves too
     const VectorSource* given = options_->calibration_queries;
@@ -222,11 +218,9 @@ Status StoreBuilder::check_room(StoreDirectory& directory) const {
 
 Status StoreBuilder::link_rows() {
   VECSTORE_ASSIGN(graph_, GraphBuilder::create(*rows_, plan_.graph, *executor_, budget_));
-  if (input_.known != nullptr) VECSTORE_TRY(input_.known->adopt_into(*graph_, *rows_, *executor_));
   VECSTORE_ASSIGN(auto sequence, graph_->insertion_order(budget_));
-  const std::uint64_t known = known_rows();
   std::uint32_t* end = std::remove_if(sequence.begin(), sequence.end(),
-                                      [&](std::uint32_t row) { return row < known || held_out_.contains(row); });
+                                      [&](std::uint32_t row) { return held_out_.contains(row); });
   graph_->insert({sequence.begin(), end}, reporter(Phase::kGraph, plan_.rows));
   graph_->find_nearest(held_out_.rows);
   graph_->trim();
@@ -249,34 +243,11 @@ GraphLayout StoreBuilder::layout_for(std::uint64_t rows) const {
   return layout;
 }
 
-// What pages keep of values is as it was, so that rows that stay are the same bytes.
-Status StoreBuilder::keep_what_is_known() {
-  const KnownGraph& known = *input_.known;
-  const StoreProperties& before = known.properties();
-  properties_.width_recall = before.width_recall;
-  const Centre centre = known.generation().centre();
-  VECSTORE_ASSIGN(centre_, Buffer<float>::allocate(budget_, centre.size()));
-  std::ranges::copy(centre, centre_.begin());
-  if (input_.keeps_model) {
-    VECSTORE_ASSIGN(model_, copy_model(known.generation().codes().model, budget_));
-    properties_.trained_error = before.trained_error != 0 ? before.trained_error : model_->mean_square_error;
-  }
-  if (plan_.held_out != 0) return Status::ok();
-  properties_.calibrated_on = before.calibrated_on;
-  properties_.copies_share = before.copies_share;
-  properties_.walks_in_memory = before.walks_in_memory;
-  properties_.calibration = before.calibration;
-  const std::uint64_t added = plan_.rows - known_rows();
-  properties_.rows_changed = before.rows_changed + added + (before.rows - known_rows());
-  return Status::ok();
-}
-
 // Order and rows per page depend on one another: the order is cut at pages, and how many rows fit one depends on how
 // short the order makes the lists. A second order is rarely needed, a third hardly ever.
 Status StoreBuilder::order_all() {
   VECSTORE_ASSIGN(order_, Buffer<std::uint32_t>::allocate(budget_, plan_.rows));
   VECSTORE_ASSIGN(place_, Buffer<Pos>::allocate(budget_, plan_.rows));
-  if (input_.known != nullptr) return order_known();
   VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(graph_->nearest(), budget_));
   const double mean_degree = plan_.rows == 0 ? 0 : static_cast<double>(edges()) / static_cast<double>(plan_.rows);
   rows_per_page_ = std::max(1u, guess_rows_per_page(layout_for(plan_.rows), mean_degree));
@@ -304,66 +275,6 @@ std::uint64_t StoreBuilder::edges() const {
   std::uint64_t edges = 0;
   for (std::uint32_t row = 0; row < plan_.rows; ++row) edges += graph_->neighbours(row).size();
   return edges;
-}
-
-// The order of before, with new rows beside their nearest. Order is lost with every merge, and comes back within
-// windows (engine/merge/NOTES.md).
-Status StoreBuilder::order_known() {
-  VECSTORE_ASSIGN(const AffinityGraph affinity, affinity_graph(graph_->nearest(), budget_));
-  rows_per_page_ = input_.known->generation().layout().rows_per_page;
-  VECSTORE_TRY(place_beside_nearest());
-  for (std::uint32_t attempt = 0; attempt < kOrderAttempts; ++attempt) {
-    VECSTORE_TRY(order_windows(*rows_, affinity, {rows_per_page_, plan_.graph.seed}, kWindowPages,
-                               windows_to_order(attempt != 0), *executor_, budget_, order_.span(),
-                               reporter(Phase::kOrder, plan_.rows)));
-    VECSTORE_ASSIGN(const bool is_settled, settle_rows_per_page());
-    if (is_settled) break;
-  }
-  return Status::ok();
-}
-
-// A new row goes behind the nearest of the rows that were there, or where the new row goes that is its nearest.
-Status StoreBuilder::place_beside_nearest() {
-  const std::span<const std::uint32_t> before = input_.known->order();
-  const auto known = static_cast<std::uint32_t>(before.size());
-  invert_order(before, place_.span());
-  std::vector<std::pair<Pos, std::uint32_t>> added;  // behind which position, row
-  VECSTORE_ASSIGN(const Charge charge, Charge::take(budget_, (plan_.rows - known) * sizeof(added[0])));
-  added.reserve(plan_.rows - known);
-  for (std::uint32_t row = known; row < plan_.rows; ++row) {
-    Pos behind = known == 0 ? 0 : known - 1;
-    for (const std::uint32_t near : graph_->nearest(row)) {
-      if (near >= row) continue;
-      behind = place_[near];
-      break;
-    }
-    place_[row] = behind;
-    added.emplace_back(behind, row);
-  }
-  std::ranges::sort(added);
-  std::size_t to = 0;
-  std::size_t next = 0;
-  for (Pos position = 0; position < known; ++position) {
-    order_[to++] = before[position];
-    while (next < added.size() && added[next].first == position) order_[to++] = added[next++].second;
-  }
-  while (next < added.size()) order_[to++] = added[next++].second;
-  return Status::ok();
-}
-
-// Every window comes up once a sixth of its rows have changed, if rows change everywhere alike: with each merge one in
-// so many, in turn.
-std::vector<std::uint32_t> StoreBuilder::windows_to_order(bool all) const {
-  const std::uint64_t rows_each = std::uint64_t{kWindowPages} * rows_per_page_;
-  const auto count = static_cast<std::uint32_t>((plan_.rows + rows_each - 1) / rows_each);
-  const std::uint64_t changed = plan_.rows - known_rows() + input_.known->properties().rows - known_rows();
-  const std::uint64_t turns =
-      all ? 1
-          : std::clamp<std::uint64_t>(plan_.rows / (kWindowShare * std::max<std::uint64_t>(changed, 1)), 1, kTurnsMost);
-  std::vector<std::uint32_t> windows;
-  for (std::uint32_t window = 0; window < count; ++window)
-    if (window % turns == generation_ % turns) windows.push_back(window);
-  return windows;
 }
 
 Status StoreBuilder::keep_order_without_held_out() {

@@ -59,11 +59,7 @@ class StoreBuilder {
   Status read_rows();
   Status link_rows();
   Status order_all();
-  Status keep_what_is_known();
-  Status order_known();
   std::uint64_t edges() const;
-  Status place_beside_nearest();
-  std::vector<std::uint32_t> windows_to_order(bool all) const;
   // Of the order that is there: whether as many rows fit a page as it was made for. Else rows_per_page_ says how many.
   Result<bool> settle_rows_per_page();
   Status keep_order_without_held_out();
@@ -106,7 +102,6 @@ class StoreBuilder {
   std::uint32_t generation_ = 1;
   std::uint32_t rows_per_page_ = 1;
   std::uint32_t key_bytes_ = 0;  // of a number key on its page
-  std::uint64_t known_rows() const { return input_.known == nullptr ? 0 : input_.known->order().size(); }
   Buffer<float> centre_;  // [dim] or empty
   std::optional<QuantizedRows> rows_;
   std::optional<GraphBuilder> graph_;

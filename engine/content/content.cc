@@ -128,6 +128,19 @@ OpenFacts Content::open_facts() const {
   return facts;
 }
 
+std::uint64_t Content::memory_bytes() const {
+  std::uint64_t bytes = rows_ ? rows_->memory_bytes() : 0;
+  if (generation_ == nullptr) return bytes;
+  const BlockCodes& codes = generation_->codes();
+  return bytes + codes.bytes_per_row_total() + codes.fixed_bytes() + generation_->cache().bytes();
+}
+
+std::uint64_t Content::disk_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const ManifestFile& file : manifest_.files) bytes += file.bytes;
+  return bytes;
+}
+
 Status Content::read_vector(RowId row, std::byte* out) const {
   if (!is_integer(properties_.dtype)) {
     VECSTORE_ASSIGN(const StoredRow stored, read_row(row));

@@ -64,6 +64,8 @@ class Content {
   // Every page is cached, and a search goes over the graph.
   bool in_memory() const;
   OpenFacts open_facts() const;
+  std::uint64_t memory_bytes() const;  // of codes, model, cache and dictionary
+  std::uint64_t disk_bytes() const;    // of the files
 
   // All of rows of the graph, live or not. Errors: kIo, kCorrupt, kMemoryBudget.
   Status read_vector(RowId row, std::byte* out) const;  // dim elements, as they were put

@@ -36,6 +36,32 @@ std::uint64_t DeltaRows::rows() const {
   return rows;
 }
 
+std::uint64_t DeltaRows::bytes_of(const DeltaStripe& stripe) const {
+  const std::uint64_t vectors = stripe.vectors ? QuantizedRows::predict_bytes(stripe.capacity(), form_->row_shape) : 0;
+  return vectors + stripe.tiles.size_bytes() + stripe.norms2.size_bytes() + stripe.originals.size_bytes() +
+         stripe.rows.size_bytes();
+}
+
+// Texts that two neighbours share count once, and not at all where a stripe of the other has them too.
+std::uint64_t DeltaRows::bytes_beside(const DeltaRows* later) const {
+  std::uint64_t bytes = keys_ == nullptr ? 0 : keys_->size() * sizeof(KeySlot);
+  const std::size_t others = later == nullptr ? 0 : later->stripes_.size();
+  std::size_t shared = 0;
+  while (shared < std::min(others, stripes_.size()) &&
+         stripes_[stripes_.size() - 1 - shared] == later->stripes_[others - 1 - shared])
+    ++shared;
+  const Buffer<char>* counted = nullptr;
+  for (std::size_t i = stripes_.size(); i-- > 0;) {
+    const bool is_shared = stripes_.size() - i <= shared;
+    if (!is_shared) bytes += bytes_of(*stripes_[i]);
+    for (auto text = stripes_[i]->texts.rbegin(); text != stripes_[i]->texts.rend(); ++text) {
+      if (!is_shared && text->get() != counted) bytes += (*text)->size_bytes();
+      counted = text->get();
+    }
+  }
+  return bytes;
+}
+
 // A stripe that was filled from the front has consecutive rows; one that replaced others has gaps between them.
 DeltaRows::Place DeltaRows::place_of(std::uint32_t offset) const {
   const auto behind = std::upper_bound(firsts_.begin(), firsts_.end(), offset);

@@ -91,6 +91,8 @@ class DeltaRows {
   // Of the documents that are kept, those of rows that ended included: as they were put, and as they are kept.
   std::uint64_t document_bytes() const { return form_->document_bytes.load(std::memory_order_relaxed); }
   std::uint64_t kept_document_bytes() const { return form_->kept_document_bytes.load(std::memory_order_relaxed); }
+  // Memory that goes with these where `later`, which may end in the same stripes, stays; nullptr: nothing else does.
+  std::uint64_t bytes_beside(const DeltaRows* later) const;
 
   // The row that had the key at `snapshot`; nullopt: none of these rows. Only of the newest rows: in others a key may
   // lead to a row that they do not have.
@@ -156,6 +158,7 @@ class DeltaRows {
   void copy_vector(const DeltaStripe& stripe, std::size_t within, std::byte* out) const;
   // Of an integer row, in the tiles; its groups of four dimensions are Tiles::kGroupBytes apart.
   static std::size_t tile_place(std::size_t within, std::size_t groups);
+  std::uint64_t bytes_of(const DeltaStripe& stripe) const;  // but for its texts
   std::size_t groups() const { return Tiles::groups_of(form_->shape.dim); }
 
   void add_stripe(std::shared_ptr<DeltaStripe> stripe, std::uint32_t first) {

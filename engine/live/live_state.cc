@@ -34,6 +34,7 @@ std::shared_ptr<const LivePin> LiveState::pin() const {
   if (watched_.empty() || watched_.back().moment != moment) watched_.push_back({moment, 0});
   std::shared_ptr<LivePin> pin(new LivePin(shown_, moment));
   ++watched_.back().pins;
+  pins_->fetch_add(1, std::memory_order_relaxed);
   pin->pinned_ = this;
   return pin;
 }
@@ -44,6 +45,7 @@ std::shared_ptr<const LivePin> LiveState::pin_newest() const {
 
 void LiveState::unpin(Lsn moment) const {
   const MutexLock guard(pinning_);
+  pins_->fetch_sub(1, std::memory_order_relaxed);
   --std::ranges::lower_bound(watched_, moment, {}, &Watched::moment)->pins;
   while (!watched_.empty() && watched_.front().pins == 0) watched_.pop_front();
 }
@@ -62,6 +64,12 @@ std::optional<RowId> LiveState::find(const Key& key, Lsn moment) const {
     rows = std::move(now);
   }
   return std::nullopt;
+}
+
+std::uint64_t LiveState::bytes_left() const {
+  if (bytes_left_) return *bytes_left_;
+  const std::shared_ptr<const DeltaRows> rows = delta();
+  return rows == nullptr ? 0 : rows->bytes_beside(nullptr);
 }
 
 Lsn LiveState::floor() const {
@@ -140,6 +148,7 @@ Result<LiveState::Successor> LiveState::prepare_successor(const Base& base) cons
 // Rows that the successor does not take are shown here for as long as this lives.
 std::shared_ptr<LiveState> LiveState::succeed(Successor successor) {
   LiveState& next = *successor.live;
+  const std::shared_ptr<const DeltaRows> before = delta();
   if (has_rows_from(next.row_end_)) {
     owned_delta_->keep(std::move(successor.rest));
     next.owned_delta_ = std::move(owned_delta_);
@@ -149,6 +158,7 @@ std::shared_ptr<LiveState> LiveState::succeed(Successor successor) {
       if (row.died == DeltaStripe::kNeverDied) next.delta_rows_.fetch_add(1, std::memory_order_relaxed);
     });
   }
+  bytes_left_ = before == nullptr ? 0 : before->bytes_beside(next.delta().get());
   owned_delta_.reset();
   next.owned_dictionary_ = owned_dictionary_;
   next.dictionary_.store(dictionary(), std::memory_order_relaxed);
@@ -220,8 +230,13 @@ Status LiveState::end_row(RowId row, Lsn lsn) {
   } else {
     if (owned_delta_ == nullptr || !owned_delta_->rows()->is_live(row, lsn)) return contradiction(lsn);
     owned_delta_->end(row, lsn);
-    delta_rows_.fetch_sub(1, std::memory_order_relaxed);
   }
+  return Status::ok();
+}
+
+Status LiveState::erase_row(RowId row, Lsn lsn) {
+  VECSTORE_TRY(end_row(row, lsn));
+  if (row.value >= row_end_) delta_rows_.fetch_sub(1, std::memory_order_relaxed);
   rows_.fetch_sub(1, std::memory_order_relaxed);
   return Status::ok();
 }
@@ -242,7 +257,7 @@ Status LiveState::apply(Lsn lsn, const LogRecord& record) {
       break;
     case RecordType::kErase: {
       const auto erase = decode_erase(record);
-      return erase ? end_row(erase->row, lsn) : contradiction(lsn);
+      return erase ? erase_row(erase->row, lsn) : contradiction(lsn);
     }
     case RecordType::kDictionary:
       return take_dictionary(lsn, record.payload);
@@ -264,8 +279,10 @@ Status LiveState::apply(Lsn lsn, const LogRecord& record) {
     has_delta_ = true;
     show_delta();
   }
-  rows_.fetch_add(1, std::memory_order_relaxed);
-  delta_rows_.fetch_add(1, std::memory_order_relaxed);
+  // Whoever counts meanwhile misses no row that is replaced: where one takes the place of another nothing changes.
+  const bool is_new = put->replaced == kNoRow;
+  if (is_new) rows_.fetch_add(1, std::memory_order_relaxed);
+  if (is_new || put->replaced.value < row_end_) delta_rows_.fetch_add(1, std::memory_order_relaxed);
   return Status::ok();
 }
 

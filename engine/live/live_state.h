@@ -152,6 +152,10 @@ class LiveState {
   std::uint64_t live_rows() const { return rows_.load(std::memory_order_relaxed); }
   std::uint64_t live_delta_rows() const { return delta_rows_.load(std::memory_order_relaxed); }
 
+  // Of one that another took the place of: memory of rows that it alone has, and how many look at it, now and later.
+  std::uint64_t bytes_left() const;
+  std::shared_ptr<const std::atomic<std::uint64_t>> pins() const { return pins_; }
+
  private:
   friend class LivePin;
   bool has_rows_from(std::uint64_t row) const { return has_delta_ && next_row().value > row; }
@@ -175,7 +179,8 @@ class LiveState {
   Status make_delta(std::uint32_t dim);
   Status prepare_dictionary(std::span<const std::byte> bytes);
   Status take_dictionary(Lsn lsn, std::span<const std::byte> bytes);
-  Status end_row(RowId row, Lsn lsn);
+  Status end_row(RowId row, Lsn lsn);  // counts nothing
+  Status erase_row(RowId row, Lsn lsn);
 
   DeltaShape shape_;
   const std::uint64_t row_end_;
@@ -187,6 +192,8 @@ class LiveState {
   mutable Mutex pinning_;
   mutable std::deque<Watched> watched_ VECSTORE_GUARDED_BY(pinning_);  // by moment
   std::shared_ptr<const DeltaRows> shown_ VECSTORE_GUARDED_BY(pinning_);
+  const std::shared_ptr<std::atomic<std::uint64_t>> pins_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+  std::optional<std::uint64_t> bytes_left_;  // once another goes on with the rows behind the cut
   std::shared_ptr<FrameDictionary> owned_dictionary_;
   std::atomic<const FrameDictionary*> dictionary_{nullptr};
   std::uint64_t bytes_since_dictionary_ = 0;

@@ -2,24 +2,37 @@
 #include "engine/merge/merge.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "engine/generation/file_names.h"
 #include "engine/merge/merge_in_passes.h"
-#include "engine/merge/old_graph.h"
+#include "engine/merge/old_choices.h"
 #include "engine/watch.h"
 
 namespace vecstore {
 namespace {
 
 constexpr std::uint64_t kRowsToGoOnFrom = 5000;
-constexpr std::uint64_t kCalibratedAgainShare = 10;  // once a tenth of the rows have changed
-constexpr float kErrorToTrainAgain = 1.3f;           // times what it was
-constexpr std::uint64_t kRowsToCalibrateOn = 400;    // that are new: half of them serve as queries first,
-constexpr std::uint64_t kQueriesMost = 400;  // and no more than these, which are enough to tell a point of recall
+constexpr float kErrorToTrainAgain = 1.3f;  // times what it was
+
+// What a build of so many rows would be planned with.
+class PlannedRows final : public VectorSource {
+ public:
+  PlannedRows(const View& view, std::uint64_t rows) : view_(view), rows_(rows) {}
+  DType dtype() const override { return view_.content().properties().dtype; }
+  std::uint64_t rows() const override { return rows_; }
+  std::uint32_t dim() const override { return view_.dim(); }
+  const std::string& name() const override { return view_.content().path(); }
+  Status read(std::uint64_t, std::uint64_t, void*) const override {
+    return Status(Code::kUnsupported, "these rows are counted only").about(name());
+  }
+
+ private:
+  const View& view_;
+  const std::uint64_t rows_;
+};
 
 }  // namespace
 
@@ -31,7 +44,8 @@ Merge::Merge(FileSystem& file_system, StoreDirectory& directory, const View& vie
       row_end_(row_end),
       options_(options),
       bytes_after_(bytes_after),
-      budget_(budget) {}
+      budget_(budget),
+      choices_(choices_of(view.content())) {}
 
 // What is found of the generation after a crash is known to be a leftover.
 Result<MadeGeneration> Merge::run() {
@@ -65,7 +79,7 @@ Result<MadeGeneration> Merge::make() {
   Watch watch(options_.progress, options_.cancel, file_system_.clock());
   if (view_.dim() == 0) return make_empty();
   report_.was_needed = true;
-  if (view_.content().graph() != nullptr && !options_.rebuild && std::getenv("VECSTORE_OLD_MERGE") == nullptr) {
+  if (view_.content().graph() != nullptr && !options_.rebuild) {
     VECSTORE_ASSIGN(const auto rows, MergedRows::find(view_, budget_, watch));
     if (goes_on_from_graph(*rows)) return go_on(*rows, watch);
   }
@@ -75,15 +89,8 @@ Result<MadeGeneration> Merge::make() {
   report_.rows_dropped = view_.content().properties().rows - input->graph_rows();
   if (input->rows() == 0) return make_empty();
   BuildOptions options = options_as_built();
-  const bool goes_on = goes_on_from_graph(*input);
-  if (goes_on) keep_what_the_graph_has(*input, options);
-  VECSTORE_ASSIGN(BuildPlan plan, this->plan(*input, options));
+  VECSTORE_ASSIGN(const BuildPlan plan, this->plan(*input, options));
   VECSTORE_TRY(input->load(watch));
-  std::unique_ptr<OldGraph> old_graph;
-  if (goes_on) {
-    plan.held_out = std::min({plan.held_out, (input->rows() - input->graph_rows()) / 2, kQueriesMost});
-    VECSTORE_ASSIGN(old_graph, OldGraph::read(view_.content(), *input, budget_, watch));
-  }
   VECSTORE_ASSIGN(const Charge charge, Charge::take(budget_, options.ram_bytes));
   BuildInput build;
   build.vectors = input.get();
@@ -93,31 +100,12 @@ Result<MadeGeneration> Merge::make() {
   build.row_end = row_end_.value;
   build.applied_lsn = view_.moment().value;
   build.store = view_.content().manifest().store;
-  build.choices = &view_.content().properties().choices;
-  build.known = old_graph.get();
-  build.keeps_model = goes_on && keeps_model();
+  build.choices = &choices_;
   StoreBuilder builder(build, options, plan, file_system_);
   VECSTORE_ASSIGN(MadeGeneration made, builder.make(directory_));
   for (const ManifestFile& file : made.manifest.files) report_.bytes_written += file.bytes;
   return made;
 }
-
-// What a build of so many rows would be planned with.
-class PlannedRows final : public VectorSource {
- public:
-  PlannedRows(const View& view, std::uint64_t rows) : view_(view), rows_(rows) {}
-  DType dtype() const override { return view_.content().properties().dtype; }
-  std::uint64_t rows() const override { return rows_; }
-  std::uint32_t dim() const override { return view_.dim(); }
-  const std::string& name() const override { return view_.content().path(); }
-  Status read(std::uint64_t, std::uint64_t, void*) const override {
-    return Status(Code::kUnsupported, "these rows are counted only").about(name());
-  }
-
- private:
-  const View& view_;
-  const std::uint64_t rows_;
-};
 
 Result<MadeGeneration> Merge::go_on(MergedRows& rows, Watch& watch) {
   report_.rows = rows.rows();
@@ -130,7 +118,7 @@ Result<MadeGeneration> Merge::go_on(MergedRows& rows, Watch& watch) {
   if (keeps_model()) options.code_bytes = 0;
   VECSTORE_ASSIGN(const BuildPlan plan, plan_build(PlannedRows(view_, rows.rows()), options,
                                                    rows.graph().layout().value_bits));
-  MergeInPasses passes(file_system_, directory_, {rows, row_end_, plan, keeps_model(), bytes_after_}, budget_, watch);
+  MergeInPasses passes(file_system_, directory_, {rows, row_end_, choices_, plan, keeps_model(), bytes_after_}, budget_, watch);
   VECSTORE_ASSIGN(MadeGeneration made, passes.make());
   for (const ManifestFile& file : made.manifest.files) report_.bytes_written += file.bytes;
   return made;
@@ -140,6 +128,7 @@ Result<MadeGeneration> Merge::go_on(MergedRows& rows, Watch& watch) {
 Result<MadeGeneration> Merge::make_empty() const {
   StoreProperties properties = view_.content().properties();
   properties.dim = view_.dim();
+  properties.choices = choices_;
   properties.rows = 0;
   properties.row_end = row_end_.value;
   properties.has_rows_file = false;
@@ -157,7 +146,7 @@ Result<MadeGeneration> Merge::make_empty() const {
 // As the store was built.
 BuildOptions Merge::options_as_built() const {
   const StoreProperties& properties = view_.content().properties();
-  BuildOptions options = options_of(properties.choices);
+  BuildOptions options = options_of(choices_);
   options.metric = properties.metric;
   options.threads = options_.threads;
   options.progress = options_.progress;
@@ -166,34 +155,11 @@ BuildOptions Merge::options_as_built() const {
 }
 
 // Where most of it stays. Codes of few rows have a poor model, and pages of one made by puts a centre that says little.
-bool Merge::goes_on_from_graph(const MergeInput& input) const {
-  const std::uint64_t before = view_.content().properties().rows;
-  const std::uint64_t stay = input.graph_rows();
-  return !options_.rebuild && before >= kRowsToGoOnFrom && input.rows() - stay <= stay && before - stay <= stay;
-}
-
 bool Merge::goes_on_from_graph(const MergedRows& rows) {
   return rows.before() >= kRowsToGoOnFrom && rows.added() <= rows.stay() && rows.before() - rows.stay() <= rows.stay();
 }
 
-// The model of the codes stays until they err much more than when it was trained.
-void Merge::keep_what_the_graph_has(const MergeInput& input, BuildOptions& options) const {
-  const Content& content = view_.content();
-  const StoreProperties& properties = content.properties();
-  const GraphLayout& layout = content.graph()->layout();
-  options.page_bytes = layout.page_bytes;
-  if (!is_integer(properties.dtype)) options.vector_bits = layout.value_bits;
-  const std::uint64_t added = input.rows() - input.graph_rows();
-  const std::uint64_t changed = properties.rows_changed + added + (properties.rows - input.graph_rows());
-  const bool is_due = changed >= input.rows() / kCalibratedAgainShare && added >= kRowsToCalibrateOn;
-  options.calibrate = options.calibrate && is_due && properties.calibrated_on != CalibratedOn::kGivenQueries;
-  if (!keeps_model()) return;
-  const CodecModel& model = content.graph()->codes().model;
-  options.codec = model.kind;
-  options.code_bytes = model.code_bytes;
-  options.search_ram_bytes = 0;
-}
-
+// Codes are of the same model, until they err much more than when it was trained.
 bool Merge::keeps_model() const {
   const float error = view_.content().graph()->codes().model.mean_square_error;
   const float trained = view_.content().properties().trained_error;

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "engine/builder/store_builder.h"
 #include "engine/content/view.h"
+#include "engine/generation/properties.h"
 #include "engine/merge/merge_input.h"
 #include "engine/merge/merged_rows.h"
 #include "engine/options.h"
@@ -42,8 +43,6 @@ class Merge {
   static bool goes_on_from_graph(const MergedRows& rows);
   Result<MadeGeneration> make_empty() const;
   BuildOptions options_as_built() const;
-  bool goes_on_from_graph(const MergeInput& input) const;
-  void keep_what_the_graph_has(const MergeInput& input, BuildOptions& options) const;
   bool keeps_model() const;
   Result<BuildPlan> plan(const MergeInput& input, BuildOptions& options) const;
 
@@ -54,6 +53,7 @@ class Merge {
   const CompactOptions& options_;
   const std::uint64_t bytes_after_;
   MemoryBudget& budget_;
+  const BuildChoices choices_;
   MergeReport report_;
 };
 

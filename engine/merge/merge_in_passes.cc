@@ -235,6 +235,7 @@ Status MergeInPasses::write_rows() {
 std::vector<std::byte> MergeInPasses::properties() const {
   const MergedRows& rows = input_.rows;
   StoreProperties properties = properties_before();
+  properties.choices = input_.choices;
   properties.rows = rows.rows();
   properties.row_end = input_.row_end.value;
   properties.has_log = true;

@@ -26,8 +26,9 @@ class MergeInPasses {
  public:
   struct Input {
     MergedRows& rows;
-    RowId row_end;      // RowIds from it on are put later
-    BuildPlan plan;     // as the store was built
+    RowId row_end;                // RowIds from it on are put later
+    const BuildChoices& choices;  // that the store was built by,
+    BuildPlan plan;               // which come to this
     bool keeps_model = true;
     std::uint64_t bytes_after = 0;  // of memory that will be wanted once the files are there
   };

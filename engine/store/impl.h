@@ -62,7 +62,8 @@ struct Store::Impl {
   Result<MergeReport> compact(const CompactOptions& options, MergeManner manner);
   Result<MergeReport> merge(const Writer::MergeStart& start, const CompactOptions& options, MergeManner manner)
       VECSTORE_REQUIRES(merging);
-  void begin_merging();  // in the background, where the options ask for it
+  Status check_old_readers() const;  // kBusy: they keep as much as is allowed
+  void begin_merging();              // in the background, where the options ask for it
   MergeLoad merge_load() const;
 
   Status search(const VectorView& queries, const SearchOptions& options, std::uint32_t threads, SearchResults& results);

@@ -57,10 +57,14 @@ Result<MergeReport> Store::Impl::compact(const CompactOptions& asked, MergeManne
     report.rows = now.content().properties().rows;
     return report;
   }
+  VECSTORE_TRY(check_old_readers());
   is_merging = true;
   const Begun merge_under_way([this] { is_merging = false; });
   VECSTORE_ASSIGN(const Writer::MergeStart start, writer->begin_merge());
-  Begun begun([this] { writer->abandon_merge(); });
+  Begun begun([this] {
+    writer->abandon_merge();
+    directory->withdraw_publish();
+  });
   auto report = merge(start, options, manner);
   if (!report && report.error().code() == Code::kMemoryBudget && !is_refused_by_system(report.error()))
     return Status(Code::kMemoryBudget,
@@ -74,6 +78,19 @@ Result<MergeReport> Store::Impl::compact(const CompactOptions& asked, MergeManne
   static_cast<void>(writer->release_log(start));
   directory->drop_superseded();
   return report;
+}
+
+// What is under way is not broken off, so nothing more is replaced while it keeps so much.
+Status Store::Impl::check_old_readers() const {
+  if (opened.reader_bytes_max == 0) return Status::ok();
+  const OldEpochs old = current.old();
+  if (old.memory_bytes + old.disk_bytes < opened.reader_bytes_max) return Status::ok();
+  return Status(Code::kBusy,
+                "calls that began before earlier merges keep what these replaced; end them, or open the store with a "
+                "reader_bytes_max beyond")
+      .about(opened_path + " (" + std::to_string(old.readers) + " calls, " + std::to_string(old.epochs) +
+             " generations)")
+      .at(Detail::kBytes, old.memory_bytes + old.disk_bytes);
 }
 
 // Until the publish nothing has changed but that files were added.

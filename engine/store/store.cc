@@ -604,6 +604,11 @@ StoreStats Store::stats() const {
   stats.last_lsn = live.newest().value;
   stats.durable_lsn = s.durable_lsn().value;
   stats.syncs = s.writer ? s.writer->log().syncs() : 0;
+  const OldEpochs old = s.current.old();
+  stats.old_generations = old.epochs;
+  stats.old_readers = old.readers;
+  stats.old_memory_bytes = old.memory_bytes;
+  stats.old_disk_bytes = old.disk_bytes;
   stats.merges = s.merges.load(std::memory_order_relaxed);
   stats.is_merging = s.is_merging.load(std::memory_order_relaxed);
   if (s.merger)
@@ -633,6 +638,11 @@ Metrics Store::metrics() const {
   metrics.rows = live.live_rows();
   metrics.delta_rows = live.live_delta_rows();
   metrics.delta_bytes = s.delta_bytes();
+  const OldEpochs old = s.current.old();
+  metrics.old_generations = old.epochs;
+  metrics.old_readers = old.readers;
+  metrics.old_memory_bytes = old.memory_bytes;
+  metrics.old_disk_bytes = old.disk_bytes;
   metrics.memory_used_bytes = s.budget.used_bytes();
   metrics.memory_peak_bytes = s.budget.peak_bytes();
   metrics.memory_limit_bytes = s.limit_bytes();
@@ -655,7 +665,7 @@ StoreInfo Store::info() const {
   info.format_minor = s.format_minor;
   info.generation = content.manifest().generation;
   if (content.graph() != nullptr) describe_graph(content, info);
-  for (const ManifestFile& file : content.manifest().files) info.disk_bytes += file.bytes;
+  info.disk_bytes = content.disk_bytes();
   if (const RowsExtent* rows = content.rows(); rows != nullptr) {
     info.has_keys = rows->layout().keys;
     info.has_documents = rows->layout().documents;

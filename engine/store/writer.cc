@@ -462,6 +462,7 @@ Status Writer::finish_merge(const MergeStart& start, std::shared_ptr<Epoch> next
   const MutexLock guard(lock_);
   if (closing_) return Status(Code::kInvalidArgument, "the store was closed").about(parts_.directory.path());
   VECSTORE_ASSIGN(LiveState::Successor successor, live().prepare_successor(next->content->live_base()));
+  parts_.current.prepare_set();
   VECSTORE_TRY(parts_.directory.publish(next->content->manifest()));
   next->live = live().succeed(std::move(successor));
   // Nobody looks up keys of the new rows yet. Without room for its catalog the first who does makes another.

@@ -116,6 +116,33 @@ BOOST_AUTO_TEST_CASE(create_clears_what_a_killed_build_left_and_returns_an_exist
   BOOST_TEST(again->manifest()->generation == 1u);
 }
 
+// As of a merge that was cancelled: who is killed later leaves nothing that is not accounted for.
+BOOST_AUTO_TEST_CASE(a_publish_that_is_withdrawn_leaves_nothing) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("s");
+  make_store(path, 1);
+  {
+    auto writer = StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kExclusive);
+    REQUIRE_OK(writer);
+    const std::vector<std::string> before = names_in(path);
+    writer->withdraw_publish();  // none was begun
+    BOOST_TEST(names_in(path) == before, boost::test_tools::per_element());
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      REQUIRE_OK(writer->begin_publish());
+      BOOST_TEST(writer->has_unfinished_publish());
+      test::write_file(path + "/graph-2", {'x'});
+      writer->withdraw_publish();
+      BOOST_TEST(!writer->has_unfinished_publish());
+      BOOST_TEST(names_in(path) == before, boost::test_tools::per_element());
+    }
+    REQUIRE_OK(publish_generation(*writer, 2));
+  }
+  const auto reader = StoreDirectory::open(FileSystem::posix(), test::kNames, path, LockMode::kShared);
+  REQUIRE_OK(reader);
+  BOOST_TEST(reader->manifest()->generation == 2u);
+  BOOST_TEST(reader->damage().empty());
+}
+
 BOOST_AUTO_TEST_CASE(writer_excludes_writers_but_no_readers_and_is_named) {
   const TemporaryDirectory directory;
   const auto path = directory.path("s");

@@ -32,14 +32,19 @@ bool write(Store& store, History& history, Random& random, int writes) {
 struct Done {
   std::uint64_t merges = 0;
   std::uint64_t writes_beside = 0;
+  std::uint64_t cancelled = 0;
 };
 
-// Merges, while now and then something is written.
+// Merges, while now and then something is written. Some are cancelled, which leaves all as it was.
 Status merge(Store& store, History& history, Random& random, Done& done) {
   bool goes_on = true;
+  CancelToken cancel;
+  std::uint64_t steps_left = random.below(3) == 0 ? random.below(8) : ~std::uint64_t{0};
   CompactOptions options;
   options.threads = 1;
+  options.cancel = &cancel;
   options.progress = [&](const Progress&) {
+    if (steps_left-- == 0) cancel.cancel();
     if (!goes_on || random.below(3) != 0) return;
     goes_on = write(store, history, random, 1);
     ++done.writes_beside;
@@ -47,13 +52,18 @@ Status merge(Store& store, History& history, Random& random, Done& done) {
   const auto merged = store.compact(options);
   if (merged) ++done.merges;
   if (!goes_on) return {Code::kIo, "a write beside it failed"};
-  return merged ? Status::ok() : merged.error();
+  if (code_of(merged) != Code::kCancelled) return merged ? Status::ok() : merged.error();
+  ++done.cancelled;
+  return Status::ok();
 }
 
 // Opens, writes and merges until something fails or enough is done.
 void live(SimDisk& disk, History& history, Random& random, Done& done) {
   auto store = open_sim(disk, random.next(), Access::kReadWrite);
-  if (!store) return;
+  if (!store) {
+    BOOST_REQUIRE_MESSAGE(disk.has_struck(), message_of(store));
+    return;
+  }
   history.least = history.writes.size();  // what a writer has found is there for good
   for (int i = 0; i < 2; ++i) {
     if (!write(*store, history, random, 4)) return;
@@ -114,9 +124,11 @@ BOOST_AUTO_TEST_CASE(a_power_cut_at_every_call_of_a_merge_loses_nothing_that_was
   for (std::uint64_t seed = first_seed(); seed < end_seed(); ++seed)
     for (std::uint64_t cut = 0; survive(seed, cut, done); cut += kStep) {
     }
-  BOOST_TEST_MESSAGE(done.merges << " merges, " << done.writes_beside << " writes beside one");
+  BOOST_TEST_MESSAGE(done.merges << " merges, " << done.writes_beside << " writes beside one, " << done.cancelled
+                                 << " cancelled");
   BOOST_TEST(done.merges > 0u);
   BOOST_TEST(done.writes_beside > 0u);
+  BOOST_TEST(done.cancelled > 0u);
 }
 
 // Every call in turn fails without the machine going down, once or from then on.

@@ -36,6 +36,8 @@ BOOST_AUTO_TEST_CASE(its_gauges_follow_what_was_written) {
   BOOST_TEST(text.value("vecstore_log_bytes") >= 1 << 20);
   BOOST_TEST(text.value("vecstore_delta_bytes") > 0);
   BOOST_TEST(text.value("vecstore_put_rows_total") == 0);  // another process put them
+  BOOST_TEST(text.value("vecstore_old_readers") == 0);     // and nobody reads in this one
+  BOOST_TEST(mentions(run("stats " + store).out, "0 generations before"));
 }
 
 BOOST_AUTO_TEST_CASE(a_built_index_tells_its_rows_and_memory) {

@@ -49,7 +49,7 @@ BOOST_AUTO_TEST_SUITE(calibration_copies)
 BOOST_AUTO_TEST_CASE(equal_queries_are_one_query_that_counts_for_all) {
   const Matrix rows = with_copies(1000, 1000);
   MemoryBudget budget;
-  const auto held_out = draw_held_out(200, 0, rows.rows(), 3, budget);
+  const auto held_out = draw_held_out(200, rows.rows(), 3, budget);
   REQUIRE_OK(held_out);
   std::map<std::vector<std::byte>, std::uint32_t> expected;
   for (const std::uint32_t row : held_out->rows) {
@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(equal_queries_are_one_query_that_counts_for_all) {
 BOOST_AUTO_TEST_CASE(queries_of_which_none_are_equal_stay_as_they_are_drawn) {
   const Matrix rows = csift(1500);
   MemoryBudget budget;
-  const auto held_out = draw_held_out(150, 0, rows.rows(), 3, budget);
+  const auto held_out = draw_held_out(150, rows.rows(), 3, budget);
   REQUIRE_OK(held_out);
   const CalibrationSet set = set_of(rows, *held_out, budget);
   BOOST_REQUIRE(set.queries.rows == 150u);

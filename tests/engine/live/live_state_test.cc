@@ -156,6 +156,37 @@ BOOST_AUTO_TEST_CASE(readers_see_whole_batches) {
   BOOST_TEST(live.live_rows() == kRows);
 }
 
+// It was one too small for a moment, between the end of the old row and the beginning of the new.
+BOOST_AUTO_TEST_CASE(no_row_is_missed_while_it_is_replaced) {
+  constexpr std::uint64_t kRows = 3;
+  constexpr std::uint64_t kPuts = 20000;
+  MemoryBudget budget;
+  LiveState live({shape(), kRows, kRows, {0}}, budget);
+  std::atomic<std::uint64_t> wrong = 0;
+  std::atomic<bool> ended = false;
+  {
+    const std::jthread reader([&] {
+      bool has_delta = false;
+      while (!ended) {
+        const std::uint64_t delta_rows = live.live_delta_rows();
+        if (live.live_rows() != kRows || delta_rows > 1 || (has_delta && delta_rows == 0)) ++wrong;
+        has_delta = has_delta || delta_rows != 0;
+      }
+    });
+    for (std::uint64_t i = 0; i < kPuts; ++i) {
+      const RowId replaced{i == 0 ? 1 : kRows + i - 1};
+      REQUIRE_OK(live.apply({i + 1}, put_record({kRows + i}, 1, 9, kDim, replaced).record()));
+      live.safe({i + 1});
+      live.applied({i + 1});
+      live.forget();
+    }
+    ended = true;
+  }
+  BOOST_TEST(wrong == 0u);
+  BOOST_TEST(live.live_rows() == kRows);
+  BOOST_TEST(live.live_delta_rows() == 1u);
+}
+
 // Readers pin moments while one key of ten is put again and again: each finds every key, with a vector that was put
 // under it, and what they do not look at any more is given back.
 BOOST_AUTO_TEST_CASE(what_is_pinned_stays_while_rows_are_replaced) {

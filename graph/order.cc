@@ -196,7 +196,8 @@ std::uint32_t Bisection::split(Range range) {
 std::uint32_t Bisection::turn(Range range, std::uint32_t middle) {
   const std::uint32_t width = range.end - range.begin;
   if (width % options_.rows_per_page != 0) return middle;  // the last page of all is not full and stays the last
-  if (options_.keeps_direction) return mean_row({range.begin, middle}) <= mean_row({middle, range.end}) ? middle : rotate(range, middle);
+  if (options_.keeps_direction)
+    return mean_row({range.begin, middle}) <= mean_row({middle, range.end}) ? middle : rotate(range, middle);
   std::int64_t gain = 0;  // gain of not turning: edges of the left half to the left, and of the right one to the right
   for (std::uint32_t i = range.begin; i < range.end; ++i) {
     const std::uint32_t row = order_[i];

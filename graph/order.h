@@ -36,8 +36,8 @@ struct OrderOptions {
   bool keeps_direction = false;
 };
 
-// Writes a permutation of [0, order.size()), of which there are rows, to `order`: order[position] = row. Rows of a page are ascending. Same
-// result for any thread count. Errors: kMemoryBudget.
+// Writes a permutation of [0, order.size()), of which there are rows, to `order`: order[position] = row. Rows of a page
+// are ascending. Same result for any thread count. Errors: kMemoryBudget.
 Status order_rows(const QuantizedRows& rows, const AffinityGraph& graph, const OrderOptions& options,
                   Executor& executor, MemoryBudget& budget, std::span<std::uint32_t> order,
                   const RowProgress& progress);

@@ -219,8 +219,8 @@ Status StoreBuilder::check_room(StoreDirectory& directory) const {
 Status StoreBuilder::link_rows() {
   VECSTORE_ASSIGN(graph_, GraphBuilder::create(*rows_, plan_.graph, *executor_, budget_));
   VECSTORE_ASSIGN(auto sequence, graph_->insertion_order(budget_));
-  std::uint32_t* end = std::remove_if(sequence.begin(), sequence.end(),
-                                      [&](std::uint32_t row) { return held_out_.contains(row); });
+  std::uint32_t* end =
+      std::remove_if(sequence.begin(), sequence.end(), [&](std::uint32_t row) { return held_out_.contains(row); });
   graph_->insert({sequence.begin(), end}, reporter(Phase::kGraph, plan_.rows));
   graph_->find_nearest(held_out_.rows);
   graph_->trim();

@@ -102,7 +102,7 @@ class StoreBuilder {
   std::uint32_t generation_ = 1;
   std::uint32_t rows_per_page_ = 1;
   std::uint32_t key_bytes_ = 0;  // of a number key on its page
-  Buffer<float> centre_;  // [dim] or empty
+  Buffer<float> centre_;         // [dim] or empty
   std::optional<QuantizedRows> rows_;
   std::optional<GraphBuilder> graph_;
   std::uint64_t calibrated_blocks_ = 0;  // of the codes that calibration searched, without held_out_

@@ -59,6 +59,9 @@ OpenPlan plan_open(const OpenFacts& facts, const OpenOptions& options, std::uint
     return options.searchers * GraphSearcher::predict_bytes(facts.layout, facts.form, lanes_each);
   };
   std::optional<std::uint64_t> pages = pages_asked_for(graph, options);
+  // Merges come before the cache, but after the first queries in progress.
+  const std::uint64_t searching = needed_by(kLanesFirst);
+  if (!pages) left -= std::min(facts.merge_bytes, left - std::min(left, searching));
   const bool walks = facts.walks_in_memory;
   if (!pages && caching_bytes(graph, graph.pages) + needed_by(walks ? 0 : 1) <= left) pages = graph.pages;
   const std::uint32_t lanes_most =

@@ -22,6 +22,7 @@ struct OpenFacts {
   bool keeps_keys = false;                 // in rows/; a reader looks them up in tables of its own
   bool has_log = false;                    // a reader has something to follow
   std::uint64_t delta_searcher_bytes = 0;  // memory of each searcher; 0: rows cannot come
+  std::uint64_t merge_bytes = 0;           // that a writer's merges will want, where memory is bounded
 };
 
 struct OpenPlan {

@@ -15,8 +15,7 @@ Result<CodeCandidates> CodeCandidates::create(const BlockCodes& codes, MemoryBud
   VECSTORE_ASSIGN(auto scratch, ScorerScratch::create(codes, budget));
   CodeCandidates candidates(codes, std::move(scorer), std::move(scratch));
   const std::uint64_t blocks = codes.blocks.count();
-  VECSTORE_ASSIGN(candidates.ranked_,
-                  Buffer<CodeScorer::RankedBlock>::allocate(budget, blocks + groups_of(blocks)));
+  VECSTORE_ASSIGN(candidates.ranked_, Buffer<CodeScorer::RankedBlock>::allocate(budget, blocks + groups_of(blocks)));
   VECSTORE_ASSIGN(candidates.estimates_, Buffer<float>::allocate(budget, kBlockRows));
   return candidates;
 }

@@ -116,9 +116,10 @@ Result<MadeGeneration> Merge::go_on(MergedRows& rows, Watch& watch) {
   options.calibrate = false;
   options.search_ram_bytes = 0;
   if (keeps_model()) options.code_bytes = 0;
-  VECSTORE_ASSIGN(const BuildPlan plan, plan_build(PlannedRows(view_, rows.rows()), options,
-                                                   rows.graph().layout().value_bits));
-  MergeInPasses passes(file_system_, directory_, {rows, row_end_, choices_, plan, keeps_model(), bytes_after_}, budget_, watch);
+  VECSTORE_ASSIGN(const BuildPlan plan,
+                  plan_build(PlannedRows(view_, rows.rows()), options, rows.graph().layout().value_bits));
+  MergeInPasses passes(file_system_, directory_, {rows, row_end_, choices_, plan, keeps_model(), bytes_after_}, budget_,
+                       watch);
   VECSTORE_ASSIGN(MadeGeneration made, passes.make());
   for (const ManifestFile& file : made.manifest.files) report_.bytes_written += file.bytes;
   return made;

@@ -11,6 +11,7 @@
 #include "engine/merge/merge_window.h"
 #include "engine/merge/merged_pages.h"
 #include "engine/merge/merged_texts.h"
+#include "engine/merge/new_calibration.h"
 #include "engine/merge/new_links.h"
 #include "engine/merge/page_rows.h"
 #include "engine/merge/window_order.h"
@@ -49,6 +50,7 @@ MergeInPasses::MergeInPasses(FileSystem& file_system, StoreDirectory& directory,
 
 Result<MadeGeneration> MergeInPasses::make() {
   VECSTORE_TRY(choose_memory());
+  VECSTORE_TRY(fill_properties());
   VECSTORE_TRY(write_pages());
   VECSTORE_TRY(write_codes());
   VECSTORE_TRY(write_row_map());
@@ -58,38 +60,76 @@ Result<MadeGeneration> MergeInPasses::make() {
   made.manifest.generation = generation_;
   made.manifest.applied_lsn = input_.rows.view().moment().value;
   made.manifest.files = files_;
-  made.manifest.properties = properties();
+  made.manifest.properties = encode_properties(properties_);
   made.catalog = std::move(catalog_);
   return made;
 }
 
 // ------------------------------------------------------------------------------------------------------------- memory
 
+namespace {
+
+// What a merge depends on in what it takes.
+struct MergeSize {
+  const Generation& before;
+  std::uint64_t rows = 0;
+  std::uint64_t added = 0;
+  std::uint64_t gone = 0;
+  std::uint32_t rows_per_page = 1;
+  GraphBuildOptions graph;
+  std::uint64_t pool_bytes = 0;
+  unsigned threads = 1;
+  bool has_texts = false;
+  std::uint32_t sample_rows = 0;  // that a model is trained on; 0: the model stays
+};
+
 // The codes are not there yet while pages are written, and what that took is gone when codes are made.
-std::uint64_t MergeInPasses::predict_bytes(std::uint64_t pool_bytes) const {
-  const std::uint32_t added = input_.rows.added();
-  const std::uint64_t rows = input_.rows.rows();
-  const GraphLayout& layout = before().layout();
-  CodecOptions codec = input_.plan.codec;
-  codec.code_bytes = before().codes().model.code_bytes;
-  codec.kind = before().codes().model.kind;
-  const std::uint64_t window_rows = std::uint64_t{kWindowPages} * layout_.rows_per_page;
-  const unsigned threads = executor_->thread_count();
+std::uint64_t predict_bytes(const MergeSize& size) {
+  GraphLayout layout = size.before.layout();
+  const auto added = static_cast<std::uint32_t>(size.added);
+  CodecOptions codec;
+  codec.kind = size.before.codes().model.kind;
+  codec.code_bytes = size.before.codes().model.code_bytes;
+  codec.metric = layout.metric;
+  codec.sample_rows = size.sample_rows;
+  const std::uint64_t window_rows = std::uint64_t{kWindowPages} * size.rows_per_page;
   const std::uint64_t ordering = predict_order_bytes(std::max<std::uint64_t>(added, window_rows)) +
                                  predict_affinity_bytes(window_rows) + window_rows * (kNearestKept + 1) * 4;
-  const std::uint64_t pages = RowPool::predict_bytes(layout, added, pool_bytes) +
-                              NewLinks::predict_bytes(added, graph_options_) +
+  const std::uint64_t pages = RowPool::predict_bytes(layout, added, size.pool_bytes) +
+                              NewLinks::predict_bytes(added, size.graph) +
                               MergeWindow::predict_bytes(window_rows, layout) +
-                              WindowReader::predict_bytes(layout, input_.rows.before() - input_.rows.stay(),
-                                                          before().summary().max_degree) +
-                              predict_encode_bytes(added, layout.dim, codec, threads) +
-                              2 * CodeCandidates::predict_bytes(layout.dim, before().codes().form()) + ordering +
-                              MergedPages::predict_bytes(layout_);
-  const std::uint64_t codes = predict_encode_bytes(rows, layout.dim, codec, threads) +
-                              RowPool::predict_bytes(layout_, 0, kPageRowsBytes) + layout_.pages() * 4;
+                              WindowReader::predict_bytes(layout, size.gone, size.before.summary().max_degree) +
+                              predict_encode_bytes(added, layout.dim, codec, size.threads) +
+                              2 * CodeCandidates::predict_bytes(layout.dim, size.before.codes().form()) + ordering;
+  layout.rows = size.rows;
+  layout.rows_per_page = size.rows_per_page;
+  const std::uint64_t codes = predict_encode_bytes(size.rows, layout.dim, codec, size.threads) +
+                              RowPool::predict_bytes(layout, 0, kPageRowsBytes) + layout.pages() * 4;
+  return MergedRows::predict_bytes(layout.rows, added) +
+         std::max({pages + MergedPages::predict_bytes(layout), codes, size.has_texts ? kTextBytes : 0}) + kSmallBytes;
+}
+
+}  // namespace
+
+std::uint64_t MergeInPasses::predict_bytes(const Generation& before, std::uint64_t added, bool has_texts) {
+  return vecstore::predict_bytes({before,
+                                  before.layout().rows + added,
+                                  added,
+                                  added,
+                                  before.layout().rows_per_page,
+                                  {},
+                                  kPoolBytesLeast,
+                                  1,
+                                  has_texts});
+}
+
+std::uint64_t MergeInPasses::predict_bytes(std::uint64_t pool_bytes) const {
   const MergedTexts texts(input_.rows, layout_.key_bytes != 0, budget_, watch_);
-  const std::uint64_t switching = predict_resident_bytes(rows, layout.dim, codec) + input_.bytes_after;
-  return std::max({pages, codes, texts.is_needed() ? kTextBytes : 0, switching}) + kSmallBytes;
+  return vecstore::predict_bytes({before(), input_.rows.rows(), input_.rows.added(),
+                                  input_.rows.before() - input_.rows.stay(), layout_.rows_per_page, graph_options_,
+                                  pool_bytes, executor_->thread_count(), texts.is_needed(),
+                                  input_.keeps_model ? 0 : input_.plan.codec.sample_rows}) +
+         input_.bytes_after;
 }
 
 // A larger pool spares reads.
@@ -144,7 +184,9 @@ std::vector<bool> MergeInPasses::windows_due(std::uint32_t count) const {
   const std::uint64_t changed = rows.added() + (rows.before() - rows.stay());
   const bool all = layout_.rows_per_page != before().layout().rows_per_page;
   const std::uint64_t turns =
-      all ? 1 : std::clamp<std::uint64_t>(rows.rows() / (kWindowShare * std::max<std::uint64_t>(changed, 1)), 1, kTurnsMost);
+      all ? 1
+          : std::clamp<std::uint64_t>(rows.rows() / (kWindowShare * std::max<std::uint64_t>(changed, 1)), 1,
+                                      kTurnsMost);
   std::vector<bool> due(count);
   for (std::uint32_t window = 0; window < count; ++window) due[window] = window % turns == generation_ % turns;
   return due;
@@ -163,8 +205,8 @@ Status MergeInPasses::write_pages() {
                   WindowReader::create(rows, links, pool, graph_options_, window_rows, budget_, watch_));
   VECSTORE_ASSIGN(MergeWindow room, MergeWindow::create(window_rows, before().layout(), before().centre(),
                                                         pool.rows().largest_norm2(), budget_));
-  VECSTORE_TRY(place_rows(rows, windows, room, layout_.rows_per_page, graph_options_.seed,
-                          windows_due(windows.count()), *executor_, budget_, watch_));
+  VECSTORE_TRY(place_rows(rows, windows, room, layout_.rows_per_page, graph_options_.seed, windows_due(windows.count()),
+                          *executor_, budget_, watch_));
   VECSTORE_ASSIGN(MergedPages pages, MergedPages::create(rows, links, windows, room, layout_, budget_));
   VECSTORE_ASSIGN(const ManifestFile file,
                   pages.write(file_system_, path(FileKind::kGraph), identity(FileKind::kGraph), watch_));
@@ -184,8 +226,9 @@ Status MergeInPasses::write_codes() {
   if (input_.keeps_model) {
     codec.kind = model.kind;
     codec.code_bytes = model.code_bytes;
-    trained_error_ =
-        properties_before().trained_error != 0 ? properties_before().trained_error : model.mean_square_error;
+    if (properties_.trained_error == 0) properties_.trained_error = model.mean_square_error;
+  } else {
+    properties_.trained_error = 0;
   }
   auto codes = encode_blocks(vectors, codec, input_.keeps_model ? &model : nullptr, *executor_, budget_);
   VECSTORE_TRY(vectors.outcome());
@@ -215,34 +258,32 @@ Status MergeInPasses::write_row_map() {
 
 Status MergeInPasses::write_rows() {
   MergedTexts texts(input_.rows, layout_.key_bytes != 0, budget_, watch_);
-  has_rows_file_ = texts.is_needed();
-  if (!has_rows_file_) return Status::ok();
+  properties_.has_rows_file = texts.is_needed();
+  if (!properties_.has_rows_file) return Status::ok();
   const Status made = file_system_.make_directory(directory_.file_path(kRowsName));
   if (!made.is_ok() && made.code() != Code::kExists) return made;
-  VECSTORE_ASSIGN(const ManifestFile file,
-                  texts.write(file_system_, path(FileKind::kRows), identity(FileKind::kRows)));
+  VECSTORE_ASSIGN(const ManifestFile file, texts.write(file_system_, path(FileKind::kRows), identity(FileKind::kRows)));
   files_.push_back(file);
   if (!texts.layout().keys) return Status::ok();
   VECSTORE_ASSIGN(const RowsExtent extent,
                   RowsExtent::open(file_system_, path(FileKind::kRows), identity(FileKind::kRows), budget_));
-  VECSTORE_ASSIGN(catalog_, Catalog::write(file_system_, directory_.file_path(kCatalogName), store_,
-                                           input_.rows.view().moment().value, keys_of({&extent}), budget_,
-                                           watch_.cancel()));
+  VECSTORE_ASSIGN(catalog_,
+                  Catalog::write(file_system_, directory_.file_path(kCatalogName), store_,
+                                 input_.rows.view().moment().value, keys_of({&extent}), budget_, watch_.cancel()));
   return Status::ok();
 }
 
-// What was calibrated stays.
-std::vector<std::byte> MergeInPasses::properties() const {
+// What was calibrated stays until it is calibrated again.
+Status MergeInPasses::fill_properties() {
   const MergedRows& rows = input_.rows;
-  StoreProperties properties = properties_before();
-  properties.choices = input_.choices;
-  properties.rows = rows.rows();
-  properties.row_end = input_.row_end.value;
-  properties.has_log = true;
-  properties.has_rows_file = has_rows_file_;
-  properties.trained_error = trained_error_;
-  properties.rows_changed += rows.added() + (rows.before() - rows.stay());
-  return encode_properties(properties);
+  properties_ = properties_before();
+  properties_.choices = input_.choices;
+  properties_.rows = rows.rows();
+  properties_.row_end = input_.row_end.value;
+  properties_.has_log = true;
+  properties_.rows_changed += rows.added() + (rows.before() - rows.stay());
+  if (!is_calibration_due(rows, properties_before())) return Status::ok();
+  return calibrate_on_new_rows(rows, *executor_, budget_, watch_, properties_);
 }
 
 }  // namespace vecstore

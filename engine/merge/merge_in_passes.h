@@ -35,6 +35,9 @@ class MergeInPasses {
 
   // Everything outlives it.
   MergeInPasses(FileSystem& file_system, StoreDirectory& directory, Input input, MemoryBudget& budget, Watch& watch);
+  // Memory that one of so many new rows, and as many that go, takes at the least beside what is there.
+  static std::uint64_t predict_bytes(const Generation& before, std::uint64_t added, bool has_texts);
+
   // Once. Errors: as of Merge::run().
   Result<MadeGeneration> make();
 
@@ -50,11 +53,11 @@ class MergeInPasses {
   // What it may charge to the budget at its peak.
   std::uint64_t predict_bytes(std::uint64_t pool_bytes) const;
   Status choose_memory();
+  Status fill_properties();
   Status write_pages();
   Status write_codes();
   Status write_row_map();
   Status write_rows();
-  std::vector<std::byte> properties() const;
 
   FileSystem& file_system_;
   StoreDirectory& directory_;
@@ -68,8 +71,7 @@ class MergeInPasses {
   GraphLayout layout_;
   std::uint64_t pool_bytes_ = 0;
   Buffer<std::uint32_t> ranking_;
-  bool has_rows_file_ = false;
-  float trained_error_ = 0;
+  StoreProperties properties_;
   std::vector<ManifestFile> files_;
   std::optional<NewCatalog> catalog_;
 };

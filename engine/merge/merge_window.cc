@@ -11,11 +11,11 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kPagesTogether = 16;      // that are read with one request
-constexpr std::uint64_t kDeadEntryBytes = 96;     // of a list that is kept, beside its rows
-constexpr std::uint64_t kPlaceBytes = 48;         // of a row in tables of places, at the most
-constexpr std::size_t kSuccessors = 2;            // rows that take the place of one that is gone, in a list
-constexpr std::size_t kPrunedTogether = 400;      // of a list that new rows have made long
+constexpr std::uint64_t kPagesTogether = 16;   // that are read with one request
+constexpr std::uint64_t kDeadEntryBytes = 96;  // of a list that is kept, beside its rows
+constexpr std::uint64_t kPlaceBytes = 48;      // of a row in tables of places, at the most
+constexpr std::size_t kSuccessors = 2;         // rows that take the place of one that is gone, in a list
+constexpr std::size_t kPrunedTogether = 400;   // of a list that new rows have made long
 static_assert(kPrunedTogether < RowPool::kRowsAtOnce && kPrunedTogether > kDegreeMax);
 
 Status damaged_list(const Generation& graph, std::uint64_t page) {

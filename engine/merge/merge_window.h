@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rows of a merge, one window after the other: rows that will stand side by side, with what their pages will hold of
-// them and with their lists. So a merge has only one window of the graph in memory.
+// The rows of a merge, one window after the other: rows that will stand side by side, with what their pages will hold
+// of them and with their lists. So a merge has only one window of the graph in memory.
 #pragma once
 
 #include <cstdint>
@@ -74,7 +74,7 @@ class MergeWindow {
   std::vector<std::uint32_t> ends_;
   std::vector<std::uint32_t> near_;
   std::vector<std::uint32_t> near_ends_;
-  std::vector<std::uint32_t> place_of_old_;                           // by position − first_
+  std::vector<std::uint32_t> place_of_old_;                        // by position − first_
   std::unordered_map<std::uint32_t, std::uint32_t> place_of_new_;  // by number
   Charge charge_;                                                  // of all but the buffers
 };

@@ -50,7 +50,8 @@ Status MergedRows::find_rows_that_stay(MemoryBudget& budget, Watch& watch) {
     return Status::ok();
   };
   VECSTORE_TRY(graph().row_map().for_each(budget, keep));
-  const auto placed = static_cast<std::uint32_t>(before_ - std::count(places_.begin(), places_.begin() + before_, kNoPos));
+  const auto placed =
+      static_cast<std::uint32_t>(before_ - std::count(places_.begin(), places_.begin() + before_, kNoPos));
   if (done == before_ && placed == stay_) return Status::ok();
   return Status(Code::kCorrupt, "the row map does not name every row of the graph; restore or rebuild")
       .about(graph().row_map().file().path());

@@ -34,10 +34,10 @@ Result<ManifestFile> MergedTexts::write(FileSystem& file_system, const std::stri
     dictionary = std::move(found.dictionary);
   }
   const bool has_gaps = layout_.number_keys || rows_.greatest_id() != rows_.rows() - 1;
-  VECSTORE_ASSIGN(
-      auto writer,
-      has_gaps ? RowsWriter::create_with_gaps(file_system, path, identity, layout_, dictionary.get(), budget_)
-               : RowsWriter::create(file_system, path, identity, RowId{0}, layout_, dictionary.get(), budget_));
+  VECSTORE_ASSIGN(auto writer,
+                  has_gaps
+                      ? RowsWriter::create_with_gaps(file_system, path, identity, layout_, dictionary.get(), budget_)
+                      : RowsWriter::create(file_system, path, identity, RowId{0}, layout_, dictionary.get(), budget_));
   std::uint64_t done = 0;
   const auto append = [&](RowId id, const RowPayload& row) -> Status {
     VECSTORE_TRY(watch_.step({Phase::kWrite, done++, rows_.rows()}));
@@ -59,7 +59,8 @@ Status MergedTexts::for_each_old(const Visit& visit) {
   const auto is_gone = [&](RowId row) { return view.live().tombstones().gone(row, view.moment()); };
   if (content.rows() == nullptr) {
     return rows_.graph().for_each_row_id(budget_, [&](RowId row) {
-      return is_gone(row) ? Status::ok() : visit(row, {layout_.number_keys ? number_key(row.value) : std::string_view(), {}, {}});
+      return is_gone(row) ? Status::ok()
+                          : visit(row, {layout_.number_keys ? number_key(row.value) : std::string_view(), {}, {}});
     });
   }
   const bool has_number_keys = content.rows()->layout().number_keys;

@@ -42,7 +42,8 @@ NewLinks::NewLinks(const MergedRows& rows, RowPool& pool, const GraphBuildOption
       pruner_(pool.rows(), options.alpha) {}
 
 std::uint64_t NewLinks::predict_bytes(std::uint32_t added, const GraphBuildOptions& options) {
-  return std::uint64_t{added} * (4 * (3 + kNearestKept) + capacity_of(options) * 4 + 2 + back_edges_most(options) * sizeof(BackEdge));
+  return std::uint64_t{added} *
+         (4 * (3 + kNearestKept) + capacity_of(options) * 4 + 2 + back_edges_most(options) * sizeof(BackEdge));
 }
 
 Result<NewLinks> NewLinks::create(const MergedRows& rows, RowPool& pool, const GraphBuildOptions& options,
@@ -156,9 +157,8 @@ Status NewLinks::link_row(std::uint32_t nth, Finders& finders) {
     nearest_numbers_.push_back(pool_.number_at(seen_[i].row));
   take_list(nth, pruner_.prune(seen_, pruned_degree(options_)));
   const auto leads_to = list(nth);
-  std::erase_if(nearest_numbers_, [&](std::uint32_t number) {
-    return std::ranges::find(leads_to, number) != leads_to.end();
-  });
+  std::erase_if(nearest_numbers_,
+                [&](std::uint32_t number) { return std::ranges::find(leads_to, number) != leads_to.end(); });
   nearest_numbers_.insert(nearest_numbers_.end(), leads_to.begin(), leads_to.end());
   for (const std::uint32_t neighbour : nearest_numbers_) {
     if (rows_.is_new(neighbour)) {

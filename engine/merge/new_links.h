@@ -21,8 +21,8 @@
 
 namespace vecstore {
 
-// The greatest degree that a merge builds with: lists may then be a quarter longer, pages take kDegreeMax, and a row may
-// have to lead to some more.
+// The greatest degree that a merge builds with: lists may then be a quarter longer, pages take kDegreeMax, and a row
+// may have to lead to some more.
 inline constexpr std::uint32_t kDegreeBuilt = 190;
 static_assert(kDegreeBuilt + kDegreeBuilt / 4 + 15 < kDegreeMax);
 
@@ -90,13 +90,13 @@ class NewLinks {
   MemoryBudget& budget_;
   std::uint32_t capacity_;
   Pruner pruner_;
-  Buffer<std::uint32_t> order_;   // [added] first an order in which near rows are together, at last by anchor
-  Buffer<std::uint32_t> rank_;    // [added] place in that order
-  Buffer<std::uint32_t> edges_;   // [added × capacity] numbers
-  Buffer<std::uint16_t> degree_;  // [added]
+  Buffer<std::uint32_t> order_;    // [added] first an order in which near rows are together, at last by anchor
+  Buffer<std::uint32_t> rank_;     // [added] place in that order
+  Buffer<std::uint32_t> edges_;    // [added × capacity] numbers
+  Buffer<std::uint16_t> degree_;   // [added]
   Buffer<Pos> anchor_;             // [added] kNoPos: it has none yet
   Buffer<std::uint32_t> nearest_;  // [added × kNearestKept] kNoPos behind the last
-  Buffer<BackEdge> back_edges_;   // [added × most of a row]
+  Buffer<BackEdge> back_edges_;    // [added × most of a row]
   std::size_t back_edge_count_ = 0;
   std::vector<Pos> found_;
   std::vector<std::uint32_t> numbers_;

@@ -59,7 +59,8 @@ void PagePaths::reach_page() {
   for (std::uint32_t slot = 0; slot < lists_.size(); ++slot) {
     if (reached_[slot] != 0) continue;
     // Those before it are reached by now.
-    const auto host = slot != 0 ? slot - 1 : static_cast<std::uint32_t>(std::ranges::find(reached_, 1) - reached_.begin());
+    const auto host =
+        slot != 0 ? slot - 1 : static_cast<std::uint32_t>(std::ranges::find(reached_, 1) - reached_.begin());
     add_edge(host, first() + slot);
     follow(lists_, first(), slot, reached_);
   }

@@ -38,8 +38,8 @@ std::uint64_t RowPool::predict_bytes(const GraphLayout& layout, std::uint32_t ne
 Result<RowPool> RowPool::create(const PageFile& file, const GraphLayout& layout, std::span<const float> centre,
                                 std::uint32_t new_rows, std::uint64_t bytes, MemoryBudget& budget) {
   const std::uint64_t frames = frames_for(layout, bytes);
-  VECSTORE_ASSIGN(auto rows, QuantizedRows::create(new_rows + frames * layout.rows_per_page, row_shape(layout, centre),
-                                                   budget));
+  VECSTORE_ASSIGN(auto rows,
+                  QuantizedRows::create(new_rows + frames * layout.rows_per_page, row_shape(layout, centre), budget));
   RowPool pool(file, layout, new_rows, std::move(rows));
   VECSTORE_ASSIGN(pool.frame_of_, Buffer<std::uint32_t>::allocate(budget, layout.pages() + 1));
   VECSTORE_ASSIGN(pool.page_in_, Buffer<std::uint32_t>::allocate(budget, frames));
@@ -70,8 +70,7 @@ Status RowPool::bring(std::span<const std::uint32_t> numbers, std::vector<std::u
   }
   slots.clear();
   const auto before = static_cast<std::uint32_t>(layout_.rows);
-  for (const std::uint32_t number : numbers)
-    slots.push_back(number >= before ? number - before : slot_of(number));
+  for (const std::uint32_t number : numbers) slots.push_back(number >= before ? number - before : slot_of(number));
   return Status::ok();
 }
 

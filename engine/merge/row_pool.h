@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The vectors of rows by number, as pages hold them: those of the rows that were put since, and of the graph those pages
-// that were wanted last.
+// The vectors of rows by number, as pages hold them: those of the rows that were put since, and of the graph those
+// pages that were wanted last.
 #pragma once
 
 #include <cstdint>

@@ -35,8 +35,7 @@ namespace {
 Status order_window(const MergeWindow& window, std::uint32_t rows_per_page, std::uint64_t seed, Executor& executor,
                     MemoryBudget& budget, std::span<std::uint32_t> order) {
   WindowNearest near(rows_per_page);
-  VECSTORE_ASSIGN(auto nearest,
-                  Buffer<std::uint32_t>::allocate(budget, std::size_t{window.size()} * kNearestKept));
+  VECSTORE_ASSIGN(auto nearest, Buffer<std::uint32_t>::allocate(budget, std::size_t{window.size()} * kNearestKept));
   std::ranges::fill(nearest, kNoPos);
   for (std::uint32_t place = 0; place < window.size(); ++place)
     std::ranges::copy(near.find(window, place), nearest.begin() + std::size_t{place} * kNearestKept);
@@ -63,7 +62,8 @@ Status place_rows(MergedRows& rows, WindowReader& windows, MergeWindow& room, st
     } else {
       for (std::uint32_t place = 0; place < numbers.size(); ++place) of_window[place] = place;
     }
-    for (std::size_t i = 0; i < of_window.size(); ++i) rows.places()[numbers[of_window[i]]] = static_cast<Pos>(first + i);
+    for (std::size_t i = 0; i < of_window.size(); ++i)
+      rows.places()[numbers[of_window[i]]] = static_cast<Pos>(first + i);
   }
   return Status::ok();
 }

@@ -50,7 +50,9 @@ struct Store::Impl {
   Status open_generation(const StoreDirectory& of, Epoch& epoch, std::unique_ptr<Follower>& its, LogTail& tail,
                          Watch* watch);
   // Fills the cache of the epoch's content, and makes its searchers. dim = 0: it is not known yet.
-  Status make_searchers(Epoch& epoch, std::uint32_t dim, const CancelToken* cancel);
+  std::uint64_t merge_bytes(const Content& content) const;
+  // freed: bytes that will be, once nobody reads what it takes the place of.
+  Status make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_t freed, const CancelToken* cancel);
   // Of a store that did not open: the error with the least that would do.
   Status name_least(const Status& refused, Watch& watch) VECSTORE_REQUIRES(refreshing);
   Status refresh();

@@ -14,7 +14,7 @@ namespace vecstore {
 namespace {
 
 // A merge passes over all rows, so that it pays once a part of them has changed (engine/merge/NOTES.md).
-constexpr std::uint64_t kGraphShare = 10;    // a tenth of the graph's rows
+constexpr std::uint64_t kGraphShare = 20;    // a twentieth of the graph's rows
 constexpr std::uint64_t kRowsLeast = 4'000;  // and no fewer
 constexpr std::uint64_t kRowsOfFirstGraph = 10'000;
 // Or half of the memory, where a quarter came since the last merge; or five eighths of the log, where one came.
@@ -26,13 +26,16 @@ constexpr auto kPauseAfterFailure = std::chrono::seconds(30);
 
 }  // namespace
 
+std::uint64_t merge_share_of(std::uint64_t graph_rows) {
+  return graph_rows == 0 ? kRowsOfFirstGraph : std::max(kRowsLeast, graph_rows / kGraphShare);
+}
+
 bool is_merge_due(const MergeLoad& load, const MergeLeft& left) {
   // What has ended since it was put is in the log all the same.
   const std::uint64_t eighth = load.log_bytes_max / 8;
   if (load.log_bytes >= std::max(kLogEighths * eighth, left.log_bytes + eighth)) return true;
   if (load.delta_rows + load.dead_rows == 0) return false;
-  const std::uint64_t enough =
-      load.graph_rows == 0 ? kRowsOfFirstGraph : std::max(kRowsLeast, load.graph_rows / kGraphShare);
+  const std::uint64_t enough = merge_share_of(load.graph_rows);
   if (load.delta_rows >= enough || load.dead_rows >= enough) return true;
   return load.delta_bytes >=
          std::max(load.delta_bytes_max / kDeltaShare, left.delta_bytes + load.delta_bytes_max / kDeltaShareSince);

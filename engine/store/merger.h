@@ -33,6 +33,8 @@ struct MergeLeft {
   std::uint64_t delta_bytes = 0;
 };
 
+// New rows, or dead ones, that make a merge into a graph of so many rows due.
+std::uint64_t merge_share_of(std::uint64_t graph_rows);
 // Whether that is worth a merge.
 bool is_merge_due(const MergeLoad& load, const MergeLeft& left);
 

@@ -40,6 +40,11 @@ bool has_something_to_merge(const View& view, bool is_log_long) {
   return view.live().tombstones().size() != 0 || (view.delta() != nullptr && view.delta()->rows() != 0);
 }
 
+// That goes once nobody reads it any more.
+std::uint64_t memory_of(const Epoch& epoch) {
+  return epoch.content->memory_bytes() + (epoch.searchers == nullptr ? 0 : epoch.searchers->bytes());
+}
+
 }  // namespace
 
 Result<MergeReport> Store::Impl::compact(const CompactOptions& asked, MergeManner manner) {
@@ -120,7 +125,7 @@ Result<MergeReport> Store::Impl::merge(const Writer::MergeStart& start, const Co
   if (opened.ram_bytes != 0)
     VECSTORE_TRY(writer_memory->raise_buffers(writer_buffer_bytes(next->content->keeps_keys())));
   next->content->look_up_keys(true, writer_memory->buffers());
-  VECSTORE_TRY(make_searchers(*next, start.view.dim(), options.cancel));
+  VECSTORE_TRY(make_searchers(*next, start.view.dim(), memory_of(*start.epoch), options.cancel));
   VECSTORE_TRY(check_cancelled(options.cancel));
   const Status finished = writer->finish_merge(start, next, made.catalog);
   // Where the very commit failed, either content may be found.

@@ -10,6 +10,7 @@
 #include "compress/kernels/kernels.h"
 #include "engine/builder/store_builder.h"
 #include "engine/check_options.h"
+#include "engine/merge/merge_in_passes.h"
 #include "engine/rows/catalog.h"
 #include "engine/store/export.h"
 #include "engine/store/impl.h"
@@ -230,7 +231,7 @@ Status Store::Impl::open_content(Watch& watch) {
   current.set(epoch);
   if (opened.access == Access::kReadWrite) VECSTORE_TRY(open_writer(tail));
   epoch->content->look_up_keys(writer != nullptr, writer_memory ? writer_memory->buffers() : budget);
-  VECSTORE_TRY(make_searchers(*epoch, view().dim(), watch.cancel()));
+  VECSTORE_TRY(make_searchers(*epoch, view().dim(), 0, watch.cancel()));
   begin_merging();
   return Status::ok();
 }
@@ -261,14 +262,19 @@ Status Store::Impl::open_writer(const LogTail& tail) {
   return Status::ok();
 }
 
-Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, const CancelToken* cancel) {
+Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_t freed, const CancelToken* cancel) {
   Content& content = *epoch.content;
   const bool may_hold_delta = writer || has_log;  // now or after a refresh()
   OpenPlan plan;
   if (content.graph() != nullptr) {
     OpenFacts facts = content.open_facts();
     facts.delta_searcher_bytes = may_hold_delta ? DeltaSearcher::predict_bytes(dim) : 0;
-    plan = plan_open(facts, opened, budget.limit_bytes() - budget.used_bytes());
+    facts.merge_bytes = merge_bytes(content);
+    // What the one before it takes goes soon; until then there is what merges will want.
+    const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
+    plan = plan_open(facts, opened, left > MemoryBudget::kUnlimited - freed ? left : left + freed);
+    while (plan.pages != 0 && caching_bytes(content.graph()->graph().shape(), plan.pages) > left / 2 && freed != 0)
+      plan.pages /= 2;
     const CachePolicy policy = opened.fixed_cache ? CachePolicy::kFixed : CachePolicy::kAdaptive;
     VECSTORE_TRY(content.fill_cache(plan.pages, policy, cancel));
   }
@@ -280,6 +286,14 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, const Cancel
   }
   VECSTORE_ASSIGN(epoch.searchers, Searchers::create(content, delta, opened, plan.lanes, budget));
   return Status::ok();
+}
+
+// That a merge wants of the budget which is due: at the share of rows at which one begins.
+std::uint64_t Store::Impl::merge_bytes(const Content& content) const {
+  if (!writer || opened.ram_bytes == 0 || content.graph() == nullptr) return 0;
+  const StoreProperties& properties = content.properties();
+  const bool has_texts = content.rows() != nullptr || !is_integer(properties.dtype);
+  return MergeInPasses::predict_bytes(*content.graph(), merge_share_of(properties.rows), has_texts);
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(impl.release()) {}
@@ -406,7 +420,7 @@ Status Store::Impl::follow_generation(const StoreDirectory& now) {
   LogTail tail;
   VECSTORE_TRY(open_generation(now, *next, its, tail, nullptr));
   next->content->look_up_keys(false, budget);
-  VECSTORE_TRY(make_searchers(*next, View(next->content, next->live, next->live->pin()).dim(), nullptr));
+  VECSTORE_TRY(make_searchers(*next, View(next->content, next->live, next->live->pin()).dim(), 0, nullptr));
   follower = std::move(its);
   current.set(next);
   return Status::ok();

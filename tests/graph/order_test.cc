@@ -8,7 +8,7 @@ namespace {
 
 using test::Matrix;
 
-AffinityGraph affinity_of(const GraphBuilder& graph, std::uint64_t rows, MemoryBudget& budget) {
+AffinityGraph affinity_of(const GraphBuilder& graph, MemoryBudget& budget) {
   auto affinity = affinity_graph(graph.nearest(), budget);
   REQUIRE_OK(affinity);
   return std::move(affinity).value();
@@ -40,7 +40,7 @@ PageCounts pages_of_true_ten(const Matrix& base, const Matrix& queries, Metric m
   const auto executor = make_executor(2);
   const QuantizedRows rows = test::quantized(base, metric, budget);
   const GraphBuilder graph = test::built_graph(rows, {}, *executor, budget);
-  const AffinityGraph affinity = affinity_of(graph, rows.rows(), budget);
+  const AffinityGraph affinity = affinity_of(graph, budget);
   const AffinityGraph none = no_affinity(rows.rows(), budget);
   const auto answers = test::exact_nearest(base, queries, metric, 10);
   std::vector<std::uint32_t> input(rows.rows());
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(affinity_names_each_edge_once_at_both_ends) {
     }
   }
   const std::uint64_t before = budget.used_bytes();
-  const AffinityGraph affinity = affinity_of(graph, 800, budget);
+  const AffinityGraph affinity = affinity_of(graph, budget);
   BOOST_TEST(budget.used_bytes() - before <= predict_affinity_bytes(800));
   std::set<std::pair<std::uint32_t, std::uint32_t>> edges;
   for (std::uint32_t row = 0; row < 800; ++row)
@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(is_a_permutation_with_ascending_pages_and_the_same_for_any_
   SerialExecutor serial;
   const QuantizedRows rows = test::quantized(test::csift_rows(1003), Metric::kL2, budget);
   const GraphBuilder graph = test::built_graph(rows, {}, serial, budget);
-  const AffinityGraph affinity = affinity_of(graph, rows.rows(), budget);
+  const AffinityGraph affinity = affinity_of(graph, budget);
   for (const std::uint32_t rows_per_page : {1u, 2u, 19u, 500u, 1003u, 5000u}) {
     const auto order = test::ordered(rows, affinity, rows_per_page, serial, budget);
     require_permutation(order);
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(equal_rows_few_rows_and_none_are_ordered_too) {
     const Matrix equal{DType::kU8, 3, std::vector<std::uint8_t>(count * 3, 200)};
     const QuantizedRows rows = test::quantized(equal, Metric::kL2, budget);
     const GraphBuilder graph = test::built_graph(rows, {}, executor, budget);
-    const AffinityGraph affinity = affinity_of(graph, count, budget);
+    const AffinityGraph affinity = affinity_of(graph, budget);
     for (const std::uint32_t rows_per_page : {1u, 4u}) {
       const auto order = test::ordered(rows, affinity, rows_per_page, executor, budget);
       BOOST_TEST(order.size() == count);

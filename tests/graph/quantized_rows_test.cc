@@ -148,6 +148,41 @@ BOOST_AUTO_TEST_CASE(memory_is_what_was_predicted) {
   }
 }
 
+// What a page holds of rows makes the same rows again, in any order, beside others that were replaced.
+BOOST_AUTO_TEST_CASE(stored_rows_come_back_with_the_same_distances) {
+  for (const Case& c : cases()) {
+    for (const std::uint32_t bits : {8u, 16u, 32u}) {
+      if (is_integer(c.matrix.dtype) && bits != 8) continue;
+      MemoryBudget budget;
+      const RowShape shape{c.matrix.dim, c.matrix.dtype, c.metric, bits};
+      auto rows = QuantizedRows::create(c.matrix.rows(), shape, budget);
+      auto again = QuantizedRows::create(c.matrix.rows(), shape, budget);
+      REQUIRE_OK(rows);
+      REQUIRE_OK(again);
+      rows->fill(0, c.matrix.view());
+      rows->finish();
+      again->expect_norm2(rows->largest_norm2());
+      std::vector<float> scratch(c.matrix.dim);
+      const auto count = static_cast<std::uint32_t>(rows->rows());
+      for (const std::uint32_t other : {1u, 0u})  // first another row, then its own
+        for (std::uint32_t row = 0; row < count; ++row)
+          again->put_stored(row, rows->stored((row + other) % count, std::as_writable_bytes(std::span(scratch))));
+      for (std::uint32_t row = 0; row < count; row += 7) {
+        for (std::uint32_t to = 0; to < count; to += 5) {
+          std::uint32_t ignored = 0;
+          float distance = 0;
+          float distance_again = 0;
+          rows->distances(row, &to, 1, &ignored, &distance);
+          again->distances(row, &to, 1, &ignored, &distance_again);
+          const float tolerance = bits == 16 ? 1e-3f : 1e-5f;
+          BOOST_TEST_CONTEXT(c.name << ' ' << bits << " bits")
+          BOOST_TEST(std::abs(distance - distance_again) <= tolerance * (1 + std::abs(distance)));
+        }
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

@@ -295,4 +295,21 @@ BOOST_AUTO_TEST_CASE(a_visit_that_fails_ends_the_walk) {
   }
 }
 
+// Written row by row, it is the same file.
+BOOST_AUTO_TEST_CASE(rows_that_come_one_by_one_make_the_same_map) {
+  for (const std::uint64_t gap_max : {0u, 3u}) {
+    const std::vector<Pos> positions = shuffled_positions(3000);
+    const auto row_ids = gapped_row_ids(3000, 0, gap_max);
+    MapFile whole;
+    whole.write(positions, row_ids);
+    MapFile by_row;
+    auto writer = RowMapWriter::create(FileSystem::posix(), by_row.path, identity(), row_ids.size(), row_ids.back(),
+                                       by_row.budget);
+    REQUIRE_OK(writer);
+    for (std::size_t i = 0; i < row_ids.size(); ++i) REQUIRE_OK(writer->add(RowId{row_ids[i]}, positions[i]));
+    REQUIRE_OK(writer->finish());
+    BOOST_TEST((test::read_file(whole.path) == test::read_file(by_row.path)));
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

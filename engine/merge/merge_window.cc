@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "base/check.h"
 #include "compress/neighbour_list.h"
@@ -220,26 +221,35 @@ Status WindowReader::take_list(Pos position, std::span<const Pos> neighbours) {
   for (const Pos neighbour : neighbours) {
     if (all_stay) break;
     if (const auto dead = dead_lists_.find(neighbour); dead != dead_lists_.end())
-      add_nearest_of(dead->second, position);
+      VECSTORE_TRY(add_nearest_of(dead->second, position));
   }
   for (const NewLinks::BackEdge& edge : links_.added_to(position)) list_.push_back(edge.source);
   return list_.size() > links_.capacity() ? prune(position) : Status::ok();
 }
 
-// The nearest two that the list does not have. Rows that stand near one another are near, so no vector is needed.
-void WindowReader::add_nearest_of(const std::vector<Pos>& dead_list, Pos position) {
-  auto above = std::ranges::lower_bound(dead_list, position);
-  auto below = above;
-  for (std::size_t taken = 0; taken < kSuccessors && list_.size() < links_.capacity();) {
-    const bool has_above = above != dead_list.end();
-    const bool has_below = below != dead_list.begin();
-    if (!has_above && !has_below) return;
-    const bool takes_above = has_above && (!has_below || *above - position <= position - *(below - 1));
-    const Pos next = takes_above ? *above++ : *--below;
-    if (next == position || std::ranges::find(list_, next) != list_.end()) continue;
-    list_.push_back(next);
-    ++taken;
+// The nearest two that the list does not have. Where that would take reads, rows that stand near count as near.
+Status WindowReader::add_nearest_of(const std::vector<Pos>& dead_list, Pos position) {
+  others_.clear();
+  for (const Pos other : dead_list)
+    if (other != position && std::ranges::find(list_, other) == list_.end()) others_.push_back(other);
+  distances_.clear();
+  if (pool_.holds_all()) {
+    others_.push_back(position);
+    VECSTORE_TRY(pool_.bring(others_, slots_));
+    others_.pop_back();
+    scratch_.resize(others_.size());
+    distances_.resize(others_.size());
+    pool_.rows().distances(slots_.back(), slots_.data(), others_.size(), scratch_.data(), distances_.data());
+  } else {
+    for (const Pos other : others_)
+      distances_.push_back(static_cast<float>(other < position ? position - other : other - position));
   }
+  for (std::size_t i = 0; i < std::min(kSuccessors, others_.size()) && list_.size() < links_.capacity(); ++i) {
+    const auto nearest = std::ranges::min_element(distances_);
+    list_.push_back(others_[static_cast<std::size_t>(nearest - distances_.begin())]);
+    *nearest = std::numeric_limits<float>::infinity();
+  }
+  return Status::ok();
 }
 
 Status WindowReader::prune(std::uint32_t number) {

@@ -117,7 +117,7 @@ class WindowReader {
   Status add_old(Pos position, MergeWindow& into);
   Status add_new(std::uint32_t number, MergeWindow& into);
   Status take_list(Pos position, std::span<const Pos> neighbours);
-  void add_nearest_of(const std::vector<Pos>& dead_list, Pos position);
+  Status add_nearest_of(const std::vector<Pos>& dead_list, Pos position);
   Status prune(std::uint32_t number);
   Result<const std::byte*> page(std::uint64_t page);
 
@@ -135,6 +135,7 @@ class WindowReader {
   std::uint64_t first_page_ = 0;
   std::uint64_t pages_ = 0;
   std::vector<std::uint32_t> list_;
+  std::vector<std::uint32_t> others_;
   std::vector<std::uint32_t> slots_;
   std::vector<std::uint32_t> scratch_;
   std::vector<float> distances_;

@@ -17,9 +17,8 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kShare = 4;           // of the rows: once a quarter of them have changed
-constexpr std::uint64_t kQueriesLeast = 200;  // that tell a point of recall or two
-constexpr std::uint64_t kQueries = 400;
+constexpr std::uint64_t kShare = 4;      // of the rows: once a quarter of them have changed
+constexpr std::uint64_t kQueries = 800;  // with fewer a setting would have to be better than its target
 
 // The rows of a graph, live or not, as they were put, in the order in which the store reads them: integers as pages
 // have them, others as rows/ has them. Front to back, as often as need be, by one thread.
@@ -149,9 +148,8 @@ void keep_memory_lists(const std::vector<CalibrationPoint>& before, std::vector<
 }  // namespace
 
 bool is_calibration_due(const MergedRows& rows, const StoreProperties& before) {
-  return before.choices.calibrate && before.calibrated_on != CalibratedOn::kGivenQueries &&
-         rows.added() >= kQueriesLeast && changed(rows, before) >= rows.rows() / kShare &&
-         before.row_end <= std::numeric_limits<std::uint32_t>::max();
+  return before.choices.calibrate && before.calibrated_on != CalibratedOn::kGivenQueries && rows.added() >= kQueries &&
+         changed(rows, before) >= rows.rows() / kShare && before.row_end <= std::numeric_limits<std::uint32_t>::max();
 }
 
 Status calibrate_on_new_rows(const MergedRows& rows, Executor& executor, MemoryBudget& budget, Watch& watch,

@@ -36,6 +36,8 @@ class RowPool {
                                 std::uint32_t new_rows, std::uint64_t bytes, MemoryBudget& budget);
   static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint32_t new_rows, std::uint64_t bytes);
 
+  // There is room for every page, so that none is read twice.
+  bool holds_all() const { return page_in_.size() == layout_.pages(); }
   // The first new_rows of them are the caller's.
   QuantizedRows& rows() { return rows_; }
   const QuantizedRows& rows() const { return rows_; }

@@ -50,6 +50,7 @@ struct Store::Impl {
   Status open_generation(const StoreDirectory& of, Epoch& epoch, std::unique_ptr<Follower>& its, LogTail& tail,
                          Watch* watch);
   // Fills the cache of the epoch's content, and makes its searchers. dim = 0: it is not known yet.
+  std::uint64_t delta_bytes_beside_merges(std::uint64_t buffers) const;
   std::uint64_t merge_bytes(const Content& content) const;
   // freed: bytes that will be, once nobody reads what it takes the place of.
   Status make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_t freed, const CancelToken* cancel);

@@ -254,7 +254,8 @@ Status Store::Impl::open_generation(const StoreDirectory& of, Epoch& epoch, std:
 Status Store::Impl::open_writer(const LogTail& tail) {
   const std::uint64_t buffers = opened.ram_bytes != 0 ? writer_buffer_bytes(epoch()->content->keeps_keys()) : 0;
   Catalog::remove_unfinished(*environment.file_system, directory->file_path(kCatalogName));
-  VECSTORE_ASSIGN(writer_memory, WriterMemory::take(budget, *delta_budget, opened.delta_bytes, buffers));
+  VECSTORE_ASSIGN(writer_memory,
+                  WriterMemory::take(budget, *delta_budget, delta_bytes_beside_merges(buffers), buffers));
   VECSTORE_ASSIGN(writer, Writer::open({*directory, current, *writer_memory, opened, environment,
                                         [this] { return merger && merger->want_room(); },
                                         [this] { return merger ? merger->last_outcome() : Status::ok(); }},
@@ -286,6 +287,33 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_
   }
   VECSTORE_ASSIGN(epoch.searchers, Searchers::create(content, delta, opened, plan.lanes, budget));
   return Status::ok();
+}
+
+// Of what was asked for, as much as leaves merges room: a merge of a full delta must fit. Where hardly any would, all.
+std::uint64_t Store::Impl::delta_bytes_beside_merges(std::uint64_t buffers) const {
+  constexpr std::uint64_t kRowsWorthIt = 1000;
+  constexpr std::uint32_t kLanes = 4;
+  const auto now = epoch();
+  const Generation* graph = now->content->graph();
+  if (opened.ram_bytes == 0 || graph == nullptr) return opened.delta_bytes;
+  const GraphLayout& layout = graph->layout();
+  const std::uint64_t searching =
+      opened.searchers *
+      (GraphSearcher::predict_bytes(layout, graph->codes().form(), kLanes) + DeltaSearcher::predict_bytes(layout.dim));
+  const std::uint64_t others = budget.used_bytes() - delta_budget->used_bytes() + buffers + searching;
+  const bool has_texts = now->content->rows() != nullptr || !is_integer(layout.dtype);
+  const auto delta_bytes_of = [&](std::uint64_t rows) {
+    return WriterMemory::delta_bytes_for(Delta::bytes_alone(now->content->delta_shape(), rows, 0));
+  };
+  std::uint64_t fit = 0;
+  for (std::uint64_t step = std::uint64_t{1} << 24; step != 0; step /= 2) {
+    const std::uint64_t rows = fit + step;
+    const std::uint64_t delta_bytes = delta_bytes_of(rows);
+    if (delta_bytes <= opened.delta_bytes &&
+        others + delta_bytes + MergeInPasses::predict_bytes(*graph, rows, has_texts) <= budget.limit_bytes())
+      fit = rows;
+  }
+  return fit < kRowsWorthIt ? opened.delta_bytes : std::clamp(delta_bytes_of(fit), kDeltaBytesMin, opened.delta_bytes);
 }
 
 // That a merge wants of the budget which is due: at the share of rows at which one begins.

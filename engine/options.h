@@ -91,7 +91,7 @@ struct OpenOptions {
   SyncMode sync = SyncMode::kAlways;
   std::uint32_t interval_ms = 100;  // between two syncs of SyncMode::kInterval
   // Memory of what was put and is not merged yet, at least 1 MiB; taken from ram_bytes, of which merges are left enough
-  // for all of it: stats() has what came of it. An eighth is kept for erasing.
+  // for all of it: the error of a full delta names what came of it. An eighth is kept for erasing.
   std::uint64_t delta_bytes = 64ull << 20;
   // How long a put waits for room in there, before it is refused. Erasing and searching go on.
   std::uint32_t full_wait_ms = 1000;

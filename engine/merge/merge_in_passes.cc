@@ -129,7 +129,7 @@ std::uint64_t MergeInPasses::predict_bytes(std::uint64_t pool_bytes) const {
                                   input_.rows.before() - input_.rows.stay(), layout_.rows_per_page, graph_options_,
                                   pool_bytes, executor_->thread_count(), texts.is_needed(),
                                   input_.keeps_model ? 0 : input_.plan.codec.sample_rows}) +
-         input_.bytes_after;
+         (texts.layout().keys ? input_.bytes_after : 0);
 }
 
 // A larger pool spares reads.

@@ -270,7 +270,7 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_
   if (content.graph() != nullptr) {
     OpenFacts facts = content.open_facts();
     facts.delta_searcher_bytes = may_hold_delta ? DeltaSearcher::predict_bytes(dim) : 0;
-    facts.merge_bytes = merge_bytes(content);
+    if (rows_merged_most != 0) facts.merge_bytes = merge_bytes(content, rows_merged_most);
     // What the one before it takes goes soon; until then there is what merges will want.
     const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
     plan = plan_open(facts, opened, left > MemoryBudget::kUnlimited - freed ? left : left + freed);
@@ -289,8 +289,9 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_
   return Status::ok();
 }
 
-// Of what was asked for, as much as leaves merges room: a merge of a full delta must fit. Where hardly any would, all.
-std::uint64_t Store::Impl::delta_bytes_beside_merges(std::uint64_t buffers) const {
+// Of what was asked for, as much as leaves merges room: a merge of a full delta must fit. Both get half of what is
+// left, or as much as a merge takes that is due; the rest is the cache's. Where hardly any row would fit, all.
+std::uint64_t Store::Impl::delta_bytes_beside_merges(std::uint64_t buffers) {
   constexpr std::uint64_t kRowsWorthIt = 1000;
   constexpr std::uint32_t kLanes = 4;
   const auto now = epoch();
@@ -301,27 +302,27 @@ std::uint64_t Store::Impl::delta_bytes_beside_merges(std::uint64_t buffers) cons
       opened.searchers *
       (GraphSearcher::predict_bytes(layout, graph->codes().form(), kLanes) + DeltaSearcher::predict_bytes(layout.dim));
   const std::uint64_t others = budget.used_bytes() - delta_budget->used_bytes() + buffers + searching;
-  const bool has_texts = now->content->rows() != nullptr || !is_integer(layout.dtype);
+  const std::uint64_t left = budget.limit_bytes() - std::min(budget.limit_bytes(), others);
   const auto delta_bytes_of = [&](std::uint64_t rows) {
     return WriterMemory::delta_bytes_for(Delta::bytes_alone(now->content->delta_shape(), rows, 0));
   };
+  const auto bytes_of = [&](std::uint64_t rows) { return delta_bytes_of(rows) + merge_bytes(*now->content, rows); };
+  const std::uint64_t due = merge_share_of(layout.rows);
+  const std::uint64_t most = std::min(left, std::max(left / 2, bytes_of(due + due / 2)));
   std::uint64_t fit = 0;
   for (std::uint64_t step = std::uint64_t{1} << 24; step != 0; step /= 2) {
     const std::uint64_t rows = fit + step;
-    const std::uint64_t delta_bytes = delta_bytes_of(rows);
-    if (delta_bytes <= opened.delta_bytes &&
-        others + delta_bytes + MergeInPasses::predict_bytes(*graph, rows, has_texts) <= budget.limit_bytes())
-      fit = rows;
+    if (delta_bytes_of(rows) <= opened.delta_bytes && bytes_of(rows) <= most) fit = rows;
   }
-  return fit < kRowsWorthIt ? opened.delta_bytes : std::clamp(delta_bytes_of(fit), kDeltaBytesMin, opened.delta_bytes);
+  if (fit < kRowsWorthIt) return opened.delta_bytes;
+  rows_merged_most = fit;
+  return std::clamp(delta_bytes_of(fit), kDeltaBytesMin, opened.delta_bytes);
 }
 
-// That a merge wants of the budget which is due: at the share of rows at which one begins.
-std::uint64_t Store::Impl::merge_bytes(const Content& content) const {
-  if (!writer || opened.ram_bytes == 0 || content.graph() == nullptr) return 0;
-  const StoreProperties& properties = content.properties();
-  const bool has_texts = content.rows() != nullptr || !is_integer(properties.dtype);
-  return MergeInPasses::predict_bytes(*content.graph(), merge_share_of(properties.rows), has_texts);
+// That a merge of so many new rows wants of the budget.
+std::uint64_t Store::Impl::merge_bytes(const Content& content, std::uint64_t rows) const {
+  const bool has_texts = content.rows() != nullptr || !is_integer(content.properties().dtype);
+  return MergeInPasses::predict_bytes(*content.graph(), rows, has_texts);
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(impl.release()) {}

@@ -33,11 +33,11 @@ constexpr double kFuller = 1.5;          // times the share of edges that may be
 
 }  // namespace
 
-MergeInPasses::MergeInPasses(FileSystem& file_system, StoreDirectory& directory, Input input, MemoryBudget& budget,
-                             Watch& watch)
+MergeInPasses::MergeInPasses(FileSystem& file_system, StoreDirectory& directory, const Input& input,
+                             MemoryBudget& budget, Watch& watch)
     : file_system_(file_system),
       directory_(directory),
-      input_(std::move(input)),
+      input_(input),
       budget_(budget),
       watch_(watch),
       store_(input_.rows.view().content().manifest().store),

@@ -34,7 +34,8 @@ class MergeInPasses {
   };
 
   // Everything outlives it.
-  MergeInPasses(FileSystem& file_system, StoreDirectory& directory, Input input, MemoryBudget& budget, Watch& watch);
+  MergeInPasses(FileSystem& file_system, StoreDirectory& directory, const Input& input, MemoryBudget& budget,
+                Watch& watch);
   // Memory that one of so many new rows, and as many that go, takes at the least beside what is there.
   static std::uint64_t predict_bytes(const Generation& before, std::uint64_t added, bool has_texts);
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
+#include <utility>
 
 #include "base/check.h"
 #include "compress/block_codes.h"
@@ -217,7 +217,7 @@ Status NewLinks::add_back(std::uint32_t nth, std::uint32_t number) {
 // What the lists of rows of the graph gain, by row; and from now on new rows stand by their anchors.
 void NewLinks::sort_back_edges() {
   std::ranges::sort(back_edges_.span().first(back_edge_count_));
-  std::ranges::stable_sort(order_, {}, [this](std::uint32_t nth) { return anchor_[nth]; });
+  std::ranges::sort(order_, {}, [this](std::uint32_t nth) { return std::pair(anchor_[nth], rank_[nth]); });
 }
 
 std::span<const NewLinks::BackEdge> NewLinks::added_to(Pos position) const {

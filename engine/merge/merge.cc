@@ -81,7 +81,11 @@ Result<MadeGeneration> Merge::make() {
   report_.was_needed = true;
   if (view_.content().graph() != nullptr && !options_.rebuild) {
     VECSTORE_ASSIGN(const auto rows, MergedRows::find(view_, budget_, watch));
-    if (goes_on_from_graph(*rows)) return go_on(*rows, watch);
+    if (goes_on_from_graph(*rows)) {
+      // What cannot be written as pages are may be built with fewer rows on each.
+      auto made = go_on(*rows, watch);
+      if (made || made.error().code() != Code::kUnsupported) return made;
+    }
   }
   VECSTORE_ASSIGN(const auto input, MergeInput::create(view_, budget_, watch));
   report_.rows = input->rows();

@@ -65,7 +65,7 @@ Status MergedPages::write_page(std::uint64_t page, PagePaths& paths, PageFileWri
   fill_lists(first, paths);
   paths.keep_paths();
   if (!cut(first, paths))
-    return Status(Code::kUnsupported, "the neighbour lists do not fit; compact the store anew").at(Detail::kPage, page);
+    return Status(Code::kUnsupported, "the neighbour lists do not fit; rebuild the graph").at(Detail::kPage, page);
   PageBuilder builder(layout_, writer.page());
   for (std::uint32_t slot = 0; slot < paths.lists().size(); ++slot) {
     const std::uint32_t place = place_at(first + slot);

@@ -274,8 +274,15 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_
     // What the one before it takes goes soon; until then there is what merges will want.
     const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
     plan = plan_open(facts, opened, left > MemoryBudget::kUnlimited - freed ? left : left + freed);
-    while (plan.pages != 0 && caching_bytes(content.graph()->graph().shape(), plan.pages) > left / 2 && freed != 0)
-      plan.pages /= 2;
+    const FileShape pages = content.graph()->graph().shape();
+    while (freed != 0 && plan.pages != 0 && caching_bytes(pages, plan.pages) > left / 2) plan.pages /= 2;
+    const std::uint64_t searching =
+        opened.searchers *
+        (GraphSearcher::predict_bytes(facts.layout, facts.form, plan.lanes) + facts.delta_searcher_bytes);
+    if (freed != 0 && caching_bytes(pages, plan.pages) + searching > left) {
+      facts.merge_bytes = 0;
+      plan = plan_open(facts, opened, left);
+    }
     const CachePolicy policy = opened.fixed_cache ? CachePolicy::kFixed : CachePolicy::kAdaptive;
     VECSTORE_TRY(content.fill_cache(plan.pages, policy, cancel));
   }

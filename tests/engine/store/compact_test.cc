@@ -136,12 +136,12 @@ class Written {
     BOOST_REQUIRE(got->document == item.document);
   }
 
-  // Every tenth row is looked for by its own vector. Distances are compared with exact ones.
+  // Every tenth row, or fifty of many, is looked for by its own vector. Distances are compared with exact ones.
   void check_search(const Store& store) const {
     const auto k = static_cast<std::uint32_t>(std::min<std::size_t>(10, kept_.size()));
     std::size_t at = 0;
     for (const auto& [name, item] : kept_) {
-      if (at++ % 10 != 0) continue;
+      if (at++ % std::max<std::size_t>(10, kept_.size() / 50) != 0) continue;
       const Matrix query = matrix_row(item.place);
       SearchOptions options = exhaustive(k);
       options.full_precision = true;
@@ -257,6 +257,42 @@ BOOST_AUTO_TEST_CASE(stores_of_every_shape_hold_the_same_after_each_merge) {
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     if (kInstrumented && i % 3 != 0) continue;
     BOOST_TEST_CONTEXT("shape " << i) merge_again_and_again(directory.path(), shapes[i], i);
+  }
+}
+
+// A large store goes through its graph in passes.
+BOOST_AUTO_TEST_CASE(large_stores_of_every_shape_hold_the_same_after_each_merge) {
+  const TemporaryDirectory directory;
+  const std::vector<Shape> shapes = {
+      {DType::kU8, 16, Metric::kL2, KeyKind::kNumber, true, true},
+      {DType::kI8, 24, Metric::kInnerProduct, KeyKind::kBytes, false, true},
+      {DType::kF16, 32, Metric::kCosine, KeyKind::kBytes, true, true},
+      {DType::kF32, 20, Metric::kInnerProduct, KeyKind::kNumber, false, true},
+      {DType::kF32, 1, Metric::kL2, KeyKind::kNumber, false, true},
+  };
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    if (kInstrumented && i % 3 != 0) continue;
+    const Shape& shape = shapes[i];
+    BOOST_TEST_CONTEXT("shape " << i) {
+      Written written(directory.path("large-" + std::to_string(i)), recut(shape.dtype, shape.dim, 6400), shape.keys,
+                      shape.metric, shape.documents);
+      written.build(5200, directory.path());
+      Random random(i);
+      Store store = open_for_writing(written.path());
+      for (int merge = 0; merge < 2; ++merge) {
+        written.write(store, random, 700, 5600);
+        const auto report = store.compact();
+        REQUIRE_OK(report);
+        BOOST_TEST(report->rows == written.kept().size());
+      }
+      written.write(store, random, 30, 5600);
+      written.check(store);
+      const auto verified = store.verify({.deep = true});
+      REQUIRE_OK(verified);
+      for (const Status& finding : verified->damage) BOOST_TEST_MESSAGE(finding.message());
+      BOOST_TEST(verified->damage_total == 0u);
+      BOOST_TEST(verified->unreachable_rows == 0u);
+    }
   }
 }
 

@@ -37,18 +37,21 @@ endfunction()
 
 # vecstore_tests(FOLDER LINK …): one Boost.Test program from every *_test.cc of the folder. Run by ctest it leaves its
 # counts of test cases in test-reports/, where tools/count_tests finds them. What one thread does alone cannot race: the
-# thread sanitizer runs the suites and cases named by THREADED, where they are given.
+# thread sanitizer runs the suites and cases named by THREADED, where they are given. Those named by MEASURED find out how
+# good answers are, in ways that other cases go too: sanitizers leave them out.
 #
 # The checks of a test are long to optimise and quick to run; what takes time at run time is in the libraries.
 set(VECSTORE_TEST_OPTIMISATION $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
 set(VECSTORE_TEST_REPORTS ${PROJECT_BINARY_DIR}/test-reports)
 file(MAKE_DIRECTORY ${VECSTORE_TEST_REPORTS})
 function(vecstore_tests folder)
-  cmake_parse_arguments(ARG "" "" "LINK;THREADED" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;THREADED;MEASURED" ${ARGN})
   set(selection)
   if(ARG_THREADED AND VECSTORE_SANITIZE MATCHES "thread")
     list(JOIN ARG_THREADED ":" selection)
     set(selection --run_test=${selection})
+  elseif(VECSTORE_SANITIZE)
+    list(TRANSFORM ARG_MEASURED PREPEND --run_test=! OUTPUT_VARIABLE selection)
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cc)
   if(NOT sources)

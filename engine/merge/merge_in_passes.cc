@@ -2,6 +2,7 @@
 #include "engine/merge/merge_in_passes.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <utility>
 
@@ -77,6 +78,7 @@ struct MergeSize {
   std::uint64_t gone = 0;
   std::uint32_t rows_per_page = 1;
   GraphBuildOptions graph;
+  std::uint32_t window_pages = 0;
   std::uint64_t pool_bytes = 0;
   unsigned threads = 1;
   bool has_texts = false;
@@ -92,7 +94,7 @@ std::uint64_t predict_bytes(const MergeSize& size) {
   codec.code_bytes = size.before.codes().model.code_bytes;
   codec.metric = layout.metric;
   codec.sample_rows = size.sample_rows;
-  const std::uint64_t window_rows = std::uint64_t{kWindowPages} * size.rows_per_page;
+  const std::uint64_t window_rows = std::uint64_t{size.window_pages} * size.rows_per_page;
   const std::uint64_t ordering = predict_order_bytes(std::max<std::uint64_t>(added, window_rows)) +
                                  predict_affinity_bytes(window_rows) + window_rows * (kNearestKept + 1) * 4;
   const std::uint64_t pages = RowPool::predict_bytes(layout, added, size.pool_bytes) +
@@ -118,29 +120,42 @@ std::uint64_t MergeInPasses::predict_bytes(const Generation& before, std::uint64
                                   added,
                                   before.layout().rows_per_page,
                                   {},
+                                  kWindowPagesLeast,
                                   kPoolBytesLeast,
                                   1,
                                   has_texts});
 }
 
-std::uint64_t MergeInPasses::predict_bytes(std::uint64_t pool_bytes) const {
+std::uint64_t MergeInPasses::predict_bytes(const Room& room) const {
   const MergedTexts texts(input_.rows, layout_.key_bytes != 0, budget_, watch_);
   return vecstore::predict_bytes({before(), input_.rows.rows(), input_.rows.added(),
                                   input_.rows.before() - input_.rows.stay(), layout_.rows_per_page, graph_options_,
-                                  pool_bytes, executor_->thread_count(), texts.is_needed(),
+                                  room.window_pages, room.pool_bytes, executor_->thread_count(), texts.is_needed(),
                                   input_.keeps_model ? 0 : input_.plan.codec.sample_rows}) +
          (texts.layout().keys ? input_.bytes_after : 0);
 }
 
-// A larger pool spares reads.
+// A wider window is ordered better, and a larger pool spares reads: one grows after the other.
 Status MergeInPasses::choose_memory() {
   const std::uint64_t left = budget_.limit_bytes() - budget_.used_bytes();
-  for (pool_bytes_ = kPoolBytesMost; pool_bytes_ > kPoolBytesLeast; pool_bytes_ /= 2)
-    if (predict_bytes(pool_bytes_) <= left) return Status::ok();
-  const std::uint64_t needed = predict_bytes(pool_bytes_);
-  if (needed <= left) return Status::ok();
-  return Status(Code::kMemoryBudget, "the memory budget is too small for the merge, which needs")
-      .at(Detail::kBytes, budget_.used_bytes() + needed);
+  room_ = {kWindowPagesLeast, kPoolBytesLeast};
+  const std::uint64_t needed = predict_bytes(room_);
+  if (needed > left)
+    return Status(Code::kMemoryBudget, "the memory budget is too small for the merge, which needs")
+        .at(Detail::kBytes, budget_.used_bytes() + needed);
+  const std::uint64_t window_most = std::min<std::uint64_t>(kWindowPagesMost, std::bit_ceil(layout_.pages()));
+  const auto takes = [&](const Room& wider) {
+    if (wider.window_pages > window_most || wider.pool_bytes > kPoolBytesMost || predict_bytes(wider) > left)
+      return false;
+    room_ = wider;
+    return true;
+  };
+  bool grows = true;
+  while (grows) {
+    grows = takes({room_.window_pages * 2, room_.pool_bytes});
+    grows = takes({room_.window_pages, room_.pool_bytes * 2}) || grows;
+  }
+  return Status::ok();
 }
 
 // ------------------------------------------------------------------------------------------------------------- layout
@@ -197,10 +212,10 @@ std::vector<bool> MergeInPasses::windows_due(std::uint32_t count) const {
 Status MergeInPasses::write_pages() {
   MergedRows& rows = input_.rows;
   VECSTORE_ASSIGN(RowPool pool, RowPool::create(before().graph(), before().layout(), before().centre(), rows.added(),
-                                                pool_bytes_, budget_));
+                                                room_.pool_bytes, budget_));
   VECSTORE_ASSIGN(NewLinks links, NewLinks::create(rows, pool, graph_options_, budget_));
   VECSTORE_TRY(links.link(*executor_, watch_));
-  const std::uint32_t window_rows = kWindowPages * layout_.rows_per_page;
+  const std::uint32_t window_rows = room_.window_pages * layout_.rows_per_page;
   VECSTORE_ASSIGN(WindowReader windows,
                   WindowReader::create(rows, links, pool, graph_options_, window_rows, budget_, watch_));
   VECSTORE_ASSIGN(MergeWindow room, MergeWindow::create(window_rows, before().layout(), before().centre(),

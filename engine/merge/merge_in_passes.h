@@ -51,8 +51,13 @@ class MergeInPasses {
   std::uint32_t rows_per_page() const;
   std::uint32_t key_bytes() const;
   std::vector<bool> windows_due(std::uint32_t count) const;
+  // Memory that it may choose.
+  struct Room {
+    std::uint32_t window_pages = 0;
+    std::uint64_t pool_bytes = 0;
+  };
   // What it may charge to the budget at its peak.
-  std::uint64_t predict_bytes(std::uint64_t pool_bytes) const;
+  std::uint64_t predict_bytes(const Room& room) const;
   Status choose_memory();
   Status fill_properties();
   Status write_pages();
@@ -70,7 +75,7 @@ class MergeInPasses {
   GraphBuildOptions graph_options_;
   std::unique_ptr<Executor> executor_;
   GraphLayout layout_;
-  std::uint64_t pool_bytes_ = 0;
+  Room room_;
   Buffer<std::uint32_t> ranking_;
   StoreProperties properties_;
   std::vector<ManifestFile> files_;

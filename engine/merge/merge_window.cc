@@ -223,8 +223,10 @@ Status WindowReader::take_list(Pos position, std::span<const Pos> neighbours) {
     if (const auto dead = dead_lists_.find(neighbour); dead != dead_lists_.end())
       VECSTORE_TRY(add_nearest_of(dead->second, position));
   }
-  for (const NewLinks::BackEdge& edge : links_.added_to(position)) list_.push_back(edge.source);
-  return list_.size() > links_.capacity() ? prune(position) : Status::ok();
+  const auto added = links_.added_to(position);
+  for (const NewLinks::BackEdge& edge : added) list_.push_back(edge.source);
+  const bool has_changed = !all_stay || !added.empty();  // a build may have made it longer
+  return has_changed && list_.size() > links_.capacity() ? prune(position) : Status::ok();
 }
 
 // The nearest two that the list does not have. Where that would take reads, rows that stand near count as near.

@@ -46,7 +46,7 @@ class MergedPages {
         window_(room),
         layout_(layout),
         budget_(budget),
-        near_(layout.rows_per_page) {}
+        near_(layout.rows_per_page, 0) {}
   Pos find_entry() const;
   Status write_page(std::uint64_t page, PagePaths& paths, PageFileWriter& writer);
   std::uint32_t place_at(Pos position) const { return order_[position - first_]; }

@@ -21,10 +21,9 @@
 
 namespace vecstore {
 
-// The greatest degree that a merge builds with: lists may then be a quarter longer, pages take kDegreeMax, and a row
-// may have to lead to some more.
-inline constexpr std::uint32_t kDegreeBuilt = 190;
-static_assert(kDegreeBuilt + kDegreeBuilt / 4 + 15 < kDegreeMax);
+// The greatest degree that a merge builds with: a row may have to lead to some more, and pages take kDegreeMax.
+inline constexpr std::uint32_t kDegreeBuilt = 240;
+static_assert(kDegreeBuilt + 15 <= kDegreeMax);
 
 // For one thread.
 class NewLinks {
@@ -38,10 +37,10 @@ class NewLinks {
   // Fills the pool with the new rows, and links them. Errors: kIo, kCorrupt, kMemoryBudget, kCancelled.
   Status link(Executor& executor, Watch& watch);
 
-  // Edges that a list may have, and to how many it is pruned then. Pages have room for lists of about these on average;
-  // what is pruned to the greatest degree would be cut where its page is full.
+  // Edges that a list may have, and to how many it is pruned then. Pages have room for lists of about these on average.
+  // Longer lists would be cut where their page is full: its longest edges would go, of which pruning keeps some.
   static std::uint32_t capacity_of(const GraphBuildOptions& options) {
-    return options.max_degree + options.max_degree / 4;
+    return options.max_degree - options.max_degree / 10;
   }
   static std::uint32_t pruned_degree(const GraphBuildOptions& options) {
     return std::max(1u, options.max_degree * 3 / 4);

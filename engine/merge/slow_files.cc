@@ -10,6 +10,7 @@ namespace vecstore {
 namespace {
 
 constexpr std::chrono::milliseconds kSleep{20};  // between two looks at the token
+constexpr std::size_t kPiece = 256u << 10;       // bytes of a write: a read that comes meanwhile waits for it
 
 }  // namespace
 
@@ -21,8 +22,12 @@ class SlowFiles::SlowFile final : public File {
     return file_->read_at(into, offset);
   }
   Status write_at(std::span<const std::byte> bytes, std::uint64_t offset) override {
-    files_.wait_for(bytes.size());
-    return file_->write_at(bytes, offset);
+    while (bytes.size() > kPiece) {
+      VECSTORE_TRY(write_piece(bytes.first(kPiece), offset));
+      bytes = bytes.subspan(kPiece);
+      offset += kPiece;
+    }
+    return write_piece(bytes, offset);
   }
   Status truncate(std::uint64_t bytes) override { return file_->truncate(bytes); }
   Status sync() override { return file_->sync(); }
@@ -32,6 +37,11 @@ class SlowFiles::SlowFile final : public File {
   bool direct() const override { return file_->direct(); }
 
  private:
+  Status write_piece(std::span<const std::byte> bytes, std::uint64_t offset) {
+    files_.wait_for(bytes.size());
+    return file_->write_at(bytes, offset);
+  }
+
   const std::unique_ptr<File> file_;
   SlowFiles& files_;
 };

@@ -10,31 +10,58 @@ namespace vecstore {
 
 std::span<const std::uint32_t> WindowNearest::find(const MergeWindow& window, std::uint32_t place) {
   others_.clear();
-  for (const auto& numbers : {window.list(place), window.near(place)})
-    for (const std::uint32_t number : numbers)
-      if (const std::uint32_t other = window.place_of(number); other != kNoPos) others_.push_back(other);
+  candidates_.clear();
+  compared_.clear();
+  add_list(window, window.list(place), place);
+  add_list(window, window.near(place), place);
   const std::uint32_t begin = place < near_ ? 0 : place - near_;
   const std::uint32_t end = std::min(window.size(), place + near_ + 1);
   for (std::uint32_t other = begin; other < end; ++other)
     if (other != place) others_.push_back(other);
-  std::ranges::sort(others_);
-  others_.erase(std::unique(others_.begin(), others_.end()), others_.end());
-  scratch_.resize(others_.size());
-  distances_.resize(others_.size());
-  window.vectors().distances(place, others_.data(), others_.size(), scratch_.data(), distances_.data());
-  candidates_.clear();
-  for (std::size_t i = 0; i < others_.size(); ++i) candidates_.push_back({distances_[i], others_[i]});
+  compare_others(window, place);
+  if (lists_ != 0) {
+    sort_nearest(lists_);
+    for (std::size_t i = 0; i < std::min<std::size_t>(lists_, candidates_.size()); ++i)
+      add_list(window, window.list(candidates_[i].row), place);
+    compare_others(window, place);
+  }
   const std::size_t kept = std::min<std::size_t>(kNearestKept, candidates_.size());
-  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept), candidates_.end());
+  sort_nearest(kept);
   for (std::size_t i = 0; i < kept; ++i) nearest_[i] = candidates_[i].row;
   return std::span(nearest_).first(kept);
 }
 
+void WindowNearest::add_list(const MergeWindow& window, std::span<const std::uint32_t> numbers, std::uint32_t place) {
+  for (const std::uint32_t number : numbers)
+    if (const std::uint32_t other = window.place_of(number); other != kNoPos && other != place)
+      others_.push_back(other);
+}
+
+// Moves those of others_ that were not compared yet to candidates_.
+void WindowNearest::compare_others(const MergeWindow& window, std::uint32_t place) {
+  std::ranges::sort(others_);
+  others_.erase(std::unique(others_.begin(), others_.end()), others_.end());
+  std::erase_if(others_, [this](std::uint32_t other) { return std::ranges::binary_search(compared_, other); });
+  scratch_.resize(others_.size());
+  distances_.resize(others_.size());
+  window.vectors().distances(place, others_.data(), others_.size(), scratch_.data(), distances_.data());
+  for (std::size_t i = 0; i < others_.size(); ++i) candidates_.push_back({distances_[i], others_[i]});
+  compared_.swap(others_);
+  others_.clear();
+}
+
+void WindowNearest::sort_nearest(std::size_t count) {
+  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(std::min(count, candidates_.size()));
+  std::partial_sort(candidates_.begin(), end, candidates_.end());
+}
+
 namespace {
+
+constexpr std::uint32_t kListsLookedAt = 4;  // more do not order better
 
 Status order_window(const MergeWindow& window, std::uint32_t rows_per_page, std::uint64_t seed, Executor& executor,
                     MemoryBudget& budget, std::span<std::uint32_t> order) {
-  WindowNearest near(rows_per_page);
+  WindowNearest near(rows_per_page, kListsLookedAt);
   VECSTORE_ASSIGN(auto nearest, Buffer<std::uint32_t>::allocate(budget, std::size_t{window.size()} * kNearestKept));
   std::ranges::fill(nearest, kNoPos);
   for (std::uint32_t place = 0; place < window.size(); ++place)

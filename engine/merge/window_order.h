@@ -19,17 +19,24 @@ namespace vecstore {
 // The nearest rows of each row of a window, within it. For one thread.
 class WindowNearest {
  public:
-  // `near`: rows on either side of a row that are looked at beside its list.
-  explicit WindowNearest(std::uint32_t near) : near_(near) {}
+  // Beside its list, `near` rows on either side of a row are looked at, and the lists of the nearest `lists` of all
+  // these.
+  WindowNearest(std::uint32_t near, std::uint32_t lists) : near_(near), lists_(lists) {}
   // Places, nearest first, at most kNearestKept; until the next call.
   std::span<const std::uint32_t> find(const MergeWindow& window, std::uint32_t place);
 
  private:
+  void add_list(const MergeWindow& window, std::span<const std::uint32_t> numbers, std::uint32_t place);
+  void compare_others(const MergeWindow& window, std::uint32_t place);
+  void sort_nearest(std::size_t count);
+
   std::uint32_t near_;
-  std::vector<std::uint32_t> others_;
+  std::uint32_t lists_;
+  std::vector<std::uint32_t> others_;  // places to be compared
   std::vector<std::uint32_t> scratch_;
   std::vector<float> distances_;
-  std::vector<Candidate> candidates_;
+  std::vector<Candidate> candidates_;    // that were, by place
+  std::vector<std::uint32_t> compared_;  // their places, ascending
   std::array<std::uint32_t, kNearestKept> nearest_{};
 };
 

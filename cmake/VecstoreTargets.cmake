@@ -38,7 +38,8 @@ endfunction()
 # vecstore_tests(FOLDER LINK …): one Boost.Test program from every *_test.cc of the folder. Run by ctest it leaves its
 # counts of test cases in test-reports/, where tools/count_tests finds them. What one thread does alone cannot race: the
 # thread sanitizer runs the suites and cases named by THREADED, where they are given. Those named by MEASURED find out how
-# good answers are or whether bytes are the same, in ways that other cases go too: the others leave them out.
+# good answers are, what memory is taken, or whether bytes are the same, in ways that other cases go too: sanitizers leave
+# them out, but for what THREADED names.
 #
 # The checks of a test are long to optimise and quick to run; what takes time at run time is in the libraries.
 set(VECSTORE_TEST_OPTIMISATION $<$<CONFIG:Release,RelWithDebInfo>:-O1>)

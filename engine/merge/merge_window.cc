@@ -225,8 +225,9 @@ Status WindowReader::take_list(Pos position, std::span<const Pos> neighbours) {
   }
   const auto added = links_.added_to(position);
   for (const NewLinks::BackEdge& edge : added) list_.push_back(edge.source);
-  const bool has_changed = !all_stay || !added.empty();  // a build may have made it longer
-  return has_changed && list_.size() > links_.capacity() ? prune(position) : Status::ok();
+  // A build may have made it longer. What has not changed stays, if what must be added to it has room.
+  const bool has_changed = !all_stay || !added.empty();
+  return list_.size() > (has_changed ? links_.capacity() : kDegreeBuilt) ? prune(position) : Status::ok();
 }
 
 // The nearest two that the list does not have. Where that would take reads, rows that stand near count as near.

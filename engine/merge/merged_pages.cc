@@ -63,8 +63,7 @@ Result<ManifestFile> MergedPages::write(FileSystem& file_system, const std::stri
 Status MergedPages::write_page(std::uint64_t page, PagePaths& paths, PageFileWriter& writer) {
   const Pos first = layout_.first_on(page);
   fill_lists(first, paths);
-  paths.keep_paths();
-  if (!cut(first, paths))
+  if (!paths.keep_paths() || !cut(first, paths))
     return Status(Code::kUnsupported, "the neighbour lists do not fit; rebuild the graph").at(Detail::kPage, page);
   PageBuilder builder(layout_, writer.page());
   for (std::uint32_t slot = 0; slot < paths.lists().size(); ++slot) {

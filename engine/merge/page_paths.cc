@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
 #include "base/limits.h"
 
 namespace vecstore {
@@ -26,7 +25,7 @@ void PagePaths::next_page() {
   begin_page();
 }
 
-void PagePaths::keep_paths() {
+bool PagePaths::keep_paths() {
   const std::uint64_t page_of_entry = layout_.page_of(entry_);
   if (page_ == page_of_entry) reached_[layout_.slot_of(entry_)] = 1;
   if (page_ >= page_of_entry) {
@@ -34,6 +33,7 @@ void PagePaths::keep_paths() {
     if (!reached_next_.empty()) lead_to_next();
   }
   if (page_ <= page_of_entry && page_ > 1) lead_to_before();
+  return fit_;
 }
 
 void PagePaths::follow(std::span<List> lists, Pos first, std::uint32_t slot, Flags& reached) {
@@ -102,10 +102,11 @@ void PagePaths::lead_to_before() {
   }
 }
 
-// Hardly more than one to a row, for which lists have room.
+// Hardly more than one to a row, but where a page of few rows leads to one of many.
 void PagePaths::add_edge(std::uint32_t slot, Pos target) {
   List& list = lists_[slot];
-  VECSTORE_CHECK(list.size() < kDegreeMax);
+  fit_ = fit_ && list.size() < kDegreeMax;
+  if (!fit_) return;
   const auto at = std::ranges::lower_bound(list, target, {}, &Edge::target);
   list.insert(at, {target, true});
 }

@@ -23,13 +23,13 @@ class PagePaths {
   };
   using List = std::vector<Edge>;  // by target
 
-  // Of a graph with rows. Lists have at most kListMost edges when they come.
+  // Of a graph with rows.
   PagePaths(const GraphLayout& layout, Pos entry);
 
-  // Of the page at hand, empty at first. Fill them, sorted; then call keep_paths(). After that, edges that need not
-  // stay may go.
+  // Of the page at hand, empty at first. Fill them, sorted, with at most kDegreeMax edges each; then call keep_paths().
+  // After that, edges that need not stay may go. False: a row would have to lead to more than kDegreeMax.
   std::span<List> lists() { return lists_; }
-  void keep_paths();
+  [[nodiscard]] bool keep_paths();
   void next_page();
 
  private:
@@ -49,6 +49,7 @@ class PagePaths {
   std::uint64_t page_ = 1;
   std::vector<List> lists_;
   std::vector<List> lists_before_;  // of the page before, as they were written
+  bool fit_ = true;                 // no list had to have more than kDegreeMax
   Flags reached_;
   Flags reached_next_;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/random.h"
 #include "tests/test_util.h"
 
@@ -46,7 +47,7 @@ Lists only_what_must_stay(const GraphLayout& layout, Pos entry, const Lists& lis
     const Pos first = layout.first_on(page);
     for (std::uint32_t slot = 0; slot < layout.rows_on(page); ++slot)
       for (const Pos target : lists[first + slot]) paths.lists()[slot].push_back({target, false});
-    paths.keep_paths();
+    BOOST_REQUIRE(paths.keep_paths());
     for (std::uint32_t slot = 0; slot < layout.rows_on(page); ++slot) {
       PagePaths::List& list = paths.lists()[slot];
       std::erase_if(list, [](const PagePaths::Edge& edge) { return !edge.must_stay; });
@@ -99,6 +100,17 @@ BOOST_AUTO_TEST_CASE(rows_without_any_edge_are_reached_and_lists_stay_short) {
     const Lists kept = only_what_must_stay(layout_of(100, 7), entry, Lists(100));
     BOOST_TEST(reachable(kept, entry) == 100u);
     for (const auto& list : kept) BOOST_TEST(list.size() <= 4u);
+  }
+}
+
+// The entry alone on the last page would have to lead to every row of the page before.
+BOOST_AUTO_TEST_CASE(a_row_that_would_lead_to_too_many_is_told) {
+  for (const std::uint32_t rows_per_page : {255u, 256u}) {
+    PagePaths paths(layout_of(rows_per_page + 1, rows_per_page), rows_per_page);
+    BOOST_TEST(paths.keep_paths());
+    paths.next_page();
+    BOOST_TEST(paths.keep_paths() == (rows_per_page <= kDegreeMax));
+    BOOST_TEST(paths.lists()[0].size() == kDegreeMax);
   }
 }
 

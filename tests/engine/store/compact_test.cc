@@ -771,6 +771,25 @@ BOOST_AUTO_TEST_CASE(what_a_build_was_asked_for_is_asked_again) {
   BOOST_TEST(after.max_degree <= 20u);
 }
 
+// Copies of three rows make lists of all lengths; one of the greatest has no room for an edge more.
+BOOST_AUTO_TEST_CASE(lists_of_the_greatest_length_go_through_a_merge) {
+  const TemporaryDirectory directory;
+  Matrix base = recut(DType::kU8, 16, 5600);
+  for (std::size_t i = 0; i < base.bytes.size(); ++i) base.bytes[i] = static_cast<std::byte>(i / 16 / 1900 * 40);
+  BuildOptions options = build_options(Metric::kL2);
+  options.max_degree = 255;
+  const VectorView built{base.bytes.data(), base.dtype, 5400, base.dim, 0};
+  REQUIRE_OK(Store::build(directory.path("store"), *view_source(built), options));
+  Store store = open_for_writing(directory.path("store"));
+  BOOST_TEST(store.info().max_degree > 240u);
+  for (std::uint64_t row = 5400; row < 5600; ++row) REQUIRE_OK(store.put(row, base.row(row)));
+  REQUIRE_OK(store.compact());
+  const auto verified = store.verify({.deep = true});
+  REQUIRE_OK(verified);
+  BOOST_TEST(verified->damage_total == 0u);
+  BOOST_TEST(verified->unreachable_rows == 0u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

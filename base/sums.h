@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums over vectors in double precision. The order of the additions is fixed: every machine gets the same sum. In parts
-// side by side no addition waits for the one before.
+// Sums over vectors, in double precision unless said otherwise. The order of the additions is fixed: every machine gets
+// the same sum. In parts side by side no addition waits for the one before.
 #pragma once
 
 #include <array>
@@ -31,10 +31,10 @@ inline double sum_of_squares(std::span<const float> values) {
 }
 
 // Σ term(k) for k < count, in kParts sums side by side.
-template <std::size_t kParts, typename Term>
-double sum_in_parts(std::size_t count, const Term& term) {
+template <std::size_t kParts, typename Sum = double, typename Term>
+Sum sum_in_parts(std::size_t count, const Term& term) {
   static_assert(kParts != 0 && (kParts & (kParts - 1)) == 0, "parts are added in halves");
-  std::array<double, kParts> parts{};
+  std::array<Sum, kParts> parts{};
   std::size_t k = 0;
   for (; k + kParts <= count; k += kParts)
     for (std::size_t part = 0; part < kParts; ++part) parts[part] += term(k + part);

@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr double kMegabyte = 1e6;
 constexpr double kRestSeconds = 10;
+constexpr std::uint64_t kShareOfMerge = 20;  // new rows that make a merge due (engine/store/merger.cc)
 
 enum Phase : std::uint32_t { kBetween, kRest, kWaiting, kMerging, kPhases };
 constexpr const char* kPhaseNames[kPhases] = {"between", "at rest", "rows waiting", "merging"};
@@ -129,7 +130,7 @@ Json measure_beside(const MergeSettings& settings, const MergedSet& set) {
     searching.enter(kRest);
     rest(kRestSeconds);
     searching.enter(kBetween);
-    put_next(store, base, next, next / 10 - 200);
+    put_next(store, base, next, next / kShareOfMerge - 200);
     searching.enter(kWaiting);
     rest(kRestSeconds);
     searching.enter(kBetween);

@@ -231,7 +231,9 @@ Json total_of(const Json& steps, double share) {
       inserted += count;
       for (const char* field : {"put_cpu_us", "merge_cpu_us", "put_bytes", "merge_bytes"})
         sums[field] += count * step[field].get<double>();
-      for (const char* kind : {"generation", "rows", "catalog"}) sums[kind] += step["files"][kind].get<double>();
+      for (const char* kind : {"generation", "catalog"}) sums[kind] += step["files"][kind].get<double>();
+      // Extents of merges before are there too.
+      sums["rows"] += count * step["bytes_reported"].get<double>() - step["files"]["generation"].get<double>();
     }
     if (inserted == 0) continue;
     for (auto& [field, sum] : sums) sum /= inserted;

@@ -155,7 +155,7 @@ Json directory_bytes(const std::string& path) {
     if (!entry.is_regular_file(gone)) continue;
     const std::uintmax_t size = entry.file_size(gone);
     if (gone) continue;
-    const std::string name = fs::relative(entry.path(), path).string();
+    const std::string name = entry.path().lexically_relative(path).string();
     const auto begins = [&](const char* with) { return name.starts_with(with); };
     const char* kind = begins("graph-") || begins("codes-") || begins("rowmap-") ? "generation"
                        : begins("rows")                                          ? "rows"

@@ -21,6 +21,7 @@ if(VECSTORE_SANITIZE)
   target_compile_options(vecstore_options INTERFACE -fsanitize=${VECSTORE_SANITIZE} -fno-omit-frame-pointer
                                                     -fno-sanitize-recover=all -O1 -g1)
   target_link_options(vecstore_options INTERFACE -fsanitize=${VECSTORE_SANITIZE})
+  target_compile_definitions(vecstore_options INTERFACE VECSTORE_INSTRUMENTED)
 endif()
 if(VECSTORE_COVERAGE)
   target_compile_options(vecstore_options INTERFACE --coverage)
@@ -43,6 +44,9 @@ endfunction()
 #
 # The checks of a test are long to optimise and quick to run; what takes time at run time is in the libraries.
 set(VECSTORE_TEST_OPTIMISATION $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
+if(VECSTORE_SANITIZE)
+  set(VECSTORE_TEST_OPTIMISATION -O0)
+endif()
 set(VECSTORE_TEST_REPORTS ${PROJECT_BINARY_DIR}/test-reports)
 file(MAKE_DIRECTORY ${VECSTORE_TEST_REPORTS})
 function(vecstore_tests folder)

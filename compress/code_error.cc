@@ -2,6 +2,7 @@
 #include "compress/code_error.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -17,9 +18,10 @@ namespace {
 constexpr std::size_t kQueries = 256;
 constexpr std::size_t kBlocksScanned = 64;
 constexpr std::size_t kCandidates = 256;  // best estimates whose true distance is computed
-constexpr std::size_t kNeighbours = 50;   // the truly nearest of these
-constexpr double kPairsMin = 1000;        // fewer do not tell a bias from chance
-constexpr double kSpreadMin = 1e-6;       // share of squares; less is rounding
+static_assert(kCandidates <= FloatRows::kExpectedMost);
+constexpr std::size_t kNeighbours = 50;  // the truly nearest of these
+constexpr double kPairsMin = 1000;       // fewer do not tell a bias from chance
+constexpr double kSpreadMin = 1e-6;      // share of squares; less is rounding
 
 struct Candidate {
   float estimate;
@@ -139,7 +141,11 @@ struct Worker {
     const double table_error = scorer.table_error();
     const double shift = codes.model.fine_tables ? 0.0 : norm2;  // keys lack this of squared distances
     std::vector<Pair> pairs;
-    for (const Candidate& candidate : rank(codes, self)) {
+    const std::span<const Candidate> ranked = rank(codes, self);
+    std::array<Pos, kCandidates> positions;
+    std::ranges::transform(ranked, positions.begin(), &Candidate::position);
+    rows.expect(std::span(positions).first(ranked.size()));
+    for (const Candidate& candidate : ranked) {
       rows.read(candidate.position, row.data());
       const double distance = inner_product ? -dot_in_double(query.data(), row.data(), dim)
                                             : squared_distance(query.data(), row.data(), dim);

@@ -87,6 +87,9 @@ void add_state(const Metrics& metrics, Exposition& to) {
   to.gauge("rows", "Live rows.", metrics.rows);
   to.gauge("delta_rows", "Live rows that were put since the graph was built.", metrics.delta_rows);
   to.gauge("delta_bytes", "Memory of what was put since the graph was built.", metrics.delta_bytes);
+  to.counter("merges", "Merges that were completed.", metrics.merges);
+  to.counter("merges_failed", "Merges that were put off, cancelled or failed.", metrics.merges_failed);
+  to.gauge("merging", "Merges under way.", metrics.merging);
   to.gauge("old_generations", "Generations before the newest that calls of this process read.",
            metrics.old_generations);
   to.gauge("old_readers", "Calls that read these.", metrics.old_readers);

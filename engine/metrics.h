@@ -50,6 +50,8 @@ struct Metrics {
   std::uint64_t rows = 0;        // live
   std::uint64_t delta_rows = 0;  // live, of these: put since the graph was built
   std::uint64_t delta_bytes = 0;
+  std::uint64_t merges = 0, merges_failed = 0;         // that were completed; that were put off, cancelled or failed
+  std::uint64_t merging = 0;                           // 1: one is under way
   std::uint64_t old_generations = 0, old_readers = 0;  // as StoreStats has them
   std::uint64_t old_memory_bytes = 0, old_disk_bytes = 0;
   std::uint64_t memory_used_bytes = 0, memory_peak_bytes = 0;  // of the budget

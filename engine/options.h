@@ -136,8 +136,9 @@ struct SearchOptions {
   std::uint32_t k = 10;           // 1 … kResultsMax
   double recall_target = 0.95;    // above 0, up to 1; looked up in the calibration of the index
   std::uint32_t search_list = 0;  // L; 0: calibrated
-  std::uint32_t blocks = 0;       // blocks scanned; 0: calibrated
-  float bound = -1.0f;            // standard errors of the read bound, up to kBoundMax; < 0: calibrated
+  // As calibrated, and more with an L that is longer than any calibrated for k: then more is looked at.
+  std::uint32_t blocks = 0;  // blocks scanned; 0: calibrated
+  float bound = -1.0f;       // standard errors of the read bound, up to kBoundMax; < 0: calibrated
   // Ranks by the vectors as they were put. Those that may be among the k nearest, by what rounding can have changed at
   // most, are read from rows/. So what the search has seen is ranked exactly. Where rounding leaves more than 1,500
   // rows open, the nearest so many are read.

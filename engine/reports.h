@@ -15,6 +15,7 @@
 #include "base/vector_view.h"
 #include "engine/key.h"
 #include "engine/options.h"
+#include "engine/progress.h"
 #include "graph/query_stats.h"
 
 namespace vecstore {
@@ -111,6 +112,7 @@ struct StoreStats {
   std::uint64_t syncs = 0;        // syncs of the log since it was opened
   std::uint64_t merges = 0;       // that were completed since it was opened
   bool is_merging = false;
+  Progress merge_progress;  // of the one under way, as CompactOptions::progress is told
   // What calls keep that go on reading what a merge replaced since they began, or a refresh(); of this object.
   std::uint64_t old_generations = 0;   // that they read
   std::uint64_t old_readers = 0;       // calls
@@ -156,6 +158,7 @@ struct StoreInfo {
   std::uint64_t dictionary_bytes = 0;  // in memory, of the documents that the index was built with
   std::uint64_t disk_bytes = 0;
   bool has_keys = false, has_documents = false, has_originals = false;
+  std::uint32_t extents = 0;  // files of rows/ that have these
   double copies_share = 0;    // share of the calibration's queries that equal several rows
   std::string calibrated_on;  // "self", "queries" or "none"
   std::vector<CalibrationPoint> calibration;

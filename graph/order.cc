@@ -2,18 +2,21 @@
 #include "graph/order.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <numeric>
 #include <vector>
 
 #include "base/check.h"
 #include "base/random.h"
+#include "base/sums.h"
 
 namespace vecstore {
 namespace {
 
 constexpr std::uint32_t kSampleRows = 256;  // rows that 2-means looks at in one split
 constexpr std::uint32_t kMeansIterations = 6;
+constexpr std::size_t kSumParts = 16;  // what a distance is summed in, so that a processor adds several at once
 constexpr std::uint32_t kSwapPasses = 10;
 constexpr std::size_t kProjectRows = 1024;  // rows projected by one kernel call
 
@@ -82,9 +85,7 @@ std::vector<float> Bisection::direction(Range range) const {
     rows_->decode(order_[range.begin + static_cast<std::uint32_t>(std::uint64_t{i} * count / sample)],
                   &points[std::size_t{i} * dim]);
   const auto distance2 = [dim](const float* a, const float* b) {
-    float sum = 0;
-    for (std::uint32_t d = 0; d < dim; ++d) sum += (a[d] - b[d]) * (a[d] - b[d]);
-    return sum;
+    return sum_in_parts<kSumParts, float>(dim, [&](std::size_t d) { return (a[d] - b[d]) * (a[d] - b[d]); });
   };
   // Seeds: a random point, and the point farthest from it.
   Random random(options_.seed, (std::uint64_t{range.begin} << 32) | range.end);
@@ -100,16 +101,20 @@ std::vector<float> Bisection::direction(Range range) const {
   }
   std::vector<float> centre[2] = {{first, first + dim}, {second, second + dim}};
   std::vector<float> sum[2];
+  std::array<std::uint8_t, kSampleRows> cluster{};
   for (std::uint32_t iteration = 0; iteration < kMeansIterations; ++iteration) {
     std::uint32_t members[2] = {0, 0};
+    bool has_changed = iteration == 0;
     for (auto& s : sum) s.assign(dim, 0.0f);
     for (std::uint32_t i = 0; i < sample; ++i) {
       const float* point = &points[std::size_t{i} * dim];
-      const int nearer = distance2(point, centre[1].data()) < distance2(point, centre[0].data()) ? 1 : 0;
+      const std::uint8_t nearer = distance2(point, centre[1].data()) < distance2(point, centre[0].data()) ? 1 : 0;
+      has_changed = has_changed || nearer != cluster[i];
+      cluster[i] = nearer;
       ++members[nearer];
       for (std::uint32_t d = 0; d < dim; ++d) sum[nearer][d] += point[d];
     }
-    if (members[0] == 0 || members[1] == 0) break;
+    if (!has_changed || members[0] == 0 || members[1] == 0) break;
     for (int c = 0; c < 2; ++c)
       for (std::uint32_t d = 0; d < dim; ++d) centre[c][d] = sum[c][d] / static_cast<float>(members[c]);
   }
@@ -156,11 +161,18 @@ bool Bisection::swap_pass(Range range) {
       *--right_begin = gain;
     }
   }
+  Gain* right_end = gains_.data() + range.end;
+  if (left == left_end || right_begin == right_end) return false;
   const auto better = [](const Gain& a, const Gain& b) { return a.gain != b.gain ? a.gain > b.gain : a.row < b.row; };
+  // What is not swapped even with the best of the other side need not be sorted.
+  const std::int32_t best_left = std::min_element(left, left_end, better)->gain;
+  const std::int32_t best_right = std::min_element(right_begin, right_end, better)->gain;
+  left_end = std::partition(left, left_end, [&](const Gain& one) { return one.gain + best_right > 0; });
+  right_end = std::partition(right_begin, right_end, [&](const Gain& one) { return one.gain + best_left > 0; });
   std::sort(left, left_end, better);
-  std::sort(right_begin, gains_.data() + range.end, better);
+  std::sort(right_begin, right_end, better);
   bool swapped = false;
-  const auto pairs = std::min(left_end - left, gains_.data() + range.end - right_begin);
+  const auto pairs = std::min(left_end - left, right_end - right_begin);
   for (std::ptrdiff_t i = 0; i < pairs; ++i) {
     const std::uint32_t a = left[i].row;
     const std::uint32_t b = right_begin[i].row;

@@ -2,7 +2,6 @@
 #include "graph/search.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "base/check.h"
@@ -12,17 +11,10 @@ namespace {
 
 constexpr std::size_t kRoundsTold = 16;  // to the target at a time: one lock for some ten queries
 
-// Bytes of a reader, at most: frames, what it notes about each, and what its ring maps, two regions of whole pages.
-std::uint64_t reader_bytes(std::uint64_t frames, std::uint64_t page_bytes) {
-  constexpr std::uint64_t kNotedBytes = 64;
-  return frames * (page_bytes + kNotedBytes) + 9 * 1024 + std::bit_ceil(frames) * 100;
-}
-
 }  // namespace
 
 std::uint64_t GraphSearcher::predict_bytes(const GraphLayout& layout, const CodeForm& form, std::uint32_t lanes) {
-  const std::uint64_t frames = std::uint64_t{kPagesPerRound} * std::max(lanes, 1u);
-  const std::uint64_t reader = reader_bytes(frames, layout.page_bytes);
+  const std::uint64_t reader = PageReader::predict_bytes(kPagesPerRound * std::max(lanes, 1u), layout.page_bytes);
   if (lanes == 0) return reader + MemorySearch::predict_bytes(layout, form);
   return reader + QueryScratch::predict_bytes(layout, form) + lanes * QueryRun::predict_bytes(layout, form);
 }

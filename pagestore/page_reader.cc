@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pagestore/page_reader.h"
 
+#include <bit>
 #include <cstdlib>
 #include <system_error>
 
@@ -20,6 +21,12 @@ Result<Backend> wished(Backend asked) {
 }
 
 }  // namespace
+
+// Frames, what is noted about each, and what a ring maps: two regions of whole pages.
+std::uint64_t PageReader::predict_bytes(std::uint32_t in_flight_max, std::uint64_t page_bytes) {
+  constexpr std::uint64_t kNotedBytes = 64;
+  return in_flight_max * (page_bytes + kNotedBytes) + 9 * 1024 + std::uint64_t{std::bit_ceil(in_flight_max)} * 100;
+}
 
 std::string reason_of(const Status& refusal) {
   std::string reason = refusal.text();

@@ -44,6 +44,8 @@ class PageReader {
   static Result<std::unique_ptr<PageReader>> create(const PageFile& file, const PageReaderOptions& options,
                                                     MemoryBudget& budget);
   virtual ~PageReader() = default;
+  // What create() takes for so many frames, at most.
+  static std::uint64_t predict_bytes(std::uint32_t in_flight_max, std::uint64_t page_bytes);
 
   // Asks for data pages, in any order; pages.size() ≤ free_frames(). Of up to kPagesPerRequest side by side it makes
   // one request, if there are free frames side by side. `tag` comes back with each.

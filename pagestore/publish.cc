@@ -100,7 +100,10 @@ Status StoreDirectory::Impl::check_going_on() const {
 // Before anything newer than the content is written.
 Status StoreDirectory::Impl::announce() {
   if (announced) return Status::ok();
-  VECSTORE_TRY(write_intent(file_system, path, {state ? state->sequence() : 0}));
+  if (const Status written = write_intent(file_system, path, {state ? state->sequence() : 0}); !written.is_ok()) {
+    static_cast<void>(remove_intent(file_system, path));  // half of one accounts for nothing
+    return written;
+  }
   announced = true;
   return Status::ok();
 }

@@ -4,7 +4,7 @@
 namespace vecstore::test {
 
 // Instrumented builds are ten times slower: they take fewer rows and seeds, and leave counts of reads to the others.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef VECSTORE_INSTRUMENTED
 inline constexpr bool kInstrumented = true;
 #else
 inline constexpr bool kInstrumented = false;

@@ -72,6 +72,7 @@ Json to_json(const StoreInfo& info) {
           {"has_keys", info.has_keys},
           {"has_documents", info.has_documents},
           {"has_originals", info.has_originals},
+          {"extents", info.extents},
           {"calibrated_on", info.calibrated_on},
           {"calibration", Json(std::move(calibration))},
           {"backend", info.backend},
@@ -108,8 +109,8 @@ void print_info(const std::string& path, const StoreInfo& info, const std::optio
   table.add("memory", fmt::format("{:.1f} bytes a row = {}, and {} fixed", info.ram_bytes_per_row,
                                   format_size(info.codes_bytes), format_size(info.fixed_ram_bytes)));
   table.add("beside the vectors",
-            fmt::format("keys {}, documents {}, original vectors {}", info.has_keys ? "yes" : "no",
-                        info.has_documents ? "yes" : "no", info.has_originals ? "yes" : "no"));
+            fmt::format("keys {}, documents {}, original vectors {}, in {} files", info.has_keys ? "yes" : "no",
+                        info.has_documents ? "yes" : "no", info.has_originals ? "yes" : "no", info.extents));
   table.add("backend", info.backend + (info.backend_fallback.empty() ? "" : " (" + info.backend_fallback + ")"));
   table.add("calibrated on",
             info.calibrated_on == "self" ? "self: rows of the index, which may overstate recall" : info.calibrated_on);

@@ -17,7 +17,8 @@ constexpr std::uint64_t kBatchBytesFirst = 256u << 10;
 constexpr const char* kPreparingName = "preparing";
 constexpr const char* kTornPrefix = "torn-";
 constexpr std::uint64_t kSegmentBytesLeast = 64u << 10;  // of a log that begins on a disk with little room
-constexpr std::uint64_t kKeptShare = 2;                  // this part of a segment is kept for what is urgent
+constexpr std::uint64_t kAmpleSegments = 2;  // as the one in use, for which a disk must have room before it is left
+constexpr std::uint64_t kKeptShare = 2;      // this part of a segment is kept for what is urgent
 
 constexpr const char* kFailedMidway =
     "a write failed midway, so that no more is taken; check the disk and open the store again, which shows whether it "
@@ -259,6 +260,14 @@ Status Log::prepare_next(std::uint64_t bytes_least) try {
   if (bytes > room) bytes = std::min(bytes, std::max(bytes_least, options_.segment_bytes_first));
   prepared_in_vain_ = bytes > room;
   if (prepared_in_vain_) return not_made(Status(Code::kNoSpace, "").with_errno(ENOSPC), path_of(numbers_ + 1), bytes);
+  return replace_next(bytes);
+} catch (...) {
+  return status_of_exception();
+}
+
+// Makes the next segment of so many bytes, in the place of one that may be there.
+Status Log::replace_next(std::uint64_t bytes) {
+  const std::uint64_t bytes_before = next_.bytes;
   old_.reserve(old_.size() + 1);  // beginning the segment, which comes behind the queueing of records, must not fail
   if (next_.file != nullptr) VECSTORE_TRY(drop_next());
   bytes_ += bytes;
@@ -266,9 +275,9 @@ Status Log::prepare_next(std::uint64_t bytes_least) try {
   ++numbers_;
   auto made = make_segment_unlocked(numbers_, bytes);
   const Status outcome = made ? Status::ok() : made.error();
-  if (outcome.code() == Code::kNoSpace && too_small != 0) {  // others were faster: what was there comes back
-    bytes_ -= bytes - too_small;
-    bytes = too_small;
+  if (outcome.code() == Code::kNoSpace && bytes_before != 0) {  // others were faster: what was there comes back
+    bytes_ = bytes_ - bytes + bytes_before;
+    bytes = bytes_before;
     made = make_segment_unlocked(numbers_, bytes);
   }
   preparing_bytes_ = 0;
@@ -281,8 +290,6 @@ Status Log::prepare_next(std::uint64_t bytes_least) try {
   }
   if (outcome.code() == Code::kIo) fail(outcome);
   return outcome;
-} catch (...) {
-  return status_of_exception();
 }
 
 Status Log::drop_next() {
@@ -336,6 +343,35 @@ EndRecord Log::end_of_current(Lsn durable, bool closed) const {
 Status Log::record_end(const EndRecord& record) {
   if (!record.closed && end_.tells_of(record.segment)) return Status::ok();
   return end_.write(record);
+}
+
+// What waits was let in because it fits here or into the next segment: that stays true of the one which is left.
+Status Log::begin_small_segment() try {
+  MutexLock lock(mutex_);
+  const std::uint64_t bytes = options_.segment_bytes_first;
+  while (failure_.is_ok() && !closed_ && current_.bytes > bytes) {
+    const std::uint64_t waiting = pending_.records == 0 ? 0 : group_bytes(pending_.body_bytes);
+    const bool has_small = next_.file != nullptr && next_.bytes <= bytes;
+    const std::uint64_t room = has_small ? next_.bytes - kLogBlockBytes : current_.bytes - offset_;
+    if (leading_ || preparing_bytes_ != 0) {
+      changed_.wait(lock);
+    } else if (waiting > room) {
+      lead(options_.sync == SyncMode::kAlways);
+    } else if (has_small) {
+      const Status begun = switch_segment();
+      if (!begun.is_ok()) fail(begun);
+    } else {
+      const auto free = file_system_.free_bytes(directory_);
+      const bool is_disk_low = free && *free < kAmpleSegments * current_.bytes;
+      if (is_disk_low || bytes_ - next_.bytes + bytes > options_.bytes_max) return Status::ok();
+      const Status made = replace_next(bytes);
+      if (made.code() == Code::kNoSpace) return Status::ok();
+      VECSTORE_TRY(made);
+    }
+  }
+  return failure_;
+} catch (...) {
+  return status_of_exception();
 }
 
 Status Log::release(Lsn through) {

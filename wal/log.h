@@ -76,6 +76,10 @@ class Log {
   // Takes no more, syncs what was enqueued, and says so in the log. Errors: the failure that ended the log.
   Status close();
 
+  // Goes on in a segment of the least size, so that release() can remove all that are there: large ones grow out of a
+  // long log, and a short one does without. Where room is scarce, or the one in use is no larger, nothing changes: on a
+  // disk that gets full a large segment keeps more for what is urgent. Errors: the failure that ended the log.
+  Status begin_small_segment();
   // Removes the segments that hold no record after `through`; never the one in use. Errors: kIo.
   Status release(Lsn through);
 
@@ -124,6 +128,7 @@ class Log {
   Status drop_next() VECSTORE_REQUIRES(mutex_);
   // These and make_segment_unlocked() give up the mutex for a time.
   Status prepare_next(std::uint64_t bytes_least) VECSTORE_REQUIRES(mutex_);
+  Status replace_next(std::uint64_t bytes) VECSTORE_REQUIRES(mutex_);
   void lead(bool must_sync) VECSTORE_REQUIRES(mutex_);
   Status make_room(std::uint64_t body_bytes, Urgency urgency, MutexLock& lock) VECSTORE_REQUIRES(mutex_);
 

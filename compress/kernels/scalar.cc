@@ -12,7 +12,8 @@ constexpr std::size_t kRowsAhead = 8;
 
 float element(const float* row, std::size_t d) {
   float value;
-  __builtin_memcpy(&value, row + d, sizeof(value));  // rows need no alignment
+  const auto* bytes = reinterpret_cast<const unsigned char*>(row);  // rows need no alignment
+  __builtin_memcpy(&value, bytes + d * sizeof(value), sizeof(value));
   return value;
 }
 int element(const std::uint8_t* row, std::size_t d) { return row[d]; }

@@ -29,6 +29,9 @@ constexpr double kHighTarget = .99;
 // A further block must save so many reads and rounds together. It takes some 1.5 µs of a processor; a read takes 6 of
 // one and 14 of a disk, a round a disk 36 more.
 constexpr double kBlockPays = .018;
+// Of an index that was calibrated before, other blocks must take so much less: costs are often nearly equal, and what
+// was chosen would change to and fro.
+constexpr double kClearlyLess = .05;
 // Few queries measure recall roughly: of 128, one in forty samples is off by .02. So a setting must reach the target,
 // and in all likelihood (two standard errors) miss it by no more than this on queries that nobody has seen.
 constexpr double kShortfall = .01;
@@ -106,8 +109,9 @@ Measured summary_of(std::span<const Outcome> outcomes, bool is_rough) {
 // Searches all queries with one setting, and remembers what came out.
 class Trials {
  public:
-  Trials(const CalibrationSet& set, Executor& executor, const std::function<void(std::uint64_t)>& progress)
-      : set_(&set), executor_(&executor), progress_(&progress), sizes_(list_sizes()) {}
+  Trials(const CalibrationSet& set, std::span<const CalibrationPoint> before, Executor& executor,
+         const std::function<void(std::uint64_t)>& progress)
+      : set_(&set), before_(before), executor_(&executor), progress_(&progress), sizes_(list_sizes()) {}
 
   Status open(const SearchIndex& index, MemoryBudget& budget) {
     blocks_of_index_ = &index.codes->blocks;
@@ -131,7 +135,7 @@ class Trials {
   // `least`, that of a lower target.
   Result<std::size_t> smallest(double target, std::size_t least = 0) {
     VECSTORE_ASSIGN(std::size_t place,
-                    first_place([target](const Measured& measured) { return measured.reaches(target); }));
+                    first_place(target, [target](const Measured& measured) { return measured.reaches(target); }));
     place = std::max(place, least);
     if (sizes_[place] >= k_) return place;
     while (place + 1 < sizes_.size() && sizes_[place] < kLongest * k_) {
@@ -155,7 +159,7 @@ class Trials {
   // Reads and rounds at which `target` would be met exactly, between the setting that meets it and the one before.
   Result<double> waits_at(double target) {
     VECSTORE_ASSIGN(const std::size_t place,
-                    first_place([target](const Measured& measured) { return measured.recall >= target; }));
+                    first_place(target, [target](const Measured& measured) { return measured.recall >= target; }));
     VECSTORE_ASSIGN(const Measured enough, at(place));
     if (place == 0 || enough.recall < target) return enough.waits();
     VECSTORE_ASSIGN(const Measured before, at(place - 1));
@@ -169,11 +173,23 @@ class Trials {
  private:
   static constexpr std::uint32_t kLongest = 8;  // times k: that far a longer list is looked for
 
-  // The first place at which `enough` holds, the last place when it holds nowhere.
+  // The first place at which `enough` holds, the last place when it holds nowhere. Where the index was calibrated
+  // before, it is looked for around what that came to.
   template <typename Enough>
-  Result<std::size_t> first_place(const Enough& enough) {
+  Result<std::size_t> first_place(double target, const Enough& enough) {
     std::size_t low = 0;
     std::size_t high = sizes_.size() - 1;
+    std::size_t near = place_before(target);
+    for (std::size_t step = 1; low <= near && near < high; step *= 2) {
+      VECSTORE_ASSIGN(const Measured measured, at(near));
+      if (enough(measured)) {
+        high = near;
+        near -= std::min(near, step);
+      } else {
+        low = near + 1;
+        near += step;
+      }
+    }
     while (low < high) {
       // Small values are cheap and likely, so the middle is taken low.
       const std::size_t middle = low + (high - low) / 3;
@@ -185,6 +201,13 @@ class Trials {
       }
     }
     return low;
+  }
+
+  // Beyond the last: it was not calibrated.
+  std::size_t place_before(double target) const {
+    const CalibrationPoint* point = find_point(before_, k_, target);
+    if (point == nullptr) return sizes_.size();
+    return static_cast<std::size_t>(std::ranges::lower_bound(sizes_, point->search_list) - sizes_.begin());
   }
 
   Result<Measured> run(std::uint32_t search_list) {
@@ -248,6 +271,7 @@ class Trials {
   }
 
   const CalibrationSet* set_;
+  std::span<const CalibrationPoint> before_;
   Executor* executor_;
   const std::function<void(std::uint64_t)>* progress_;
   std::vector<std::uint32_t> sizes_;
@@ -283,6 +307,28 @@ Result<Setting> choose_blocks(Trials& trials, std::uint32_t k, double target, st
   return chosen;
 }
 
+// Those of before, or half or twice as many where that is clearly better. That is asked at the usual target alone: at
+// both it took three tenths of a calibration.
+Result<Setting> choose_blocks_near(Trials& trials, std::uint32_t k, double target, std::uint32_t before) {
+  const auto cost_of = [&](std::uint32_t blocks) -> Result<double> {
+    trials.begin(k, blocks, kBoundTight);
+    VECSTORE_ASSIGN(const double waits, trials.waits_at(target));
+    return waits + kBlockPays * blocks;
+  };
+  constexpr std::uint32_t kFewest = kBlockChoices.front();
+  Setting chosen{std::clamp(before, kFewest, kBlockChoices.back()), kBoundTight};
+  VECSTORE_ASSIGN(double cost, cost_of(chosen.blocks));
+  cost *= 1 - kClearlyLess;
+  for (const std::uint32_t blocks : {chosen.blocks / 2, chosen.blocks * 2}) {
+    if (blocks < kFewest || blocks > kBlockChoices.back()) continue;
+    VECSTORE_ASSIGN(const double other, cost_of(blocks));
+    if (other >= cost) continue;
+    chosen.blocks = blocks;
+    cost = other;
+  }
+  return chosen;
+}
+
 // The tight bound, unless the target is out of its reach.
 Result<float> choose_bound(Trials& trials, std::uint32_t k, double target, std::uint32_t blocks) {
   trials.begin(k, blocks, kBoundTight);
@@ -293,21 +339,37 @@ Result<float> choose_bound(Trials& trials, std::uint32_t k, double target, std::
 
 }  // namespace
 
+const CalibrationPoint* find_point(std::span<const CalibrationPoint> points, std::uint32_t k, double target) {
+  const auto found =
+      std::ranges::find_if(points, [&](const CalibrationPoint& p) { return p.k == k && p.recall_target == target; });
+  return found == points.end() ? nullptr : &*found;
+}
+
 std::uint64_t calibration_searches(std::uint64_t queries) { return queries * 75; }
 
 Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
                                                 MemoryBudget& budget,
-                                                const std::function<void(std::uint64_t done)>& progress) {
+                                                const std::function<void(std::uint64_t done)>& progress,
+                                                std::span<const CalibrationPoint> before) {
   VECSTORE_CHECK(set.truth.queries == set.queries.rows);
   std::vector<CalibrationPoint> points;
   if (set.queries.rows == 0 || index.summary->layout.rows == 0 || set.truth.k == 0) return points;
-  Trials trials(set, executor, progress);
+  Trials trials(set, before, executor, progress);
   VECSTORE_TRY(trials.open(index, budget));
   const std::uint32_t k_usual = std::min(kCounts[1], set.truth.k);
-  VECSTORE_ASSIGN(const Setting usual, choose_blocks(trials, k_usual, kUsualTarget, index.codes->blocks.count(), {}));
+  const std::uint64_t blocks_total = index.codes->blocks.count();
+  const CalibrationPoint* usual_before = find_point(before, k_usual, kUsualTarget);
+  const CalibrationPoint* high_before = find_point(before, k_usual, kHighTarget);
+  VECSTORE_ASSIGN(const Setting usual, usual_before == nullptr
+                                           ? choose_blocks(trials, k_usual, kUsualTarget, blocks_total, {})
+                                           : choose_blocks_near(trials, k_usual, kUsualTarget, usual_before->blocks));
   VECSTORE_ASSIGN(const float bound, choose_bound(trials, k_usual, kHighTarget, usual.blocks));
-  VECSTORE_ASSIGN(const Setting high,
-                  choose_blocks(trials, k_usual, kHighTarget, index.codes->blocks.count(), {usual.blocks, bound}));
+  Setting high{usual.blocks, bound};
+  if (high_before == nullptr) {
+    VECSTORE_ASSIGN(high, choose_blocks(trials, k_usual, kHighTarget, blocks_total, high));
+  } else {
+    high.blocks = std::max(high.blocks, high_before->blocks);
+  }
   for (const std::uint32_t k : kCounts) {
     if (k > set.truth.k) break;
     const Setting* current = nullptr;
@@ -332,7 +394,7 @@ Result<bool> calibrate_in_memory(const SearchIndex& index, const CalibrationSet&
                                  MemoryBudget& budget, std::vector<CalibrationPoint>& points) {
   VECSTORE_CHECK(index.cache->all_pages() != nullptr);
   const std::function<void(std::uint64_t)> no_progress;
-  Trials trials(set, executor, no_progress);
+  Trials trials(set, {}, executor, no_progress);
   VECSTORE_TRY(trials.open(index, budget));
   constexpr double kAsGood = .01;
   bool reaches = true;

@@ -9,7 +9,7 @@
 #include "engine/generation/open_plan.h"
 #include "engine/rows/catalog.h"
 #include "engine/rows/number_key.h"
-#include "engine/rows/rows.h"
+#include "engine/rows/stored_rows.h"
 #include "graph/search.h"
 
 namespace vecstore {
@@ -145,7 +145,7 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
   const FileIdentity identity{uuid_, FileKind::kRows, generation_};
   const std::string path = directory.file_path(file_name(FileKind::kRows, generation_));
   VECSTORE_TRY(write_extent(path, identity));
-  properties_.has_rows_file = true;
+  properties_.rows_extents = 1;
   return keys ? write_catalog(directory, path, identity) : Status::ok();
 }
 
@@ -188,9 +188,10 @@ Status StoreBuilder::write_extent(const std::string& path, const FileIdentity& i
 }
 
 Status StoreBuilder::write_catalog(StoreDirectory& directory, const std::string& path, const FileIdentity& identity) {
-  VECSTORE_ASSIGN(const RowsExtent extent, RowsExtent::open(file_system_, path, identity, budget_));
+  const StoredRows::File extent{path, identity};
+  VECSTORE_ASSIGN(const StoredRows rows, StoredRows::open(file_system_, {&extent, 1}, nullptr, budget_));
   VECSTORE_ASSIGN(catalog_, Catalog::write(file_system_, directory.file_path(kCatalogName), uuid_, input_.applied_lsn,
-                                           keys_of({&extent}), budget_, options_->cancel));
+                                           keys_of(rows, budget_), budget_, options_->cancel));
   return Status::ok();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/content/content.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -21,18 +22,25 @@ Result<StoreProperties> properties_of(const StoreDirectory& directory, const Man
 class GenerationPaths {
  public:
   GenerationPaths(const StoreDirectory& directory, const Manifest& manifest)
-      : directory_(directory), store_(manifest.store), number_(manifest.generation) {}
+      : directory_(directory), number_(manifest.generation) {}
   std::string operator()(FileKind kind) const { return directory_.file_path(file_name(kind, number_)); }
   Generation::Paths all() const {
     return {(*this)(FileKind::kGraph), (*this)(FileKind::kCodes), (*this)(FileKind::kRowMap)};
   }
-  FileIdentity identity(FileKind kind) const { return {store_, kind, number_}; }
 
  private:
   const StoreDirectory& directory_;
-  const Uuid store_;
   const std::uint32_t number_;
 };
+
+// Extents stay from one generation to the next, so each has a number of its own.
+std::vector<StoredRows::File> extents_of(const StoreDirectory& directory, const Manifest& manifest) {
+  std::vector<StoredRows::File> extents;
+  for (const ManifestFile& file : manifest.files)
+    if (static_cast<FileKind>(file.kind) == FileKind::kRows)
+      extents.push_back({directory.file_path(file.name), {manifest.store, FileKind::kRows, file.generation}});
+  return extents;
+}
 
 }  // namespace
 
@@ -66,15 +74,19 @@ Status Content::load(const StoreDirectory& directory, const Manifest& manifest, 
       layout.dtype != properties_.dtype || generation_->row_end() > properties_.row_end)
     return Status(Code::kCorrupt, "the graph does not fit the store's properties; restore or rebuild")
         .about(generation_->graph().path());
-  if (properties_.has_rows_file) {
-    VECSTORE_ASSIGN(RowsExtent extent,
-                    RowsExtent::open(file_system_, paths(FileKind::kRows), paths.identity(FileKind::kRows), budget_));
-    rows_.emplace(std::move(extent));
+  const std::vector<StoredRows::File> extents = extents_of(directory, manifest);
+  if (extents.size() != properties_.rows_extents)
+    return Status(Code::kCorrupt,
+                  "the manifest names other files of rows than the store's properties count; restore or rebuild")
+        .about(path_);
+  if (!extents.empty()) {
+    VECSTORE_ASSIGN(StoredRows rows, StoredRows::open(file_system_, extents, &generation_->row_map(), budget_));
+    rows_.emplace(std::move(rows));
     properties_.keys = rows_->layout().keys && !keeps_number_keys() ? KeyKind::kBytes : KeyKind::kNumber;
   }
   if (!rows_fit())
     return Status(Code::kCorrupt, "the rows kept do not fit the store's properties; restore or rebuild")
-        .about(paths(FileKind::kRows));
+        .about(directory.file_path(kRowsName));
   return Status::ok();
 }
 
@@ -83,8 +95,9 @@ bool Content::rows_fit() const {
   const bool integers = is_integer(properties_.dtype);
   if (!rows_) return integers || properties_.rows == 0;
   const std::size_t vector_bytes = integers ? 0 : properties_.dim * element_bytes(properties_.dtype);
-  return rows_->end().value <= properties_.row_end && rows_->rows() == properties_.rows &&
-         rows_->layout().vector_bytes == vector_bytes;
+  const std::uint64_t kept = rows_->rows_kept();
+  const bool has_all = properties_.keeps_extents ? kept >= properties_.rows : kept == properties_.rows;
+  return has_all && rows_->end().value <= properties_.row_end && rows_->layout().vector_bytes == vector_bytes;
 }
 
 void Content::look_up_keys(bool may_write, MemoryBudget& budget) {
@@ -138,6 +151,14 @@ std::uint64_t Content::memory_bytes() const {
 std::uint64_t Content::disk_bytes() const {
   std::uint64_t bytes = 0;
   for (const ManifestFile& file : manifest_.files) bytes += file.bytes;
+  return bytes;
+}
+
+std::uint64_t Content::disk_bytes_beside(const Content& other) const {
+  std::uint64_t bytes = 0;
+  for (const ManifestFile& file : manifest_.files)
+    if (std::ranges::find(other.manifest_.files, file.name, &ManifestFile::name) == other.manifest_.files.end())
+      bytes += file.bytes;
   return bytes;
 }
 
@@ -206,12 +227,13 @@ Status Content::for_each_row(const std::function<Status(const Key&, RowId)>& vis
   if (generation_ == nullptr) return Status::ok();
   if (!keeps_keys())
     return generation_->for_each_row_id(budget_, [&](RowId row) { return visit(Key(row.value), row); });
+  VECSTORE_ASSIGN(StoredKeysPass pass, StoredKeysPass::begin(*rows_, budget_));
   std::vector<KeyOfRow> keys;
-  for (RowId from = rows_->first(); from < rows_->end();) {
-    VECSTORE_ASSIGN(from, rows_->read_keys(from, keys));
+  do {
+    VECSTORE_TRY(pass.next(keys));
     for (const KeyOfRow& row : keys)
       VECSTORE_TRY(visit(keeps_number_keys() ? Key(decode_number_key(row.key)) : Key(row.key), row.id));
-  }
+  } while (!keys.empty());
   return Status::ok();
 }
 
@@ -230,12 +252,12 @@ Result<LeastFacts> read_least_facts(FileSystem& file_system, const StoreDirector
   facts.open.form = needs.form;
   facts.resident_bytes = needs.resident_bytes;
   facts.loading_bytes = needs.loading_bytes;
-  if (!properties.has_rows_file) return facts;
+  const std::vector<StoredRows::File> extents = extents_of(directory, *directory.manifest());
+  if (extents.empty()) return facts;
   MemoryBudget of_rows;
-  VECSTORE_ASSIGN(const RowsExtent extent,
-                  RowsExtent::open(file_system, paths(FileKind::kRows), paths.identity(FileKind::kRows), of_rows));
+  VECSTORE_ASSIGN(const StoredRows rows, StoredRows::open(file_system, extents, nullptr, of_rows));
   facts.rows_bytes = of_rows.peak_bytes();
-  facts.open.keeps_keys = extent.layout().keys;
+  facts.open.keeps_keys = rows.layout().keys;
   return facts;
 }
 

@@ -19,7 +19,7 @@
 #include "engine/key.h"
 #include "engine/live/live_state.h"
 #include "engine/rows/key_lookup.h"
-#include "engine/rows/rows.h"
+#include "engine/rows/stored_rows.h"
 #include "pagestore/publish.h"
 
 namespace vecstore {
@@ -51,7 +51,7 @@ class Content {
   const StoreProperties& properties() const { return properties_; }
   const std::string& path() const { return path_; }              // directory of the store
   const Generation* graph() const { return generation_.get(); }  // nullptr: there is none
-  const RowsExtent* rows() const { return rows_ ? &*rows_ : nullptr; }
+  const StoredRows* rows() const { return rows_ ? &*rows_ : nullptr; }
   std::uint64_t row_end() const { return properties_.row_end; }  // RowIds below are of the graph, or gone for good
   // One of these is in the graph, live or not. Errors: kIo, kCorrupt, kMemoryBudget.
   Result<bool> has_row(RowId row) const;
@@ -64,8 +64,9 @@ class Content {
   // Every page is cached, and a search goes over the graph.
   bool in_memory() const;
   OpenFacts open_facts() const;
-  std::uint64_t memory_bytes() const;  // of codes, model, cache and dictionary
-  std::uint64_t disk_bytes() const;    // of the files
+  std::uint64_t memory_bytes() const;                           // of codes, model, cache and dictionary
+  std::uint64_t disk_bytes() const;                             // of the files
+  std::uint64_t disk_bytes_beside(const Content& other) const;  // of files that the other has not
 
   // All of rows of the graph, live or not. Errors: kIo, kCorrupt, kMemoryBudget.
   Status read_vector(RowId row, std::byte* out) const;  // dim elements, as they were put
@@ -96,7 +97,7 @@ class Content {
   Manifest manifest_;
   StoreProperties properties_;
   std::unique_ptr<Generation> generation_;
-  std::optional<RowsExtent> rows_;
+  std::optional<StoredRows> rows_;
   std::unique_ptr<KeyLookup> key_lookup_;  // where rows/ keeps keys
 };
 

@@ -2,8 +2,10 @@
 #include "engine/generation/properties.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/limits.h"
 
 namespace vecstore {
@@ -11,8 +13,9 @@ namespace {
 
 // 1 had no memory_list, 2 no keys and no log. 3 took a memory_list below k for k. 4 did not know why values have their
 // width, nor of copies. 5 knows no gaps between RowIds, and no choices of a build but the default; it is what is
-// written where there are none.
-constexpr std::uint16_t kVersion = 6;
+// written where there are none. 6 has rows/ in one file, of all rows of the graph and no others.
+constexpr std::uint16_t kVersion = 7;
+constexpr std::uint16_t kVersionWithoutExtents = 6;
 constexpr std::uint16_t kVersionPlain = 5;
 constexpr std::uint32_t kPointsMax = 1000;
 
@@ -20,10 +23,15 @@ constexpr std::uint32_t kPointsMax = 1000;
 constexpr std::uint32_t kSearchListDefault = 64;
 constexpr std::uint32_t kBlocksDefault = 40;
 constexpr float kBoundDefault = 3.0f;
+constexpr float kBoundForTwiceTheList = .5f;  // engine/merge/NOTES.md
+constexpr double kBlocksMost = 1e9;           // more than there are
 
-bool is_plain(const StoreProperties& properties) {
-  return properties.row_end <= properties.rows && properties.choices == BuildChoices{} &&
-         properties.rows_changed == 0 && properties.trained_error == 0;
+// The least that says everything.
+std::uint16_t version_for(const StoreProperties& properties) {
+  if (properties.keeps_extents) return kVersion;
+  const bool plain = properties.row_end <= properties.rows && properties.choices == BuildChoices{} &&
+                     properties.rows_changed == 0 && properties.trained_error == 0;
+  return plain ? kVersionPlain : kVersionWithoutExtents;
 }
 
 void write_choices(const BuildChoices& choices, ByteWriter& out) {
@@ -81,13 +89,14 @@ BuildOptions options_of(const BuildChoices& choices) {
 
 std::vector<std::byte> encode_properties(const StoreProperties& properties) {
   ByteWriter out;
-  const bool plain = is_plain(properties);
-  out.write(plain ? kVersionPlain : kVersion);
+  VECSTORE_CHECK(properties.keeps_extents ? properties.rows_extents != 0 : properties.rows_extents <= 1);
+  const std::uint16_t version = version_for(properties);
+  out.write(version);
   out.write(static_cast<std::uint8_t>(properties.metric));
   out.write(static_cast<std::uint8_t>(properties.dtype));
   out.write(properties.dim);
   out.write(properties.rows);
-  out.write(static_cast<std::uint8_t>(properties.has_rows_file));
+  out.write(static_cast<std::uint8_t>(properties.rows_extents != 0));
   out.write(static_cast<std::uint8_t>(properties.calibrated_on));
   out.write(static_cast<std::uint8_t>(properties.keys));
   out.write(static_cast<std::uint8_t>(properties.has_log));
@@ -106,11 +115,12 @@ std::vector<std::byte> encode_properties(const StoreProperties& properties) {
   out.write(properties.width_recall.bits16);
   out.write(properties.copies_share);
   out.write(static_cast<std::uint8_t>(properties.walks_in_memory));
-  if (plain) return std::move(out).take();
+  if (version < kVersionWithoutExtents) return std::move(out).take();
   out.write(std::max(properties.row_end, properties.rows));
   out.write(properties.rows_changed);
   out.write(properties.trained_error);
   write_choices(properties.choices, out);
+  if (version >= kVersion) out.write(properties.rows_extents);
   return std::move(out).take();
 }
 
@@ -125,12 +135,12 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
   properties.dtype = static_cast<DType>(in.read<std::uint8_t>());
   properties.dim = in.read<std::uint32_t>();
   properties.rows = in.read<std::uint64_t>();
-  properties.has_rows_file = in.read<std::uint8_t>() != 0;
+  properties.rows_extents = in.read<std::uint8_t>() != 0 ? 1 : 0;
   properties.calibrated_on = static_cast<CalibratedOn>(in.read<std::uint8_t>());
   if (version >= 3) {
     properties.keys = static_cast<KeyKind>(in.read<std::uint8_t>());
     properties.has_log = in.read<std::uint8_t>() != 0;
-  } else if (properties.has_rows_file) {
+  } else if (properties.rows_extents != 0) {
     properties.keys = KeyKind::kBytes;  // unless rows/ has none, which who opens it finds out
   }
   const auto points = in.read<std::uint32_t>();
@@ -168,6 +178,11 @@ Result<StoreProperties> decode_properties(std::span<const std::byte> bytes) {
     properties.trained_error = in.read<float>();
     properties.choices = read_choices(in);
   }
+  if (version >= 7) {
+    properties.keeps_extents = properties.rows_extents != 0;
+    properties.rows_extents = in.read<std::uint32_t>();
+    if (!properties.keeps_extents || properties.rows_extents == 0) return damaged;
+  }
   if (!in.done() || properties.row_end < properties.rows || properties.choices.codec > Codec::kAutomatic ||
       !(properties.trained_error >= 0))
     return damaged;
@@ -192,6 +207,25 @@ const CalibrationPoint* calibration_for(const StoreProperties& properties, const
   return best;
 }
 
+std::uint32_t default_list(std::uint32_t k) { return std::max(kSearchListDefault, k * 2); }
+
+std::uint32_t list_of(const CalibrationPoint& point, std::uint32_t k, bool in_memory) {
+  std::uint64_t list = point.search_list;
+  if (in_memory) list = point.memory_list != 0 ? point.memory_list : std::max<std::uint64_t>(list * 3 / 2, point.k);
+  if (k > point.k) list = list * k / point.k;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(list, kSearchListMax));
+}
+
+// How many times as long as the longest that was calibrated the list is that a caller asks for, where it is longer.
+// With bound and blocks of a short one it would find no more than that.
+double longer_than_calibrated(const StoreProperties& properties, const SearchOptions& options,
+                              const CalibrationPoint* best, bool in_memory) {
+  std::uint32_t longest = best == nullptr ? default_list(options.k) : 1;
+  for (const CalibrationPoint& point : properties.calibration)
+    if (point.k == best->k) longest = std::max(longest, list_of(point, options.k, in_memory));
+  return std::max(1.0, static_cast<double>(options.search_list) / longest);
+}
+
 std::string_view why_missed(const StoreProperties& properties, const GraphLayout& layout, double target) {
   constexpr float kMostly = .5f;
   const WidthRecall& width = properties.width_recall;
@@ -209,15 +243,17 @@ std::string_view why_missed(const StoreProperties& properties, const GraphLayout
 SearchOptions resolve_options(const StoreProperties& properties, const SearchOptions& options, bool in_memory) {
   SearchOptions resolved = options;
   const CalibrationPoint* best = calibration_for(properties, options);
-  if (resolved.search_list == 0) {
-    std::uint64_t list = best == nullptr ? std::max(kSearchListDefault, options.k * 2) : best->search_list;
-    if (in_memory && best != nullptr)
-      list = best->memory_list != 0 ? best->memory_list : std::max<std::uint64_t>(list * 3 / 2, best->k);
-    if (best != nullptr && options.k > best->k) list = list * options.k / best->k;
-    resolved.search_list = static_cast<std::uint32_t>(std::min<std::uint64_t>(list, kSearchListMax));
+  if (resolved.search_list == 0)
+    resolved.search_list =
+        best == nullptr ? std::min(default_list(options.k), kSearchListMax) : list_of(*best, options.k, in_memory);
+  const double longer = longer_than_calibrated(properties, options, best, in_memory);
+  if (resolved.blocks == 0) {
+    const double blocks = (best == nullptr ? kBlocksDefault : best->blocks) * std::sqrt(longer);
+    resolved.blocks = static_cast<std::uint32_t>(std::min<double>(blocks, kBlocksMost));
   }
-  if (resolved.blocks == 0) resolved.blocks = best == nullptr ? kBlocksDefault : best->blocks;
-  if (resolved.bound < 0) resolved.bound = best == nullptr ? kBoundDefault : best->bound;
+  if (resolved.bound < 0)
+    resolved.bound =
+        (best == nullptr ? kBoundDefault : best->bound) + kBoundForTwiceTheList * static_cast<float>(std::log2(longer));
   return resolved;
 }
 

@@ -52,8 +52,9 @@ struct StoreProperties {
   // RowIds below it are of the graph, or of rows that are gone; no less than `rows`.
   std::uint64_t row_end = 0;
   KeyKind keys = KeyKind::kNumber;
-  bool has_log = false;        // a writer has opened the store; before, what lies in wal/ belongs to another
-  bool has_rows_file = false;  // keys, documents or originals are kept
+  bool has_log = false;            // a writer has opened the store; before, what lies in wal/ belongs to another
+  std::uint32_t rows_extents = 0;  // files that keep keys, documents or originals
+  bool keeps_extents = false;      // some of them are of generations before, and may have rows that are gone
   CalibratedOn calibrated_on = CalibratedOn::kNothing;
   WidthRecall width_recall;  // why the pages of floats have the width they have
   float copies_share = 0;    // share of the calibration's queries that equal several rows

@@ -183,54 +183,62 @@ Result<std::optional<Pos>> RowMap::find(RowId row, MemoryBudget& budget) const {
   const auto behind =
       static_cast<std::size_t>(std::upper_bound(index_.begin(), index_.end(), row.value) - index_.begin());
   if (behind == 0) return found;
-  VECSTORE_ASSIGN(PageStreamReader stream, stream_from((behind - 1) * kPartRows * form_.entry_bytes(), budget));
-  VECSTORE_TRY(visit_part(stream, behind - 1, [&](RowId here, Pos position) {
-    if (here == row) found = position;
-    return Status::ok();
-  }));
+  const std::uint64_t first = (behind - 1) * kPartRows;
+  VECSTORE_ASSIGN(RowMapCursor cursor, RowMapCursor::begin_at(*this, first, budget));
+  for (std::uint64_t nth = first; nth < std::min(first + kPartRows, form_.rows); ++nth) {
+    VECSTORE_ASSIGN(const auto entry, cursor.next());
+    if (entry->row == row) found = entry->position;
+  }
   return found;
 }
 
 Status RowMap::for_each(MemoryBudget& budget, const Visit& visit) const {
-  VECSTORE_ASSIGN(PageStreamReader stream, stream_from(0, budget));
-  if (is_dense()) return visit_dense(stream, visit);
-  for (std::size_t part = 0; part < index_.size(); ++part) VECSTORE_TRY(visit_part(stream, part, visit));
-  return Status::ok();
+  VECSTORE_ASSIGN(RowMapCursor cursor, RowMapCursor::begin(*this, budget));
+  while (true) {
+    VECSTORE_ASSIGN(const auto entry, cursor.next());
+    if (!entry) return Status::ok();
+    VECSTORE_TRY(visit(entry->row, entry->position));
+  }
 }
 
-Status RowMap::visit_dense(PageStreamReader& stream, const Visit& visit) const {
-  for (RowId row{0}; row.value < form_.rows; ++row.value) {
-    Pos position = kNoPos;
-    VECSTORE_TRY(stream.read(std::as_writable_bytes(std::span(&position, 1))));
-    if (position == kNoPos) continue;
-    VECSTORE_TRY(check_position(row, position));
-    VECSTORE_TRY(visit(row, position));
-  }
-  return Status::ok();
+Result<RowMapCursor> RowMapCursor::begin_at(const RowMap& map, std::uint64_t nth, MemoryBudget& budget) {
+  VECSTORE_ASSIGN(PageStreamReader stream, map.stream_from(nth * map.form_.entry_bytes(), budget));
+  return RowMapCursor(map, nth, std::move(stream));
 }
 
-// The entries that one RowId of the index stands for, from where the stream is.
-Status RowMap::visit_part(PageStreamReader& stream, std::size_t part, const Visit& visit) const {
-  const std::uint64_t count = std::min(kPartRows, form_.rows - part * kPartRows);
-  const bool is_last = part + 1 == index_.size();
-  const std::uint64_t end = is_last ? form_.row_end : index_[part + 1];
-  std::array<std::byte, kEntryBytesMax> entry;
-  std::uint64_t least = index_[part];
-  for (std::uint64_t i = 0; i < count; ++i) {
-    VECSTORE_TRY(stream.read(std::span(entry).first(form_.entry_bytes())));
-    RowId row;
-    Pos position = kNoPos;
-    std::memcpy(&row.value, entry.data(), form_.row_id_bytes);
-    std::memcpy(&position, entry.data() + form_.row_id_bytes, sizeof(Pos));
-    const bool is_indexed = i != 0 || row.value == index_[part];
-    if (row.value < least || row.value >= end || !is_indexed)
-      return damaged("the rows of the row map are out of order; restore or rebuild", row);
-    VECSTORE_TRY(check_position(row, position));
-    VECSTORE_TRY(visit(row, position));
-    least = row.value + 1;
+Result<std::optional<RowMapCursor::Entry>> RowMapCursor::next_dense() {
+  while (nth_ < map_->form_.rows) {
+    Entry entry{{nth_++}, kNoPos};
+    VECSTORE_TRY(stream_.read(std::as_writable_bytes(std::span(&entry.position, 1))));
+    if (entry.position == kNoPos) continue;
+    VECSTORE_TRY(map_->check_position(entry.row, entry.position));
+    return std::optional(entry);
   }
-  if (is_last && least != end) return damaged("the row map ends with another row; restore or rebuild", {least - 1});
-  return Status::ok();
+  return std::optional<Entry>();
+}
+
+// RowIds ascend within the bounds that the index sets.
+Result<std::optional<RowMapCursor::Entry>> RowMapCursor::next_numbered() {
+  const RowMapForm& form = map_->form_;
+  if (nth_ == form.rows) return std::optional<Entry>();
+  const std::size_t part = nth_ / kPartRows;
+  const std::span<const std::uint64_t> index = map_->index_.span();
+  const bool begins_part = nth_ % kPartRows == 0;
+  if (begins_part) least_ = index[part];
+  const std::uint64_t end = part + 1 == index.size() ? form.row_end : index[part + 1];
+  std::array<std::byte, kEntryBytesMax> bytes;
+  VECSTORE_TRY(stream_.read(std::span(bytes).first(form.entry_bytes())));
+  Entry entry;
+  std::memcpy(&entry.row.value, bytes.data(), form.row_id_bytes);
+  std::memcpy(&entry.position, bytes.data() + form.row_id_bytes, sizeof(Pos));
+  const bool is_indexed = !begins_part || entry.row.value == index[part];
+  if (entry.row.value < least_ || entry.row.value >= end || !is_indexed)
+    return map_->damaged("the rows of the row map are out of order; restore or rebuild", entry.row);
+  VECSTORE_TRY(map_->check_position(entry.row, entry.position));
+  least_ = entry.row.value + 1;
+  if (++nth_ == form.rows && least_ != end)
+    return map_->damaged("the row map ends with another row; restore or rebuild", entry.row);
+  return std::optional(entry);
 }
 
 Status RowMap::check_position(RowId row, Pos position) const {

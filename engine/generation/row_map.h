@@ -63,6 +63,8 @@ class RowMapWriter {
   Buffer<std::uint64_t> index_;
 };
 
+class RowMapCursor;
+
 // An open row map. Thread-safe.
 class RowMap {
  public:
@@ -76,7 +78,7 @@ class RowMap {
   // nullopt: the graph does not have the row. Reads a page of the map, or two. Errors: kCorrupt, kIo, kMemoryBudget.
   Result<std::optional<Pos>> find(RowId row, MemoryBudget& budget) const;
   // Every row of the graph with its position, ascending, until visit() returns an error, which is then returned. The
-  // whole map is read and checked. Errors: as of find().
+  // whole map is read and checked. Errors: as of find(). Who wants them one by one takes a RowMapCursor.
   Status for_each(MemoryBudget& budget, const Visit& visit) const;
 
   // Every RowId below row_end() is in the map; a map without gaps.
@@ -86,13 +88,12 @@ class RowMap {
   const PageFile& file() const { return file_; }
 
  private:
+  friend class RowMapCursor;
   RowMap(PageFile file, const RowMapForm& form, std::uint64_t graph_rows)
       : file_(std::move(file)), form_(form), graph_rows_(graph_rows) {}
   static Result<RowMapForm> read_form(const PageFile& file, std::uint64_t graph_rows);
   Status load_index(MemoryBudget& budget);
   Result<PageStreamReader> stream_from(std::uint64_t byte, MemoryBudget& budget) const;
-  Status visit_dense(PageStreamReader& stream, const Visit& visit) const;
-  Status visit_part(PageStreamReader& stream, std::size_t part, const Visit& visit) const;
   Status check_position(RowId row, Pos position) const;
   Status damaged(const char* text, RowId row) const;
 
@@ -100,6 +101,33 @@ class RowMap {
   RowMapForm form_;
   std::uint64_t graph_rows_;
   Buffer<std::uint64_t> index_;  // the first RowId of every part of the entries; none where the map is dense
+};
+
+// Brings the rows of a map, which must outlive it, one by one. For one thread at a time.
+class RowMapCursor {
+ public:
+  struct Entry {
+    RowId row;
+    Pos position = kNoPos;
+  };
+  // Errors: kMemoryBudget.
+  static Result<RowMapCursor> begin(const RowMap& map, MemoryBudget& budget) { return begin_at(map, 0, budget); }
+  // Ascending; nullopt after the last one. Errors: kCorrupt, kIo.
+  Result<std::optional<Entry>> next() { return map_->is_dense() ? next_dense() : next_numbered(); }
+
+ private:
+  friend class RowMap;
+  RowMapCursor(const RowMap& map, std::uint64_t nth, PageStreamReader stream)
+      : map_(&map), nth_(nth), stream_(std::move(stream)) {}
+  // nth: the entry that comes first; where the map is not dense the first of a part.
+  static Result<RowMapCursor> begin_at(const RowMap& map, std::uint64_t nth, MemoryBudget& budget);
+  Result<std::optional<Entry>> next_dense();
+  Result<std::optional<Entry>> next_numbered();
+
+  const RowMap* map_;
+  std::uint64_t nth_ = 0;  // entry that comes next
+  std::uint64_t least_ = 0;
+  PageStreamReader stream_;
 };
 
 }  // namespace vecstore

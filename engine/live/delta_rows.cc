@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ranges>
 
 #include "base/check.h"
 
@@ -54,9 +55,9 @@ std::uint64_t DeltaRows::bytes_beside(const DeltaRows* later) const {
   for (std::size_t i = stripes_.size(); i-- > 0;) {
     const bool is_shared = stripes_.size() - i <= shared;
     if (!is_shared) bytes += bytes_of(*stripes_[i]);
-    for (auto text = stripes_[i]->texts.rbegin(); text != stripes_[i]->texts.rend(); ++text) {
-      if (!is_shared && text->get() != counted) bytes += (*text)->size_bytes();
-      counted = text->get();
+    for (const auto& text : std::views::reverse(stripes_[i]->texts)) {
+      if (!is_shared && text.get() != counted) bytes += text->size_bytes();
+      counted = text.get();
     }
   }
   return bytes;

@@ -14,7 +14,6 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kRowsToGoOnFrom = 5000;
 constexpr float kErrorToTrainAgain = 1.3f;  // times what it was
 
 // What a build of so many rows would be planned with.
@@ -34,18 +33,28 @@ class PlannedRows final : public VectorSource {
   const std::uint64_t rows_;
 };
 
+// Of files that came with it; others stay from generations before.
+std::uint64_t own_bytes(const Manifest& manifest) {
+  std::uint64_t bytes = 0;
+  for (const ManifestFile& file : manifest.files)
+    if (file.generation == manifest.generation) bytes += file.bytes;
+  return bytes;
+}
+
 }  // namespace
 
-Merge::Merge(FileSystem& file_system, StoreDirectory& directory, const View& view, RowId row_end,
-             const CompactOptions& options, std::uint64_t bytes_after, MemoryBudget& budget)
+Merge::Merge(FileSystem& file_system, StoreDirectory& directory, const Input& input, const CompactOptions& options,
+             MemoryBudget& budget)
     : file_system_(file_system),
       directory_(directory),
-      view_(view),
-      row_end_(row_end),
+      view_(input.view),
+      row_end_(input.row_end),
       options_(options),
-      bytes_after_(bytes_after),
+      bytes_after_(input.bytes_after),
+      rows_in_passes_from_(input.rows_in_passes_from),
+      pool_bytes_most_(input.pool_bytes_most),
       budget_(budget),
-      choices_(choices_of(view.content())) {}
+      choices_(choices_of(input.view.content())) {}
 
 // What is found of the generation after a crash is known to be a leftover.
 Result<MadeGeneration> Merge::run() {
@@ -65,14 +74,18 @@ Result<MadeGeneration> Merge::run() {
 
 Manifest Merge::all_files() const {
   Manifest manifest;
-  for (const FileKind kind : {FileKind::kGraph, FileKind::kCodes, FileKind::kRowMap, FileKind::kRows})
-    manifest.files.emplace_back().name = file_name(kind, directory_.manifest()->generation + 1);
+  manifest.generation = directory_.manifest()->generation + 1;
+  for (const FileKind kind : {FileKind::kGraph, FileKind::kCodes, FileKind::kRowMap, FileKind::kRows}) {
+    ManifestFile& file = manifest.files.emplace_back();
+    file.generation = manifest.generation;
+    file.name = file_name(kind, manifest.generation);
+  }
   return manifest;
 }
 
 void Merge::remove_files(const Manifest& manifest) {
   for (const ManifestFile& file : manifest.files)
-    static_cast<void>(file_system_.unlink(directory_.file_path(file.name)));
+    if (file.generation == manifest.generation) static_cast<void>(file_system_.unlink(directory_.file_path(file.name)));
 }
 
 Result<MadeGeneration> Merge::make() {
@@ -107,7 +120,7 @@ Result<MadeGeneration> Merge::make() {
   build.choices = &choices_;
   StoreBuilder builder(build, options, plan, file_system_);
   VECSTORE_ASSIGN(MadeGeneration made, builder.make(directory_));
-  for (const ManifestFile& file : made.manifest.files) report_.bytes_written += file.bytes;
+  report_.bytes_written = own_bytes(made.manifest);
   return made;
 }
 
@@ -122,10 +135,10 @@ Result<MadeGeneration> Merge::go_on(MergedRows& rows, Watch& watch) {
   if (keeps_model()) options.code_bytes = 0;
   VECSTORE_ASSIGN(const BuildPlan plan,
                   plan_build(PlannedRows(view_, rows.rows()), options, rows.graph().layout().value_bits));
-  MergeInPasses passes(file_system_, directory_, {rows, row_end_, choices_, plan, keeps_model(), bytes_after_}, budget_,
-                       watch);
+  MergeInPasses passes(file_system_, directory_,
+                       {rows, row_end_, choices_, plan, keeps_model(), bytes_after_, pool_bytes_most_}, budget_, watch);
   VECSTORE_ASSIGN(MadeGeneration made, passes.make());
-  for (const ManifestFile& file : made.manifest.files) report_.bytes_written += file.bytes;
+  report_.bytes_written = own_bytes(made.manifest);
   return made;
 }
 
@@ -136,7 +149,8 @@ Result<MadeGeneration> Merge::make_empty() const {
   properties.choices = choices_;
   properties.rows = 0;
   properties.row_end = row_end_.value;
-  properties.has_rows_file = false;
+  properties.rows_extents = 0;
+  properties.keeps_extents = false;
   properties.has_log = true;
   properties.calibrated_on = CalibratedOn::kNothing;
   properties.calibration.clear();
@@ -160,8 +174,9 @@ BuildOptions Merge::options_as_built() const {
 }
 
 // Where most of it stays. Codes of few rows have a poor model, and pages of one made by puts a centre that says little.
-bool Merge::goes_on_from_graph(const MergedRows& rows) {
-  return rows.before() >= kRowsToGoOnFrom && rows.added() <= rows.stay() && rows.before() - rows.stay() <= rows.stay();
+bool Merge::goes_on_from_graph(const MergedRows& rows) const {
+  return rows.before() >= rows_in_passes_from_ && rows.added() <= rows.stay() &&
+         rows.before() - rows.stay() <= rows.stay();
 }
 
 // Codes are of the same model, until they err much more than when it was trained.

@@ -23,11 +23,16 @@ namespace vecstore {
 
 class Merge {
  public:
-  // `row_end`: RowIds from it on are put later than the view. `bytes_after`: of memory that the caller will want once
-  // the files are there. View and directory, which is locked, outlive it; so do the options. What it holds is charged
-  // to `budget`.
-  Merge(FileSystem& file_system, StoreDirectory& directory, const View& view, RowId row_end,
-        const CompactOptions& options, std::uint64_t bytes_after, MemoryBudget& budget);
+  struct Input {
+    const View& view;
+    RowId row_end;                      // RowIds from it on are put later than the view
+    std::uint64_t bytes_after = 0;      // of memory that the caller will want once the files are there
+    std::uint64_t rows_in_passes_from;  // a graph of as many rows is gone through in passes
+    std::uint64_t pool_bytes_most;      // of pages that are then in memory
+  };
+  // View and directory, which is locked, outlive it; so do the options. What it holds is charged to `budget`.
+  Merge(FileSystem& file_system, StoreDirectory& directory, const Input& input, const CompactOptions& options,
+        MemoryBudget& budget);
   // Once. Errors: kMemoryBudget (the detail is what it would take), kNoSpace, kIo, kCorrupt naming what is damaged,
   // kCancelled. Then nothing is left of what was written.
   Result<MadeGeneration> run();
@@ -40,7 +45,7 @@ class Merge {
   Manifest all_files() const;  // that it may have written
   Result<MadeGeneration> make();
   Result<MadeGeneration> go_on(MergedRows& rows, Watch& watch);
-  static bool goes_on_from_graph(const MergedRows& rows);
+  bool goes_on_from_graph(const MergedRows& rows) const;
   Result<MadeGeneration> make_empty() const;
   BuildOptions options_as_built() const;
   bool keeps_model() const;
@@ -52,6 +57,8 @@ class Merge {
   const RowId row_end_;
   const CompactOptions& options_;
   const std::uint64_t bytes_after_;
+  const std::uint64_t rows_in_passes_from_;
+  const std::uint64_t pool_bytes_most_;
   MemoryBudget& budget_;
   const BuildChoices choices_;
   MergeReport report_;

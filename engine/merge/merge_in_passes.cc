@@ -22,9 +22,8 @@ namespace vecstore {
 namespace {
 
 constexpr std::uint64_t kRowIdsOfFourBytes = std::uint64_t{1} << 32;
-// Of pages that new rows are compared with: at least, and at most where there is room.
+// Of pages that new rows are compared with, at least, unless less is asked for.
 constexpr std::uint64_t kPoolBytesLeast = 8u << 20;
-constexpr std::uint64_t kPoolBytesMost = 256u << 20;
 constexpr std::uint64_t kPageRowsBytes = 1u << 20;  // of pages that codes are made of
 constexpr std::uint64_t kTextBytes = 24u << 20;     // zstd, training on documents, groups of them, sorting of keys
 constexpr std::uint64_t kSmallBytes = 1u << 20;     // file buffers, small tables
@@ -85,6 +84,11 @@ struct MergeSize {
   std::uint32_t sample_rows = 0;  // that a model is trained on; 0: the model stays
 };
 
+// Where it does not hold all pages, a small pool does for codes, which are made front to back.
+std::uint64_t codes_pool_bytes(const GraphLayout& layout, std::uint64_t pool_bytes) {
+  return RowPool::would_hold_all(layout, pool_bytes) ? pool_bytes : kPageRowsBytes;
+}
+
 // The codes are not there yet while pages are written, and what that took is gone when codes are made.
 std::uint64_t predict_bytes(const MergeSize& size) {
   GraphLayout layout = size.before.layout();
@@ -106,7 +110,8 @@ std::uint64_t predict_bytes(const MergeSize& size) {
   layout.rows = size.rows;
   layout.rows_per_page = size.rows_per_page;
   const std::uint64_t codes = predict_encode_bytes(size.rows, layout.dim, codec, size.threads) +
-                              RowPool::predict_bytes(layout, 0, kPageRowsBytes) + layout.pages() * 4;
+                              RowPool::predict_bytes(layout, 0, codes_pool_bytes(layout, size.pool_bytes)) +
+                              layout.pages() * 4;
   return MergedRows::predict_bytes(layout.rows, added) +
          std::max({pages + MergedPages::predict_bytes(layout), codes, size.has_texts ? kTextBytes : 0}) + kSmallBytes;
 }
@@ -138,14 +143,14 @@ std::uint64_t MergeInPasses::predict_bytes(const Room& room) const {
 // A wider window is ordered better, and a larger pool spares reads: one grows after the other.
 Status MergeInPasses::choose_memory() {
   const std::uint64_t left = budget_.limit_bytes() - budget_.used_bytes();
-  room_ = {kWindowPagesLeast, kPoolBytesLeast};
+  room_ = {kWindowPagesLeast, std::min(kPoolBytesLeast, input_.pool_bytes_most)};
   const std::uint64_t needed = predict_bytes(room_);
   if (needed > left)
     return Status(Code::kMemoryBudget, "the memory budget is too small for the merge, which needs")
         .at(Detail::kBytes, budget_.used_bytes() + needed);
   const std::uint64_t window_most = std::min<std::uint64_t>(kWindowPagesMost, std::bit_ceil(layout_.pages()));
   const auto takes = [&](const Room& wider) {
-    if (wider.window_pages > window_most || wider.pool_bytes > kPoolBytesMost || predict_bytes(wider) > left)
+    if (wider.window_pages > window_most || wider.pool_bytes > input_.pool_bytes_most || predict_bytes(wider) > left)
       return false;
     room_ = wider;
     return true;
@@ -234,7 +239,9 @@ Status MergeInPasses::write_codes() {
   VECSTORE_TRY(watch_.step({Phase::kCodes, 0, layout_.rows}));
   VECSTORE_ASSIGN(const PageFile file,
                   PageFile::open(file_system_, path(FileKind::kGraph), identity(FileKind::kGraph)));
-  VECSTORE_ASSIGN(RowPool pool, RowPool::create(file, layout_, before().centre(), 0, kPageRowsBytes, budget_));
+  VECSTORE_ASSIGN(RowPool pool, RowPool::create(file, layout_, before().centre(), 0,
+                                                codes_pool_bytes(layout_, room_.pool_bytes), budget_));
+  if (pool.holds_all()) VECSTORE_TRY(pool.bring_all());
   const PageRows vectors(layout_, pool);
   const CodecModel& model = before().codes().model;
   CodecOptions codec = input_.plan.codec;
@@ -273,18 +280,33 @@ Status MergeInPasses::write_row_map() {
 
 Status MergeInPasses::write_rows() {
   MergedTexts texts(input_.rows, layout_.key_bytes != 0, budget_, watch_);
-  properties_.has_rows_file = texts.is_needed();
-  if (!properties_.has_rows_file) return Status::ok();
+  properties_.rows_extents = 0;
+  properties_.keeps_extents = false;
+  if (!texts.is_needed()) return Status::ok();
+  VECSTORE_TRY(texts.choose());
+  std::vector<StoredRows::File> extents;
+  const auto take = [&](const ManifestFile& file) {
+    files_.push_back(file);
+    extents.push_back({directory_.file_path(file.name), {store_, FileKind::kRows, file.generation}});
+    ++properties_.rows_extents;
+  };
+  const Content& content = input_.rows.view().content();
+  for (std::size_t extent = 0; extent < texts.extents_that_stay(); ++extent)
+    for (const ManifestFile& file : content.manifest().files)
+      if (directory_.file_path(file.name) == content.rows()->extents()[extent].path()) take(file);
+  properties_.keeps_extents = !extents.empty();
   const Status made = file_system_.make_directory(directory_.file_path(kRowsName));
   if (!made.is_ok() && made.code() != Code::kExists) return made;
-  VECSTORE_ASSIGN(const ManifestFile file, texts.write(file_system_, path(FileKind::kRows), identity(FileKind::kRows)));
-  files_.push_back(file);
+  VECSTORE_ASSIGN(const auto file, texts.write(file_system_, path(FileKind::kRows), identity(FileKind::kRows)));
+  if (file) take(*file);
   if (!texts.layout().keys) return Status::ok();
-  VECSTORE_ASSIGN(const RowsExtent extent,
-                  RowsExtent::open(file_system_, path(FileKind::kRows), identity(FileKind::kRows), budget_));
+  VECSTORE_ASSIGN(PageFile map_file,
+                  PageFile::open(file_system_, path(FileKind::kRowMap), identity(FileKind::kRowMap)));
+  VECSTORE_ASSIGN(const RowMap map, RowMap::open(std::move(map_file), layout_.rows, budget_));
+  VECSTORE_ASSIGN(const StoredRows rows, StoredRows::open(file_system_, extents, &map, budget_));
   VECSTORE_ASSIGN(catalog_,
                   Catalog::write(file_system_, directory_.file_path(kCatalogName), store_,
-                                 input_.rows.view().moment().value, keys_of({&extent}), budget_, watch_.cancel()));
+                                 input_.rows.view().moment().value, keys_of(rows, budget_), budget_, watch_.cancel()));
   return Status::ok();
 }
 

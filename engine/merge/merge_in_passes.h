@@ -30,7 +30,8 @@ class MergeInPasses {
     const BuildChoices& choices;  // that the store was built by,
     BuildPlan plan;               // which come to this
     bool keeps_model = true;
-    std::uint64_t bytes_after = 0;  // of memory that will be wanted once the files are there
+    std::uint64_t bytes_after = 0;      // of memory that will be wanted once the files are there
+    std::uint64_t pool_bytes_most = 0;  // of pages that are in memory
   };
 
   // Everything outlives it.

@@ -139,7 +139,7 @@ Status MergeInput::rewind() {
   group_at_ = 0;
   pass_.reset();
   if (view_.content().rows() == nullptr) return Status::ok();
-  VECSTORE_ASSIGN(RowsPass pass, RowsPass::begin(*view_.content().rows(), budget_));
+  VECSTORE_ASSIGN(StoredRowsPass pass, StoredRowsPass::begin(*view_.content().rows(), budget_));
   pass_.emplace(std::move(pass));
   return Status::ok();
 }

@@ -69,9 +69,9 @@ class MergeInput final : public VectorSource, public RowTexts {
   std::uint64_t graph_rows_ = 0;
   bool is_numbered_from_0_ = false;
 
-  std::uint64_t at_ = 0;            // the row whose texts come next
-  std::optional<RowsPass> pass_;    // over rows/, where there is one
-  std::vector<NumberedRow> group_;  // rows that were read together
+  std::uint64_t at_ = 0;                // the row whose texts come next
+  std::optional<StoredRowsPass> pass_;  // over rows/, where there is one
+  std::vector<NumberedRow> group_;      // rows that were read together
   std::size_t group_at_ = 0;
   std::string document_;
 };

@@ -12,11 +12,13 @@
 namespace vecstore {
 namespace {
 
-constexpr std::uint64_t kPagesTogether = 16;   // that are read with one request
-constexpr std::uint64_t kDeadEntryBytes = 96;  // of a list that is kept, beside its rows
-constexpr std::uint64_t kPlaceBytes = 48;      // of a row in tables of places, at the most
-constexpr std::size_t kSuccessors = 2;         // rows that take the place of one that is gone, in a list
-constexpr std::size_t kPrunedTogether = 400;   // of a list that new rows have made long
+constexpr std::uint64_t kPagesTogether = 16;           // that are read with one request
+constexpr std::uint64_t kDeadEntryBytes = 96;          // of a list that is kept, beside its rows
+constexpr std::uint64_t kPlaceBytes = 48;              // of a row in tables of places, at the most
+constexpr std::size_t kSuccessors = 2;                 // rows that take the place of one that is gone, in a list
+constexpr std::size_t kPrunedTogether = 400;           // of a list that new rows have made long
+constexpr std::uint64_t kSurroundingsMost = 1u << 15;  // pages around a window that are kept
+constexpr std::size_t kAbsentShare = 2;  // the part of a pruned list that may be rows which are not at hand
 static_assert(kPrunedTogether < RowPool::kRowsAtOnce && kPrunedTogether > kDegreeMax);
 
 Status damaged_list(const Generation& graph, std::uint64_t page) {
@@ -131,12 +133,32 @@ void WindowReader::list_rows(std::uint32_t window, std::vector<std::uint32_t>& n
 Status WindowReader::load(std::uint32_t window, MergeWindow& into) {
   Cursor at = starts_[window];
   into.clear(at.position);
+  if (!pool_.holds_all()) VECSTORE_TRY(bring_surroundings(window));
   const std::uint64_t rows = std::min<std::uint64_t>(rows_each_, rows_.rows() - first(window));
   for (std::uint64_t i = 0; i < rows; ++i) {
     const std::uint32_t number = next(at);
     VECSTORE_TRY(rows_.is_new(number) ? add_new(number, into) : add_old(number, into));
   }
   return Status::ok();
+}
+
+// Most rows lead to rows that stand near. Pages on either side come into the pool front to back, so that lists can be
+// pruned without a read for each.
+Status WindowReader::bring_surroundings(std::uint32_t window) {
+  const GraphLayout& layout = rows_.graph().layout();
+  const Pos begin = starts_[window].position;
+  const Pos end = window + 1 < starts_.size() ? starts_[window + 1].position : rows_.before();
+  const std::uint64_t first = begin == rows_.before() ? layout.pages() : layout.page_of(begin);
+  const std::uint64_t last = end == 0 ? 1 : layout.page_of(end - 1);
+  if (pool_.frames() <= 2 * RowPool::kRowsAtOnce) return Status::ok();
+  const std::uint64_t most = std::min(pool_.frames() - 2 * RowPool::kRowsAtOnce, kSurroundingsMost);
+  const std::uint64_t own = last + 1 - std::min(first, last);
+  const std::uint64_t beside = own < most ? (most - own) / 2 : 0;
+  surroundings_.clear();
+  for (std::uint64_t page = first > beside ? first - beside : 1; page <= std::min(last + beside, layout.pages());
+       ++page)
+    if (surroundings_.size() < most) surroundings_.push_back(page);
+  return pool_.keep_pages(surroundings_);
 }
 
 Status WindowReader::read_lists_of_the_dead(MemoryBudget& budget, Watch& watch) {
@@ -255,21 +277,34 @@ Status WindowReader::add_nearest_of(const std::vector<Pos>& dead_list, Pos posit
   return Status::ok();
 }
 
+// Where the pool does not hold all pages, edges to rows that are not in it stay, up to a part: they are the long ones,
+// and a read for each would cost more than all else.
 Status WindowReader::prune(std::uint32_t number) {
   while (list_.size() > links_.capacity()) {
     const std::size_t taken = std::min(list_.size(), kPrunedTogether);
-    std::vector<std::uint32_t> part(list_.end() - static_cast<std::ptrdiff_t>(taken), list_.end());
-    part.push_back(number);
-    VECSTORE_TRY(pool_.bring(part, slots_));
-    scratch_.resize(taken);
-    distances_.resize(taken);
-    pool_.rows().distances(slots_.back(), slots_.data(), taken, scratch_.data(), distances_.data());
-    seen_.clear();
-    for (std::size_t i = 0; i < taken; ++i) seen_.push_back({distances_[i], slots_[i]});
-    std::sort(seen_.begin(), seen_.end());
+    const std::vector<std::uint32_t> part(list_.end() - static_cast<std::ptrdiff_t>(taken), list_.end());
     list_.resize(list_.size() - taken);
-    for (const std::uint32_t slot : pruner_.prune(seen_, NewLinks::pruned_degree(options_)))
+    others_.assign(1, number);
+    if (pool_.holds_all()) others_.insert(others_.end(), part.begin(), part.end());
+    VECSTORE_TRY(pool_.bring(others_, slots_));
+    const std::uint32_t self = slots_.front();
+    slots_.clear();
+    absent_.clear();
+    for (const std::uint32_t other : part) {
+      const std::uint32_t slot = pool_.find(other);
+      slot == kNoPos ? absent_.push_back(other) : slots_.push_back(slot);
+    }
+    scratch_.resize(slots_.size());
+    distances_.resize(slots_.size());
+    pool_.rows().distances(self, slots_.data(), slots_.size(), scratch_.data(), distances_.data());
+    seen_.clear();
+    for (std::size_t i = 0; i < slots_.size(); ++i) seen_.push_back({distances_[i], slots_[i]});
+    std::sort(seen_.begin(), seen_.end());
+    const std::size_t degree = NewLinks::pruned_degree(options_);
+    absent_.resize(std::min(absent_.size(), degree / kAbsentShare));
+    for (const std::uint32_t slot : pruner_.prune(seen_, static_cast<std::uint32_t>(degree - absent_.size())))
       list_.push_back(pool_.number_at(slot));
+    list_.insert(list_.end(), absent_.begin(), absent_.end());
   }
   return Status::ok();
 }

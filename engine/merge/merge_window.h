@@ -116,6 +116,7 @@ class WindowReader {
   std::uint32_t next(Cursor& at) const;
   void find_starts();
   Status read_lists_of_the_dead(MemoryBudget& budget, Watch& watch);
+  Status bring_surroundings(std::uint32_t window);
   Status add_old(Pos position, MergeWindow& into);
   Status add_new(std::uint32_t number, MergeWindow& into);
   Status take_list(Pos position, std::span<const Pos> neighbours);
@@ -136,8 +137,10 @@ class WindowReader {
   Buffer<std::byte> bytes_;  // pages that were read together
   std::uint64_t first_page_ = 0;
   std::uint64_t pages_ = 0;
+  std::vector<std::uint64_t> surroundings_;
   std::vector<std::uint32_t> list_;
   std::vector<std::uint32_t> others_;
+  std::vector<std::uint32_t> absent_;
   std::vector<std::uint32_t> slots_;
   std::vector<std::uint32_t> scratch_;
   std::vector<float> distances_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What rows/ keeps of the rows of a merge: read row by row from where it is, and written as a new extent.
+// What rows/ keeps of the rows of a merge. Extents stay while few of their rows are gone. What is new is written as one
+// extent, together with what the extents behind those have.
 #pragma once
 
 #include <cstdint>
@@ -31,12 +32,19 @@ class MergedTexts {
   const RowsLayout& layout() const { return layout_; }
   bool is_needed() const { return layout_.keys || layout_.documents || layout_.vector_bytes != 0; }
 
-  // Errors: kIo, kNoSpace, kCorrupt, kMemoryBudget, kCancelled.
-  Result<ManifestFile> write(FileSystem& file_system, const std::string& path, const FileIdentity& identity);
+  // Before write(): which extents stay. Errors: kIo, kCorrupt, kMemoryBudget.
+  Status choose();
+  // As many of the first ones of the content before.
+  std::size_t extents_that_stay() const { return extents_that_stay_; }
+  // Nothing where all rows are in those that stay. Errors: kIo, kNoSpace, kCorrupt, kMemoryBudget, kCancelled.
+  Result<std::optional<ManifestFile>> write(FileSystem& file_system, const std::string& path,
+                                            const FileIdentity& identity);
 
  private:
+  bool can_stay() const;
+  bool is_gone(RowId row) const;
   using Visit = std::function<Status(RowId, const RowPayload&)>;
-  // All rows in their order.
+  // All rows that are written, in their order.
   Status for_each(const Visit& visit);
   Status for_each_old(const Visit& visit);
   Status for_each_new(const Visit& visit);
@@ -46,6 +54,9 @@ class MergedTexts {
   MemoryBudget& budget_;
   Watch& watch_;
   RowsLayout layout_;
+  std::size_t extents_that_stay_ = 0;
+  std::uint64_t old_rows_ = 0;  // of the graph before that are written
+  RowId first_;                 // that is written
   std::string key_;
 };
 

@@ -10,7 +10,7 @@
 
 #include "engine/builder/calibrate.h"
 #include "engine/builder/calibration_set.h"
-#include "engine/rows/rows.h"
+#include "engine/rows/stored_rows.h"
 #include "graph/format.h"
 #include "pagestore/page_cache.h"
 
@@ -44,7 +44,7 @@ class GraphVectors final : public VectorSource {
 
   const MergedRows& rows_;
   MemoryBudget& budget_;
-  mutable std::optional<RowsPass> pass_;
+  mutable std::optional<StoredRowsPass> pass_;
   mutable std::vector<NumberedRow> group_;
   mutable std::size_t group_at_ = 0;
   mutable std::uint64_t next_ = 0;
@@ -69,7 +69,7 @@ Status GraphVectors::read_pages(std::uint64_t first, std::uint64_t count, std::b
 
 Status GraphVectors::read_originals(std::uint64_t first, std::uint64_t count, std::byte* out) const {
   if (first == 0) {
-    VECSTORE_ASSIGN(RowsPass pass, RowsPass::begin(*rows_.view().content().rows(), budget_));
+    VECSTORE_ASSIGN(StoredRowsPass pass, StoredRowsPass::begin(*rows_.view().content().rows(), budget_));
     pass_.emplace(std::move(pass));
     group_.clear();
     group_at_ = 0;
@@ -137,10 +137,8 @@ std::uint64_t changed(const MergedRows& rows, const StoreProperties& before) {
 // L in memory keeps its proportion to L on disk.
 void keep_memory_lists(const std::vector<CalibrationPoint>& before, std::vector<CalibrationPoint>& points) {
   for (CalibrationPoint& point : points) {
-    const auto old = std::ranges::find_if(before, [&](const CalibrationPoint& other) {
-      return other.k == point.k && other.recall_target == point.recall_target;
-    });
-    if (old != before.end() && old->memory_list != 0)
+    const CalibrationPoint* old = find_point(before, point.k, point.recall_target);
+    if (old != nullptr && old->memory_list != 0)
       point.memory_list = std::max(1u, old->memory_list * point.search_list / std::max(1u, old->search_list));
   }
 }
@@ -163,10 +161,11 @@ Status calibrate_on_new_rows(const MergedRows& rows, Executor& executor, MemoryB
   SearchIndex index = rows.graph().search_index();
   index.cache = &none;
   const std::uint64_t total = calibration_searches(set->queries.rows);
-  auto points = calibrate(index, *set, executor, budget, [&](std::uint64_t done) {
+  const auto tell = [&](std::uint64_t done) {
     throw_if_cancelled(watch.cancel());
     watch.tell({Phase::kCalibrate, std::min(done, total), total});
-  });
+  };
+  auto points = calibrate(index, *set, executor, budget, tell, properties.calibration);
   if (!points && points.error().code() == Code::kMemoryBudget) return Status::ok();
   if (!points) return points.error();
   keep_memory_lists(properties.calibration, *points);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -17,6 +18,8 @@ namespace {
 // What a search of a build looks at, in about: pruning chooses among these.
 constexpr std::size_t kBlocks = 40;  // of the graph whose codes are scored
 constexpr std::size_t kCandidates = 64;
+constexpr std::uint32_t kFoundTogether = 64;  // rows whose candidates are read together
+static_assert(RowPool::kRowsAtOnce / 2 + kCandidates + kBlocks < RowPool::kRowsAtOnce, "half a pool and one row more");
 constexpr std::size_t kNewBlocks = 20;  // of the new rows
 constexpr std::size_t kNewCandidates = 32;
 constexpr std::size_t kNearestLinkedBack = 20;  // rows that come to know a new one, whether it leads to them or not
@@ -77,9 +80,15 @@ Status NewLinks::link(Executor& executor, Watch& watch) {
   VECSTORE_ASSIGN(CodeCandidates of_graph, CodeCandidates::create(rows_.graph().codes(), budget_));
   VECSTORE_ASSIGN(CodeCandidates of_new, CodeCandidates::create(new_codes, budget_));
   Finders finders{of_graph, of_new};
-  for (std::uint32_t rank = 0; rank < rows_.added(); ++rank) {
-    VECSTORE_TRY(watch.step({Phase::kGraph, rank, rows_.added()}));
-    VECSTORE_TRY(link_row(order_[rank], finders));
+  has_all_pages_ = pool_.holds_all() && std::uint64_t{rows_.added()} * kCandidates > rows_.graph().layout().pages();
+  if (has_all_pages_) VECSTORE_TRY(pool_.bring_all());
+  for (std::uint32_t rank = 0; rank < rows_.added();) {
+    const std::uint32_t count = find_in_graph(rank, finders);
+    VECSTORE_TRY(pool_.bring_pages(pages_));
+    for (std::uint32_t i = 0; i < count; ++i, ++rank) {
+      VECSTORE_TRY(watch.step({Phase::kGraph, rank, rows_.added()}));
+      VECSTORE_TRY(link_row(order_[rank], found_in_graph_[i], finders));
+    }
   }
   sort_back_edges();
   return Status::ok();
@@ -133,12 +142,35 @@ Status NewLinks::put_in_order(Executor& executor) {
 
 // ------------------------------------------------------------------------------------------------------------ linking
 
-Status NewLinks::link_row(std::uint32_t nth, Finders& finders) {
+// Near rows come one after the other, so that their candidates share pages.
+std::uint32_t NewLinks::find_in_graph(std::uint32_t rank, Finders& finders) {
+  const GraphLayout& layout = rows_.graph().layout();
+  const std::uint32_t most = std::min(kFoundTogether, rows_.added() - rank);
+  pages_.clear();
+  std::uint32_t count = 0;
+  while (count < most && pages_.size() <= pool_.frames() / 2) {
+    if (found_in_graph_.size() == count) found_in_graph_.emplace_back();
+    std::vector<Pos>& found = found_in_graph_[count];
+    pool_.rows().decode(order_[rank + count], query_.data());
+    finders.of_graph.find(
+        query_.data(), kBlocks, kCandidates, [this](Pos position) { return !rows_.is_gone(position); }, found);
+    ++count;
+    if (has_all_pages_) continue;
+    pages_of_row_.clear();
+    for (const Pos position : found) pages_of_row_.push_back(layout.page_of(position));
+    std::ranges::sort(pages_of_row_);
+    pages_of_row_.erase(std::unique(pages_of_row_.begin(), pages_of_row_.end()), pages_of_row_.end());
+    pages_before_.swap(pages_);
+    pages_.clear();
+    std::ranges::set_union(pages_before_, pages_of_row_, std::back_inserter(pages_));
+  }
+  return count;
+}
+
+Status NewLinks::link_row(std::uint32_t nth, std::span<const Pos> in_graph, Finders& finders) {
   const std::uint32_t before = rows_.before();
   pool_.rows().decode(nth, query_.data());
-  finders.of_graph.find(
-      query_.data(), kBlocks, kCandidates, [this](Pos position) { return !rows_.is_gone(position); }, found_);
-  numbers_.assign(found_.begin(), found_.end());
+  numbers_.assign(in_graph.begin(), in_graph.end());
   finders.of_new.find(
       query_.data(), kNewBlocks, kNewCandidates, [&](Pos position) { return order_[position] != nth; }, found_);
   for (const Pos position : found_) numbers_.push_back(before + order_[position]);

@@ -75,7 +75,9 @@ class NewLinks {
   Status fill_pool(float largest_norm2);
   Result<float> largest_norm2_of_graph() const;
   Status put_in_order(Executor& executor);
-  Status link_row(std::uint32_t nth, Finders& finders);
+  // Of the rows that come next, those whose candidates lie on no more pages than half of the pool holds.
+  std::uint32_t find_in_graph(std::uint32_t rank, Finders& finders);
+  Status link_row(std::uint32_t nth, std::span<const Pos> in_graph, Finders& finders);
   // Distances to `numbers_`, from a new row or one of the graph → seen_, sorted.
   Status compare(std::uint32_t number);
   Pos anchor_of(std::uint32_t nth) const;
@@ -97,6 +99,11 @@ class NewLinks {
   Buffer<std::uint32_t> nearest_;  // [added × kNearestKept] kNoPos behind the last
   Buffer<BackEdge> back_edges_;    // [added × most of a row]
   std::size_t back_edge_count_ = 0;
+  bool has_all_pages_ = false;                    // the pool: none is missing
+  std::vector<std::vector<Pos>> found_in_graph_;  // of rows that come next
+  std::vector<std::uint64_t> pages_;              // on which these lie, ascending
+  std::vector<std::uint64_t> pages_before_;       // those without the last row's
+  std::vector<std::uint64_t> pages_of_row_;
   std::vector<Pos> found_;
   std::vector<std::uint32_t> numbers_;
   std::vector<std::uint32_t> nearest_numbers_;

@@ -13,6 +13,13 @@ void PageRows::read(Pos position, float* out) const {
   if (outcome_.is_ok()) outcome_ = slot.error();
 }
 
+void PageRows::expect(std::span<const Pos> positions) const {
+  static_assert(kExpectedMost <= RowPool::kRowsAtOnce);
+  const MutexLock guard(mutex_);
+  const Status brought = pool_.bring(positions, slots_);
+  if (outcome_.is_ok()) outcome_ = brought;
+}
+
 Status PageRows::outcome() const {
   const MutexLock guard(mutex_);
   return outcome_;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/memory.h"
 #include "base/mutex.h"
@@ -25,6 +26,7 @@ class PageRows final : public FloatRows {
   std::uint32_t dim() const override { return layout_.dim; }
   // Zeros where it fails: outcome() tells.
   void read(Pos position, float* out) const override;
+  void expect(std::span<const Pos> positions) const override;
   // The first failure. Errors: kIo, kCorrupt naming the page.
   Status outcome() const;
 
@@ -32,6 +34,7 @@ class PageRows final : public FloatRows {
   const GraphLayout layout_;
   mutable Mutex mutex_;
   RowPool& pool_ VECSTORE_GUARDED_BY(mutex_);
+  mutable std::vector<std::uint32_t> slots_ VECSTORE_GUARDED_BY(mutex_);
   mutable Status outcome_ VECSTORE_GUARDED_BY(mutex_);
 };
 

@@ -47,7 +47,7 @@ class SlowFiles::SlowFile final : public File {
 };
 
 Result<std::unique_ptr<File>> SlowFiles::open(const std::string& path, const FileOptions& options) {
-  VECSTORE_ASSIGN(std::unique_ptr<File> file, files_.open(path, options));
+  VECSTORE_ASSIGN(std::unique_ptr<File> file, ForwardingFiles::open(path, options));
   if (options.mode == OpenMode::kRead) return file;
   return std::unique_ptr<File>(std::make_unique<SlowFile>(std::move(file), *this));
 }

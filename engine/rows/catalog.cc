@@ -12,7 +12,7 @@
 #include "base/mutex.h"
 #include "engine/rows/catalog_format.h"
 #include "engine/rows/catalog_tree.h"
-#include "engine/rows/rows.h"
+#include "engine/rows/stored_rows.h"
 
 namespace vecstore {
 
@@ -91,29 +91,22 @@ Status Catalog::verify(const CancelToken* cancel) const {
   return impl_->check(cancel);
 }
 
-Catalog::Feed keys_of(std::vector<const RowsExtent*> extents) {
+Catalog::Feed keys_of(const StoredRows& rows, MemoryBudget& budget) {
   struct State {
-    std::vector<const RowsExtent*> extents;
-    std::size_t extent = 0;
-    std::optional<RowId> from;  // in the extent; none: it was not begun
+    std::optional<StoredKeysPass> pass;
     std::vector<KeyOfRow> keys;
     std::size_t given = 0;
   };
-  auto state = std::make_shared<State>();
-  state->extents = std::move(extents);
-  return [state](std::string& key, RowId& row) -> Result<bool> {
+  return [&rows, &budget, state = std::make_shared<State>()](std::string& key, RowId& row) -> Result<bool> {
     State& at = *state;
-    while (at.given == at.keys.size()) {
-      if (at.extent == at.extents.size()) return false;
-      const RowsExtent& extent = *at.extents[at.extent];
-      const RowId from = at.from.value_or(extent.first());
-      if (from >= extent.end()) {
-        ++at.extent;
-        at.from.reset();
-        continue;
-      }
-      VECSTORE_ASSIGN(at.from, extent.read_keys(from, at.keys));
+    if (!at.pass) {
+      VECSTORE_ASSIGN(StoredKeysPass pass, StoredKeysPass::begin(rows, budget));
+      at.pass.emplace(std::move(pass));
+    }
+    if (at.given == at.keys.size()) {
+      VECSTORE_TRY(at.pass->next(at.keys));
       at.given = 0;
+      if (at.keys.empty()) return false;
     }
     KeyOfRow& next = at.keys[at.given++];
     key.swap(next.key);

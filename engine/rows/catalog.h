@@ -21,7 +21,7 @@
 
 namespace vecstore {
 
-class RowsExtent;
+class StoredRows;
 
 // A catalog that waits for its place. Its files go with this, unless somebody began to swap it in.
 class NewCatalog {
@@ -85,7 +85,7 @@ class Catalog {
   std::unique_ptr<Impl> impl_;
 };
 
-// The keys of these extents, in their order, for building a catalog anew. The extents must outlive the feed.
-Catalog::Feed keys_of(std::vector<const RowsExtent*> extents);
+// The keys of the rows of a graph, in their order, for building a catalog anew. Rows and budget must outlive the feed.
+Catalog::Feed keys_of(const StoredRows& rows, MemoryBudget& budget);
 
 }  // namespace vecstore

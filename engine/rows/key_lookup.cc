@@ -24,7 +24,7 @@ std::uint64_t tag_of(std::uint64_t hash, std::uint64_t row_mask) { return std::r
 
 }  // namespace
 
-KeyLookup::KeyLookup(FileSystem& file_system, Options options, const RowsExtent& rows, MemoryBudget& budget)
+KeyLookup::KeyLookup(FileSystem& file_system, Options options, const StoredRows& rows, MemoryBudget& budget)
     : file_system_(file_system),
       options_(std::move(options)),
       rows_(rows),
@@ -74,7 +74,7 @@ Result<std::optional<RowId>> KeyLookup::ask_catalog(std::string_view key) {
 
 Status KeyLookup::rebuild_catalog() {
   catalog_.reset();
-  return Catalog::build(file_system_, options_.directory, options_.store, options_.applied_lsn, keys_of({&rows_}),
+  return Catalog::build(file_system_, options_.directory, options_.store, options_.applied_lsn, keys_of(rows_, budget_),
                         budget_);
 }
 
@@ -105,40 +105,41 @@ Status KeyLookup::make_table() {
 }
 
 Status KeyLookup::fill_table() {
+  VECSTORE_ASSIGN(StoredKeysPass pass, StoredKeysPass::begin(rows_, budget_));
   std::vector<KeyOfRow> keys;
   std::uint64_t left = rows_.rows();
-  for (RowId from = rows_.first(); from < rows_.end();) {
-    VECSTORE_ASSIGN(from, rows_.read_keys(from, keys));
+  do {
+    VECSTORE_TRY(pass.next(keys));
     // A slot must stay free, whatever a damaged file says.
     if (keys.size() > left)
       return Status(Code::kCorrupt, "there are more rows than the header says; restore the store");
     left -= keys.size();
     for (const KeyOfRow& key : keys) put_into_table(key);
-  }
+  } while (!keys.empty());
   return Status::ok();
 }
 
 Result<std::optional<RowId>> KeyLookup::ask_table(std::span<const Slot> table, std::string_view key) const {
   const std::uint64_t hash = hash_of(key);
   const Slot mask = row_mask();
-  std::vector<KeyOfRow> keys;
   std::uint64_t at = slot_of(hash, table.size());
   for (; table[at] != 0; at = at + 1 == table.size() ? 0 : at + 1) {
     if ((table[at] & ~mask) != tag_of(hash, mask)) continue;
     const RowId row{rows_.first().value + (table[at] & mask) - 1};
-    if (const auto read = rows_.read_keys(row, keys); !read) return read.error();
-    if (keys.front().id == row && keys.front().key == key) return std::optional(row);
+    VECSTORE_ASSIGN(const std::string found, rows_.read_key(row));
+    if (found == key) return std::optional(row);
   }
   return std::optional<RowId>();
 }
 
 Result<std::optional<RowId>> KeyLookup::ask_rows(std::string_view key) const {
+  VECSTORE_ASSIGN(StoredKeysPass pass, StoredKeysPass::begin(rows_, budget_));
   std::vector<KeyOfRow> keys;
-  for (RowId from = rows_.first(); from < rows_.end();) {
-    VECSTORE_ASSIGN(from, rows_.read_keys(from, keys));
+  do {
+    VECSTORE_TRY(pass.next(keys));
     for (const KeyOfRow& each : keys)
       if (each.key == key) return std::optional(each.id);
-  }
+  } while (!keys.empty());
   return std::optional<RowId>();
 }
 

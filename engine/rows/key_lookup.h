@@ -18,7 +18,7 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "engine/rows/catalog.h"
-#include "engine/rows/rows.h"
+#include "engine/rows/stored_rows.h"
 
 namespace vecstore {
 
@@ -33,7 +33,7 @@ class KeyLookup {
   };
 
   // File system, rows and budget must outlive it.
-  KeyLookup(FileSystem& file_system, Options options, const RowsExtent& rows, MemoryBudget& budget);
+  KeyLookup(FileSystem& file_system, Options options, const StoredRows& rows, MemoryBudget& budget);
 
   // Errors: kCorrupt and kIo of rows/, kMemoryBudget.
   Result<std::optional<RowId>> find(std::string_view key);
@@ -59,7 +59,7 @@ class KeyLookup {
 
   FileSystem& file_system_;
   const Options options_;
-  const RowsExtent& rows_;
+  const StoredRows& rows_;
   MemoryBudget& budget_;
 
   Mutex mutex_;

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,6 +31,7 @@ struct RowsLayout {
   // Every key is a number of 8 bytes, the highest first, so that keys sort as their numbers do. Only with keys, and
   // only where RowIds may have gaps.
   bool number_keys = false;
+  friend bool operator==(const RowsLayout&, const RowsLayout&) = default;
 };
 
 // Borrowed.
@@ -98,11 +100,13 @@ class RowsExtent {
   static Result<RowsExtent> open(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
                                  MemoryBudget& budget);
   RowsExtent(RowsExtent&&) noexcept;
+  RowsExtent& operator=(RowsExtent&&) noexcept;
   ~RowsExtent();
   RowId first() const;
   RowId end() const;  // one past the greatest RowId; first() where there are no rows
   std::uint64_t rows() const;
   const RowsLayout& layout() const;
+  const std::string& path() const;
   std::uint64_t memory_bytes() const;  // on the budget, without a dictionary that cannot be read
   // `reads`, when given, grows by the pages read. Errors: kNotFound (no such row), kIo, kCorrupt.
   Result<StoredRow> read(RowId row, std::uint64_t* reads = nullptr) const;
@@ -115,9 +119,11 @@ class RowsExtent {
   Result<RowId> read_keys(RowId from, std::vector<KeyOfRow>& keys) const;  // the layout must have keys
   Result<RowId> read_rows(RowId from, std::vector<NumberedRow>& rows, std::uint64_t* reads = nullptr) const;
   // Reads every page and every row. Appends what it finds to `damage`, one entry a page, at most kDamageMax in all;
-  // returns the first of it, or ok.
+  // returns the first of it, or ok. meet, if there is any, is told RowIds in their order until something is damaged;
+  // its error is damage too.
   static constexpr std::size_t kDamageMax = 100;
-  Status verify(std::vector<Status>& damage, const CancelToken* cancel = nullptr) const;
+  using MeetRows = std::function<Status(std::span<const std::uint64_t> ids)>;
+  Status verify(std::vector<Status>& damage, const CancelToken* cancel = nullptr, const MeetRows& meet = nullptr) const;
 
  private:
   friend class RowsPass;

@@ -37,7 +37,7 @@ struct RowsExtent::Impl {
   Status read_all_keys(Stream& stream, const Group& group, std::vector<NumberedRow>& rows) const;
   Status read_all_documents(Stream& stream, const Group& group, std::vector<NumberedRow>& rows) const;
   Status read_all(Stream& stream, const Group& group, std::vector<NumberedRow>& rows) const;
-  Status verify_group(Stream& stream, const GroupPlace& place, std::uint64_t& end, std::uint64_t& rows) const;
+  Status verify_group(Stream& stream, const GroupPlace& place, std::uint64_t& end, Group& group) const;
 
   const PageFile file;
   const rows::Header header;
@@ -170,15 +170,12 @@ Status RowsExtent::Impl::read_all(Stream& stream, const Group& group, std::vecto
   return Status::ok();
 }
 
-Status RowsExtent::Impl::verify_group(Stream& stream, const GroupPlace& place, std::uint64_t& end,
-                                      std::uint64_t& rows) const {
+Status RowsExtent::Impl::verify_group(Stream& stream, const GroupPlace& place, std::uint64_t& end, Group& group) const {
   // Between two groups there is at most the rest of a page. After a damaged group `end` is kUnknownEnd.
   if (end != kUnknownEnd && (place.offset < end || place.offset - end >= rows::kStreamPageBytes))
     return stream.damaged(place.offset);
-  Group group;
   VECSTORE_TRY(rows::read_group(stream, header, place, group));
   end = place.offset + group.bytes;
-  rows += group.rows;
   std::vector<std::byte> raw;
   for (std::uint32_t frame = 0; frame < group.frames; ++frame) VECSTORE_TRY(read_frame(stream, group, frame, raw));
   const bool last = place.group + 1 == header.gaps.groups;
@@ -188,6 +185,7 @@ Status RowsExtent::Impl::verify_group(Stream& stream, const GroupPlace& place, s
 
 RowsExtent::RowsExtent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RowsExtent::RowsExtent(RowsExtent&&) noexcept = default;
+RowsExtent& RowsExtent::operator=(RowsExtent&&) noexcept = default;
 RowsExtent::~RowsExtent() = default;
 
 Result<RowsExtent> RowsExtent::open(FileSystem& file_system, const std::string& path, const FileIdentity& identity,
@@ -205,6 +203,7 @@ RowId RowsExtent::first() const { return {impl_->header.attributes.first}; }
 RowId RowsExtent::end() const { return {impl_->header.gaps.end}; }
 std::uint64_t RowsExtent::rows() const { return impl_->header.attributes.rows; }
 const RowsLayout& RowsExtent::layout() const { return impl_->layout; }
+const std::string& RowsExtent::path() const { return impl_->file.path(); }
 std::uint64_t RowsExtent::memory_bytes() const {
   const std::uint64_t dictionary = impl_->dictionary == nullptr ? 0 : impl_->dictionary->memory_bytes();
   return dictionary + impl_->directory->memory_bytes();
@@ -267,7 +266,7 @@ Result<RowId> RowsExtent::read_rows(RowId from, std::vector<NumberedRow>& rows, 
   return next;
 }
 
-Status RowsExtent::verify(std::vector<Status>& damage, const CancelToken* cancel) const {
+Status RowsExtent::verify(std::vector<Status>& damage, const CancelToken* cancel, const MeetRows& meet) const {
   const Impl& self = *impl_;
   Status worst;
   std::size_t found = 0;
@@ -291,11 +290,17 @@ Status RowsExtent::verify(std::vector<Status>& damage, const CancelToken* cancel
   for (std::uint64_t index = 0; index < self.header.gaps.groups && found < kDamageMax; ++index) {
     VECSTORE_TRY(check_cancelled(cancel));
     GroupPlace place;
-    Status group = self.directory->place_of(directory, index, place);
-    if (group.is_ok()) group = self.verify_group(stream, place, end, rows);
-    if (group.is_ok()) continue;
-    report(group);
-    end = kUnknownEnd;
+    Group group;
+    Status checked = self.directory->place_of(directory, index, place);
+    if (checked.is_ok()) checked = self.verify_group(stream, place, end, group);
+    if (!checked.is_ok()) {
+      report(checked);
+      end = kUnknownEnd;
+      continue;
+    }
+    rows += group.rows;
+    if (!meet || !worst.is_ok()) continue;
+    if (const Status met = meet(std::span(group.ids).first(group.rows)); !met.is_ok()) report(met);
   }
   for (std::uint64_t page = 0; page < self.directory->index_size() && found < kDamageMax; ++page)
     if (const Status index = self.directory->verify_index(stream, page); !index.is_ok()) report(index);

@@ -28,7 +28,8 @@ inline constexpr std::size_t kFrameRawBytesMax = 16384;            // text of a 
 inline constexpr std::size_t kFrameRawBytesWithDictionary = 4096;  // text written: the dictionary knows what they share
 inline constexpr std::uint64_t kDictionaryCopies = 2;
 inline constexpr std::uint32_t kVectorBytesMax = kDimMax * 4;
-inline constexpr std::uint32_t kGroupVectorBytes = 3072;  // vectors of a group; the rest of its page is for text
+inline constexpr std::uint32_t kGroupVectorBytes = 3072;  // vectors beside documents, which have the rest of the page
+inline constexpr std::uint32_t kKeyBytesUsual = 32;
 inline constexpr std::uint32_t kHasKeys = 1;
 inline constexpr std::uint32_t kHasDocuments = 2;
 inline constexpr std::uint32_t kHasNumberKeys = 4;  // version 3, with kHasKeys
@@ -92,9 +93,16 @@ static_assert(kStreamPageBytes - kEntriesPerPage * sizeof(DirectoryEntry) == 8, 
 static_assert(kKeyBytesMax <= 0xFFFF && kDocumentBytesMax <= 0xFFFFFFFF);
 
 // With originals a group is made small enough to stay on one page with them; without, 16 texts compress together.
-constexpr std::uint32_t group_rows_for(std::uint32_t vector_bytes) {
+// Beside documents, whose size nobody knows, there is room left; else as many rows as a page holds.
+constexpr std::uint32_t group_rows_for(const RowsLayout& layout) {
   std::uint32_t rows = kGroupRowsMax;
-  while (rows > 1 && std::uint64_t{rows} * vector_bytes > kGroupVectorBytes) rows /= 2;
+  if (layout.documents) {
+    while (rows > 1 && std::uint64_t{rows} * layout.vector_bytes > kGroupVectorBytes) rows /= 2;
+    return rows;
+  }
+  const std::uint32_t key_bytes = !layout.keys ? 0 : 2 + (layout.number_keys ? kNumberKeyBytes : kKeyBytesUsual);
+  const std::uint32_t row_bytes = layout.vector_bytes + 4 + key_bytes;
+  while (rows > 1 && sizeof(GroupHeader) + std::uint64_t{rows} * row_bytes > kStreamPageBytes) --rows;
   return rows;
 }
 

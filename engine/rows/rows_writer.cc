@@ -116,7 +116,7 @@ struct RowsWriter::Impl {
         layout(layout_in),
         dictionary(dictionary_in),
         frame_raw_bytes(dictionary_in == nullptr ? rows::kFrameRawBytesMax : rows::kFrameRawBytesWithDictionary),
-        group_rows(rows::group_rows_for(layout_in.vector_bytes)) {}
+        group_rows(rows::group_rows_for(layout_in)) {}
 
   Status check(std::uint64_t id, const RowPayload& row) const;
   Status append(std::uint64_t id, const RowPayload& row);
@@ -315,7 +315,7 @@ Result<RowsWriter> RowsWriter::open(FileSystem& file_system, const std::string& 
   VECSTORE_CHECK(layout.vector_bytes <= rows::kVectorBytesMax);
   VECSTORE_CHECK(layout.documents || dictionary == nullptr);
   // A group at its largest, twice: the vectors that hold it double as they grow.
-  const std::uint64_t group_bytes = std::uint64_t{rows::group_rows_for(layout.vector_bytes)} *
+  const std::uint64_t group_bytes = std::uint64_t{rows::group_rows_for(layout)} *
                                     (kKeyBytesMax + layout.vector_bytes + (layout.documents ? kDocumentBytesMax : 0));
   const bool gaps = !first;
   VECSTORE_ASSIGN(auto charge, Charge::take(budget, 2 * group_bytes));

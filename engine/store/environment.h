@@ -18,6 +18,8 @@ struct StoreEnvironment {
   FileSystem* file_system = &FileSystem::posix();  // where the store lies, and the texts that a build reads
   bool log_background = true;                      // the log has a thread of its own
   bool merge_background = true;                    // where the options ask for it
+  std::uint64_t merge_in_passes_rows = 5000;       // a graph of as many rows is gone through in passes
+  std::uint64_t merge_pool_bytes = 256u << 20;     // of pages that such a merge may have in memory
   std::uint64_t segment_bytes_first = kSegmentBytesMin;
   std::uint64_t segment_bytes_max = kSegmentBytesMax;
   std::uint64_t seed = 0;  // makes uuids and salts; 0: drawn from the operating system

@@ -20,7 +20,7 @@ void CurrentEpoch::set(std::shared_ptr<const Epoch> epoch) {
     const Content& content = *epoch_->content;
     const std::uint64_t searcher_bytes = epoch_->searchers == nullptr ? 0 : epoch_->searchers->bytes();
     old_.push_back({epoch_, epoch_->content, epoch_->live, epoch_->live->pins(), searcher_bytes, content.memory_bytes(),
-                    epoch_->live->bytes_left(), content.disk_bytes()});
+                    epoch_->live->bytes_left(), content.disk_bytes_beside(*epoch->content)});
   }
   epoch_.swap(epoch);  // the one before goes without the lock
 }

@@ -17,6 +17,7 @@
 #include "engine/store/environment.h"
 #include "engine/store/epoch.h"
 #include "engine/store/follower.h"
+#include "engine/store/merge_tally.h"
 #include "engine/store/merger.h"
 #include "engine/store/writer.h"
 #include "engine/store/writer_memory.h"
@@ -103,8 +104,7 @@ struct Store::Impl {
   std::atomic<std::uint64_t> read_log_bytes{0};  // of a reader: what it last found of the log
 
   Mutex merging;  // held over a merge, and by whoever looks at the directory, which a merge publishes in
-  std::atomic<std::uint64_t> merges{0};  // that were completed
-  std::atomic<bool> is_merging{false};
+  MergeTally merges;
   CancelToken closing;  // merges end
 
   // Of the process that opened the store, and how it is named; never changed.

@@ -52,6 +52,7 @@ Result<MergeReport> Store::Impl::compact(const CompactOptions& asked, MergeManne
   CompactOptions options = asked;
   options.progress = [this, &asked](const Progress& progress) {
     throw_if_cancelled(&closing);
+    merges.tell(progress);
     if (asked.progress) asked.progress(progress);
   };
   const MutexLock guard(merging);
@@ -63,8 +64,8 @@ Result<MergeReport> Store::Impl::compact(const CompactOptions& asked, MergeManne
     return report;
   }
   VECSTORE_TRY(check_old_readers());
-  is_merging = true;
-  const Begun merge_under_way([this] { is_merging = false; });
+  merges.begin();
+  Begun under_way([this] { merges.end(false); });
   VECSTORE_ASSIGN(const Writer::MergeStart start, writer->begin_merge());
   Begun begun([this] {
     writer->abandon_merge();
@@ -73,15 +74,16 @@ Result<MergeReport> Store::Impl::compact(const CompactOptions& asked, MergeManne
   auto report = merge(start, options, manner);
   if (!report && report.error().code() == Code::kMemoryBudget && !is_refused_by_system(report.error()))
     return Status(Code::kMemoryBudget,
-                  "the memory budget has no room to build the graph anew; open the store with more, at least")
+                  "the memory budget has no room for the merge; open the store with more, at least")
         .about(opened_path)
         .at(Detail::kBytes, report.error().number() + kMarginBytes);
   if (!report) return report;
   begun.keep();
-  merges.fetch_add(1, std::memory_order_relaxed);
   // Where that fails the next merge does it. Whoever has the files of before open goes on with them.
   static_cast<void>(writer->release_log(start));
   directory->drop_superseded();
+  under_way.keep();
+  merges.end(true);
   return report;
 }
 
@@ -107,8 +109,9 @@ Result<MergeReport> Store::Impl::merge(const Writer::MergeStart& start, const Co
   // At the most: where a key is no RowId any more, a catalog comes.
   const bool may_keep_keys = opened.ram_bytes != 0 && !start.view.content().keeps_keys();
   const std::uint64_t bytes_after = may_keep_keys ? kWriterCatalogBytes : 0;
-  Merge merge(in_background && opened.merge_write_bytes != 0 ? slow : files, *directory, start.view, start.row_end,
-              options, bytes_after, budget);
+  Merge merge(in_background && opened.merge_write_bytes != 0 ? slow : files, *directory,
+              {start.view, start.row_end, bytes_after, environment.merge_in_passes_rows, environment.merge_pool_bytes},
+              options, budget);
   // What waits for a lock that others want is done on this thread.
   std::optional<Result<MadeGeneration>> outcome;
   const auto run = [&] { outcome.emplace(merge.run()); };

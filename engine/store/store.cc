@@ -659,8 +659,9 @@ StoreStats Store::stats() const {
   stats.old_readers = old.readers;
   stats.old_memory_bytes = old.memory_bytes;
   stats.old_disk_bytes = old.disk_bytes;
-  stats.merges = s.merges.load(std::memory_order_relaxed);
-  stats.is_merging = s.is_merging.load(std::memory_order_relaxed);
+  stats.merges = s.merges.made();
+  stats.is_merging = s.merges.is_merging();
+  if (stats.is_merging) stats.merge_progress = s.merges.progress();
   if (s.merger)
     if (const Status outcome = s.merger->last_outcome(); !outcome.is_ok()) stats.merge_failure = outcome.message();
   return stats;
@@ -693,6 +694,9 @@ Metrics Store::metrics() const {
   metrics.old_readers = old.readers;
   metrics.old_memory_bytes = old.memory_bytes;
   metrics.old_disk_bytes = old.disk_bytes;
+  metrics.merges = s.merges.made();
+  metrics.merges_failed = s.merges.failed();
+  metrics.merging = s.merges.is_merging() ? 1 : 0;
   metrics.memory_used_bytes = s.budget.used_bytes();
   metrics.memory_peak_bytes = s.budget.peak_bytes();
   metrics.memory_limit_bytes = s.limit_bytes();
@@ -716,10 +720,11 @@ StoreInfo Store::info() const {
   info.generation = content.manifest().generation;
   if (content.graph() != nullptr) describe_graph(content, info);
   info.disk_bytes = content.disk_bytes();
-  if (const RowsExtent* rows = content.rows(); rows != nullptr) {
+  if (const StoredRows* rows = content.rows(); rows != nullptr) {
     info.has_keys = rows->layout().keys;
     info.has_documents = rows->layout().documents;
     info.has_originals = rows->layout().vector_bytes != 0;
+    info.extents = static_cast<std::uint32_t>(rows->extents().size());
   }
   constexpr const char* kCalibratedOn[] = {"none", "self", "queries"};
   info.calibrated_on = kCalibratedOn[static_cast<std::size_t>(content.properties().calibrated_on)];

@@ -24,6 +24,10 @@ Status damaged(const PageFile& file, const char* text, std::uint64_t page) {
   return Status(Code::kCorrupt, text).about(file.path()).at(Detail::kPage, page);
 }
 
+bool names(const Manifest& manifest, const ManifestFile& file) {
+  return std::ranges::find(manifest.files, file.name, &ManifestFile::name) != manifest.files.end();
+}
+
 // Which row the map has at each position, in as few bytes as the greatest RowId needs.
 class RowsByPosition {
  public:
@@ -82,7 +86,8 @@ class Verifier {
   // What will be read, but for the catalog and the sweeps over the graph.
   void count_bytes() {
     const auto add = [this](const Manifest& manifest) {
-      for (const ManifestFile& file : manifest.files) bytes_total_ += file.bytes;
+      for (const ManifestFile& file : manifest.files)
+        if (&manifest == &newest_ || !names(newest_, file)) bytes_total_ += file.bytes;
     };
     if (graph_ != nullptr) bytes_total_ += graph_->layout().pages() * graph_->layout().page_bytes;
     if (!options_.deep) return;
@@ -182,6 +187,7 @@ class Verifier {
   // Every page of every file against its checksum, and the whole against the manifest.
   Status verify_files(const Manifest& manifest) {
     for (const ManifestFile& entry : manifest.files) {
+      if (&manifest != &newest_ && names(newest_, entry)) continue;  // it stays, and was read already
       const FileIdentity identity{manifest.store, static_cast<FileKind>(entry.kind), entry.generation};
       const std::string path = directory_.file_path(entry.name);
       const auto file = PageFile::open(file_system_, path, identity);
@@ -221,8 +227,8 @@ class Verifier {
   Status verify_rows() {
     if (rows_ == nullptr) return Status::ok();
     std::vector<Status> findings;
-    const Status first = rows_->verify(findings, options_.cancel);
-    if (first.code() == Code::kCancelled) return first;
+    const Status first = rows_->verify(findings, budget_, options_.cancel);
+    if (first.code() == Code::kCancelled || first.code() == Code::kMemoryBudget) return first;
     if (!first.is_ok() && findings.empty()) findings.push_back(first);
     for (const Status& finding : findings) VECSTORE_TRY(note(finding));
     return Status::ok();
@@ -260,7 +266,7 @@ class Verifier {
   const StoreDirectory& directory_;
   const Manifest& newest_;
   const Generation* graph_;
-  const RowsExtent* rows_;
+  const StoredRows* rows_;
   MemoryBudget& budget_;
   VerifyReport report_;
 };

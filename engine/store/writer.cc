@@ -440,6 +440,7 @@ Result<std::optional<Lsn>> Writer::erase_now(std::span<const Key> keys, std::uin
 // What is merged is on the disk, so that no log ever ends before the graph.
 Result<Writer::MergeStart> Writer::begin_merge() {
   VECSTORE_TRY(check_going_on());
+  VECSTORE_TRY(log_->begin_small_segment());  // all before it goes behind the merge
   const MutexLock guard(lock_);
   if (closing_) return Status(Code::kInvalidArgument, "the store was closed").about(parts_.directory.path());
   VECSTORE_TRY(log_->sync());

@@ -46,7 +46,10 @@ Metrics uneven_metrics() {
                                 &metrics.old_generations,
                                 &metrics.old_readers,
                                 &metrics.old_memory_bytes,
-                                &metrics.old_disk_bytes})
+                                &metrics.old_disk_bytes,
+                                &metrics.merges,
+                                &metrics.merges_failed,
+                                &metrics.merging})
     *number = next++;
   metrics.read_bytes = (std::uint64_t{1} << 53) - 1;  // no digit is lost
   for (LatencyHistogram* latencies : {&metrics.query_latency, &metrics.write_latency, &metrics.log_sync_latency}) {
@@ -71,7 +74,9 @@ std::vector<std::pair<std::string, std::uint64_t>> counters_of(const Metrics& me
           {"erase_batches", metrics.erasures.batches},
           {"erase_rows", metrics.erasures.rows},
           {"erase_refused", metrics.erasures.refused},
-          {"log_syncs", metrics.log_syncs}};
+          {"log_syncs", metrics.log_syncs},
+          {"merges", metrics.merges},
+          {"merges_failed", metrics.merges_failed}};
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> gauges_of(const Metrics& metrics) {
@@ -86,6 +91,7 @@ std::vector<std::pair<std::string, std::uint64_t>> gauges_of(const Metrics& metr
           {"old_readers", metrics.old_readers},
           {"old_memory_bytes", metrics.old_memory_bytes},
           {"old_disk_bytes", metrics.old_disk_bytes},
+          {"merging", metrics.merging},
           {"memory_used_bytes", metrics.memory_used_bytes},
           {"memory_peak_bytes", metrics.memory_peak_bytes},
           {"memory_limit_bytes", metrics.memory_limit_bytes}};

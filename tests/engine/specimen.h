@@ -18,17 +18,10 @@
 #include "engine/vecstore.hpp"
 #include "pagestore/publish.h"
 #include "tests/engine/text_input.h"
+#include "tests/instrumented.h"
 #include "tests/test_util.h"
 
 namespace vecstore::test {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-inline constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-inline constexpr bool kSanitized = false;
-#endif
 
 // In memory where the system has such a file system: tens of thousands of opens, and syncs that cost nothing.
 class FastDirectory {

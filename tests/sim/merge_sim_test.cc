@@ -5,60 +5,15 @@
 // back that was erased.
 //
 // VECSTORE_SIM_SEED=<n> runs that seed alone, VECSTORE_SIM_MERGE_SEEDS=<n> so many.
-#include "tests/sim/store_model.h"
+#include "tests/sim/merges.h"
 
 namespace vecstore {
 namespace {
 
 using namespace test;
 
-// Writes, and notes what was promised. False: one failed, so that only opening the store again tells what it holds.
-bool write(Store& store, History& history, Random& random, int writes) {
-  for (int i = 0; i < writes; ++i) {
-    const ModelWrite one = random_write(random);
-    history.add(one);
-    if (write_to(store, one)) {
-      history.least = history.writes.size();
-    } else if (store.flush().is_ok()) {  // nothing of it is in
-      history.writes.pop_back();
-      history.states.pop_back();
-    } else {
-      return false;
-    }
-  }
-  return true;
-}
-
-struct Done {
-  std::uint64_t merges = 0;
-  std::uint64_t writes_beside = 0;
-  std::uint64_t cancelled = 0;
-};
-
-// Merges, while now and then something is written. Some are cancelled, which leaves all as it was.
-Status merge(Store& store, History& history, Random& random, Done& done) {
-  bool goes_on = true;
-  CancelToken cancel;
-  std::uint64_t steps_left = random.below(3) == 0 ? random.below(8) : ~std::uint64_t{0};
-  CompactOptions options;
-  options.threads = 1;
-  options.cancel = &cancel;
-  options.progress = [&](const Progress&) {
-    if (steps_left-- == 0) cancel.cancel();
-    if (!goes_on || random.below(3) != 0) return;
-    goes_on = write(store, history, random, 1);
-    ++done.writes_beside;
-  };
-  const auto merged = store.compact(options);
-  if (merged) ++done.merges;
-  if (!goes_on) return {Code::kIo, "a write beside it failed"};
-  if (code_of(merged) != Code::kCancelled) return merged ? Status::ok() : merged.error();
-  ++done.cancelled;
-  return Status::ok();
-}
-
 // Opens, writes and merges until something fails or enough is done.
-void live(SimDisk& disk, History& history, Random& random, Done& done) {
+void live(SimDisk& disk, History& history, Random& random, const WriteShape& shape, Done& done) {
   auto store = open_sim(disk, random.next(), Access::kReadWrite);
   if (!store) {
     BOOST_REQUIRE_MESSAGE(disk.has_struck(), message_of(store));
@@ -66,8 +21,8 @@ void live(SimDisk& disk, History& history, Random& random, Done& done) {
   }
   history.least = history.writes.size();  // what a writer has found is there for good
   for (int i = 0; i < 2; ++i) {
-    if (!write(*store, history, random, 4)) return;
-    if (!merge(*store, history, random, done).is_ok()) return;
+    if (!write(*store, history, random, 4, shape)) return;
+    if (!merge(*store, history, random, done, shape).is_ok()) return;
     if (disk.is_off()) return;  // while the log was released
     const auto now = disk.clone();
     now->clear_fault();
@@ -75,25 +30,21 @@ void live(SimDisk& disk, History& history, Random& random, Done& done) {
     BOOST_REQUIRE_MESSAGE(reader.has_value(), message_of(reader));
     BOOST_REQUIRE(content_of(*reader) == history.states.back());
   }
-  if (!write(*store, history, random, 2)) return;
+  if (!write(*store, history, random, 2, shape)) return;
   if (random.below(2) == 0) static_cast<void>(store->close());
-}
-
-std::string label(std::uint64_t seed, std::uint64_t cut, int round) {
-  return "seed " + std::to_string(seed) + " cut " + std::to_string(cut) + " round " + std::to_string(round) + ": ";
 }
 
 // False: the cut lies beyond the last call.
 bool survive(std::uint64_t seed, std::uint64_t cut, Done& done) {
   Random random(seed * 7919 + cut);
   SimDisk disk;
-  REQUIRE_OK(
-      StoreFactory::create(kSimPath, sim_shape(seed % 2 == 0 ? DType::kU8 : DType::kF32), environment_on(disk, seed)));
+  const WriteShape shape{seed % 2 == 0 ? DType::kU8 : DType::kF32};
+  REQUIRE_OK(StoreFactory::create(kSimPath, sim_shape(shape.dtype), environment_on(disk, seed)));
   History history;
   bool has_struck = false;
   for (int round = 0; round < 3; ++round) {
     disk.set_fault(Fault::kPowerCut, round == 0 ? cut : random.below(500));
-    live(disk, history, random, done);
+    live(disk, history, random, shape, done);
     if (round == 0) has_struck = disk.has_struck();
     disk.cut_power();
     if (random.below(4) == 0) {
@@ -107,7 +58,7 @@ bool survive(std::uint64_t seed, std::uint64_t cut, Done& done) {
     BOOST_REQUIRE_MESSAGE(history.settle(content), label(seed, cut, round)
                                                        << "the store holds what was never the case");
     BOOST_REQUIRE(reader->size() == content.size());
-    if (seed % 2 == 0) check_search(*reader, content);
+    if (shape.dtype == DType::kU8) check_search(*reader, content);
   }
   return has_struck;
 }

@@ -26,6 +26,7 @@ inline std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
 
 inline constexpr std::uint32_t kSimDim = 8;
 inline constexpr const char* kSimPath = "store";
+inline constexpr std::uint64_t kSimRowsInPasses = 100;  // a graph of as many rows is merged in passes
 
 struct ModelItem {
   std::vector<std::uint8_t> vector;
@@ -49,17 +50,25 @@ struct ModelWrite {
   }
 };
 
-inline ModelWrite random_write(Random& random) {
-  constexpr std::uint64_t kKeys = 24;
+// What is written at random, and how keys are told to the store.
+struct WriteShape {
+  DType dtype = DType::kU8;  // or kF32
+  KeyKind keys = KeyKind::kNumber;
+  std::uint64_t key_count = 24;
+  bool has_documents = true;
+};
+
+inline ModelWrite random_write(Random& random, const WriteShape& shape = {}) {
   ModelWrite write;
   const std::uint64_t count = random.below(4) == 0 ? 1 + random.below(6) : 1;
   const bool erases = random.below(4) == 0;
   for (std::uint64_t i = 0; i < count; ++i) {
-    write.keys.push_back(random.below(kKeys));
+    write.keys.push_back(random.below(shape.key_count));
     if (erases) continue;
     ModelItem item;
     for (std::uint32_t d = 0; d < kSimDim; ++d) item.vector.push_back(static_cast<std::uint8_t>(random.next()));
-    if (random.below(3) == 0) item.document.assign(random.below(random.below(8) == 0 ? 9000 : 40), 'd');
+    if (shape.has_documents && random.below(3) == 0)
+      item.document.assign(random.below(random.below(8) == 0 ? 9000 : 40), 'd');
     for (char& c : item.document)
       if (random.below(16) == 0) c = static_cast<char>(random.next());  // some shrink to little, some by little
     write.items.push_back(std::move(item));
@@ -91,11 +100,14 @@ inline StoreEnvironment environment_on(SimDisk& disk, std::uint64_t seed) {
   environment.segment_bytes_first = 16u << 10;
   environment.segment_bytes_max = 64u << 10;
   environment.seed = seed | 1;
+  environment.merge_in_passes_rows = kSimRowsInPasses;
   environment.training = {200, sim_dictionary};
   return environment;
 }
 
-inline CreateOptions sim_shape(DType dtype = DType::kU8) { return {kSimDim, dtype, Metric::kL2, KeyKind::kNumber}; }
+inline CreateOptions sim_shape(DType dtype = DType::kU8, KeyKind keys = KeyKind::kNumber) {
+  return {kSimDim, dtype, Metric::kL2, keys};
+}
 
 inline Result<Store> open_sim(SimDisk& disk, std::uint64_t seed, Access access, SyncMode sync = SyncMode::kAlways) {
   OpenOptions options;
@@ -121,11 +133,22 @@ inline std::vector<std::byte> elements_of(const std::vector<std::uint8_t>& value
   return bytes;
 }
 
+// A key of bytes for each number.
+inline constexpr std::string_view kSimKeyPrefix = "key-";
+inline std::uint64_t number_of_key(const Key& key) {
+  if (key.kind() == KeyKind::kNumber) return key.number();
+  return std::strtoull(std::string(key.bytes().substr(kSimKeyPrefix.size())).c_str(), nullptr, 10);
+}
+
 // A write as the store takes it. Borrows the documents of `write`.
 class StoreWrite {
  public:
-  explicit StoreWrite(const ModelWrite& write, DType dtype = DType::kU8)
-      : keys_(write.keys.begin(), write.keys.end()), dtype_(dtype) {
+  explicit StoreWrite(const ModelWrite& write, DType dtype = DType::kU8, KeyKind keys = KeyKind::kNumber)
+      : dtype_(dtype) {
+    for (const std::uint64_t key : write.keys)
+      if (keys == KeyKind::kBytes) names_.push_back(std::string(kSimKeyPrefix) + std::to_string(key));
+    keys_.assign(names_.begin(), names_.end());
+    if (keys == KeyKind::kNumber) keys_.assign(write.keys.begin(), write.keys.end());
     for (const ModelItem& item : write.items) {
       const std::vector<std::byte> elements = elements_of(item.vector, dtype);
       vectors_.insert(vectors_.end(), elements.begin(), elements.end());
@@ -138,13 +161,16 @@ class StoreWrite {
   }
 
  private:
+  std::vector<std::string> names_;
   std::vector<Key> keys_;
   DType dtype_;
   std::vector<std::byte> vectors_;
   std::vector<std::string_view> documents_;
 };
 
-inline Result<WriteReceipt> write_to(Store& store, const ModelWrite& write) { return StoreWrite(write)(store); }
+inline Result<WriteReceipt> write_to(Store& store, const ModelWrite& write, const WriteShape& shape = {}) {
+  return StoreWrite(write, shape.dtype, shape.keys)(store);
+}
 
 // All that the store holds, by its keys.
 inline Model content_of(const Store& store) {
@@ -152,7 +178,7 @@ inline Model content_of(const Store& store) {
   const Status visited = store.for_each_key([&](const Key& key, RowId) {
     const auto item = store.get(key);
     REQUIRE_OK(item);
-    ModelItem& to = content[key.number()];
+    ModelItem& to = content[number_of_key(key)];
     if (item->vector.size() == kSimDim) {
       for (const std::byte b : item->vector) to.vector.push_back(static_cast<std::uint8_t>(b));
     } else {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/forwarding_files.h"
 #include "tests/sim/store_model.h"
 
 namespace vecstore {
@@ -51,33 +52,22 @@ class GatedFile final : public File {
   Gate& gate_;
 };
 
-class GatedDisk final : public FileSystem {
+class GatedDisk final : public ForwardingFiles {
  public:
+  explicit GatedDisk(SimDisk& disk) : ForwardingFiles(disk) {}
   Gate& gate() { return gate_; }
   Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) override {
-    VECSTORE_ASSIGN(auto file, disk_.open(path, options));
+    VECSTORE_ASSIGN(auto file, ForwardingFiles::open(path, options));
     return std::unique_ptr<File>(std::make_unique<GatedFile>(std::move(file), gate_));
   }
-  Status rename(const std::string& from, const std::string& to) override { return disk_.rename(from, to); }
-  Status rename_to_new(const std::string& from, const std::string& to) override {
-    return disk_.rename_to_new(from, to);
-  }
-  Status unlink(const std::string& path) override { return disk_.unlink(path); }
-  Status remove_directory(const std::string& path) override { return disk_.remove_directory(path); }
-  Status make_directory(const std::string& path) override { return disk_.make_directory(path); }
-  Status sync_directory(const std::string& path) override { return disk_.sync_directory(path); }
-  Result<std::vector<DirectoryEntry>> list(const std::string& path) override { return disk_.list(path); }
-  Result<EntryKind> kind_of(const std::string& path) override { return disk_.kind_of(path); }
-  Result<std::uint64_t> free_bytes(const std::string& path) override { return disk_.free_bytes(path); }
 
  private:
-  SimDisk disk_;
   Gate gate_;
 };
 
 struct Waiting {
   Waiting() {
-    StoreEnvironment environment = environment_on(unused, 7);
+    StoreEnvironment environment = environment_on(simulated, 7);
     environment.file_system = &disk;
     OpenOptions options;
     options.access = Access::kReadWrite;
@@ -111,8 +101,8 @@ struct Waiting {
     return code;
   }
 
-  SimDisk unused;
-  GatedDisk disk;
+  SimDisk simulated;
+  GatedDisk disk{simulated};
   std::optional<Store> store;
   bool seen = false;  // the row of key 1, while the sync was under way
 };

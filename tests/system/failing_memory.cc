@@ -67,7 +67,7 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 // The sanitizers have their own of these.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef VECSTORE_INSTRUMENTED
 extern "C" {
 
 int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) noexcept {

@@ -132,6 +132,7 @@ BOOST_AUTO_TEST_CASE(info_has_every_figure) {
                            "has_keys",
                            "has_documents",
                            "has_originals",
+                           "extents",
                            "calibrated_on",
                            "calibration",
                            "backend",

@@ -11,20 +11,14 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/vecstore.hpp"
+#include "tests/instrumented.h"
 #include "tests/test_util.h"
 
 namespace {
 
+using vecstore::test::kInstrumented;
 using vecstore::test::shipped_data;
 using vecstore::test::TemporaryDirectory;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr std::uint64_t kAllowance = 16 * kMiB;  // program, libraries, stacks, files' own pages
@@ -75,7 +69,7 @@ class MemoryGroup {
 };
 
 bool can_limit_memory() {
-  if (kSanitized) {
+  if (kInstrumented) {
     BOOST_TEST_MESSAGE("skipped: a sanitizer takes memory of its own");
     return false;
   }

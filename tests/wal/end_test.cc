@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 
+#include "base/forwarding_files.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/test_util.h"
 #include "wal/end_file.h"
@@ -328,31 +329,21 @@ class InterruptedFile final : public File {
   const std::function<void()>& before_;
 };
 
-class InterruptedFileSystem final : public FileSystem {
+class InterruptedFileSystem final : public ForwardingFiles {
  public:
-  InterruptedFileSystem(FileSystem& inner, std::function<void()> before) : inner_(inner), before_(std::move(before)) {}
+  InterruptedFileSystem(FileSystem& inner, std::function<void()> before)
+      : ForwardingFiles(inner), before_(std::move(before)) {}
   Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) override {
     before_();
-    VECSTORE_ASSIGN(auto file, inner_.open(path, options));
+    VECSTORE_ASSIGN(auto file, ForwardingFiles::open(path, options));
     return std::unique_ptr<File>(std::make_unique<InterruptedFile>(std::move(file), before_));
   }
-  Status rename(const std::string& from, const std::string& to) override { return inner_.rename(from, to); }
-  Status rename_to_new(const std::string& from, const std::string& to) override {
-    return inner_.rename_to_new(from, to);
-  }
-  Status unlink(const std::string& path) override { return inner_.unlink(path); }
-  Status remove_directory(const std::string& path) override { return inner_.remove_directory(path); }
-  Status make_directory(const std::string& path) override { return inner_.make_directory(path); }
-  Status sync_directory(const std::string& path) override { return inner_.sync_directory(path); }
   Result<std::vector<DirectoryEntry>> list(const std::string& path) override {
     before_();
-    return inner_.list(path);
+    return ForwardingFiles::list(path);
   }
-  Result<EntryKind> kind_of(const std::string& path) override { return inner_.kind_of(path); }
-  Result<std::uint64_t> free_bytes(const std::string& path) override { return inner_.free_bytes(path); }
 
  private:
-  FileSystem& inner_;
   std::function<void()> before_;
 };
 

@@ -119,6 +119,34 @@ BOOST_AUTO_TEST_CASE(any_number_of_threads_finds_the_same_points) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(wherever_it_begins_to_look_it_finds_the_same) {
+  Index& index = shared_index();
+  const Matrix queries = test::csift_queries(60);
+  const auto truth = test::exact(index.base, queries, 10, Metric::kL2);
+  const auto executor = make_executor(1);
+  const auto again = [&](std::span<const CalibrationPoint> before) {
+    auto points =
+        calibrate(index.generation->search_index(), {queries.view(), truth}, *executor, index.budget, {}, before);
+    REQUIRE_OK(points);
+    return *points;
+  };
+  const auto expected = again({});
+  for (const std::uint32_t list : {0u, 1u, 100u, 4096u}) {
+    std::vector<CalibrationPoint> before = expected;
+    for (CalibrationPoint& point : before)
+      if (list != 0) point.search_list = list;
+    const auto points = again(before);
+    BOOST_TEST_CONTEXT("list of " << list) {
+      BOOST_REQUIRE_EQUAL(points.size(), expected.size());
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        BOOST_TEST(points[i].search_list == expected[i].search_list);
+        BOOST_TEST(points[i].blocks == expected[i].blocks);
+        BOOST_TEST(points[i].recall == expected[i].recall);
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_build_calibrates_and_searches_use_it) {
   const test::TemporaryDirectory directory;
   const Matrix base = test::csift(3000);

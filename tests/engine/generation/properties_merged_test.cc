@@ -26,7 +26,7 @@ StoreProperties plain_properties() {
   properties.row_end = 12345;
   properties.keys = KeyKind::kBytes;
   properties.has_log = true;
-  properties.has_rows_file = true;
+  properties.rows_extents = 1;
   properties.calibrated_on = CalibratedOn::kOwnRows;
   properties.width_recall = {.875, .99609375};
   properties.copies_share = .625f;
@@ -152,7 +152,30 @@ BOOST_AUTO_TEST_CASE(versions_are_not_taken_for_one_another) {
   plain[0] = std::byte{6};
   BOOST_CHECK(code_of(decode_properties(plain)) == Code::kCorrupt);
   plain[0] = std::byte{7};
+  BOOST_CHECK(code_of(decode_properties(plain)) == Code::kCorrupt);
+  plain[0] = std::byte{8};
   BOOST_CHECK(code_of(decode_properties(plain)) == Code::kNewerFormat);
+}
+
+// Who knows one extent alone must not open such a store.
+BOOST_AUTO_TEST_CASE(extents_of_generations_before_take_a_version_of_their_own) {
+  for (const std::uint32_t extents : {1u, 2u, 17u}) {
+    StoreProperties written = merged_properties();
+    written.rows_extents = extents;
+    written.keeps_extents = true;
+    const auto bytes = encode_properties(written);
+    BOOST_TEST((bytes[0] == std::byte{7}));
+    const auto read = decode_properties(bytes);
+    REQUIRE_OK(read);
+    BOOST_TEST(read->rows_extents == extents);
+    BOOST_TEST(read->keeps_extents);
+    BOOST_TEST((encode_properties(*read) == bytes));
+    auto none = bytes;
+    std::fill(none.end() - 4, none.end(), std::byte{0});
+    BOOST_CHECK(code_of(decode_properties(none)) == Code::kCorrupt);
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+      BOOST_REQUIRE(code_of(decode_properties(std::span(bytes).first(size))) == Code::kCorrupt);
+  }
 }
 
 // Every value of every byte: refused, or properties within the limits, which read the same when they are written.

@@ -22,7 +22,7 @@ StoreProperties some_properties() {
   properties.dtype = DType::kF16;
   properties.dim = 384;
   properties.rows = 100000;
-  properties.has_rows_file = true;
+  properties.rows_extents = 1;
   properties.keys = KeyKind::kBytes;
   properties.has_log = true;
   properties.calibrated_on = CalibratedOn::kGivenQueries;
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
   BOOST_TEST((read->metric == written.metric && read->dtype == written.dtype));
   BOOST_TEST(read->dim == written.dim);
   BOOST_TEST(read->rows == written.rows);
-  BOOST_TEST(read->has_rows_file);
+  BOOST_TEST(read->rows_extents == 1u);
   BOOST_TEST((read->keys == KeyKind::kBytes));
   BOOST_TEST(read->has_log);
   BOOST_TEST(read->width_recall.bits8 == .97);
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(cut_or_longer_bytes_are_refused) {
 
 BOOST_AUTO_TEST_CASE(a_newer_version_is_told_from_damage) {
   auto bytes = encode_properties(some_properties());
-  bytes[0] = std::byte{7};
+  bytes[0] = std::byte{8};
   BOOST_CHECK(code_of(decode_properties(bytes)) == Code::kNewerFormat);
 }
 
@@ -221,6 +221,31 @@ BOOST_AUTO_TEST_CASE(beyond_the_greatest_k_the_list_grows_in_proportion) {
   StoreProperties wide = properties;
   wide.calibration.back().search_list = 512;
   BOOST_TEST(resolve_options(wide, wish(1000, 1.0), false).search_list == kSearchListMax);
+}
+
+// Else a long list would find no more than the longest that was calibrated: the bound would keep it from reading.
+BOOST_AUTO_TEST_CASE(a_list_longer_than_any_calibrated_looks_at_more) {
+  const StoreProperties properties = some_properties();
+  const SearchOptions longest = resolve_options(properties, wish(10, .99), false);
+  SearchOptions options = wish(10, .9);
+  const SearchOptions calibrated = resolve_options(properties, options, false);
+  options.search_list = longest.search_list;
+  SearchOptions resolved = resolve_options(properties, options, false);
+  BOOST_TEST((resolved.blocks == calibrated.blocks && resolved.bound == calibrated.bound));
+  options.search_list = 4 * longest.search_list;
+  resolved = resolve_options(properties, options, false);
+  BOOST_TEST(resolved.blocks == 2 * calibrated.blocks);
+  BOOST_TEST(resolved.bound == calibrated.bound + 1);
+  options.blocks = 7;
+  options.bound = 1;
+  resolved = resolve_options(properties, options, false);
+  BOOST_TEST((resolved.blocks == 7 && resolved.bound == 1));
+  const SearchOptions by_default = resolve_options({}, wish(10, .9), false);
+  options = wish(10, .9);
+  options.search_list = 2 * by_default.search_list;
+  resolved = resolve_options({}, options, false);
+  BOOST_TEST(resolved.blocks > by_default.blocks);
+  BOOST_TEST(resolved.bound > by_default.bound);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_given_is_kept) {

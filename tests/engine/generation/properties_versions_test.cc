@@ -20,7 +20,7 @@ StoreProperties some_properties() {
   properties.dim = 96;
   properties.rows = 12345;
   properties.keys = KeyKind::kBytes;
-  properties.has_rows_file = true;
+  properties.rows_extents = 1;
   properties.calibrated_on = CalibratedOn::kOwnRows;
   properties.width_recall = {.875, .99609375};
   properties.copies_share = .625f;

@@ -259,8 +259,15 @@ BOOST_AUTO_TEST_CASE(a_catalog_that_is_damaged_while_it_is_written_is_right_or_r
       BOOST_TEST((outcome.subject().find(path) != std::string_view::npos), outcome.message());
       continue;
     }
-    for (std::uint64_t row = 0; row < keys.size(); row += 997)
-      BOOST_REQUIRE((catalog->find(keys[row]).value() == RowId{row}));
+    for (std::uint64_t row = 0; row < keys.size(); row += 997) {
+      const auto found = catalog->find(keys[row]);
+      if (!found) {  // who had it open damaged it once it was in its place
+        ++reported;
+        BOOST_TEST((found.error().code() == Code::kCorrupt), found.error().message());
+        break;
+      }
+      BOOST_TEST((*found == RowId{row}));
+    }
   }
   done = true;
   vandal.join();

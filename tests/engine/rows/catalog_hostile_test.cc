@@ -103,7 +103,7 @@ struct Hostile {
   Bytes data, sums;
 };
 
-constexpr std::size_t kFiles = kSanitized ? 300 : 3000;
+constexpr std::size_t kFiles = kInstrumented ? 300 : 3000;
 
 BOOST_AUTO_TEST_SUITE(catalog_hostile)
 

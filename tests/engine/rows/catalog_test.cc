@@ -10,7 +10,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "engine/rows/key_sorter.h"
-#include "engine/rows/rows.h"
+#include "engine/rows/stored_rows.h"
 #include "tests/test_util.h"
 
 using namespace vecstore;
@@ -249,7 +249,9 @@ BOOST_AUTO_TEST_CASE(a_damaged_catalog_is_rebuilt_from_rows) {
   REQUIRE_OK(build(path, keys_up_to(10)));
   test::write_file(path + "/data.sums", {'?'});
   BOOST_TEST((test::code_of(Catalog::open(FileSystem::posix(), path, kStore, budget)) == Code::kCorrupt));
-  REQUIRE_OK(Catalog::build(FileSystem::posix(), path, kStore, 3, keys_of({&extents[0], &extents[1]}), budget));
+  const auto rows = StoredRows::of(std::move(extents), nullptr);
+  REQUIRE_OK(rows);
+  REQUIRE_OK(Catalog::build(FileSystem::posix(), path, kStore, 3, keys_of(*rows, budget), budget));
   const auto catalog = Catalog::open(FileSystem::posix(), path, kStore, budget);
   REQUIRE_OK(catalog);
   BOOST_TEST(catalog->size() == 777u);

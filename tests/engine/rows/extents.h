@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "base/random.h"
-#include "engine/rows/rows.h"
 #include "engine/rows/rows_format.h"
+#include "engine/rows/stored_rows.h"
 #include "tests/test_util.h"
 
 namespace vecstore::test {
@@ -125,6 +125,14 @@ inline Status write_extent(const std::string& path, const Extent& extent) {
 inline Result<RowsExtent> open_extent(const std::string& path) {
   static MemoryBudget budget;
   return RowsExtent::open(FileSystem::posix(), path, kIdentity, budget);
+}
+
+// An extent all of whose rows are of the graph.
+inline Result<StoredRows> open_stored(const std::string& path) {
+  VECSTORE_ASSIGN(RowsExtent extent, open_extent(path));
+  std::vector<RowsExtent> extents;
+  extents.push_back(std::move(extent));
+  return StoredRows::of(std::move(extents), nullptr);
 }
 
 inline bool same(const StoredRow& a, const StoredRow& b) {

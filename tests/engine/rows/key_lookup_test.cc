@@ -95,7 +95,8 @@ BOOST_FIXTURE_TEST_CASE(a_budget_without_room_for_a_table_reads_the_keys_each_ti
   const auto content = StoreDirectory::open(FileSystem::posix(), kStoreNames, path, LockMode::kShared);
   REQUIRE_OK(content);
   const Uuid uuid = content->manifest()->store;
-  const auto rows = RowsExtent::open(FileSystem::posix(), rows_path, {uuid, FileKind::kRows, 1}, unlimited);
+  const StoredRows::File file{rows_path, {uuid, FileKind::kRows, 1}};
+  const auto rows = StoredRows::open(FileSystem::posix(), {&file, 1}, nullptr, unlimited);
   REQUIRE_OK(rows);
   for (const std::uint64_t bytes : {std::uint64_t{0}, std::uint64_t{1000}, 8 * kRows, 11 * kRows}) {
     MemoryBudget budget(bytes);
@@ -171,7 +172,7 @@ BOOST_FIXTURE_TEST_CASE(readers_in_many_processes_never_fail_while_the_catalog_i
       std::vector<std::jthread> threads;
       for (int thread = 0; thread < 2; ++thread)
         threads.emplace_back([&] {
-          for (int round = 0; round < (kSanitized ? 20 : 150); ++round) {
+          for (int round = 0; round < (kInstrumented ? 20 : 150); ++round) {
             const auto store = Store::open(path, {.backend = Backend::kPread});
             if (!store) {
               ++wrong;

@@ -495,7 +495,9 @@ BOOST_AUTO_TEST_CASE(a_catalog_of_two_extents_with_gaps_finds_every_key) {
   }
   MemoryBudget budget;
   const std::string path = directory.path("catalog");
-  const auto feed = keys_of({&opened[0], &opened[1], &opened[2]});
+  const auto rows = StoredRows::of(std::move(opened), nullptr);
+  REQUIRE_OK(rows);
+  const auto feed = keys_of(*rows, budget);
   REQUIRE_OK(Catalog::build(FileSystem::posix(), path, kStore, 3, feed, budget));
   const auto catalog = Catalog::open(FileSystem::posix(), path, kStore, budget);
   REQUIRE_OK(catalog);
@@ -509,11 +511,11 @@ BOOST_AUTO_TEST_CASE(keys_that_are_numbers_lie_in_the_catalog_in_their_order) {
   const TemporaryDirectory directory;
   const Extent extent = make_lonely(3000);
   REQUIRE_OK(write_extent(directory.path("rows"), extent));
-  const auto opened = open_extent(directory.path("rows"));
+  const auto opened = open_stored(directory.path("rows"));
   REQUIRE_OK(opened);
   MemoryBudget budget;
   const std::string path = directory.path("catalog");
-  REQUIRE_OK(Catalog::build(FileSystem::posix(), path, kStore, 0, keys_of({&*opened}), budget));
+  REQUIRE_OK(Catalog::build(FileSystem::posix(), path, kStore, 0, keys_of(*opened, budget), budget));
   const auto catalog = Catalog::open(FileSystem::posix(), path, kStore, budget);
   REQUIRE_OK(catalog);
   for (std::size_t i = 0; i < extent.rows.size(); ++i) {
@@ -530,7 +532,7 @@ BOOST_AUTO_TEST_CASE(keys_are_found_with_a_catalog_a_table_and_neither) {
       const Extent extent = make_keyed(800, std::uint64_t{1} << bits, first, "key ");
       const std::string path = directory.path(std::to_string(number++));
       REQUIRE_OK(write_extent(path, extent));
-      const auto opened = open_extent(path);
+      const auto opened = open_stored(path);
       REQUIRE_OK(opened);
       struct Form {
         bool may_write;
@@ -560,13 +562,13 @@ BOOST_AUTO_TEST_CASE(a_catalog_of_the_content_before_is_not_believed) {
   const Extent after = make_keyed(500, 3, 0, "key ");
   for (const auto& [name, extent] : {std::pair{"before", &before}, {"after", &after}})
     REQUIRE_OK(write_extent(directory.path(name), *extent));
-  const auto old_rows = open_extent(directory.path("before"));
-  const auto rows = open_extent(directory.path("after"));
+  const auto old_rows = open_stored(directory.path("before"));
+  const auto rows = open_stored(directory.path("after"));
   REQUIRE_OK(old_rows);
   REQUIRE_OK(rows);
   MemoryBudget budget;
   const std::string path = directory.path("catalog");
-  REQUIRE_OK(Catalog::build(FileSystem::posix(), path, kStore, 6, keys_of({&*old_rows}), budget));
+  REQUIRE_OK(Catalog::build(FileSystem::posix(), path, kStore, 6, keys_of(*old_rows, budget), budget));
   const auto bytes = read_file(path + "/data.mdb");
   for (const bool may_write : {false, true}) {
     KeyLookup lookup(FileSystem::posix(), {path, kStore, 7, may_write}, *rows, budget);
@@ -591,7 +593,7 @@ BOOST_AUTO_TEST_CASE(more_rows_than_the_header_says_never_fill_the_table) {
   const std::uint64_t rows = 10;  // as many as there are groups
   std::memcpy(attributes.data() + offsetof(rows::Attributes, rows), &rows, sizeof(rows));
   copy_with_attributes(path, directory.path("fewer"), attributes, 0);
-  const auto opened = open_extent(directory.path("fewer"));
+  const auto opened = open_stored(directory.path("fewer"));
   REQUIRE_OK(opened);
   MemoryBudget budget;
   KeyLookup lookup(FileSystem::posix(), {directory.path("none"), kStore, 0, false}, *opened, budget);

@@ -21,7 +21,7 @@ namespace {
 
 using namespace test;
 
-constexpr int kKills = kSanitized ? 8 : 24;  // kills of each kind
+constexpr int kKills = kInstrumented ? 8 : 24;  // kills of each kind
 constexpr uid_t kNobody = 65534;
 
 struct Builds {

@@ -18,7 +18,7 @@ namespace {
 using namespace test;
 
 // Sanitizers make every open some ten times as dear.
-constexpr std::uint64_t kThinning = kSanitized ? 23 : 1;
+constexpr std::uint64_t kThinning = kInstrumented ? 23 : 1;
 constexpr unsigned kWorkers = 4;
 // A reader that meets a manifest that is none waits for a publish to end: the time goes to sleeping.
 constexpr unsigned kSleepingWorkers = 48;

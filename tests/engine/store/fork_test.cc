@@ -217,7 +217,7 @@ std::optional<Store> held;  // dropped by exit()
 
 // Leak checkers run at exit(), and a child has lost the threads that held what they would find.
 void exit_normally() {
-  if (kSanitized) ::_exit(0);
+  if (kInstrumented) ::_exit(0);
   in_child = true;
   std::exit(0);
 }
@@ -289,7 +289,7 @@ BOOST_FIXTURE_TEST_CASE(hundreds_of_children_drop_a_store_that_others_write_to, 
     auto store = Store::open(path, options);
     REQUIRE_OK(store);
     Busy busy(*store, sample, true);
-    for (int i = 0; i < (kSanitized ? 10 : 70); ++i) {
+    for (int i = 0; i < (kInstrumented ? 10 : 70); ++i) {
       Child child(
           [&] {
             const Store dropped = std::move(*store);

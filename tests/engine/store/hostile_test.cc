@@ -18,7 +18,7 @@ namespace {
 
 using namespace test;
 
-constexpr int kRounds = kSanitized ? 100 : 300;               // rounds of each file
+constexpr int kRounds = kInstrumented ? 100 : 300;            // rounds of each file
 constexpr std::uint64_t kRamBytes = std::uint64_t{64} << 20;  // what a length that is believed would exceed
 
 using Bytes = std::vector<std::byte>;

@@ -329,6 +329,52 @@ BOOST_AUTO_TEST_CASE(stats_tell_of_merges) {
   automatic.check(*automatic.store);
 }
 
+BOOST_AUTO_TEST_CASE(stats_tell_how_far_a_merge_is) {
+  Automatic automatic;
+  automatic.options.merge = MergePolicy::kManual;
+  automatic.create();
+  for (std::uint64_t key = 0; key < 300; ++key) REQUIRE_OK(automatic.put(key));
+  CompactOptions how;
+  std::size_t told = 0;
+  how.progress = [&](const Progress& progress) {
+    const StoreStats stats = automatic.store->stats();
+    BOOST_TEST(stats.is_merging);
+    BOOST_CHECK(stats.merge_progress.phase == progress.phase);
+    BOOST_TEST(stats.merge_progress.done == progress.done);
+    BOOST_TEST(stats.merge_progress.total == progress.total);
+    BOOST_TEST(automatic.store->metrics().merging == 1u);
+    ++told;
+  };
+  REQUIRE_OK(automatic.store->compact(how));
+  BOOST_TEST(told > 3u);
+  const Metrics metrics = automatic.store->metrics();
+  BOOST_TEST(metrics.merges == 1u);
+  BOOST_TEST(metrics.merges_failed == 0u);
+  BOOST_TEST(metrics.merging == 0u);
+  BOOST_TEST(automatic.store->stats().merge_progress.total == 0u);
+  REQUIRE_OK(automatic.put(7));
+  CancelToken cancel;
+  cancel.cancel();
+  how.cancel = &cancel;
+  BOOST_CHECK(code_of(automatic.store->compact(how)) == Code::kCancelled);
+  BOOST_TEST(automatic.store->metrics().merges_failed == 1u);
+}
+
+// Segments of the log are twice as large as the one before. What a merge leaves of them is the least that there is.
+BOOST_AUTO_TEST_CASE(a_merge_leaves_a_small_log) {
+  Automatic automatic;
+  automatic.options.merge = MergePolicy::kManual;
+  automatic.options.log_bytes = 64u << 20;
+  automatic.options.delta_bytes = 16u << 20;
+  automatic.create();
+  for (std::uint64_t key = 0; key < 3000; ++key) REQUIRE_OK(automatic.put(key));
+  BOOST_TEST(automatic.store->stats().wal_bytes >= 3u << 20);
+  REQUIRE_OK(automatic.store->compact());
+  BOOST_TEST(automatic.store->stats().wal_bytes == 1u << 20);
+  for (std::uint64_t key = 2990; key < 3010; ++key) REQUIRE_OK(automatic.put(key));
+  automatic.check_reopened();
+}
+
 BOOST_AUTO_TEST_CASE(a_store_that_is_merged_by_hand_alone_never_merges_itself) {
   Automatic automatic;
   automatic.options.merge = MergePolicy::kManual;

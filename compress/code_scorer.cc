@@ -103,6 +103,14 @@ void CodeScorer::prepare(const float* query, ScorerScratch& scratch) {
   take_query(query);
 }
 
+void CodeScorer::prepare_like(const CodeScorer& other) {
+  std::ranges::copy(other.table_, table_.begin());
+  std::ranges::copy(other.fine_table_, fine_table_.begin());
+  table_scale_ = other.table_scale_;
+  table_offset_ = other.table_offset_;
+  take_query(other.query_.data());
+}
+
 void CodeScorer::rotate_query(ScorerScratch& scratch) const {
   const CodecModel& model = codes_->model;
   float* centred = scratch.centred_.data();

@@ -39,6 +39,8 @@ class CodeScorer {
 
   // query: [dim] floats (cosine: normalised).
   void prepare(const float* query, ScorerScratch& scratch);
+  // For the query that `other` is prepared for, whose model has the same tables (have_same_tables()).
+  void prepare_like(const CodeScorer& other);
 
   struct RankedBlock {
     float key = 0;

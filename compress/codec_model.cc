@@ -5,6 +5,13 @@
 
 namespace vecstore {
 
+bool have_same_tables(const CodecModel& a, const CodecModel& b) {
+  return a.kind == b.kind && a.dim == b.dim && a.code_bytes == b.code_bytes && a.codewords == b.codewords &&
+         a.bits == b.bits && a.fine_tables == b.fine_tables && a.subspace_begin == b.subspace_begin &&
+         std::ranges::equal(a.mean, b.mean) && std::ranges::equal(a.rotation, b.rotation) &&
+         std::ranges::equal(a.codebook, b.codebook) && std::ranges::equal(a.mixing, b.mixing);
+}
+
 Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget) {
   const auto copy = [&budget]<typename T>(const Buffer<T>& from) -> Result<Buffer<T>> {
     VECSTORE_ASSIGN(auto to, Buffer<T>::allocate(budget, from.size()));

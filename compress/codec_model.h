@@ -50,6 +50,9 @@ struct CodecModel {
   Buffer<std::uint16_t> mixing;  // [kMixingRounds × dim] the rotation of kRabitq (compress/mixing.h)
 };
 
+// Whether queries have the same tables with both (compress/code_scorer.h).
+bool have_same_tables(const CodecModel& a, const CodecModel& b);
+
 // A copy of the model charged to `budget`.
 Result<CodecModel> copy_model(const CodecModel& model, MemoryBudget& budget);
 

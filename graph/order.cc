@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "base/sums.h"
+#include "compress/kernels/kernels.h"
 
 namespace vecstore {
 namespace {
@@ -31,6 +32,10 @@ struct Gain {
   std::int32_t gain = 0;  // edges that stop being cut when the row changes sides
   std::uint32_t row = 0;
 };
+
+float norm2_of(const float* vector, std::uint32_t dim) {
+  return sum_in_parts<kSumParts, float>(dim, [&](std::size_t d) { return vector[d] * vector[d]; });
+}
 
 // The arrays of all splits of one level; ranges are disjoint, so each split owns its part.
 class Bisection {
@@ -84,42 +89,52 @@ std::vector<float> Bisection::direction(Range range) const {
   for (std::uint32_t i = 0; i < sample; ++i)
     rows_->decode(order_[range.begin + static_cast<std::uint32_t>(std::uint64_t{i} * count / sample)],
                   &points[std::size_t{i} * dim]);
-  const auto distance2 = [dim](const float* a, const float* b) {
-    return sum_in_parts<kSumParts, float>(dim, [&](std::size_t d) { return (a[d] - b[d]) * (a[d] - b[d]); });
-  };
-  // Seeds: a random point, and the point farthest from it.
+  // Seeds: a random point, from which all are measured, and the point farthest from it.
   Random random(options_.seed, (std::uint64_t{range.begin} << 32) | range.end);
   const float* first = &points[random.below(sample) * dim];
-  const float* second = first;
+  std::vector<float> centre[2] = {{first, first + dim}, std::vector<float>(dim)};
   float farthest = -1;
   for (std::uint32_t i = 0; i < sample; ++i) {
-    const float distance = distance2(first, &points[std::size_t{i} * dim]);
-    if (distance > farthest) {
-      farthest = distance;
-      second = &points[std::size_t{i} * dim];
-    }
+    float* point = &points[std::size_t{i} * dim];
+    for (std::uint32_t d = 0; d < dim; ++d) point[d] -= centre[0][d];
+    const float distance = norm2_of(point, dim);
+    if (!(distance > farthest)) continue;
+    farthest = distance;
+    std::copy_n(point, dim, centre[1].begin());
   }
-  std::vector<float> centre[2] = {{first, first + dim}, {second, second + dim}};
-  std::vector<float> sum[2];
+  std::ranges::fill(centre[0], 0.0f);
+  // A point is nearer to the second centre when it lies beyond the middle, seen along the line between the two.
+  std::vector<float> sum[2] = {std::vector<float>(dim), std::vector<float>(dim)};
+  std::uint32_t members[2] = {0, 0};
   std::array<std::uint8_t, kSampleRows> cluster{};
+  std::array<float, kSampleRows> along{};
+  std::vector<float> line(dim);
+  const auto move = [&](std::uint32_t point, std::uint8_t side, float sign) {
+    for (std::uint32_t d = 0; d < dim; ++d) sum[side][d] += sign * points[std::size_t{point} * dim + d];
+  };
   for (std::uint32_t iteration = 0; iteration < kMeansIterations; ++iteration) {
-    std::uint32_t members[2] = {0, 0};
-    bool has_changed = iteration == 0;
-    for (auto& s : sum) s.assign(dim, 0.0f);
+    for (std::uint32_t d = 0; d < dim; ++d) line[d] = centre[1][d] - centre[0][d];
+    const float middle = (norm2_of(centre[1].data(), dim) - norm2_of(centre[0].data(), dim)) / 2;
+    kernels().dot_f32(line.data(), Rows{points.data(), dim * sizeof(float), nullptr, sample}, dim, along.data());
+    bool has_changed = false;
     for (std::uint32_t i = 0; i < sample; ++i) {
-      const float* point = &points[std::size_t{i} * dim];
-      const std::uint8_t nearer = distance2(point, centre[1].data()) < distance2(point, centre[0].data()) ? 1 : 0;
-      has_changed = has_changed || nearer != cluster[i];
+      const std::uint8_t nearer = along[i] > middle ? 1 : 0;
+      if (iteration != 0 && nearer == cluster[i]) continue;
+      has_changed = true;
+      if (iteration != 0) {
+        move(i, cluster[i], -1);
+        --members[cluster[i]];
+      }
       cluster[i] = nearer;
+      move(i, nearer, 1);
       ++members[nearer];
-      for (std::uint32_t d = 0; d < dim; ++d) sum[nearer][d] += point[d];
     }
     if (!has_changed || members[0] == 0 || members[1] == 0) break;
     for (int c = 0; c < 2; ++c)
       for (std::uint32_t d = 0; d < dim; ++d) centre[c][d] = sum[c][d] / static_cast<float>(members[c]);
   }
-  for (std::uint32_t d = 0; d < dim; ++d) centre[1][d] -= centre[0][d];
-  return std::move(centre[1]);
+  for (std::uint32_t d = 0; d < dim; ++d) line[d] = centre[1][d] - centre[0][d];
+  return line;
 }
 
 void Bisection::divide_by_means(Range range, std::uint32_t middle) {

@@ -5,34 +5,50 @@
 #include <limits>
 
 namespace vecstore {
+namespace {
+
+constexpr float kOccluded = std::numeric_limits<float>::infinity();
+
+}  // namespace
 
 std::span<const std::uint32_t> Pruner::prune(std::span<const Candidate> candidates, std::uint32_t degree) {
   kept_.clear();
-  const std::size_t count = candidates.size();
-  occlusion_.assign(count, 0.0f);
+  std::size_t count = candidates.size();
+  open_.resize(count);
+  to_node_.resize(count);
   scratch_.resize(count);
   distances_.resize(count);
+  occlusion_.assign(count, 0.0f);
+  for (std::size_t i = 0; i < count; ++i) {
+    open_[i] = candidates[i].row;
+    to_node_[i] = candidates[i].distance;
+  }
   // A candidate with occlusion ≤ 1 is diverse; those up to alpha fill what is left of the degree.
-  constexpr float kTaken = std::numeric_limits<float>::infinity();
   for (const float slack : {1.0f, alpha_}) {
-    for (std::size_t i = 0; i < count && kept_.size() < degree; ++i) {
-      if (occlusion_[i] > slack) continue;
-      kept_.push_back(candidates[i].row);
-      occlusion_[i] = kTaken;
-      open_.clear();
-      open_rows_.clear();
-      for (std::size_t j = i + 1; j < count; ++j) {
-        if (occlusion_[j] > alpha_) continue;
-        open_.push_back(static_cast<std::uint32_t>(j));
-        open_rows_.push_back(candidates[j].row);
+    for (std::size_t i = 0; i < count && kept_.size() < degree;) {
+      if (occlusion_[i] > slack) {
+        ++i;
+        continue;
       }
-      rows_->distances(candidates[i].row, open_rows_.data(), open_rows_.size(), scratch_.data(), distances_.data());
-      for (std::size_t m = 0; m < open_.size(); ++m) {
-        const std::uint32_t j = open_[m];
-        const float between = distances_[m];
-        const float ratio = between == 0.0f ? kTaken : candidates[j].distance / between;
-        occlusion_[j] = std::max(occlusion_[j], ratio);
+      // Those behind it close the gap that it leaves, and that those leave which it occludes.
+      const std::uint32_t row = open_[i];
+      kept_.push_back(row);
+      const std::size_t left = count - i - 1;
+      rows_->distances(row, open_.data() + i + 1, left, scratch_.data(), distances_.data());
+      const float* to_node = to_node_.data() + i + 1;
+      const float* before = occlusion_.data() + i + 1;
+      for (std::size_t m = 0; m < left; ++m) {
+        const float ratio = to_node[m] / distances_[m];
+        distances_[m] = std::max(before[m], distances_[m] == 0.0f ? kOccluded : ratio);
       }
+      std::size_t to = i;
+      for (std::size_t m = 0; m < left; ++m) {
+        open_[to] = open_[i + 1 + m];
+        to_node_[to] = to_node[m];
+        occlusion_[to] = distances_[m];
+        to += distances_[m] <= alpha_ ? 1 : 0;
+      }
+      count = to;
     }
     if (alpha_ <= 1.0f) break;
   }

@@ -36,9 +36,10 @@ class Pruner {
   const QuantizedRows* rows_;
   float alpha_;
   std::vector<std::uint32_t> kept_;
-  std::vector<float> occlusion_;     // per candidate: max over kept of distance to node ÷ distance to kept
-  std::vector<std::uint32_t> open_;  // indices still to be judged
-  std::vector<std::uint32_t> open_rows_;
+  // Of each candidate that may still be kept.
+  std::vector<std::uint32_t> open_;
+  std::vector<float> to_node_;
+  std::vector<float> occlusion_;  // max over kept of distance to node ÷ distance to kept
   std::vector<std::uint32_t> scratch_;
   std::vector<float> distances_;
 };

@@ -237,13 +237,10 @@ class IoUringReader final : public PageReader {
   Status judge(std::uint32_t frame, int result) {
     const std::uint64_t page = frames_.page_of(frame);
     const auto bytes = frames_.bytes(frame);
-    const std::uint64_t count = bytes.size() / file_.page_bytes();
     if (result == static_cast<int>(bytes.size())) return file_.verify_pages(page, bytes);
-    // Interrupted or short: read_pages() tries again, or finds that the file ends. Of several pages it finds the one
-    // that cannot be read. So it does where the kernel lacks the operation.
-    if (result >= 0 || result == -EINTR || result == -EAGAIN || count > 1 || is_refusal(-result))
-      return file_.read_pages(page, bytes);
-    return errno_status(-result, "reading failed; check the disk", file_.path()).at(Detail::kPage, page);
+    // Anything else may be the ring's own doing: signals cancel requests whose worker could not start. read_pages()
+    // tries again. It finds a disk that fails, a file that ends, and of several pages the one that cannot be read.
+    return file_.read_pages(page, bytes);
   }
 
   // Ends with nothing in flight and every frame free. Where even waiting fails the ring is given up for good.

@@ -7,7 +7,8 @@ namespace vecstore {
 
 std::uint64_t CodeCandidates::predict_bytes(std::uint32_t dim, const CodeForm& form) {
   return CodeScorer::predict_bytes(dim, form) + ScorerScratch::predict_bytes(dim, form.code_bytes) +
-         (form.blocks + groups_of(form.blocks)) * sizeof(CodeScorer::RankedBlock) + kBlockRows * sizeof(float);
+         (form.blocks + groups_of(form.blocks)) * sizeof(CodeScorer::RankedBlock) +
+         kBlockRows * (sizeof(float) + sizeof(std::uint32_t));
 }
 
 Result<CodeCandidates> CodeCandidates::create(const BlockCodes& codes, MemoryBudget& budget) {
@@ -17,6 +18,7 @@ Result<CodeCandidates> CodeCandidates::create(const BlockCodes& codes, MemoryBud
   const std::uint64_t blocks = codes.blocks.count();
   VECSTORE_ASSIGN(candidates.ranked_, Buffer<CodeScorer::RankedBlock>::allocate(budget, blocks + groups_of(blocks)));
   VECSTORE_ASSIGN(candidates.estimates_, Buffer<float>::allocate(budget, kBlockRows));
+  VECSTORE_ASSIGN(candidates.below_, Buffer<std::uint32_t>::allocate(budget, kBlockRows));
   return candidates;
 }
 

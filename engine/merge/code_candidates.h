@@ -22,32 +22,49 @@ class CodeCandidates {
   static Result<CodeCandidates> create(const BlockCodes& codes, MemoryBudget& budget);
   static std::uint64_t predict_bytes(std::uint32_t dim, const CodeForm& form);
 
+  // Before find().
+  void prepare(const float* query) { scorer_.prepare(query, scratch_); }
+  // For the query that `other` is prepared for, whose codes have the same tables.
+  void prepare_like(const CodeCandidates& other) { scorer_.prepare_like(other.scorer_); }
   // Of the nearest `blocks` blocks the `count` rows with the least estimates, and the first of every block. Only rows
   // that `is_wanted(position)`. In no order; none comes twice.
   template <typename IsWanted>
-  void find(const float* query, std::size_t blocks, std::size_t count, const IsWanted& is_wanted,
-            std::vector<Pos>& found);
+  void find(std::size_t blocks, std::size_t count, const IsWanted& is_wanted, std::vector<Pos>& found);
 
  private:
   using Estimate = std::pair<float, Pos>;
   CodeCandidates(const BlockCodes& codes, CodeScorer scorer, ScorerScratch scratch)
       : codes_(&codes), scorer_(std::move(scorer)), scratch_(std::move(scratch)) {}
   void keep_best(std::size_t count);
+  // The wanted row with the least estimate of a block; kNoPos: none is wanted. `least` is that of all its rows.
+  template <typename IsWanted>
+  Pos first_of(Pos begin, std::size_t rows, float least, const IsWanted& is_wanted) const;
 
   const BlockCodes* codes_;
   CodeScorer scorer_;
   ScorerScratch scratch_;
   Buffer<CodeScorer::RankedBlock> ranked_;
-  Buffer<float> estimates_;  // [kBlockRows]
+  Buffer<float> estimates_;      // [kBlockRows]
+  Buffer<std::uint32_t> below_;  // [kBlockRows] rows of a block that are among the best so far
   std::vector<Estimate> best_;
   std::vector<Pos> firsts_;
 };
 
 template <typename IsWanted>
-void CodeCandidates::find(const float* query, std::size_t blocks, std::size_t count, const IsWanted& is_wanted,
-                          std::vector<Pos>& found) {
+Pos CodeCandidates::first_of(Pos begin, std::size_t rows, float least, const IsWanted& is_wanted) const {
+  const auto all = estimates_.span().first(rows);
+  const auto place = static_cast<Pos>(std::ranges::find(all, least) - all.begin());
+  if (place < rows && is_wanted(begin + place)) return begin + place;
+  Estimate first{std::numeric_limits<float>::infinity(), kNoPos};
+  for (std::size_t i = 0; i < rows; ++i)
+    if (const Estimate estimate{all[i], begin + static_cast<Pos>(i)}; estimate < first && is_wanted(estimate.second))
+      first = estimate;
+  return first.second;
+}
+
+template <typename IsWanted>
+void CodeCandidates::find(std::size_t blocks, std::size_t count, const IsWanted& is_wanted, std::vector<Pos>& found) {
   constexpr float kAll = std::numeric_limits<float>::infinity();
-  scorer_.prepare(query, scratch_);
   const std::size_t near = scorer_.nearest_blocks(blocks, ranked_.span());
   best_.clear();
   firsts_.clear();
@@ -56,15 +73,18 @@ void CodeCandidates::find(const float* query, std::size_t blocks, std::size_t co
     const Pos begin = codes_->blocks.begin(ranked_[b].block);
     const std::size_t rows = codes_->blocks.rows(ranked_[b].block);
     scorer_.score_run(begin, rows, estimates_.data());
-    Estimate first{kAll, kNoPos};
+    // Few rows are below the limit, and in most blocks the least of all is wanted.
+    std::size_t below = 0;
+    float least = kAll;
     for (std::size_t i = 0; i < rows; ++i) {
-      const Estimate estimate{estimates_[i], begin + static_cast<Pos>(i)};
-      if (estimate.first >= limit && estimate.first >= first.first) continue;
-      if (!is_wanted(estimate.second)) continue;
-      first = std::min(first, estimate);
-      if (estimate.first < limit) best_.push_back(estimate);
+      below_[below] = static_cast<std::uint32_t>(i);
+      below += estimates_[i] < limit ? 1 : 0;
+      least = std::min(least, estimates_[i]);
     }
-    if (first.second != kNoPos) firsts_.push_back(first.second);
+    for (std::size_t i = 0; i < below; ++i)
+      if (const Pos position = begin + below_[i]; is_wanted(position))
+        best_.emplace_back(estimates_[below_[i]], position);
+    if (const Pos first = first_of(begin, rows, least, is_wanted); first != kNoPos) firsts_.push_back(first);
     if (best_.size() < 2 * count) continue;
     keep_best(count);
     limit = best_[count - 1].first;

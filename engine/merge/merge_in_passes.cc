@@ -140,7 +140,8 @@ std::uint64_t MergeInPasses::predict_bytes(const Room& room) const {
          (texts.layout().keys ? input_.bytes_after : 0);
 }
 
-// A wider window is ordered better, and a larger pool spares reads: one grows after the other.
+// A wider window is ordered better, and a larger pool spares reads: one grows after the other. Half of what is left
+// then spares pruning lists twice.
 Status MergeInPasses::choose_memory() {
   const std::uint64_t left = budget_.limit_bytes() - budget_.used_bytes();
   room_ = {kWindowPagesLeast, std::min(kPoolBytesLeast, input_.pool_bytes_most)};
@@ -160,6 +161,7 @@ Status MergeInPasses::choose_memory() {
     grows = takes({room_.window_pages * 2, room_.pool_bytes});
     grows = takes({room_.window_pages, room_.pool_bytes * 2}) || grows;
   }
+  room_.lists_bytes = std::min((left - predict_bytes(room_)) / 2, lists_bytes_most());
   return Status::ok();
 }
 
@@ -199,17 +201,22 @@ std::uint32_t MergeInPasses::key_bytes() const {
 
 // Every window comes up once a sixth of its rows have changed, if rows change everywhere alike: with each merge one in
 // so many, in turn. Where pages hold another number of rows, all of them do.
-std::vector<bool> MergeInPasses::windows_due(std::uint32_t count) const {
+std::uint64_t MergeInPasses::turns() const {
   const MergedRows& rows = input_.rows;
   const std::uint64_t changed = rows.added() + (rows.before() - rows.stay());
-  const bool all = layout_.rows_per_page != before().layout().rows_per_page;
-  const std::uint64_t turns =
-      all ? 1
-          : std::clamp<std::uint64_t>(rows.rows() / (kWindowShare * std::max<std::uint64_t>(changed, 1)), 1,
-                                      kTurnsMost);
+  if (layout_.rows_per_page != before().layout().rows_per_page) return 1;
+  return std::clamp<std::uint64_t>(rows.rows() / (kWindowShare * std::max<std::uint64_t>(changed, 1)), 1, kTurnsMost);
+}
+
+std::vector<bool> MergeInPasses::windows_due(std::uint32_t count) const {
   std::vector<bool> due(count);
-  for (std::uint32_t window = 0; window < count; ++window) due[window] = window % turns == generation_ % turns;
+  for (std::uint32_t window = 0; window < count; ++window) due[window] = window % turns() == generation_ % turns();
   return due;
+}
+
+// Hardly more than half of the lists of a window are pruned.
+std::uint64_t MergeInPasses::lists_bytes_most() const {
+  return layout_.rows / turns() / 2 * NewLinks::pruned_degree(graph_options_) * sizeof(std::uint32_t);
 }
 
 // -------------------------------------------------------------------------------------------------------------- files
@@ -221,8 +228,8 @@ Status MergeInPasses::write_pages() {
   VECSTORE_ASSIGN(NewLinks links, NewLinks::create(rows, pool, graph_options_, budget_));
   VECSTORE_TRY(links.link(*executor_, watch_));
   const std::uint32_t window_rows = room_.window_pages * layout_.rows_per_page;
-  VECSTORE_ASSIGN(WindowReader windows,
-                  WindowReader::create(rows, links, pool, graph_options_, window_rows, budget_, watch_));
+  VECSTORE_ASSIGN(WindowReader windows, WindowReader::create(rows, links, pool, graph_options_, window_rows,
+                                                             room_.lists_bytes, budget_, watch_));
   VECSTORE_ASSIGN(MergeWindow room, MergeWindow::create(window_rows, before().layout(), before().centre(),
                                                         pool.rows().largest_norm2(), budget_));
   VECSTORE_TRY(place_rows(rows, windows, room, layout_.rows_per_page, graph_options_.seed, windows_due(windows.count()),

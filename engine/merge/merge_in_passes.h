@@ -51,11 +51,14 @@ class MergeInPasses {
   GraphLayout layout_after() const;
   std::uint32_t rows_per_page() const;
   std::uint32_t key_bytes() const;
+  std::uint64_t turns() const;
   std::vector<bool> windows_due(std::uint32_t count) const;
+  std::uint64_t lists_bytes_most() const;
   // Memory that it may choose.
   struct Room {
     std::uint32_t window_pages = 0;
     std::uint64_t pool_bytes = 0;
+    std::uint64_t lists_bytes = 0;  // of pruned lists that are wanted once more; what is left for them
   };
   // What it may charge to the budget at its peak.
   std::uint64_t predict_bytes(const Room& room) const;

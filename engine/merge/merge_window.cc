@@ -92,11 +92,12 @@ std::uint64_t WindowReader::predict_bytes(const GraphLayout& layout, std::uint64
 
 Result<WindowReader> WindowReader::create(const MergedRows& rows, const NewLinks& links, RowPool& pool,
                                           const GraphBuildOptions& options, std::uint32_t rows_each,
-                                          MemoryBudget& budget, Watch& watch) {
+                                          std::uint64_t lists_bytes, MemoryBudget& budget, Watch& watch) {
   WindowReader reader(rows, links, pool, options, rows_each);
   const GraphLayout& layout = rows.graph().layout();
   VECSTORE_ASSIGN(reader.bytes_, Buffer<std::byte>::allocate(budget, kPagesTogether * layout.page_bytes));
   VECSTORE_ASSIGN(reader.values_, Buffer<std::byte>::allocate(budget, layout.dim * sizeof(float)));
+  VECSTORE_ASSIGN(reader.kept_lists_, Buffer<std::uint32_t>::allocate(budget, lists_bytes / sizeof(std::uint32_t)));
   VECSTORE_TRY(reader.read_lists_of_the_dead(budget, watch));
   reader.find_starts();
   return reader;
@@ -140,6 +141,13 @@ Status WindowReader::load(std::uint32_t window, MergeWindow& into) {
     VECSTORE_TRY(rows_.is_new(number) ? add_new(number, into) : add_old(number, into));
   }
   return Status::ok();
+}
+
+Status WindowReader::load_to_order(std::uint32_t window, MergeWindow& into) {
+  keeps_lists_ = true;
+  const Status loaded = load(window, into);
+  keeps_lists_ = false;
+  return loaded;
 }
 
 // Most rows lead to rows that stand near. Pages on either side come into the pool front to back, so that lists can be
@@ -249,7 +257,26 @@ Status WindowReader::take_list(Pos position, std::span<const Pos> neighbours) {
   for (const NewLinks::BackEdge& edge : added) list_.push_back(edge.source);
   // A build may have made it longer. What has not changed stays, if what must be added to it has room.
   const bool has_changed = !all_stay || !added.empty();
-  return list_.size() > (has_changed ? links_.capacity() : kDegreeBuilt) ? prune(position) : Status::ok();
+  if (list_.size() <= (has_changed ? links_.capacity() : kDegreeBuilt) || take_kept_list(position)) return Status::ok();
+  VECSTORE_TRY(prune(position));
+  if (keeps_lists_) keep_list(position);
+  return Status::ok();
+}
+
+void WindowReader::keep_list(Pos position) {
+  if (kept_lists_.size() - kept_end_ < list_.size() + 2) return;
+  kept_lists_[kept_end_++] = position;
+  kept_lists_[kept_end_++] = static_cast<std::uint32_t>(list_.size());
+  for (const std::uint32_t number : list_) kept_lists_[kept_end_++] = number;
+}
+
+bool WindowReader::take_kept_list(Pos position) {
+  if (keeps_lists_) return false;
+  while (kept_at_ < kept_end_ && kept_lists_[kept_at_] < position) kept_at_ += kept_lists_[kept_at_ + 1] + 2;
+  if (kept_at_ == kept_end_ || kept_lists_[kept_at_] != position) return false;
+  const auto list = kept_lists_.span().subspan(kept_at_ + 2, kept_lists_[kept_at_ + 1]);
+  list_.assign(list.begin(), list.end());
+  return true;
 }
 
 // The nearest two that the list does not have. Where that would take reads, rows that stand near count as near.

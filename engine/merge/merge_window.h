@@ -84,10 +84,11 @@ class MergeWindow {
 // Reads windows, in any order.
 class WindowReader {
  public:
-  // Everything outlives it. Errors: kIo, kCorrupt, kMemoryBudget, kCancelled.
+  // Everything outlives it. `lists_bytes` of memory spare load() what load_to_order() has pruned. Errors: kIo,
+  // kCorrupt, kMemoryBudget, kCancelled.
   static Result<WindowReader> create(const MergedRows& rows, const NewLinks& links, RowPool& pool,
-                                     const GraphBuildOptions& options, std::uint32_t rows_each, MemoryBudget& budget,
-                                     Watch& watch);
+                                     const GraphBuildOptions& options, std::uint32_t rows_each,
+                                     std::uint64_t lists_bytes, MemoryBudget& budget, Watch& watch);
   static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint64_t gone, std::uint32_t max_degree);
 
   std::uint32_t count() const { return static_cast<std::uint32_t>(starts_.size()); }
@@ -97,6 +98,8 @@ class WindowReader {
   void list_rows(std::uint32_t window, std::vector<std::uint32_t>& numbers) const;
   // Errors: kIo, kCorrupt naming the page.
   Status load(std::uint32_t window, MergeWindow& into);
+  // The same, of a window that will be loaded once more. Windows come ascending, here and there.
+  Status load_to_order(std::uint32_t window, MergeWindow& into);
 
  private:
   struct Cursor {
@@ -122,6 +125,8 @@ class WindowReader {
   Status take_list(Pos position, std::span<const Pos> neighbours);
   Status add_nearest_of(const std::vector<Pos>& dead_list, Pos position);
   Status prune(std::uint32_t number);
+  void keep_list(Pos position);
+  bool take_kept_list(Pos position);
   Result<const std::byte*> page(std::uint64_t page);
 
   const MergedRows& rows_;
@@ -146,6 +151,11 @@ class WindowReader {
   std::vector<float> distances_;
   std::vector<Candidate> seen_;
   Buffer<std::byte> values_;  // of a new row
+  // Pruned lists: a position, how many numbers follow, and these; positions ascend.
+  Buffer<std::uint32_t> kept_lists_;
+  std::size_t kept_end_ = 0;
+  std::size_t kept_at_ = 0;  // the next that is taken
+  bool keeps_lists_ = false;
 };
 
 }  // namespace vecstore

@@ -82,12 +82,13 @@ Status MergedPages::write_page(std::uint64_t page, PagePaths& paths, PageFileWri
   return writer.append();
 }
 
-void MergedPages::fill_lists(Pos first, PagePaths& paths) const {
+void MergedPages::fill_lists(Pos first, PagePaths& paths) {
   for (std::uint32_t slot = 0; slot < paths.lists().size(); ++slot) {
-    PagePaths::List& list = paths.lists()[slot];
+    positions_.clear();
     for (const std::uint32_t number : window_.list(place_at(first + slot)))
-      list.push_back({rows_.places()[number], false});
-    std::ranges::sort(list, {}, &PagePaths::Edge::target);
+      positions_.push_back(rows_.places()[number]);
+    std::ranges::sort(positions_);
+    for (const Pos position : positions_) paths.lists()[slot].push_back({position, false});
   }
 }
 

@@ -50,7 +50,7 @@ class MergedPages {
   Pos find_entry() const;
   Status write_page(std::uint64_t page, PagePaths& paths, PageFileWriter& writer);
   std::uint32_t place_at(Pos position) const { return order_[position - first_]; }
-  void fill_lists(Pos first, PagePaths& paths) const;
+  void fill_lists(Pos first, PagePaths& paths);
   void count_near(Pos position);
   // Takes edges until the lists of the page fit; false: those that must stay do not.
   bool cut(Pos first, PagePaths& paths);

@@ -34,6 +34,7 @@ std::size_t back_edges_most(const GraphBuildOptions& options) {
 struct NewLinks::Finders {
   CodeCandidates& of_graph;
   CodeCandidates& of_new;
+  bool have_same_tables = false;
 };
 
 NewLinks::NewLinks(const MergedRows& rows, RowPool& pool, const GraphBuildOptions& options, MemoryBudget& budget)
@@ -79,15 +80,15 @@ Status NewLinks::link(Executor& executor, Watch& watch) {
                   encode_blocks(OrderedRows(pool_.rows(), order_.span()), codec, &model, executor, budget_));
   VECSTORE_ASSIGN(CodeCandidates of_graph, CodeCandidates::create(rows_.graph().codes(), budget_));
   VECSTORE_ASSIGN(CodeCandidates of_new, CodeCandidates::create(new_codes, budget_));
-  Finders finders{of_graph, of_new};
+  Finders finders{of_graph, of_new, have_same_tables(model, new_codes.model)};
   has_all_pages_ = pool_.holds_all() && std::uint64_t{rows_.added()} * kCandidates > rows_.graph().layout().pages();
   if (has_all_pages_) VECSTORE_TRY(pool_.bring_all());
   for (std::uint32_t rank = 0; rank < rows_.added();) {
-    const std::uint32_t count = find_in_graph(rank, finders);
+    const std::uint32_t count = find_candidates(rank, finders);
     VECSTORE_TRY(pool_.bring_pages(pages_));
     for (std::uint32_t i = 0; i < count; ++i, ++rank) {
       VECSTORE_TRY(watch.step({Phase::kGraph, rank, rows_.added()}));
-      VECSTORE_TRY(link_row(order_[rank], found_in_graph_[i], finders));
+      VECSTORE_TRY(link_row(order_[rank], found_[i]));
     }
   }
   sort_back_edges();
@@ -143,37 +144,38 @@ Status NewLinks::put_in_order(Executor& executor) {
 // ------------------------------------------------------------------------------------------------------------ linking
 
 // Near rows come one after the other, so that their candidates share pages.
-std::uint32_t NewLinks::find_in_graph(std::uint32_t rank, Finders& finders) {
+std::uint32_t NewLinks::find_candidates(std::uint32_t rank, Finders& finders) {
   const GraphLayout& layout = rows_.graph().layout();
   const std::uint32_t most = std::min(kFoundTogether, rows_.added() - rank);
   pages_.clear();
   std::uint32_t count = 0;
   while (count < most && pages_.size() <= pool_.frames() / 2) {
-    if (found_in_graph_.size() == count) found_in_graph_.emplace_back();
-    std::vector<Pos>& found = found_in_graph_[count];
-    pool_.rows().decode(order_[rank + count], query_.data());
-    finders.of_graph.find(
-        query_.data(), kBlocks, kCandidates, [this](Pos position) { return !rows_.is_gone(position); }, found);
-    ++count;
-    if (has_all_pages_) continue;
-    pages_of_row_.clear();
-    for (const Pos position : found) pages_of_row_.push_back(layout.page_of(position));
-    std::ranges::sort(pages_of_row_);
-    pages_of_row_.erase(std::unique(pages_of_row_.begin(), pages_of_row_.end()), pages_of_row_.end());
-    pages_before_.swap(pages_);
-    pages_.clear();
-    std::ranges::set_union(pages_before_, pages_of_row_, std::back_inserter(pages_));
+    if (found_.size() == count) found_.emplace_back();
+    const std::uint32_t nth = order_[rank + count];
+    pool_.rows().decode(nth, query_.data());
+    finders.of_graph.prepare(query_.data());
+    finders.of_graph.find(kBlocks, kCandidates, [this](Pos position) { return !rows_.is_gone(position); }, positions_);
+    std::vector<std::uint32_t>& found = found_[count++];
+    found.assign(positions_.begin(), positions_.end());
+    if (!has_all_pages_) {
+      pages_of_row_.clear();
+      for (const Pos position : positions_) pages_of_row_.push_back(layout.page_of(position));
+      std::ranges::sort(pages_of_row_);
+      pages_of_row_.erase(std::unique(pages_of_row_.begin(), pages_of_row_.end()), pages_of_row_.end());
+      pages_before_.swap(pages_);
+      pages_.clear();
+      std::ranges::set_union(pages_before_, pages_of_row_, std::back_inserter(pages_));
+    }
+    finders.have_same_tables ? finders.of_new.prepare_like(finders.of_graph) : finders.of_new.prepare(query_.data());
+    finders.of_new.find(kNewBlocks, kNewCandidates, [&](Pos position) { return order_[position] != nth; }, positions_);
+    for (const Pos position : positions_) found.push_back(rows_.before() + order_[position]);
   }
   return count;
 }
 
-Status NewLinks::link_row(std::uint32_t nth, std::span<const Pos> in_graph, Finders& finders) {
+Status NewLinks::link_row(std::uint32_t nth, std::span<const std::uint32_t> candidates) {
   const std::uint32_t before = rows_.before();
-  pool_.rows().decode(nth, query_.data());
-  numbers_.assign(in_graph.begin(), in_graph.end());
-  finders.of_new.find(
-      query_.data(), kNewBlocks, kNewCandidates, [&](Pos position) { return order_[position] != nth; }, found_);
-  for (const Pos position : found_) numbers_.push_back(before + order_[position]);
+  numbers_.assign(candidates.begin(), candidates.end());
   // Rows before it have made it their neighbour.
   const std::size_t found = numbers_.size();
   for (const std::uint32_t number : list(nth))

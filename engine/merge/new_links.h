@@ -75,9 +75,10 @@ class NewLinks {
   Status fill_pool(float largest_norm2);
   Result<float> largest_norm2_of_graph() const;
   Status put_in_order(Executor& executor);
-  // Of the rows that come next, those whose candidates lie on no more pages than half of the pool holds.
-  std::uint32_t find_in_graph(std::uint32_t rank, Finders& finders);
-  Status link_row(std::uint32_t nth, std::span<const Pos> in_graph, Finders& finders);
+  // Candidates of the rows that come next → found_, as long as they lie on no more pages than half of the pool holds.
+  // Returns how many rows that are.
+  std::uint32_t find_candidates(std::uint32_t rank, Finders& finders);
+  Status link_row(std::uint32_t nth, std::span<const std::uint32_t> candidates);
   // Distances to `numbers_`, from a new row or one of the graph → seen_, sorted.
   Status compare(std::uint32_t number);
   Pos anchor_of(std::uint32_t nth) const;
@@ -99,12 +100,12 @@ class NewLinks {
   Buffer<std::uint32_t> nearest_;  // [added × kNearestKept] kNoPos behind the last
   Buffer<BackEdge> back_edges_;    // [added × most of a row]
   std::size_t back_edge_count_ = 0;
-  bool has_all_pages_ = false;                    // the pool: none is missing
-  std::vector<std::vector<Pos>> found_in_graph_;  // of rows that come next
-  std::vector<std::uint64_t> pages_;              // on which these lie, ascending
-  std::vector<std::uint64_t> pages_before_;       // those without the last row's
+  bool has_all_pages_ = false;                     // the pool: none is missing
+  std::vector<std::vector<std::uint32_t>> found_;  // numbers, for each of the rows that come next
+  std::vector<Pos> positions_;                     // of one of them, in the graph and among the new
+  std::vector<std::uint64_t> pages_;               // on which those of the graph lie, ascending
+  std::vector<std::uint64_t> pages_before_;        // those without the last row's
   std::vector<std::uint64_t> pages_of_row_;
-  std::vector<Pos> found_;
   std::vector<std::uint32_t> numbers_;
   std::vector<std::uint32_t> nearest_numbers_;
   std::vector<std::uint32_t> slots_;

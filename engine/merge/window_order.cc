@@ -9,50 +9,53 @@
 namespace vecstore {
 
 std::span<const std::uint32_t> WindowNearest::find(const MergeWindow& window, std::uint32_t place) {
-  others_.clear();
-  candidates_.clear();
-  compared_.clear();
-  add_list(window, window.list(place), place);
-  add_list(window, window.near(place), place);
+  begin_row(window, place);
+  add_list(window, window.list(place));
+  add_list(window, window.near(place));
   const std::uint32_t begin = place < near_ ? 0 : place - near_;
   const std::uint32_t end = std::min(window.size(), place + near_ + 1);
-  for (std::uint32_t other = begin; other < end; ++other)
-    if (other != place) others_.push_back(other);
+  for (std::uint32_t other = begin; other < end; ++other) add(other);
   compare_others(window, place);
-  if (lists_ != 0) {
-    sort_nearest(lists_);
-    for (std::size_t i = 0; i < std::min<std::size_t>(lists_, candidates_.size()); ++i)
-      add_list(window, window.list(candidates_[i].row), place);
-    compare_others(window, place);
+  const std::size_t lists = std::min<std::size_t>(lists_, nearest_count_);
+  for (std::size_t i = 0; i < lists; ++i) add_list(window, window.list(nearest_[i].row));
+  compare_others(window, place);
+  for (std::size_t i = 0; i < nearest_count_; ++i) places_[i] = nearest_[i].row;
+  return std::span(places_).first(nearest_count_);
+}
+
+void WindowNearest::begin_row(const MergeWindow& window, std::uint32_t place) {
+  if (++row_ == 0 || seen_in_.size() < window.size()) {
+    seen_in_.assign(std::max<std::size_t>(seen_in_.size(), window.size()), 0);
+    row_ = 1;
   }
-  const std::size_t kept = std::min<std::size_t>(kNearestKept, candidates_.size());
-  sort_nearest(kept);
-  for (std::size_t i = 0; i < kept; ++i) nearest_[i] = candidates_[i].row;
-  return std::span(nearest_).first(kept);
+  seen_in_[place] = row_;
+  nearest_count_ = 0;
 }
 
-void WindowNearest::add_list(const MergeWindow& window, std::span<const std::uint32_t> numbers, std::uint32_t place) {
+void WindowNearest::add(std::uint32_t other) {
+  if (seen_in_[other] == row_) return;
+  seen_in_[other] = row_;
+  others_.push_back(other);
+}
+
+void WindowNearest::add_list(const MergeWindow& window, std::span<const std::uint32_t> numbers) {
   for (const std::uint32_t number : numbers)
-    if (const std::uint32_t other = window.place_of(number); other != kNoPos && other != place)
-      others_.push_back(other);
+    if (const std::uint32_t other = window.place_of(number); other != kNoPos) add(other);
 }
 
-// Moves those of others_ that were not compared yet to candidates_.
+// Takes others_ in among the nearest.
 void WindowNearest::compare_others(const MergeWindow& window, std::uint32_t place) {
-  std::ranges::sort(others_);
-  others_.erase(std::unique(others_.begin(), others_.end()), others_.end());
-  std::erase_if(others_, [this](std::uint32_t other) { return std::ranges::binary_search(compared_, other); });
   scratch_.resize(others_.size());
   distances_.resize(others_.size());
   window.vectors().distances(place, others_.data(), others_.size(), scratch_.data(), distances_.data());
-  for (std::size_t i = 0; i < others_.size(); ++i) candidates_.push_back({distances_[i], others_[i]});
-  compared_.swap(others_);
+  for (std::size_t i = 0; i < others_.size(); ++i) {
+    const Candidate candidate{distances_[i], others_[i]};
+    if (nearest_count_ == kNearestKept && !(candidate < nearest_.back())) continue;
+    std::size_t at = nearest_count_ < kNearestKept ? nearest_count_++ : kNearestKept - 1;
+    for (; at != 0 && candidate < nearest_[at - 1]; --at) nearest_[at] = nearest_[at - 1];
+    nearest_[at] = candidate;
+  }
   others_.clear();
-}
-
-void WindowNearest::sort_nearest(std::size_t count) {
-  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(std::min(count, candidates_.size()));
-  std::partial_sort(candidates_.begin(), end, candidates_.end());
 }
 
 namespace {
@@ -84,7 +87,7 @@ Status place_rows(MergedRows& rows, WindowReader& windows, MergeWindow& room, st
     windows.list_rows(window, numbers);
     const auto of_window = order.span().first(numbers.size());
     if (is_due[window]) {
-      VECSTORE_TRY(windows.load(window, room));
+      VECSTORE_TRY(windows.load_to_order(window, room));
       VECSTORE_TRY(order_window(room, rows_per_page, seed, executor, budget, of_window));
     } else {
       for (std::uint32_t place = 0; place < numbers.size(); ++place) of_window[place] = place;

@@ -26,18 +26,21 @@ class WindowNearest {
   std::span<const std::uint32_t> find(const MergeWindow& window, std::uint32_t place);
 
  private:
-  void add_list(const MergeWindow& window, std::span<const std::uint32_t> numbers, std::uint32_t place);
+  void begin_row(const MergeWindow& window, std::uint32_t place);
+  void add(std::uint32_t other);
+  void add_list(const MergeWindow& window, std::span<const std::uint32_t> numbers);
   void compare_others(const MergeWindow& window, std::uint32_t place);
-  void sort_nearest(std::size_t count);
 
   std::uint32_t near_;
   std::uint32_t lists_;
-  std::vector<std::uint32_t> others_;  // places to be compared
+  std::uint32_t row_ = 0;               // how many rows were asked for
+  std::vector<std::uint32_t> seen_in_;  // by place: the row for which it came last
+  std::vector<std::uint32_t> others_;   // places to be compared
   std::vector<std::uint32_t> scratch_;
   std::vector<float> distances_;
-  std::vector<Candidate> candidates_;    // that were, by place
-  std::vector<std::uint32_t> compared_;  // their places, ascending
-  std::array<std::uint32_t, kNearestKept> nearest_{};
+  std::array<Candidate, kNearestKept> nearest_{};  // by place
+  std::size_t nearest_count_ = 0;
+  std::array<std::uint32_t, kNearestKept> places_{};
 };
 
 // Places all rows: the order of before, with new rows behind their anchors; and within every window that

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/system/interrupted_calls.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
@@ -40,7 +43,8 @@ long refused(int error) {
 std::size_t allowed(std::size_t bytes, bool writes) {
   constexpr std::size_t kAlignment = 4096;  // alignment of direct transfers
   const Interruption how = manner;
-  const bool counts = how == Interruption::kSignal || (how == Interruption::kAgain ? writes : bytes >= 2 * kAlignment);
+  const bool counts = how == Interruption::kSignal || (how == Interruption::kAgain && writes) ||
+                      (how == Interruption::kShort && bytes >= 2 * kAlignment);
   if (!is_interrupted(counts)) return bytes;
   if (how == Interruption::kShort) return bytes / 2 / kAlignment * kAlignment;
   errno = how == Interruption::kAgain ? EAGAIN : EINTR;
@@ -63,6 +67,7 @@ std::uint64_t InterruptedCalls::interrupted() { return interruptions; }
 }  // namespace vecstore::test
 
 using vecstore::test::allowed;
+using vecstore::test::InterruptedCalls;
 using vecstore::test::Interruption;
 using vecstore::test::is_interrupted;
 using vecstore::test::manner;
@@ -88,6 +93,17 @@ ssize_t write(int descriptor, const void* from, std::size_t bytes) {
 int ftruncate(int descriptor, off_t bytes) noexcept {
   if (manner == Interruption::kSignal && is_interrupted()) return static_cast<int>(refused(EINTR));
   return static_cast<int>(::syscall(SYS_ftruncate, descriptor, bytes));
+}
+
+unsigned io_uring_peek_batch_cqe(io_uring* ring, io_uring_cqe** entries, unsigned most) {
+  using Peek = unsigned(io_uring*, io_uring_cqe**, unsigned);
+  static const auto library = reinterpret_cast<Peek*>(::dlsym(RTLD_NEXT, "io_uring_peek_batch_cqe"));
+  const unsigned count = library(ring, entries, most);
+  constexpr std::array kErrors{ECANCELED, ENOMEM, EIO};
+  for (unsigned i = 0; i < count; ++i)
+    if (manner == Interruption::kRing && is_interrupted())
+      entries[i]->res = -kErrors[InterruptedCalls::interrupted() % kErrors.size()];
+  return count;
 }
 
 int flock(int descriptor, int operation) noexcept {

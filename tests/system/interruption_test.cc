@@ -25,6 +25,13 @@ OpenOptions options_of(Access access, Backend backend) {
   return options;
 }
 
+std::string keys_of(const SearchResults& found) {
+  std::string keys;
+  for (std::size_t query = 0; query < found.size(); ++query)
+    for (const Hit& hit : found[query]) keys.append(" ").append(std::to_string(hit.key));
+  return keys;
+}
+
 // Builds, writes, reads and searches; all that came of it.
 std::string use(const std::string& path, Backend backend) {
   const Matrix base = csift(kRows);
@@ -42,8 +49,7 @@ std::string use(const std::string& path, Backend backend) {
     REQUIRE_OK(store->flush());
     const auto found = store->search(queries.view(), {.k = 10}, 2);
     REQUIRE_OK(found);
-    for (std::size_t query = 0; query < found->size(); ++query)
-      for (const Hit& hit : (*found)[query]) answers.append(" ").append(std::to_string(hit.key));
+    answers += keys_of(*found);
     REQUIRE_OK(store->close());
   }
   const auto reader = Store::open(path, options_of(Access::kRead, backend));
@@ -113,6 +119,31 @@ BOOST_AUTO_TEST_CASE(signals_change_nothing_with_either_backend) {
       }
     }
     BOOST_TEST(signals > 50u);
+  }
+}
+
+// The kernel ends a request with an error of its own where it finds no worker for it. The disk is sound then.
+BOOST_AUTO_TEST_CASE(reads_that_io_uring_gives_up_change_nothing) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.path("idx");
+  const Matrix base = csift(kRows);
+  const Matrix queries = csift_queries(16);
+  REQUIRE_OK(Store::build(path, *view_source(base.view()), build_options(Metric::kL2)));
+  const auto answers = [&](Backend backend) {
+    OpenOptions options = options_of(Access::kRead, backend);
+    options.cache_bytes = 0;
+    const auto store = Store::open(path, options);
+    REQUIRE_OK(store);
+    const bool has_ring = store->info().backend == "io_uring";
+    const std::uint64_t before = InterruptedCalls::interrupted();
+    const auto found = store->search(queries.view(), {.k = 10});
+    REQUIRE_OK(found);
+    BOOST_TEST((InterruptedCalls::interrupted() - before > 5u) == has_ring);
+    return keys_of(*found);
+  };
+  for (const std::uint64_t every : {1, 2, 7}) {
+    const InterruptedCalls interrupted(Interruption::kRing, 0, every);
+    BOOST_TEST(answers(Backend::kAutomatic) == answers(Backend::kPread));
   }
 }
 

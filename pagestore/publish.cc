@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <chrono>
 #include <set>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "base/check.h"
 #include "base/thrown.h"
@@ -256,8 +259,22 @@ Status StoreDirectory::Impl::write_manifest(const std::string& name, std::span<c
   VECSTORE_ASSIGN(auto file, file_system.open(target, {OpenMode::kCreateNew, false}));
   Status written = file->write_at(bytes, 0);
   if (written.is_ok()) written = file->sync();
+  if (written.is_ok()) written = check_holds(target, 0, bytes);
   if (!written.is_ok()) static_cast<void>(file_system.unlink(target));
   return written;
+}
+
+// Read from the disk again, because what it replaces goes.
+Status StoreDirectory::Impl::check_holds(const std::string& file_path, std::uint64_t offset,
+                                         std::span<const std::byte> bytes) const {
+  VECSTORE_ASSIGN(const auto file, file_system.open(file_path, {.mode = OpenMode::kRead, .direct = true}));
+  std::vector<SlotBytes> room((bytes.size() + kSlotBytes - 1) / kSlotBytes);  // aligned
+  const auto into = std::as_writable_bytes(std::span(room));
+  VECSTORE_ASSIGN(const std::size_t read, file->read_at(into, offset));
+  if (read >= bytes.size() && std::ranges::equal(into.first(bytes.size()), bytes)) return Status::ok();
+  return Status(Code::kIo, "the disk does not hold what was just written; check the disk; nothing was replaced")
+      .about(file_path)
+      .at(Detail::kOffset, offset);
 }
 
 Status StoreDirectory::Impl::write_slot(const Slot& slot, std::size_t index) const {
@@ -266,13 +283,16 @@ Status StoreDirectory::Impl::write_slot(const Slot& slot, std::size_t index) con
   return superblock_file->write_at(bytes.bytes, index * kSlotBytes);
 }
 
-// One slot, then the other: the first is the commit, and until it is on the disk the other one names the old content.
+// One slot, then the other: the first is the commit, and until the disk holds it the other one names the old content.
 // The first superblock ever comes by rename, so that none is ever seen without an intact slot.
 Status StoreDirectory::Impl::commit(const Slot& slot) {
   if (state) {
     const std::size_t first = 1 - state->current;
     VECSTORE_TRY(write_slot(slot, first));
     VECSTORE_TRY(superblock_file->sync());
+    SlotBytes bytes;
+    encode_slot(slot, static_cast<std::uint32_t>(first), bytes);
+    VECSTORE_TRY(check_holds(path + "/" + kSuperblockName, first * kSlotBytes, bytes.bytes));
     VECSTORE_TRY(write_slot(slot, 1 - first));
     return superblock_file->sync();
   }

@@ -47,6 +47,7 @@ struct StoreDirectory::Impl {
   Status check_files(const Manifest& manifest) const;
   Status sync_directories(const Manifest& manifest) const;
   Status write_manifest(const std::string& name, std::span<const std::byte> bytes) const;
+  Status check_holds(const std::string& file_path, std::uint64_t offset, std::span<const std::byte> bytes) const;
   Status write_slot(const Slot& slot, std::size_t index) const;
   Status commit(const Slot& slot);
   Status commit_first(const Slot& slot);  // superblock of a new store

@@ -14,7 +14,8 @@
 namespace vecstore {
 namespace {
 
-constexpr float kErrorToTrainAgain = 1.3f;  // times what it was
+constexpr float kErrorToTrainAgain = 1.3f;    // times what it was
+constexpr std::uint64_t kPagesReadBack = 16;  // with one request
 
 // What a build of so many rows would be planned with.
 class PlannedRows final : public VectorSource {
@@ -39,6 +40,14 @@ std::uint64_t own_bytes(const Manifest& manifest) {
   for (const ManifestFile& file : manifest.files)
     if (file.generation == manifest.generation) bytes += file.bytes;
   return bytes;
+}
+
+// That a page is damaged which the merge has just written.
+Status does_not_hold(const Status& damage) {
+  if (damage.code() != Code::kCorrupt) return damage;
+  return Status(Code::kIo, "the disk does not hold what the merge wrote; check the disk; nothing was replaced")
+      .about(damage.subject())
+      .at(damage.detail(), damage.number());
 }
 
 }  // namespace
@@ -67,9 +76,35 @@ Result<MadeGeneration> Merge::run() {
       static_cast<void>(merge->file_system_.unlink(merge->directory_.temporary_path(name)));
   };
   const std::unique_ptr<Merge, decltype(remove_unless_made)> removing(this, remove_unless_made);
-  VECSTORE_ASSIGN(MadeGeneration made, make());
+  auto made = make();
+  const Status outcome = made ? read_back(made->manifest) : made.error();
+  if (!outcome.is_ok()) return is_of_new_file(outcome) ? does_not_hold(outcome) : outcome;
   is_made = true;
   return made;
+}
+
+bool Merge::is_of_new_file(const Status& status) const {
+  return std::ranges::any_of(
+      all_files().files, [&](const ManifestFile& file) { return status.subject() == directory_.file_path(file.name); });
+}
+
+// The files of before go once these take their place, so that the disk must hold what was written. Codes of a merge in
+// passes are made of the graph's pages as they lie on the disk.
+Status Merge::read_back(const Manifest& manifest) const {
+  for (const ManifestFile& written : manifest.files) {
+    const auto kind = static_cast<FileKind>(written.kind);
+    if (written.generation != manifest.generation || (kind == FileKind::kGraph && has_read_graph_)) continue;
+    VECSTORE_TRY(check_cancelled(options_.cancel));
+    const std::string path = directory_.file_path(written.name);
+    VECSTORE_ASSIGN(const PageFile file,
+                    PageFile::open(file_system_, path, {manifest.store, kind, manifest.generation}));
+    VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget_, kPagesReadBack * file.page_bytes()));
+    for (std::uint64_t page = 1; page <= file.page_count(); page += kPagesReadBack) {
+      const std::uint64_t count = std::min(kPagesReadBack, file.page_count() + 1 - page);
+      VECSTORE_TRY(file.read_pages(page, bytes.span().first(count * file.page_bytes())));
+    }
+  }
+  return Status::ok();
 }
 
 Manifest Merge::all_files() const {
@@ -138,6 +173,7 @@ Result<MadeGeneration> Merge::go_on(MergedRows& rows, Watch& watch) {
   MergeInPasses passes(file_system_, directory_,
                        {rows, row_end_, choices_, plan, keeps_model(), bytes_after_, pool_bytes_most_}, budget_, watch);
   VECSTORE_ASSIGN(MadeGeneration made, passes.make());
+  has_read_graph_ = true;
   report_.bytes_written = own_bytes(made.manifest);
   return made;
 }

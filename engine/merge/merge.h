@@ -33,8 +33,8 @@ class Merge {
   // View and directory, which is locked, outlive it; so do the options. What it holds is charged to `budget`.
   Merge(FileSystem& file_system, StoreDirectory& directory, const Input& input, const CompactOptions& options,
         MemoryBudget& budget);
-  // Once. Errors: kMemoryBudget (the detail is what it would take), kNoSpace, kIo, kCorrupt naming what is damaged,
-  // kCancelled. Then nothing is left of what was written.
+  // Once. What was written has been read back whole. Errors: kMemoryBudget (the detail is what it would take), kNoSpace,
+  // kIo, kCorrupt naming what is damaged, kCancelled. Then nothing is left of what was written.
   Result<MadeGeneration> run();
   const MergeReport& report() const { return report_; }
 
@@ -44,6 +44,8 @@ class Merge {
  private:
   Manifest all_files() const;  // that it may have written
   Result<MadeGeneration> make();
+  Status read_back(const Manifest& manifest) const;
+  bool is_of_new_file(const Status& status) const;
   Result<MadeGeneration> go_on(MergedRows& rows, Watch& watch);
   bool goes_on_from_graph(const MergedRows& rows) const;
   Result<MadeGeneration> make_empty() const;
@@ -62,6 +64,7 @@ class Merge {
   MemoryBudget& budget_;
   const BuildChoices choices_;
   MergeReport report_;
+  bool has_read_graph_ = false;  // back, page by page
 };
 
 }  // namespace vecstore

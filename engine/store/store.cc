@@ -297,7 +297,8 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_
 }
 
 // Of what was asked for, as much as leaves merges room: a merge of a full delta must fit. Both get half of what is
-// left, or as much as a merge takes that is due; the rest is the cache's. Where hardly any row would fit, all.
+// left, or as much as rows take of which a merge is due while as many more come in; the rest is the cache's. Where
+// hardly any row would fit, all.
 std::uint64_t Store::Impl::delta_bytes_beside_merges(std::uint64_t buffers) {
   constexpr std::uint64_t kRowsWorthIt = 1000;
   constexpr std::uint32_t kLanes = 4;
@@ -315,7 +316,7 @@ std::uint64_t Store::Impl::delta_bytes_beside_merges(std::uint64_t buffers) {
   };
   const auto bytes_of = [&](std::uint64_t rows) { return delta_bytes_of(rows) + merge_bytes(*now->content, rows); };
   const std::uint64_t due = merge_share_of(layout.rows);
-  const std::uint64_t most = std::min(left, std::max(left / 2, bytes_of(due + due / 2)));
+  const std::uint64_t most = std::min(left, std::max(left / 2, bytes_of(2 * due)));
   std::uint64_t fit = 0;
   for (std::uint64_t step = std::uint64_t{1} << 24; step != 0; step /= 2) {
     const std::uint64_t rows = fit + step;

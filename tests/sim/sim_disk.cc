@@ -41,6 +41,7 @@ class SimFile final : public File {
     const SimDisk::Inside inside(disk_.mutex_);
     check_alignment(bytes.data(), bytes.size(), offset);
     if (disk_.fault_ == Fault::kLate && disk_.strikes_next()) inode_->fails_late = true;
+    const bool rots = disk_.fault_ == Fault::kRot && disk_.strikes_next() && !bytes.empty();
     const Status struck = disk_.strike(path_, true);
     if (!struck.is_ok()) {
       // The disk was at it when the power went, or had begun when it failed.
@@ -58,6 +59,7 @@ class SimFile final : public File {
     if (grows != 0 && disk_.used_bytes() + grows > disk_.capacity_)
       return errno_status(ENOSPC, "the simulated disk is full", path_);
     put(bytes, offset);
+    if (rots) inode_->live[offset + disk_.calls_ * 7919 % bytes.size()] ^= std::byte{1};
     return Status::ok();
   }
 
@@ -156,6 +158,7 @@ Status SimDisk::strike(const std::string& path, bool writes) {
     case Fault::kShort:
       return writes ? errno_status(EIO, "injected", path) : Status::ok();
     case Fault::kLate:
+    case Fault::kRot:
       return Status::ok();
     case Fault::kIo:
       break;

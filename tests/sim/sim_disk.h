@@ -29,6 +29,7 @@ enum class Fault : std::uint8_t {
   kNoSpace,   // a write, truncate, open or rename fails
   kShort,     // a write leaves half of itself and fails
   kLate,      // a write succeeds, and the next sync of its file fails and has lost what it should have synced
+  kRot,       // a write succeeds, and one bit of it is another
   kPowerCut,  // the machine is gone
 };
 

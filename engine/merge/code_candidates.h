@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "compress/code_scorer.h"
+#include "compress/extremes.h"
 
 namespace vecstore {
 
@@ -75,12 +76,11 @@ void CodeCandidates::find(std::size_t blocks, std::size_t count, const IsWanted&
     scorer_.score_run(begin, rows, estimates_.data());
     // Few rows are below the limit, and in most blocks the least of all is wanted.
     std::size_t below = 0;
-    float least = kAll;
     for (std::size_t i = 0; i < rows; ++i) {
       below_[below] = static_cast<std::uint32_t>(i);
       below += estimates_[i] < limit ? 1 : 0;
-      least = std::min(least, estimates_[i]);
     }
+    const float least = extremes_of(estimates_.data(), rows).least;
     for (std::size_t i = 0; i < below; ++i)
       if (const Pos position = begin + below_[i]; is_wanted(position))
         best_.emplace_back(estimates_[below_[i]], position);

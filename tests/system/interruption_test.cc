@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(reads_that_io_uring_gives_up_change_nothing) {
     const std::uint64_t before = InterruptedCalls::interrupted();
     const auto found = store->search(queries.view(), {.k = 10});
     REQUIRE_OK(found);
-    BOOST_TEST((InterruptedCalls::interrupted() - before > 5u) == has_ring);
+    BOOST_TEST((InterruptedCalls::interrupted() > before) == has_ring);
     return keys_of(*found);
   };
   for (const std::uint64_t every : {1, 2, 7}) {

@@ -717,7 +717,7 @@ BOOST_AUTO_TEST_CASE(a_store_can_be_closed_while_others_write_and_search) {
       threads.reserve(kWriters + 1);
       for (std::uint64_t writer = 0; writer < kWriters; ++writer)
         threads.emplace_back([&, writer] {
-          for (std::uint64_t key = 1000 * (writer + 1); outcomes[writer].is_ok(); ++key) {
+          for (std::uint64_t key = 1'000'000 * (writer + 1); outcomes[writer].is_ok(); ++key) {
             const auto receipt = store.put(key, built.row(key % 300));
             if (receipt) taken[writer].insert(key);
             if (!receipt) outcomes[writer] = receipt.error();
@@ -776,7 +776,8 @@ BOOST_AUTO_TEST_CASE(readers_see_batches_wholly_while_writers_work) {
     for (int reader = 0; reader < 2; ++reader)
       threads.emplace_back([&] {
         const std::vector<std::uint8_t> query(8, 3);
-        while (!stop) {
+        for (bool is_last = false; !is_last;) {
+          is_last = stop;
           const auto found = store.search({query.data(), DType::kU8, 1, 8}, {.k = 2 * kPairs});
           if (!found || (*found)[0].size() != 2 * kPairs) {
             ++wrong;

@@ -23,6 +23,8 @@ class ForwardingFiles : public FileSystem {
   Status rename_to_new(const std::string& from, const std::string& to) override {
     return files_.rename_to_new(from, to);
   }
+  Status link(const std::string& from, const std::string& to) override { return files_.link(from, to); }
+  Result<FileUse> use_of(const std::string& path) override { return files_.use_of(path); }
   Status unlink(const std::string& path) override { return files_.unlink(path); }
   Status remove_directory(const std::string& path) override { return files_.remove_directory(path); }
   Status make_directory(const std::string& path) override { return files_.make_directory(path); }

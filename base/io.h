@@ -62,6 +62,12 @@ struct DirectoryEntry {
   bool is_directory = false;
 };
 
+// What a file takes of the disk.
+struct FileUse {
+  std::uint64_t names = 0;  // that it has
+  std::uint64_t bytes = 0;  // less than its size where it has holes
+};
+
 enum class EntryKind : std::uint8_t { kNone, kFile, kDirectory, kOther };
 
 class FileSystem {
@@ -72,6 +78,10 @@ class FileSystem {
   virtual Status rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
   // kExists when `to` is there. On file systems that cannot tell, `to` is replaced.
   virtual Status rename_to_new(const std::string& from, const std::string& to) = 0;
+  // A second name of the same file. kExists when `to` is there; kUnsupported where the file system has no such names,
+  // or `to` is on another.
+  virtual Status link(const std::string& from, const std::string& to) = 0;
+  virtual Result<FileUse> use_of(const std::string& path) = 0;
   virtual Status unlink(const std::string& path) = 0;
   virtual Status remove_directory(const std::string& path) = 0;  // an empty one
   virtual Status make_directory(const std::string& path) = 0;    // kExists when something is there

@@ -205,6 +205,22 @@ class PosixFileSystem final : public FileSystem {
     return errno_status(errno, "cannot move a file here", to);
   }
 
+  Status link(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) == 0) return Status::ok();
+    if (errno == EXDEV || errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK)
+      return Status(Code::kUnsupported, "the file system takes no second name of a file here")
+          .about(to)
+          .with_errno(errno);
+    return errno_status(errno, "cannot make a second name of a file here", to);
+  }
+
+  Result<FileUse> use_of(const std::string& path) override {
+    struct stat found{};
+    if (::stat(path.c_str(), &found) != 0) return errno_status(errno, "cannot look at the file", path);
+    constexpr std::uint64_t kBlockBytes = 512;
+    return FileUse{found.st_nlink, static_cast<std::uint64_t>(found.st_blocks) * kBlockBytes};
+  }
+
   Status unlink(const std::string& path) override {
     return ::unlink(path.c_str()) == 0 ? Status::ok() : errno_status(errno, "cannot remove the file", path);
   }

@@ -125,6 +125,18 @@ struct CompactOptions {
   const CancelToken* cancel = nullptr;  // the merge ends with kCancelled, and nothing has changed
 };
 
+struct SnapshotOptions {
+  bool copy = false;  // of files that never change, where the file system takes no second names of them
+  const CancelToken* cancel = nullptr;  // ends with kCancelled, and nothing is left
+};
+
+struct CopyOptions {
+  // Directory of an older copy on the same file system: files that are the same get a second name instead of a copy.
+  std::string since = {};
+  ProgressFunction progress = {};       // while the copy is verified; what it throws ends it, and nothing is left
+  const CancelToken* cancel = nullptr;  // ends with kCancelled, and nothing is left
+};
+
 // What hits bring along, of the moment that was searched: a writer may have replaced their rows since.
 enum class HitTexts : std::uint8_t {
   kNone,              // Hit::key, where keys are numbers

@@ -184,6 +184,27 @@ struct SalvageReport {
   Status content;
 };
 
+// The content of a store at one moment, kept in snapshots/<name> of its directory.
+struct SnapshotInfo {
+  std::string name;
+  std::string path;                // a directory that opens for reading as a store does
+  std::int64_t made_at = 0;        // seconds since 1970
+  std::uint64_t rows = 0;          // live
+  std::uint64_t lsn = 0;           // the last write that it holds
+  std::uint64_t own_bytes = 0;     // that removing it gives back
+  std::uint64_t shared_bytes = 0;  // of files that the store or other snapshots have too
+  Status problem;                  // why the figures are not known; ok: they are
+};
+
+// What Store::copy() made.
+struct CopyReport {
+  std::uint64_t rows = 0;  // live
+  std::uint64_t lsn = 0;   // the last write that it holds
+  std::uint64_t bytes_copied = 0;
+  std::uint64_t bytes_linked = 0;  // of files that CopyOptions::since has too
+  std::uint64_t pages_checked = 0;
+};
+
 struct VerifyReport {
   std::uint64_t pages_checked = 0;
   std::uint64_t rows_checked = 0;

@@ -77,6 +77,18 @@ class Store {
   static Result<SalvageReport> salvage(const std::string& path, const std::string& to,
                                        const CancelToken* cancel = nullptr);
 
+  // The content of the store in `path`, or of a snapshot, as it is now becomes a store of its own in `to`: files, and the
+  // log behind them. Others may write and merge there meanwhile; what a writer has not synced yet may be missing. It is
+  // verified as verify({.deep = true}) does before this returns. Errors, which leave nothing in `to`: kExists (something
+  // is there), kCorrupt (what was read is damaged, or log and files do not fit), kNotFound, kNewerFormat, kNoSpace,
+  // kPermission, kBusy, kIo, kInvalidInput (options.since is no store), kCancelled.
+  static Result<CopyReport> copy(const std::string& from, const std::string& to, const CopyOptions& options = {});
+  // Snapshots of the store in `path`, by name. Errors: kNotFound, kInvalidInput, kPermission, kIo.
+  static Result<std::vector<SnapshotInfo>> snapshots(const std::string& path);
+  // Whoever reads it goes on; the disk gets its room back when the last of them closes it. Errors: kNotFound,
+  // kInvalidArgument (a name that is none), kPermission, kIo.
+  static Status remove_snapshot(const std::string& path, const std::string& name);
+
   // Replays what the log holds beyond the graph. Errors: kNotFound, kInvalidInput (not an index), kCorrupt,
   // kNewerFormat, kMemoryBudget with the least that would do, kBusy naming the process that writes, kPermission.
   static Result<Store> open(const std::string& path, const OpenOptions& options = {});
@@ -113,6 +125,12 @@ class Store {
   // store as it was: kMemoryBudget (names what would do), kNoSpace, kIo, kCorrupt (a page of the graph is damaged;
   // names it), kCancelled, kPermission, kBusy (calls keep as much as reader_bytes_max allows).
   Result<MergeReport> compact(const CompactOptions& options = {});
+  // Keeps what the store holds now, in snapshots/<name> of its directory: second names of the files, and a copy of the
+  // log. It opens for reading as any store, and changes no more; copy() makes a store of it that can be written to.
+  // Writes and searches go on meanwhile, merges wait. name: 1 to 100 letters, digits, '.', '_' or '-', not '.' first.
+  // Errors, which leave no snapshot: kExists, kInvalidArgument (the name), kUnsupported (the file system takes no second
+  // names; ask for a copy), kNoSpace, kIo, kMemoryBudget, kPermission (opened for reading), kCancelled.
+  Result<SnapshotInfo> snapshot(const std::string& name, const SnapshotOptions& options = {});
   // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.
   Status flush();
   // Takes no more writes (kInvalidArgument), cancels a merge, flushes and lets another writer in. Reading goes on.

@@ -46,6 +46,8 @@ Run add_export(CommandOptions& command, const Reporting& asked);
 Run add_import(CommandOptions& command, const Reporting& asked);
 Run add_verify(CommandOptions& command, const Reporting& asked);
 Run add_compact(CommandOptions& command, const Reporting& asked);
+Run add_snapshot(CommandOptions& command, const Reporting& asked);
+Run add_restore(CommandOptions& command, const Reporting& asked);
 Run add_salvage(CommandOptions& command, const Reporting& asked);
 Run add_groundtruth(CommandOptions& command, const Reporting& asked);
 Run add_convert(CommandOptions& command, const Reporting& asked);

@@ -12,8 +12,8 @@ constexpr std::string_view kRowMapPrefix = "rowmap-";
 
 constexpr std::array kGenerationPrefixes = {kGraphPrefix, kCodesPrefix, kRowMapPrefix};
 constexpr std::array<std::string_view, 1> kExtentDirectories = {kRowsName};
-constexpr std::array<std::string_view, 2> kOtherDirectories = {kCatalogName, kLogName};
-constexpr std::array<std::string_view, 1> kOtherFiles = {kBuildReportName};
+constexpr std::array<std::string_view, 3> kOtherDirectories = {kCatalogName, kLogName, kSnapshotsName};
+constexpr std::array<std::string_view, 2> kOtherFiles = {kBuildReportName, kSnapshotNoteName};
 
 }  // namespace
 

@@ -16,6 +16,9 @@ namespace vecstore {
 inline constexpr const char* kRowsName = "rows";
 inline constexpr const char* kCatalogName = "catalog";
 inline constexpr const char* kLogName = "wal";
+inline constexpr const char* kSnapshotsName = "snapshots";
+// What tells that a directory is a snapshot, which is only read.
+inline constexpr const char* kSnapshotNoteName = "snapshot";
 // What the last build took, for people: lies in the directory, but is no part of the content.
 inline constexpr const char* kBuildReportName = "build.json";
 

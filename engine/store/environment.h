@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/io.h"
 #include "engine/live/document_packer.h"
@@ -35,6 +36,10 @@ struct StoreFactory {
   static Result<Store> open(const std::string& path, const OpenOptions& options, const StoreEnvironment& environment);
   static Result<SalvageReport> salvage(const std::string& path, const std::string& to,
                                        const StoreEnvironment& environment, const CancelToken* cancel);
+  static Result<std::vector<SnapshotInfo>> snapshots(const std::string& path, const StoreEnvironment& environment);
+  static Status remove_snapshot(const std::string& path, const std::string& name, const StoreEnvironment& environment);
+  static Result<CopyReport> copy(const std::string& from, const std::string& to, const CopyOptions& options,
+                                 const StoreEnvironment& environment);
   static Result<SalvageReport> salvage_into(const StoreDirectory& from, const std::string& to,
                                             const StoreEnvironment& environment, const CancelToken* cancel);
 };

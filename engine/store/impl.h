@@ -66,6 +66,8 @@ struct Store::Impl {
   Result<MergeReport> compact(const CompactOptions& options, MergeManner manner);
   Result<MergeReport> merge(const Writer::MergeStart& start, const CompactOptions& options, MergeManner manner)
       VECSTORE_REQUIRES(merging);
+  Status remove_unfinished_snapshots() const;
+  Result<SnapshotInfo> snapshot(const std::string& name, const SnapshotOptions& options);
   Status check_old_readers() const;  // kBusy: they keep as much as is allowed
   void begin_merging();              // in the background, where the options ask for it
   MergeLoad merge_load() const;

@@ -10,6 +10,7 @@
 
 #include "base/thrown.h"
 #include "engine/live/log_records.h"
+#include "engine/snapshot/store_copy.h"
 #include "engine/store/impl.h"
 #include "wal/log_reader.h"
 
@@ -20,36 +21,16 @@ constexpr std::size_t kCopyBytes = 1u << 20;
 constexpr std::size_t kRowsTogether = 1000;
 constexpr std::uint64_t kNoBound = std::uint64_t{1} << 40;  // bytes of delta and log
 
-Status copy_file(FileSystem& files, const std::string& from_path, const std::string& to_path,
-                 const CancelToken* cancel) {
-  MemoryBudget budget;
-  VECSTORE_ASSIGN(auto buffer, Buffer<std::byte>::allocate(budget, kCopyBytes));
-  VECSTORE_ASSIGN(const auto from, files.open(from_path, {OpenMode::kRead, false}));
-  VECSTORE_ASSIGN(const auto to, files.open(to_path, {OpenMode::kCreateNew, false}));
-  for (std::uint64_t done = 0;;) {
-    VECSTORE_TRY(check_cancelled(cancel));
-    VECSTORE_ASSIGN(const std::size_t got, from->read_at(buffer.span(), done));
-    VECSTORE_TRY(to->write_at(buffer.span().first(got), done));
-    done += got;
-    if (got < buffer.size()) return to->sync();
-  }
-}
-
 // The graph of `from` becomes the content of a store in `to`, without a log.
 Status copy_graph(const StoreDirectory& from, const std::string& to, StoreProperties properties, FileSystem& files,
                   const CancelToken* cancel) {
   VECSTORE_ASSIGN(StoreDirectory directory, StoreDirectory::create(files, kStoreNames, to));
-  Manifest content = *from.manifest();
-  for (const ManifestFile& file : content.files) {
-    if (const std::size_t slash = file.name.rfind('/'); slash != std::string::npos) {
-      const Status made = files.make_directory(directory.file_path(file.name.substr(0, slash)));
-      if (made.code() != Code::kExists) VECSTORE_TRY(made);
-    }
-    VECSTORE_TRY(copy_file(files, from.file_path(file.name), directory.file_path(file.name), cancel));
-  }
+  CopySource source{from.path(), *from.manifest()};
+  CopiedStore copied;
+  VECSTORE_TRY(copy_files(files, source, directory, CopyManner::kCopy, cancel, copied));
   properties.has_log = false;
-  content.properties = encode_properties(properties);
-  return directory.publish(std::move(content));
+  source.content.properties = encode_properties(properties);
+  return directory.publish(std::move(source.content));
 }
 
 // Puts the records of a damaged log into a store of the same graph. Their rows get new numbers there.
@@ -200,7 +181,7 @@ class Making {
  public:
   Making(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
   ~Making() {
-    if (!path_.empty()) static_cast<void>(without_throwing([this] { return remove(path_); }));
+    if (!path_.empty()) static_cast<void>(without_throwing([this] { return remove_tree(files_, path_); }));
   }
   Making(const Making&) = delete;
   Making& operator=(const Making&) = delete;
@@ -214,15 +195,6 @@ class Making {
   }
 
  private:
-  Status remove(const std::string& path) {
-    VECSTORE_ASSIGN(const auto entries, files_.list(path));
-    for (const DirectoryEntry& entry : entries) {
-      const std::string inside = path + "/" + entry.name;
-      VECSTORE_TRY(entry.is_directory ? remove(inside) : files_.unlink(inside));
-    }
-    return files_.remove_directory(path);
-  }
-
   FileSystem& files_;
   std::string path_;
 };

@@ -185,12 +185,24 @@ void Store::Dispose::operator()(Impl* impl) const {
   }
 }
 
+namespace {
+
+Status check_no_snapshot(FileSystem& files, const std::string& path) {
+  VECSTORE_ASSIGN(const EntryKind note, files.kind_of(path + "/" + kSnapshotNoteName));
+  if (note == EntryKind::kNone) return Status::ok();
+  return Status(Code::kPermission, "a snapshot is only read; make a store of its own of it (vecstore restore)")
+      .about(path);
+}
+
+}  // namespace
+
 // Between reading the manifest and opening its files a writer may publish twice, or merge: then files of it are gone,
 // or the log has no longer what comes behind it.
 Status Store::Impl::open(const std::string& path, Watch& watch) {
   constexpr int kAttempts = 5;
   const LockMode mode = opened.access == Access::kReadWrite ? LockMode::kExclusive : LockMode::kShared;
   opened_path = path;
+  if (opened.access == Access::kReadWrite) VECSTORE_TRY(check_no_snapshot(*environment.file_system, path));
   const MutexLock guard(refreshing);
   Status outcome;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -254,6 +266,7 @@ Status Store::Impl::open_generation(const StoreDirectory& of, Epoch& epoch, std:
 Status Store::Impl::open_writer(const LogTail& tail) {
   const std::uint64_t buffers = opened.ram_bytes != 0 ? writer_buffer_bytes(epoch()->content->keeps_keys()) : 0;
   Catalog::remove_unfinished(*environment.file_system, directory->file_path(kCatalogName));
+  static_cast<void>(without_throwing([this] { return remove_unfinished_snapshots(); }));
   VECSTORE_ASSIGN(writer_memory,
                   WriterMemory::take(budget, *delta_budget, delta_bytes_beside_merges(buffers), buffers));
   VECSTORE_ASSIGN(writer, Writer::open({*directory, current, *writer_memory, opened, environment,

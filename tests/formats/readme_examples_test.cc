@@ -11,6 +11,7 @@
 
 #include "compress/neighbour_list.h"
 #include "engine/rows/catalog_format.h"
+#include "engine/snapshot/snapshot_note.h"
 #include "engine/truth.h"
 #include "engine/vecstore.hpp"
 #include "pagestore/intent.h"
@@ -67,6 +68,7 @@ class ExampleStore {
     REQUIRE_OK(write_neighbours(path("truth.ibin"), *truth));
     std::filesystem::create_directories(path("over/tmp"));
     REQUIRE_OK(write_intent(FileSystem::posix(), path("over"), {.sequence = 1}));
+    REQUIRE_OK(write_snapshot_note(FileSystem::posix(), path("over"), {.made_at = 0x692D2E00, .rows = 3, .lsn = {2}}));
   }
 
   std::string path(const std::string& name) const { return directory_.path(name); }
@@ -171,6 +173,10 @@ void check_pagestore(Readme& readme, Findings& findings) {
   findings.same(readme.table("A file takes these bytes"), manifest, kFirstFileAt, "first file");
   findings.same(readme.table("## Superblock ("), example().built("superblock"), 0, "slot 0");
   findings.same(readme.table("## Intent ("), file_bytes(example().path("over/tmp/intent")), 0, "intent");
+}
+
+void check_snapshot(Readme& readme, Findings& findings) {
+  findings.same(readme.table("## Note ("), file_bytes(example().path("over/snapshot")), 0, "note of a snapshot");
 }
 
 void check_generation(Readme& readme, Findings& findings) {
@@ -280,6 +286,7 @@ constexpr Document kDocuments[] = {
     {"engine/generation/README.md", check_generation},
     {"engine/rows/README.md", check_rows},
     {"engine/live/README.md", check_live},
+    {"engine/snapshot/README.md", check_snapshot},
     {"engine/truth/README.md", check_truth},
 };
 

@@ -76,6 +76,13 @@ class FaultyFileSystem final : public FileSystem {
   Status rename_to_new(const std::string& from, const std::string& to) override {
     return faults_.strikes() ? failure(to) : FileSystem::posix().rename_to_new(from, to);
   }
+  Status link(const std::string& from, const std::string& to) override {
+    return faults_.strikes() ? failure(to) : FileSystem::posix().link(from, to);
+  }
+  Result<FileUse> use_of(const std::string& path) override {
+    if (faults_.strikes()) return failure(path);
+    return FileSystem::posix().use_of(path);
+  }
   Status unlink(const std::string& path) override {
     return faults_.strikes() ? failure(path) : FileSystem::posix().unlink(path);
   }

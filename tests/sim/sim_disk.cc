@@ -352,6 +352,32 @@ Status SimDisk::move(const std::string& from, const std::string& to) {
   return Status::ok();
 }
 
+Status SimDisk::link(const std::string& from, const std::string& to) {
+  const Inside inside(mutex_);
+  VECSTORE_TRY(strike(to, true));
+  const auto inode = find(from);
+  if (inode == nullptr) return errno_status(ENOENT, "cannot link", from);
+  if (find(to) != nullptr) return errno_status(EEXIST, "cannot link", to);
+  has_changed_ = true;
+  Directory& directory = directories_[directory_of(to)];
+  const DirectoryChange change{Change::kLink, name_of(to), "", inode};
+  apply(directory.live, change);
+  directory.changes.push_back(change);
+  return Status::ok();
+}
+
+Result<FileUse> SimDisk::use_of(const std::string& path) {
+  const Inside inside(mutex_);
+  VECSTORE_TRY(strike(path, false));
+  const auto inode = find(path);
+  if (inode == nullptr) return errno_status(ENOENT, "cannot look at", path);
+  std::uint64_t names = 0;
+  for (const auto& [directory, entries] : directories_)
+    names += static_cast<std::uint64_t>(
+        std::ranges::count_if(entries.live, [&](const auto& entry) { return entry.second == inode; }));
+  return FileUse{names, inode->live.size()};
+}
+
 Status SimDisk::unlink(const std::string& path) {
   const Inside inside(mutex_);
   VECSTORE_TRY(strike(path, false));

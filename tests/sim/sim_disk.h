@@ -81,6 +81,8 @@ class SimDisk final : public FileSystem {
   Result<std::unique_ptr<File>> open(const std::string& path, const FileOptions& options) override;
   Status rename(const std::string& from, const std::string& to) override;
   Status rename_to_new(const std::string& from, const std::string& to) override;
+  Status link(const std::string& from, const std::string& to) override;
+  Result<FileUse> use_of(const std::string& path) override;
   Status unlink(const std::string& path) override;
   Status remove_directory(const std::string& path) override;
   Status make_directory(const std::string& path) override;

@@ -48,6 +48,7 @@ Status list_snapshots(const std::string& path, bool json) {
   VECSTORE_ASSIGN(const std::vector<SnapshotInfo> found, Store::snapshots(path));
   if (json) {
     std::vector<Json> all;
+    all.reserve(found.size());
     for (const SnapshotInfo& info : found) all.push_back(to_json(info));
     print_json({{"snapshots", Json(std::move(all))}});
     return {};

@@ -59,7 +59,8 @@ void Merger::wrote() {
 bool Merger::want_room() {
   if (is_due_.load(std::memory_order_relaxed)) return true;
   const MergeLoad load = calls_.load();
-  const bool is_worth_it = load.delta_rows + load.dead_rows != 0 || is_merge_due(load, left());
+  // Records of rows that have ended alone are worth it too: what came beside the last merge may fill the log.
+  const bool is_worth_it = load.delta_rows + load.dead_rows + load.records != 0 || is_merge_due(load, left());
   return is_worth_it && begin();
 }
 

@@ -25,6 +25,7 @@ struct MergeLoad {
   std::uint64_t delta_bytes_max = 0;
   std::uint64_t log_bytes = 0;
   std::uint64_t log_bytes_max = 0;
+  std::uint64_t records = 0;  // of the log that the graph does not hold; what they brought may have ended
 };
 
 // What the last merge left, because the log goes by segments, and readers of before may hold its rows in memory.

@@ -163,6 +163,7 @@ MergeLoad Store::Impl::merge_load() const {
   load.delta_bytes_max = writer_memory->delta_bytes_max();
   load.log_bytes = writer->log().bytes();
   load.log_bytes_max = opened.log_bytes;
+  load.records = now->live->newest().value - now->content->manifest().applied_lsn;  // no less than it
   return load;
 }
 

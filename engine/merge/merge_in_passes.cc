@@ -71,7 +71,7 @@ namespace {
 
 // What a merge depends on in what it takes.
 struct MergeSize {
-  const Generation& before;
+  MergeInPasses::GraphFacts before;
   std::uint64_t rows = 0;
   std::uint64_t added = 0;
   std::uint64_t gone = 0;
@@ -82,6 +82,7 @@ struct MergeSize {
   unsigned threads = 1;
   bool has_texts = false;
   std::uint32_t sample_rows = 0;  // that a model is trained on; 0: the model stays
+  std::uint64_t bytes_after = 0;  // wanted beside the new codes, once what the merge took is gone
 };
 
 // Where it does not hold all pages, a small pool does for codes, which are made front to back.
@@ -91,11 +92,11 @@ std::uint64_t codes_pool_bytes(const GraphLayout& layout, std::uint64_t pool_byt
 
 // The codes are not there yet while pages are written, and what that took is gone when codes are made.
 std::uint64_t predict_bytes(const MergeSize& size) {
-  GraphLayout layout = size.before.layout();
+  GraphLayout layout = size.before.layout;
   const auto added = static_cast<std::uint32_t>(size.added);
   CodecOptions codec;
-  codec.kind = size.before.codes().model.kind;
-  codec.code_bytes = size.before.codes().model.code_bytes;
+  codec.kind = size.before.kind;
+  codec.code_bytes = size.before.form.code_bytes;
   codec.metric = layout.metric;
   codec.sample_rows = size.sample_rows;
   const std::uint64_t window_rows = std::uint64_t{size.window_pages} * size.rows_per_page;
@@ -104,26 +105,34 @@ std::uint64_t predict_bytes(const MergeSize& size) {
   const std::uint64_t pages = RowPool::predict_bytes(layout, added, size.pool_bytes) +
                               NewLinks::predict_bytes(added, size.graph) +
                               MergeWindow::predict_bytes(window_rows, layout) +
-                              WindowReader::predict_bytes(layout, size.gone, size.before.summary().max_degree) +
+                              WindowReader::predict_bytes(layout, size.gone, size.before.max_degree) +
                               predict_encode_bytes(added, layout.dim, codec, size.threads) +
-                              2 * CodeCandidates::predict_bytes(layout.dim, size.before.codes().form()) + ordering;
+                              2 * CodeCandidates::predict_bytes(layout.dim, size.before.form) + ordering;
   layout.rows = size.rows;
   layout.rows_per_page = size.rows_per_page;
   const std::uint64_t codes = predict_encode_bytes(size.rows, layout.dim, codec, size.threads) +
                               RowPool::predict_bytes(layout, 0, codes_pool_bytes(layout, size.pool_bytes)) +
                               layout.pages() * 4;
-  return MergedRows::predict_bytes(layout.rows, added) +
-         std::max({pages + MergedPages::predict_bytes(layout), codes, size.has_texts ? kTextBytes : 0}) + kSmallBytes;
+  const std::uint64_t merging =
+      MergedRows::predict_bytes(layout.rows, added) +
+      std::max({pages + MergedPages::predict_bytes(layout), codes, size.has_texts ? kTextBytes : 0}) + kSmallBytes;
+  const std::uint64_t after = predict_resident_bytes(size.rows, layout.dim, codec) +
+                              predict_hard_bytes(size.rows, layout.dim) + size.bytes_after;
+  return std::max(merging, size.bytes_after == 0 ? 0 : after);
 }
 
 }  // namespace
 
-std::uint64_t MergeInPasses::predict_bytes(const Generation& before, std::uint64_t added, bool has_texts) {
+MergeInPasses::GraphFacts MergeInPasses::facts_of(const Generation& graph) {
+  return {graph.layout(), graph.codes().form(), graph.codes().model.kind, graph.summary().max_degree};
+}
+
+std::uint64_t MergeInPasses::predict_bytes(const GraphFacts& before, std::uint64_t added, bool has_texts) {
   return vecstore::predict_bytes({before,
-                                  before.layout().rows + added,
+                                  before.layout.rows + added,
                                   added,
                                   added,
-                                  before.layout().rows_per_page,
+                                  before.layout.rows_per_page,
                                   {},
                                   kWindowPagesLeast,
                                   kPoolBytesLeast,
@@ -133,11 +142,11 @@ std::uint64_t MergeInPasses::predict_bytes(const Generation& before, std::uint64
 
 std::uint64_t MergeInPasses::predict_bytes(const Room& room) const {
   const MergedTexts texts(input_.rows, layout_.key_bytes != 0, budget_, watch_);
-  return vecstore::predict_bytes({before(), input_.rows.rows(), input_.rows.added(),
+  return vecstore::predict_bytes({facts_of(before()), input_.rows.rows(), input_.rows.added(),
                                   input_.rows.before() - input_.rows.stay(), layout_.rows_per_page, graph_options_,
                                   room.window_pages, room.pool_bytes, executor_->thread_count(), texts.is_needed(),
-                                  input_.keeps_model ? 0 : input_.plan.codec.sample_rows}) +
-         (texts.layout().keys ? input_.bytes_after : 0);
+                                  input_.keeps_model ? 0 : input_.plan.codec.sample_rows,
+                                  texts.layout().keys ? input_.bytes_after : 0});
 }
 
 // A wider window is ordered better, and a larger pool spares reads: one grows after the other. Half of what is left

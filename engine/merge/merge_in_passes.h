@@ -37,8 +37,16 @@ class MergeInPasses {
   // Everything outlives it.
   MergeInPasses(FileSystem& file_system, StoreDirectory& directory, const Input& input, MemoryBudget& budget,
                 Watch& watch);
+  // What the memory of a merge depends on of the graph before.
+  struct GraphFacts {
+    GraphLayout layout;
+    CodeForm form;
+    Codec kind = Codec::kOpq;
+    std::uint32_t max_degree = kDegreeMax;
+  };
+  static GraphFacts facts_of(const Generation& graph);
   // Memory that one of so many new rows, and as many that go, takes at the least beside what is there.
-  static std::uint64_t predict_bytes(const Generation& before, std::uint64_t added, bool has_texts);
+  static std::uint64_t predict_bytes(const GraphFacts& before, std::uint64_t added, bool has_texts);
 
   // Once. Errors: as of Merge::run().
   Result<MadeGeneration> make();

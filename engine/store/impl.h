@@ -27,6 +27,10 @@
 
 namespace vecstore {
 
+// Where the memory of a writer has no room for a merge of so many rows, none is set aside.
+inline constexpr std::uint64_t kMergedRowsLeast = 1000;
+inline constexpr std::uint32_t kLanesBesideMerges = 4;  // of each searcher, as far as what is set aside goes
+
 struct Store::Impl {
   Impl(const OpenOptions& options, const StoreEnvironment& with)
       : opened(options),
@@ -57,6 +61,8 @@ struct Store::Impl {
   Status make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_t freed, const CancelToken* cancel);
   // Of a store that did not open: the error with the least that would do.
   Status name_least(const Status& refused, Watch& watch) VECSTORE_REQUIRES(refreshing);
+  std::uint64_t least_of_writer(LeastFacts facts, const StoreProperties& properties, std::uint32_t dim,
+                                const Status& refused) const;
   Status refresh();
 
   Status follow(const StoreDirectory& now) VECSTORE_REQUIRES(refreshing);

@@ -8,6 +8,7 @@
 #include "engine/generation/file_names.h"
 #include "engine/live/delta_search.h"
 #include "engine/live/log_records.h"
+#include "engine/merge/merge_in_passes.h"
 #include "engine/store/impl.h"
 #include "wal/log_reader.h"
 
@@ -132,14 +133,34 @@ Status Store::Impl::name_least(const Status& refused, Watch& watch) {
     if (dim == 0) dim = replayed->dim;
   }
   if (dim != 0 && (properties.has_log || writes)) facts.open.delta_searcher_bytes = DeltaSearcher::predict_bytes(dim);
-  if (writes)
-    facts.replayed_bytes = WriterMemory::predict_bytes(facts.replayed_bytes, opened.delta_bytes,
-                                                       writer_buffer_bytes(facts.open.keeps_keys));
+  const std::uint64_t least = writes ? least_of_writer(facts, properties, dim, refused)
+                                     : std::max(least_bytes(facts, opened), refused.number());
   return Status(Code::kMemoryBudget, is_bound
                                          ? "the memory budget is too small for the log of this store; --ram does with"
                                          : "the memory budget is too small to open this store; --ram needs at least")
       .about(directory->path())
-      .at(Detail::kBytes, std::max(least_bytes(facts, opened), refused.number()));
+      .at(Detail::kBytes, least);
+}
+
+// With the delta that was asked for, or with a small one beside which a merge has room.
+std::uint64_t Store::Impl::least_of_writer(LeastFacts facts, const StoreProperties& properties, std::uint32_t dim,
+                                           const Status& refused) const {
+  const std::uint64_t replayed = facts.replayed_bytes;
+  OpenOptions options = opened;
+  const auto with_delta = [&](std::uint64_t bytes) {
+    facts.replayed_bytes = WriterMemory::predict_bytes(replayed, bytes, writer_buffer_bytes(facts.open.keeps_keys));
+    return least_bytes(facts, options);
+  };
+  const std::uint64_t as_asked = std::max(with_delta(opened.delta_bytes), refused.number());
+  options.lanes = std::max(options.lanes, kLanesBesideMerges);
+  if (!facts.open.has_graph) return as_asked;
+  const DeltaShape shape{dim, properties.dtype, properties.metric, properties.keys, {}};
+  const std::uint64_t small = WriterMemory::delta_bytes_for(Delta::bytes_alone(shape, kMergedRowsLeast, 0));
+  const bool has_texts = facts.rows_bytes != 0 || !is_integer(properties.dtype);
+  const std::uint64_t catalog = facts.open.keeps_keys ? 0 : kWriterCatalogBytes;
+  const std::uint64_t merge =
+      catalog + MergeInPasses::predict_bytes({facts.open.layout, facts.open.form}, kMergedRowsLeast, has_texts);
+  return std::min(as_asked, with_delta(std::max(small, kDeltaBytesMin)) + merge);
 }
 
 }  // namespace vecstore

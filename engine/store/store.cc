@@ -293,8 +293,11 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_
         opened.searchers *
         (GraphSearcher::predict_bytes(facts.layout, facts.form, plan.lanes) + facts.delta_searcher_bytes);
     if (freed != 0 && caching_bytes(pages, plan.pages) + searching > left) {
+      // Beside what is there until then. Nor may it take what merges will want afterwards.
+      const std::uint64_t most = plan.pages;
       facts.merge_bytes = 0;
       plan = plan_open(facts, opened, left);
+      plan.pages = std::min(plan.pages, most);
     }
     const CachePolicy policy = opened.fixed_cache ? CachePolicy::kFixed : CachePolicy::kAdaptive;
     VECSTORE_TRY(content.fill_cache(plan.pages, policy, cancel));
@@ -313,15 +316,13 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_
 // left, or as much as rows take of which a merge is due while as many more come in; the rest is the cache's. Where
 // hardly any row would fit, all.
 std::uint64_t Store::Impl::delta_bytes_beside_merges(std::uint64_t buffers) {
-  constexpr std::uint64_t kRowsWorthIt = 1000;
-  constexpr std::uint32_t kLanes = 4;
   const auto now = epoch();
   const Generation* graph = now->content->graph();
   if (opened.ram_bytes == 0 || graph == nullptr) return opened.delta_bytes;
   const GraphLayout& layout = graph->layout();
   const std::uint64_t searching =
-      opened.searchers *
-      (GraphSearcher::predict_bytes(layout, graph->codes().form(), kLanes) + DeltaSearcher::predict_bytes(layout.dim));
+      opened.searchers * (GraphSearcher::predict_bytes(layout, graph->codes().form(), kLanesBesideMerges) +
+                          DeltaSearcher::predict_bytes(layout.dim));
   const std::uint64_t others = budget.used_bytes() - delta_budget->used_bytes() + buffers + searching;
   const std::uint64_t left = budget.limit_bytes() - std::min(budget.limit_bytes(), others);
   const auto delta_bytes_of = [&](std::uint64_t rows) {
@@ -335,15 +336,17 @@ std::uint64_t Store::Impl::delta_bytes_beside_merges(std::uint64_t buffers) {
     const std::uint64_t rows = fit + step;
     if (delta_bytes_of(rows) <= opened.delta_bytes && bytes_of(rows) <= most) fit = rows;
   }
-  if (fit < kRowsWorthIt) return opened.delta_bytes;
+  if (fit < kMergedRowsLeast) return opened.delta_bytes;
   rows_merged_most = fit;
   return std::clamp(delta_bytes_of(fit), kDeltaBytesMin, opened.delta_bytes);
 }
 
-// That a merge of so many new rows wants of the budget.
+// That a merge of so many new rows wants of the budget, and what comes with it.
 std::uint64_t Store::Impl::merge_bytes(const Content& content, std::uint64_t rows) const {
   const bool has_texts = content.rows() != nullptr || !is_integer(content.properties().dtype);
-  return MergeInPasses::predict_bytes(*content.graph(), rows, has_texts);
+  // With the first key that is no RowId a catalog comes, and stays.
+  const std::uint64_t catalog = content.keeps_keys() ? 0 : kWriterCatalogBytes;
+  return catalog + MergeInPasses::predict_bytes(MergeInPasses::facts_of(*content.graph()), rows, has_texts);
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(impl.release()) {}

@@ -19,7 +19,7 @@ namespace vecstore {
 inline constexpr std::uint64_t kWriterBytes = 12u << 20;
 inline constexpr std::uint64_t kWriterDocumentsBytes = 2u << 20;
 static_assert(DocumentPacker::kMemoryBytes <= kWriterDocumentsBytes);
-inline constexpr std::uint64_t kWriterCatalogBytes = 12u << 20;
+inline constexpr std::uint64_t kWriterCatalogBytes = 4u << 20;
 
 // What a writer sets aside beside its delta, under a budget. keeps_keys: of the graph, in rows/.
 inline std::uint64_t writer_buffer_bytes(bool keeps_keys) {

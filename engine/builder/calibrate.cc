@@ -307,20 +307,19 @@ Result<Setting> choose_blocks(Trials& trials, std::uint32_t k, double target, st
   return chosen;
 }
 
-// Those of before, or half or twice as many where that is clearly better. That is asked at the usual target alone: at
-// both it took three tenths of a calibration.
-Result<Setting> choose_blocks_near(Trials& trials, std::uint32_t k, double target, std::uint32_t before) {
+// Those of before, or twice as many, or half down to `fewest`, where that is clearly better.
+Result<Setting> choose_blocks_near(Trials& trials, std::uint32_t k, double target, const Setting& before,
+                                   std::uint32_t fewest) {
   const auto cost_of = [&](std::uint32_t blocks) -> Result<double> {
-    trials.begin(k, blocks, kBoundTight);
+    trials.begin(k, blocks, before.bound);
     VECSTORE_ASSIGN(const double waits, trials.waits_at(target));
     return waits + kBlockPays * blocks;
   };
-  constexpr std::uint32_t kFewest = kBlockChoices.front();
-  Setting chosen{std::clamp(before, kFewest, kBlockChoices.back()), kBoundTight};
+  Setting chosen{std::clamp(before.blocks, fewest, kBlockChoices.back()), before.bound};
   VECSTORE_ASSIGN(double cost, cost_of(chosen.blocks));
   cost *= 1 - kClearlyLess;
   for (const std::uint32_t blocks : {chosen.blocks / 2, chosen.blocks * 2}) {
-    if (blocks < kFewest || blocks > kBlockChoices.back()) continue;
+    if (blocks < fewest || blocks > kBlockChoices.back()) continue;
     VECSTORE_ASSIGN(const double other, cost_of(blocks));
     if (other >= cost) continue;
     chosen.blocks = blocks;
@@ -362,14 +361,15 @@ Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const 
   const CalibrationPoint* high_before = find_point(before, k_usual, kHighTarget);
   VECSTORE_ASSIGN(const Setting usual, usual_before == nullptr
                                            ? choose_blocks(trials, k_usual, kUsualTarget, blocks_total, {})
-                                           : choose_blocks_near(trials, k_usual, kUsualTarget, usual_before->blocks));
+                                           : choose_blocks_near(trials, k_usual, kUsualTarget, {usual_before->blocks},
+                                                                kBlockChoices.front()));
   VECSTORE_ASSIGN(const float bound, choose_bound(trials, k_usual, kHighTarget, usual.blocks));
-  Setting high{usual.blocks, bound};
-  if (high_before == nullptr) {
-    VECSTORE_ASSIGN(high, choose_blocks(trials, k_usual, kHighTarget, blocks_total, high));
-  } else {
-    high.blocks = std::max(high.blocks, high_before->blocks);
-  }
+  // An index that grew may want more for a high target. Fewer are not asked about, which would take as long again.
+  const std::uint32_t high_blocks = std::max(usual.blocks, high_before == nullptr ? 0u : high_before->blocks);
+  VECSTORE_ASSIGN(const Setting high,
+                  high_before == nullptr
+                      ? choose_blocks(trials, k_usual, kHighTarget, blocks_total, {usual.blocks, bound})
+                      : choose_blocks_near(trials, k_usual, kHighTarget, {high_blocks, bound}, high_blocks));
   for (const std::uint32_t k : kCounts) {
     if (k > set.truth.k) break;
     const Setting* current = nullptr;

@@ -29,7 +29,7 @@ constexpr double kHighTarget = .99;
 // A further block must save so many reads and rounds together. It takes some 1.5 µs of a processor; a read takes 6 of
 // one and 14 of a disk, a round a disk 36 more.
 constexpr double kBlockPays = .018;
-// Of an index that was calibrated before, other blocks must take so much less: costs are often nearly equal, and what
+// Of an index that was calibrated before, fewer blocks must take so much less: costs are often nearly equal, and what
 // was chosen would change to and fro.
 constexpr double kClearlyLess = .05;
 // Few queries measure recall roughly: of 128, one in forty samples is off by .02. So a setting must reach the target,
@@ -307,7 +307,7 @@ Result<Setting> choose_blocks(Trials& trials, std::uint32_t k, double target, st
   return chosen;
 }
 
-// Those of before, or twice as many, or half down to `fewest`, where that is clearly better.
+// Those of before, or twice as many where that is better, or half down to `fewest` where that is clearly better.
 Result<Setting> choose_blocks_near(Trials& trials, std::uint32_t k, double target, const Setting& before,
                                    std::uint32_t fewest) {
   const auto cost_of = [&](std::uint32_t blocks) -> Result<double> {
@@ -316,14 +316,14 @@ Result<Setting> choose_blocks_near(Trials& trials, std::uint32_t k, double targe
     return waits + kBlockPays * blocks;
   };
   Setting chosen{std::clamp(before.blocks, fewest, kBlockChoices.back()), before.bound};
-  VECSTORE_ASSIGN(double cost, cost_of(chosen.blocks));
-  cost *= 1 - kClearlyLess;
-  for (const std::uint32_t blocks : {chosen.blocks / 2, chosen.blocks * 2}) {
-    if (blocks < fewest || blocks > kBlockChoices.back()) continue;
-    VECSTORE_ASSIGN(const double other, cost_of(blocks));
-    if (other >= cost) continue;
-    chosen.blocks = blocks;
-    cost = other;
+  VECSTORE_ASSIGN(const double cost, cost_of(chosen.blocks));
+  if (const std::uint32_t twice = 2 * chosen.blocks; twice <= kBlockChoices.back()) {
+    VECSTORE_ASSIGN(const double other, cost_of(twice));
+    if (other < cost) return Setting{twice, before.bound};
+  }
+  if (const std::uint32_t half = chosen.blocks / 2; half >= fewest) {
+    VECSTORE_ASSIGN(const double other, cost_of(half));
+    if (other < cost * (1 - kClearlyLess)) return Setting{half, before.bound};
   }
   return chosen;
 }

@@ -23,6 +23,7 @@ constexpr std::uint32_t kPointsMax = 1000;
 constexpr std::uint32_t kSearchListDefault = 64;
 constexpr std::uint32_t kBlocksDefault = 40;
 constexpr float kBoundDefault = 3.0f;
+constexpr std::uint32_t kUsualLists = 8;      // times k, at the most
 constexpr float kBoundForTwiceTheList = .5f;  // engine/merge/NOTES.md
 constexpr double kBlocksMost = 1e9;           // more than there are
 
@@ -217,12 +218,14 @@ std::uint32_t list_of(const CalibrationPoint& point, std::uint32_t k, bool in_me
 }
 
 // How many times as long as the longest that was calibrated the list is that a caller asks for, where it is longer.
-// With bound and blocks of a short one it would find no more than that.
+// With bound and blocks of a short one it would find no more than that. A calibrated list that is very long is a sign
+// of the same, and not of what bound and blocks do with it.
 double longer_than_calibrated(const StoreProperties& properties, const SearchOptions& options,
                               const CalibrationPoint* best, bool in_memory) {
   std::uint32_t longest = best == nullptr ? default_list(options.k) : 1;
   for (const CalibrationPoint& point : properties.calibration)
     if (point.k == best->k) longest = std::max(longest, list_of(point, options.k, in_memory));
+  longest = std::min(longest, kUsualLists * options.k);
   return std::max(1.0, static_cast<double>(options.search_list) / longest);
 }
 

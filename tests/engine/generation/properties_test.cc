@@ -240,6 +240,12 @@ BOOST_AUTO_TEST_CASE(a_list_longer_than_any_calibrated_looks_at_more) {
   options.bound = 1;
   resolved = resolve_options(properties, options, false);
   BOOST_TEST((resolved.blocks == 7 && resolved.bound == 1));
+  // Nor where what was calibrated is very long itself.
+  StoreProperties odd = properties;
+  for (CalibrationPoint& point : odd.calibration) point.search_list = 400;
+  options = wish(10, .9);
+  options.search_list = 1000;
+  BOOST_TEST(resolve_options(odd, options, false).bound > calibrated.bound + 1.5f);
   const SearchOptions by_default = resolve_options({}, wish(10, .9), false);
   options = wish(10, .9);
   options.search_list = 2 * by_default.search_list;

@@ -79,6 +79,8 @@ class EveryCommand {
         {"export", index + " --output " + made + ".fbin --keys " + made + ".keys"},
         {"import", " " + made + " --input " + vectors_ + sides},
         {"compact", " " + store_},
+        {"snapshot", " " + store_ + " " + name},
+        {"restore", " " + store_ + " --to " + made},
         {"verify", index},
         {"salvage", " " + store_ + " --output " + made},
         {"groundtruth", " --base " + vectors_ + queries + " --output " + made},

@@ -33,8 +33,8 @@ class Merge {
   // View and directory, which is locked, outlive it; so do the options. What it holds is charged to `budget`.
   Merge(FileSystem& file_system, StoreDirectory& directory, const Input& input, const CompactOptions& options,
         MemoryBudget& budget);
-  // Once. What was written has been read back whole. Errors: kMemoryBudget (the detail is what it would take), kNoSpace,
-  // kIo, kCorrupt naming what is damaged, kCancelled. Then nothing is left of what was written.
+  // Once. What was written has been read back whole. Errors: kMemoryBudget (the detail is what it would take),
+  // kNoSpace, kIo, kCorrupt naming what is damaged, kCancelled. Then nothing is left of what was written.
   Result<MadeGeneration> run();
   const MergeReport& report() const { return report_; }
 

@@ -136,6 +136,11 @@ Status collect_garbage(FileSystem& file_system, const StoreNames& names, const s
   });
 }
 
+Status remove_tree(FileSystem& file_system, const std::string& path) {
+  VECSTORE_TRY(remove_content(file_system, path, 0));
+  return file_system.remove_directory(path);
+}
+
 Status of_store(const Status& status, const std::string& path) {
   return status.subject().starts_with(path + "/" + kTemporaryName) ? Status(status).about(path) : status;
 }

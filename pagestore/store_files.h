@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which files in a store's directory are ours, and how those that nothing names any more go away. Internal to
-// pagestore.
+// Which files in a store's directory are ours, and how those that nothing names any more go away. For pagestore, and
+// for who makes and removes whole stores.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +43,8 @@ Status collect_garbage(FileSystem& file_system, const StoreNames& names, const s
 
 // The same error, said of the store in `path` where it names something under tmp/, which comes and goes.
 Status of_store(const Status& status, const std::string& path);
+// Removes a directory and all that is in it. Errors: kIo where directories are nested deeper than those of a store.
+Status remove_tree(FileSystem& file_system, const std::string& path);
 // Makes path/tmp, or empties it.
 Status clear_temporary(FileSystem& file_system, const std::string& path);
 

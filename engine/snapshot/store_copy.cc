@@ -13,7 +13,6 @@ namespace vecstore {
 namespace {
 
 constexpr std::size_t kCopyBytes = 1u << 18;
-constexpr int kDepthMax = 4;
 
 Status make_directory(FileSystem& file_system, const std::string& path) {
   const Status made = file_system.make_directory(path);
@@ -111,17 +110,6 @@ Result<CopiedStore> copy_store(FileSystem& file_system, const CopySource& source
   copied.lsn = log_copied.last_lsn;
   copied.bytes_copied += log_copied.bytes;
   return copied;
-}
-
-Status remove_tree(FileSystem& file_system, const std::string& path, int depth) {
-  if (depth > kDepthMax)
-    return Status(Code::kIo, "directories are nested too deeply here; remove it by hand").about(path);
-  VECSTORE_ASSIGN(const auto entries, file_system.list(path));
-  for (const DirectoryEntry& entry : entries) {
-    const std::string inside = path + "/" + entry.name;
-    VECSTORE_TRY(entry.is_directory ? remove_tree(file_system, inside, depth + 1) : file_system.unlink(inside));
-  }
-  return file_system.remove_directory(path);
 }
 
 }  // namespace vecstore

@@ -45,7 +45,4 @@ Status copy_files(FileSystem& file_system, const CopySource& source, const Store
 Result<CopiedStore> copy_store(FileSystem& file_system, const CopySource& source, const StoreDirectory& into,
                                CopyManner manner, MemoryBudget& budget, const CancelToken* cancel);
 
-// Removes a directory and all that is in it; kIo where directories are nested deeper than those of a store.
-Status remove_tree(FileSystem& file_system, const std::string& path, int depth = 0);
-
 }  // namespace vecstore

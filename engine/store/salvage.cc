@@ -12,6 +12,7 @@
 #include "engine/live/log_records.h"
 #include "engine/snapshot/store_copy.h"
 #include "engine/store/impl.h"
+#include "pagestore/store_files.h"
 #include "wal/log_reader.h"
 
 namespace vecstore {

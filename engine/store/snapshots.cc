@@ -13,13 +13,14 @@
 #include "engine/snapshot/snapshot_note.h"
 #include "engine/snapshot/store_copy.h"
 #include "engine/store/impl.h"
+#include "pagestore/store_files.h"
 
 namespace vecstore {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 100;
 constexpr int kCopyAttempts = 5;
-constexpr const char* kSuperblockName = "superblock";
+constexpr const char* kSomethingThere = "something is there already; choose another path";
 
 // Never a path.
 Status check_name(const std::string& name) {
@@ -36,11 +37,6 @@ Status check_name(const std::string& name) {
 std::string without_slashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
-}
-
-std::string parent_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
 
 std::string directory_of_snapshots(const std::string& store) { return store + "/" + kSnapshotsName; }
@@ -75,19 +71,13 @@ class Unfinished {
   std::string path_;
 };
 
-Status check_is_free(FileSystem& files, const std::string& path) {
-  VECSTORE_ASSIGN(const EntryKind kind, files.kind_of(path));
-  if (kind == EntryKind::kNone) return Status::ok();
-  return Status(Code::kExists, "something is there already; choose another path").about(path);
-}
-
 // Makes a store in `to`, where there is none: `fill` brings its files, and `content` is published. What fails leaves
 // nothing.
 template <typename Fill>
 Status make_store(FileSystem& files, const std::string& to, const Manifest& content, const Fill& fill) {
   auto into = StoreDirectory::create(files, kStoreNames, to);
   if (!into) return into.error();
-  if (into->manifest()) return Status(Code::kExists, "something is there already; choose another path").about(to);
+  if (into->manifest()) return Status(Code::kExists, kSomethingThere).about(to);
   Unfinished unfinished(files, to);
   Status made = without_throwing([&] { return fill(*into); });
   if (made.is_ok()) made = into->publish(content);
@@ -221,7 +211,10 @@ Status Store::Impl::remove_unfinished_snapshots() const {
   for (const DirectoryEntry& entry : *entries) {
     if (!entry.is_directory) continue;
     VECSTORE_ASSIGN(const bool is_whole, is_published(files, all + "/" + entry.name));
-    if (!is_whole) VECSTORE_TRY(remove_store(files, all + "/" + entry.name));
+    if (is_whole) continue;
+    // What is not ours stays, whoever put it there.
+    VECSTORE_ASSIGN(const auto inside, files.list(all + "/" + entry.name));
+    if (foreign_entry(kStoreNames, inside).empty()) VECSTORE_TRY(remove_store(files, all + "/" + entry.name));
   }
   return Status::ok();
 }
@@ -277,7 +270,8 @@ Result<CopyReport> StoreFactory::copy(const std::string& from_path, const std::s
   FileSystem& files = *environment.file_system;
   const std::string from = without_slashes(from_path);
   const std::string to = without_slashes(to_path);
-  VECSTORE_TRY(check_is_free(files, to));
+  VECSTORE_ASSIGN(const EntryKind kind, files.kind_of(to));
+  if (kind != EntryKind::kNone) return Status(Code::kExists, kSomethingThere).about(to);
   for (int attempt = 1;; ++attempt) {
     VECSTORE_ASSIGN(const CopySource source, source_of(files, from, without_slashes(options.since)));
     MemoryBudget budget;

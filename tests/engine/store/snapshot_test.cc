@@ -190,6 +190,14 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_done_says_why_and_harms_nothing) {
   BOOST_TEST(!fs::exists(directory.path("to")));
   check_at(written.path(), written);
   check_at(snapshot, written);
+  // What a crash has left goes, and what is somebody's stays.
+  const std::string all = written.path() + "/snapshots";
+  fs::create_directories(all + "/half/wal");
+  fs::create_directories(all + "/notes");
+  std::ofstream(all + "/notes/of-mine") << "text";
+  REQUIRE_OK(open_for_writing(written.path()).close());
+  BOOST_TEST(!fs::exists(all + "/half"));
+  BOOST_TEST(fs::exists(all + "/notes/of-mine"));
 }
 
 // Each file in turn has a wrong bit: a copy of it is refused, and says what it was made of.

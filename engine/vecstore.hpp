@@ -77,11 +77,11 @@ class Store {
   static Result<SalvageReport> salvage(const std::string& path, const std::string& to,
                                        const CancelToken* cancel = nullptr);
 
-  // The content of the store in `path`, or of a snapshot, as it is now becomes a store of its own in `to`: files, and the
-  // log behind them. Others may write and merge there meanwhile; what a writer has not synced yet may be missing. It is
-  // verified as verify({.deep = true}) does before this returns. Errors, which leave nothing in `to`: kExists (something
-  // is there), kCorrupt (what was read is damaged, or log and files do not fit), kNotFound, kNewerFormat, kNoSpace,
-  // kPermission, kBusy, kIo, kInvalidInput (options.since is no store), kCancelled.
+  // The content of the store in `path`, or of a snapshot, as it is now becomes a store of its own in `to`: files, and
+  // the log behind them. Others may write and merge there meanwhile; what a writer has not synced yet may be missing.
+  // It is verified as verify({.deep = true}) does before this returns. Errors, which leave nothing in `to`: kExists
+  // (something is there), kCorrupt (what was read is damaged, or log and files do not fit), kNotFound, kNewerFormat,
+  // kNoSpace, kPermission, kBusy, kIo, kInvalidInput (options.since is no store), kCancelled.
   static Result<CopyReport> copy(const std::string& from, const std::string& to, const CopyOptions& options = {});
   // Snapshots of the store in `path`, by name. Errors: kNotFound, kInvalidInput, kPermission, kIo.
   static Result<std::vector<SnapshotInfo>> snapshots(const std::string& path);
@@ -128,8 +128,8 @@ class Store {
   // Keeps what the store holds now, in snapshots/<name> of its directory: second names of the files, and a copy of the
   // log. It opens for reading as any store, and changes no more; copy() makes a store of it that can be written to.
   // Writes and searches go on meanwhile, merges wait. name: 1 to 100 letters, digits, '.', '_' or '-', not '.' first.
-  // Errors, which leave no snapshot: kExists, kInvalidArgument (the name), kUnsupported (the file system takes no second
-  // names; ask for a copy), kNoSpace, kIo, kMemoryBudget, kPermission (opened for reading), kCancelled.
+  // Errors, which leave no snapshot: kExists, kInvalidArgument (the name), kUnsupported (the file system takes no
+  // second names; ask for a copy), kNoSpace, kIo, kMemoryBudget, kPermission (opened for reading), kCancelled.
   Result<SnapshotInfo> snapshot(const std::string& name, const SnapshotOptions& options = {});
   // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.
   Status flush();

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -70,6 +71,12 @@ void MemoryBudget::separate(std::uint64_t limit_bytes) {
   VECSTORE_CHECK(limit_bytes >= used_bytes());
   limit_.store(limit_bytes, std::memory_order_relaxed);
   whole_ = nullptr;
+}
+
+std::uint64_t MemoryBudget::lower(std::uint64_t limit_bytes) {
+  const std::uint64_t limit = std::min(this->limit_bytes(), std::max(limit_bytes, used_bytes()));
+  limit_.store(limit, std::memory_order_relaxed);
+  return limit;
 }
 
 Result<Charge> Charge::take(MemoryBudget& budget, std::uint64_t bytes) {

@@ -50,6 +50,8 @@ class MemoryBudget {
   // from the whole by the caller, who may charge there what else it may come to use. Nobody charges meanwhile.
   void separate(std::uint64_t limit_bytes);
 
+  // Allows no more than that, or what is used already; the new limit. Nobody charges meanwhile.
+  std::uint64_t lower(std::uint64_t limit_bytes);
   // Allows so much more.
   void raise(std::uint64_t bytes) { limit_.fetch_add(bytes, std::memory_order_relaxed); }
 

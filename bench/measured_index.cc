@@ -145,6 +145,28 @@ Result<LoadedVectors> load_vectors(const std::string& path, std::uint64_t rows) 
   return loaded;
 }
 
+LoadedVectors gather(const VectorView& base, std::span<const std::uint32_t> rows) {
+  LoadedVectors gathered;
+  const std::size_t row_bytes = base.dim * element_bytes(base.dtype);
+  gathered.bytes.resize(rows.size() * row_bytes);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    std::copy_n(base.row(rows[i]), row_bytes, gathered.bytes.data() + i * row_bytes);
+  gathered.view = {gathered.bytes.data(), base.dtype, rows.size(), base.dim, 0};
+  return gathered;
+}
+
+Status write_vectors(const std::string& path, const VectorView& vectors) {
+  const std::uint32_t header[] = {static_cast<std::uint32_t>(vectors.rows), vectors.dim};
+  std::ofstream out(path, std::ios::binary);
+  out.write(reinterpret_cast<const char*>(header), sizeof header);
+  for (std::uint64_t row = 0; row < vectors.rows; ++row)
+    out.write(reinterpret_cast<const char*>(vectors.row(row)),
+              static_cast<std::streamsize>(vectors.dim * element_bytes(vectors.dtype)));
+  out.close();
+  if (out) return {};
+  return Status(Code::kIo, "cannot be written: is the disk full?").about(path);
+}
+
 Result<MeasuredIndex> measure_build(const IndexRequest& request) {
   std::error_code failure;
   fs::create_directories(request.work, failure);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct LoadedVectors {
   VectorView view;
 };
 Result<LoadedVectors> load_vectors(const std::string& path, std::uint64_t rows);
+// Copies of these rows of `base`, in this order.
+LoadedVectors gather(const VectorView& base, std::span<const std::uint32_t> rows);
+// In the layout of big-ann-benchmarks, which the ending of the path should name. Errors: kIo.
+Status write_vectors(const std::string& path, const VectorView& vectors);
 
 // `threads` counts; `progress` and `overwrite` are set by measure_build.
 struct IndexRequest {

@@ -55,14 +55,6 @@ class SearchingThread {
 
 void rest(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
 
-Json percentiles(const std::vector<double>& sorted) {
-  if (sorted.empty()) return {{"searches", 0}, {"p50_us", 0.0}, {"p99_us", 0.0}, {"greatest_us", 0.0}};
-  const auto at = [&](double share) {
-    return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
-  };
-  return {{"searches", sorted.size()}, {"p50_us", at(.5)}, {"p99_us", at(.99)}, {"greatest_us", sorted.back()}};
-}
-
 void print_phase(const char* name, const Json& phase) {
   fmt::print("  {:<14} {:>8} searches: p50 {:.0f} us, p99 {:.0f} us, greatest {:.0f} us\n", name,
              phase["searches"].get<std::uint64_t>(), phase["p50_us"].get<double>(), phase["p99_us"].get<double>(),

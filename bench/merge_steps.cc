@@ -44,34 +44,10 @@ Data load(const MergeSettings& settings, const MergedSet& set) {
           need(load_vectors(path_of(settings, set.queries), settings.queries))};
 }
 
-LoadedVectors gather(const LoadedVectors& base, std::span<const std::uint32_t> rows) {
-  LoadedVectors gathered;
-  const std::size_t row_bytes = base.view.row_stride();
-  gathered.bytes.resize(rows.size() * row_bytes);
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    std::copy_n(base.view.row(rows[i]), row_bytes, gathered.bytes.data() + i * row_bytes);
-  gathered.view = {gathered.bytes.data(), base.view.dtype, rows.size(), base.view.dim, 0};
-  return gathered;
-}
-
 ExactNeighbours truth_of(const Data& data, const RowOfKey& live) {
-  const LoadedVectors vectors = gather(data.base, live);
+  const LoadedVectors vectors = gather(data.base.view, live);
   return need(exact_search(*view_source(vectors.view), *view_source(data.queries.view), 100, data.set.metric));
 }
-
-struct Spent {
-  double cpu_seconds = process_cpu_seconds();
-  double bytes = written_bytes();
-
- private:
-  // What this process had the file system write.
-  static double written_bytes() {
-    std::ifstream io("/proc/self/io");
-    for (std::string line; std::getline(io, line);)
-      if (line.starts_with("write_bytes: ")) return std::stod(line.substr(13));
-    return 0;
-  }
-};
 
 // Reads at the recall itself, between the two nearest L: at few reads a step of L is some percent.
 double reads_between(SearchSweep& sweep, std::uint32_t search_list, double target) {
@@ -163,10 +139,10 @@ Json take_step(const Data& data, Store& store, const std::string& path, std::spa
                std::span<const std::uint32_t> rows) {
   reset_rss_peak();
   const std::uint64_t resident_before = rss_bytes();
-  const Spent before;
+  const Spent before = spent();
   const std::int64_t began = now_ns();
   put_rows(store, data.base, keys, rows);
-  const Spent between;
+  const Spent between = spent();
   const double put_seconds = seconds_since(began);
   const std::int64_t merge_began = now_ns();
   PhaseClock phases;
@@ -175,7 +151,7 @@ Json take_step(const Data& data, Store& store, const std::string& path, std::spa
   how.progress = phases.watch();
   const MergeReport merged = need(store.compact(how));
   const double merge_seconds = seconds_since(merge_began);
-  const Spent after;
+  const Spent after = spent();
   const StoreInfo info = store.info();
   const auto inserted = static_cast<double>(keys.size());
   return {{"rows", store.size()},
@@ -276,7 +252,7 @@ Json measure_self(const Data& data, const std::string& path, const RowOfKey& liv
       const std::span<const std::uint32_t> some = std::span(keys).subspan(first, std::min(kAtOnce, count - first));
       std::vector<std::uint32_t> rows;
       for (const std::uint32_t key : some) rows.push_back(live[key]);
-      const LoadedVectors vectors = gather(data.base, rows);
+      const LoadedVectors vectors = gather(data.base.view, rows);
       const SearchResults found = need(store.search(vectors.view, {.k = kK, .search_list = search_list}, data.threads));
       for (std::size_t i = 0; i < some.size(); ++i) {
         const auto is_it = [&](const Hit& hit) { return hit.key == some[i]; };
@@ -402,17 +378,6 @@ Json measure_categories(const MergeSettings& settings, const MergedSet& set) {
 
 namespace {
 
-// Its layout is that of the set: the number of rows, of dimensions, and then the values.
-std::string write_live(const Data& data, const std::string& name, const RowOfKey& live) {
-  const std::string path = data.settings.work + "/" + name + fs::path(data.set.base).extension().string();
-  const LoadedVectors vectors = gather(data.base, live);
-  const std::uint32_t header[] = {static_cast<std::uint32_t>(live.size()), vectors.view.dim};
-  std::ofstream out(path, std::ios::binary);
-  out.write(reinterpret_cast<const char*>(header), sizeof header);
-  out.write(reinterpret_cast<const char*>(vectors.bytes.data()), static_cast<std::streamsize>(vectors.bytes.size()));
-  return path;
-}
-
 void judge_replacing(Json& report) {
   const Json ours = report["merged"], fresh = report["fresh"];  // copies: what is added to a report moves the rest
   add_floor(report, "mean degree against a fresh build",
@@ -459,7 +424,9 @@ Json measure_replacing(const MergeSettings& settings, const MergedSet& set) {
   }
   report["total"] = total_of(report["steps"], 0);
   const std::string name = fmt::format("{}-replaced-{}-{}", set.name, settings.rounds, each);
-  const MeasuredIndex fresh = fresh_build(settings, set, name, write_live(data, name, live), 0);
+  const std::string file = settings.work + "/" + name + fs::path(set.base).extension().string();
+  need(write_vectors(file, gather(data.base.view, live).view));
+  const MeasuredIndex fresh = fresh_build(settings, set, name, file, 0);
   finish(data, report, path, fresh.path, live, 1.08);
   judge_replacing(report);
   return report;

@@ -20,8 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kBatch = 100;
-
 struct Scenario {
   const char* name;
   Json (*measure)(const MergeSettings&, const MergedSet&);
@@ -70,7 +68,7 @@ bool measure(const MergeSettings& settings) {
       fmt::print("{}, {}\n", scenario.name, set.name);
       Json entry{{"scenario", scenario.name}, {"set", set.name}, {"share", settings.share}};
       entry.update(scenario.measure(settings, set));
-      for (const Json& floor : entry["floors"]) all_hold = all_hold && floor["holds"].get<bool>();
+      all_hold = all_floors_hold(entry) && all_hold;
       if (!settings.json.empty()) keep(settings.json, std::move(entry));
     }
   }
@@ -79,41 +77,7 @@ bool measure(const MergeSettings& settings) {
 
 }  // namespace
 
-void fail(const Status& status) {
-  fmt::print(stderr, "bench_merges: {}\n", status.message());
-  std::exit(2);
-}
-
-void add_floor(Json& report, const std::string& what, double value, double limit, Bound bound) {
-  if (limit <= 0) return;
-  const bool holds = bound == Bound::kAtMost ? value <= limit : value >= limit;
-  fmt::print("{} {:<60} {:>10.3f} {} {}\n", holds ? "PASS" : "FAIL", what, value,
-             bound == Bound::kAtMost ? "<=" : ">=", limit);
-  report["floors"].push_back({{"floor", what},
-                              {"value", value},
-                              {"bound", bound == Bound::kAtMost ? "at most" : "at least"},
-                              {"limit", limit},
-                              {"holds", holds}});
-}
-
 std::string path_of(const MergeSettings& settings, const char* file) { return settings.data + "/" + file; }
-
-void put_rows(Store& store, const LoadedVectors& base, std::span<const std::uint32_t> keys,
-              std::span<const std::uint32_t> rows) {
-  const std::size_t row_bytes = base.view.row_stride();
-  std::vector<Key> names;
-  std::vector<std::byte> vectors;
-  for (std::size_t first = 0; first < keys.size(); first += kBatch) {
-    const std::size_t count = std::min(kBatch, keys.size() - first);
-    names.clear();
-    vectors.resize(count * row_bytes);
-    for (std::size_t i = 0; i < count; ++i) {
-      names.emplace_back(std::uint64_t{keys[first + i]});
-      std::copy_n(base.view.row(rows[first + i]), row_bytes, vectors.data() + i * row_bytes);
-    }
-    need(store.put_batch(names, {vectors.data(), base.view.dtype, count, base.view.dim}));
-  }
-}
 
 OpenOptions writer_options(const MergeSettings& settings, MergePolicy policy) {
   OpenOptions options;
@@ -144,30 +108,6 @@ std::string copy_of(const MergeSettings& settings, const MergedSet& set, const M
   fs::remove_all(path);
   fs::copy(index.path, path, fs::copy_options::recursive);
   return path;
-}
-
-Json directory_bytes(const std::string& path) {
-  std::map<std::string, std::uint64_t> bytes{{"generation", 0}, {"rows", 0}, {"catalog", 0}, {"log", 0}, {"other", 0}};
-  std::uint64_t total = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    // A file that a merge removes meanwhile counts nothing.
-    std::error_code gone;
-    if (!entry.is_regular_file(gone)) continue;
-    const std::uintmax_t size = entry.file_size(gone);
-    if (gone) continue;
-    const std::string name = entry.path().lexically_relative(path).string();
-    const auto begins = [&](const char* with) { return name.starts_with(with); };
-    const char* kind = begins("graph-") || begins("codes-") || begins("rowmap-") ? "generation"
-                       : begins("rows")                                          ? "rows"
-                       : begins("catalog")                                       ? "catalog"
-                       : begins("wal")                                           ? "log"
-                                                                                 : "other";
-    bytes[kind] += size;
-    total += size;
-  }
-  Json json(bytes);
-  json["total"] = total;
-  return json;
 }
 
 }  // namespace vecstore::bench

@@ -3,17 +3,16 @@
 // What bench_merges measures: the scenarios, and what they share.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "bench/measured_index.h"
+#include "bench/put_rows.h"
+#include "bench/report.h"
 #include "engine/vecstore.hpp"
 
 namespace vecstore::bench {
@@ -61,24 +60,7 @@ Json measure_beside(const MergeSettings& settings, const MergedSet& set);
 Json measure_sustained(const MergeSettings& settings, const MergedSet& set);
 Json measure_hot_key(const MergeSettings& settings, const MergedSet& set);
 
-[[noreturn]] void fail(const Status& status);
-template <typename T>
-T need(Result<T> result) {
-  if (!result) fail(result.error());
-  return std::move(result).value();
-}
-inline void need(const Status& status) {
-  if (!status.is_ok()) fail(status);
-}
-
-enum class Bound { kAtMost, kAtLeast };
-// Prints PASS or FAIL, and adds the floor to those of `report`. A limit of 0 is none.
-void add_floor(Json& report, const std::string& what, double value, double limit, Bound bound = Bound::kAtMost);
-
 std::string path_of(const MergeSettings& settings, const char* file);
-// Puts rows of `base` under `keys`, 100 in a batch.
-void put_rows(Store& store, const LoadedVectors& base, std::span<const std::uint32_t> keys,
-              std::span<const std::uint32_t> rows);
 OpenOptions writer_options(const MergeSettings& settings, MergePolicy policy);
 // A build of a file, or of its first rows (0: all); kept, and not built again in the next run.
 MeasuredIndex fresh_build(const MergeSettings& settings, const MergedSet& set, const std::string& name,
@@ -87,8 +69,5 @@ MeasuredIndex fresh_build(const MergeSettings& settings, const MergedSet& set, c
 MeasuredIndex fresh_of(const MergeSettings& settings, const MergedSet& set, std::uint64_t rows);
 // A copy of it in the working directory, to write to.
 std::string copy_of(const MergeSettings& settings, const MergedSet& set, const MeasuredIndex& index, const char* name);
-
-// Bytes of the files of a store, by what they hold.
-Json directory_bytes(const std::string& path);
 
 }  // namespace vecstore::bench

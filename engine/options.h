@@ -120,7 +120,7 @@ struct PutOptions {
 
 struct CompactOptions {
   bool rebuild = false;                 // links and orders every row anew, as a build does
-  std::uint32_t threads = 0;            // 0: all processors
+  std::uint32_t threads = 0;            // 0: all processors; fewer where memory is short
   ProgressFunction progress = {};       // what it throws ends the merge, and nothing has changed
   const CancelToken* cancel = nullptr;  // the merge ends with kCancelled, and nothing has changed
 };

@@ -34,7 +34,6 @@ constexpr std::uint64_t kCalibratedRowsMin = 1000;
 constexpr std::uint64_t kChunkBytes = 1u << 20;
 constexpr std::uint64_t kFixedBytes = 4u << 20;   // file buffers, page rankings, small tables
 constexpr std::uint64_t kTextBytes = 24u << 20;   // zstd, training on documents, groups of them, sorting of keys
-constexpr std::uint32_t kSampleRowsMin = 8192;    // the codec's sample shrinks to this to meet a budget
 constexpr std::uint64_t kTruthBytes = 40u << 20;  // exact search for the held-out queries, at most
 constexpr std::uint64_t kSurveyBytes = 5u << 20;  // the sample of find_centre(), and some rows
 constexpr std::uint32_t kBuildListDefault = 80;

@@ -13,6 +13,8 @@
 
 namespace vecstore {
 
+inline constexpr std::uint32_t kSampleRowsMin = 8192;  // the codec's sample shrinks to this to meet a budget
+
 struct BuildPlan {
   std::uint64_t rows = 0;
   std::uint32_t dim = 0;

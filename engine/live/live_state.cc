@@ -125,7 +125,10 @@ Status LiveState::inherit_tombstones(const LiveState& before, Lsn since) {
   std::uint64_t ended = 0;
   for_each([&](RowId, Lsn) { ++ended; });
   if (ended == 0) return Status::ok();
-  if (!tombstones_.reserve(ended, *budget_).is_ok()) VECSTORE_TRY(tombstones_.reserve(ended, *erasing_budget_));
+  Status reserved = tombstones_.reserve(ended, *budget_);
+  if (!reserved.is_ok()) reserved = tombstones_.reserve(ended, *erasing_budget_);
+  if (!reserved.is_ok()) reserved = tombstones_.reserve(ended, *succeeding_budget_);
+  VECSTORE_TRY(reserved);
   for_each([&](RowId row, Lsn died) { tombstones_.add(row, died); });
   return Status::ok();
 }
@@ -135,10 +138,12 @@ Result<LiveState::Successor> LiveState::prepare_successor(const Base& base) cons
   Successor successor;
   successor.live.reset(new LiveState(base, moments_, *budget_));
   successor.live->erasing_budget_ = erasing_budget_;
+  successor.live->succeeding_budget_ = succeeding_budget_;
   VECSTORE_TRY(successor.live->inherit_tombstones(*this, base.applied));
   if (has_rows_from(base.row_end)) {
     auto rest = owned_delta_->behind_cut(*budget_);
     if (!rest) rest = owned_delta_->behind_cut(*erasing_budget_);
+    if (!rest) rest = owned_delta_->behind_cut(*succeeding_budget_);
     if (!rest) return rest.error();
     successor.rest = std::move(*rest);
   }
@@ -177,9 +182,10 @@ Status LiveState::make_delta(std::uint32_t dim) {
   return Status::ok();
 }
 
-void LiveState::charge_to(MemoryBudget& budget, MemoryBudget& for_erasing) {
+void LiveState::charge_to(MemoryBudget& budget, MemoryBudget& for_erasing, MemoryBudget& for_succeeding) {
   budget_ = &budget;
   erasing_budget_ = &for_erasing;
+  succeeding_budget_ = &for_succeeding;
   if (owned_delta_ != nullptr) owned_delta_->charge_to(budget);
 }
 

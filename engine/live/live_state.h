@@ -86,8 +86,9 @@ class LiveState {
   LiveState(const Base& base, MemoryBudget& budget)
       : LiveState(base, std::make_shared<LiveMoments>(base.applied), budget) {}
 
-  // What is put from now on is charged to `budget`; to `for_erasing`, what erasing takes beyond it.
-  void charge_to(MemoryBudget& budget, MemoryBudget& for_erasing);
+  // What is put from now on is charged to `budget`; to `for_erasing`, what erasing takes beyond it; to
+  // `for_succeeding`, what a successor takes beyond both, while what it takes the place of is there too.
+  void charge_to(MemoryBudget& budget, MemoryBudget& for_erasing, MemoryBudget& for_succeeding);
 
   // Room for what a batch brings, so that applying it cannot fail; rows that nobody needs any more give theirs back.
   // Errors: kMemoryBudget.
@@ -170,6 +171,7 @@ class LiveState {
         row_end_(base.row_end),
         budget_(&budget),
         erasing_budget_(&budget),
+        succeeding_budget_(&budget),
         moments_(std::move(moments)),
         rows_(base.rows) {}
   void unpin(Lsn moment) const;
@@ -186,6 +188,7 @@ class LiveState {
   const std::uint64_t row_end_;
   MemoryBudget* budget_;
   MemoryBudget* erasing_budget_;
+  MemoryBudget* succeeding_budget_;
   Tombstones tombstones_;
   std::unique_ptr<Delta> owned_delta_;
   bool has_delta_ = false;  // rows were put

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "engine/generation/file_names.h"
@@ -16,21 +17,24 @@ namespace {
 
 constexpr float kErrorToTrainAgain = 1.3f;    // times what it was
 constexpr std::uint64_t kPagesReadBack = 16;  // with one request
+constexpr std::uint32_t kWidestBits = 32;     // in which pages keep a value
 
 // What a build of so many rows would be planned with.
 class PlannedRows final : public VectorSource {
  public:
-  PlannedRows(const View& view, std::uint64_t rows) : view_(view), rows_(rows) {}
-  DType dtype() const override { return view_.content().properties().dtype; }
+  PlannedRows(const Content& content, std::uint32_t dim, std::uint64_t rows)
+      : content_(content), dim_(dim), rows_(rows) {}
+  DType dtype() const override { return content_.properties().dtype; }
   std::uint64_t rows() const override { return rows_; }
-  std::uint32_t dim() const override { return view_.dim(); }
-  const std::string& name() const override { return view_.content().path(); }
+  std::uint32_t dim() const override { return dim_; }
+  const std::string& name() const override { return content_.path(); }
   Status read(std::uint64_t, std::uint64_t, void*) const override {
     return Status(Code::kUnsupported, "these rows are counted only").about(name());
   }
 
  private:
-  const View& view_;
+  const Content& content_;
+  const std::uint32_t dim_;
   const std::uint64_t rows_;
 };
 
@@ -59,6 +63,7 @@ Merge::Merge(FileSystem& file_system, StoreDirectory& directory, const Input& in
       view_(input.view),
       row_end_(input.row_end),
       options_(options),
+      threads_(options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency())),
       bytes_after_(input.bytes_after),
       rows_in_passes_from_(input.rows_in_passes_from),
       pool_bytes_most_(input.pool_bytes_most),
@@ -70,10 +75,7 @@ Result<MadeGeneration> Merge::run() {
   VECSTORE_TRY(directory_.begin_publish());
   bool is_made = false;
   const auto remove_unless_made = [&](Merge* merge) {
-    if (is_made) return;
-    merge->remove_files(merge->all_files());
-    for (const char* name : StoreBuilder::kTemporaryNames)
-      static_cast<void>(merge->file_system_.unlink(merge->directory_.temporary_path(name)));
+    if (!is_made) merge->remove_leftovers();
   };
   const std::unique_ptr<Merge, decltype(remove_unless_made)> removing(this, remove_unless_made);
   auto made = make();
@@ -81,6 +83,12 @@ Result<MadeGeneration> Merge::run() {
   if (!outcome.is_ok()) return is_of_new_file(outcome) ? does_not_hold(outcome) : outcome;
   is_made = true;
   return made;
+}
+
+void Merge::remove_leftovers() {
+  remove_files(all_files());
+  for (const char* name : StoreBuilder::kTemporaryNames)
+    static_cast<void>(file_system_.unlink(directory_.temporary_path(name)));
 }
 
 bool Merge::is_of_new_file(const Status& status) const {
@@ -123,7 +131,19 @@ void Merge::remove_files(const Manifest& manifest) {
     if (file.generation == manifest.generation) static_cast<void>(file_system_.unlink(directory_.file_path(file.name)));
 }
 
+// On fewer threads where memory is short: each has buffers of its own.
 Result<MadeGeneration> Merge::make() {
+  while (true) {
+    auto made = make_on_threads();
+    const bool is_too_large =
+        !made && made.error().code() == Code::kMemoryBudget && !is_refused_by_system(made.error());
+    if (!is_too_large || threads_ == 1) return made;
+    threads_ /= 2;
+    remove_leftovers();
+  }
+}
+
+Result<MadeGeneration> Merge::make_on_threads() {
   Watch watch(options_.progress, options_.cancel, file_system_.clock());
   if (view_.dim() == 0) return make_empty();
   report_.was_needed = true;
@@ -135,20 +155,34 @@ Result<MadeGeneration> Merge::make() {
       if (made || made.error().code() != Code::kUnsupported) return made;
     }
   }
-  VECSTORE_ASSIGN(const auto input, MergeInput::create(view_, budget_, watch));
-  report_.rows = input->rows();
-  report_.rows_merged = input->rows() - input->graph_rows();
-  report_.rows_dropped = view_.content().properties().rows - input->graph_rows();
-  if (input->rows() == 0) return make_empty();
+  auto input = MergeInput::create(view_, budget_, watch);
+  if (!input) return input.error();
+  report_.rows = (*input)->rows();
+  report_.rows_merged = (*input)->rows() - (*input)->graph_rows();
+  report_.rows_dropped = view_.content().properties().rows - (*input)->graph_rows();
+  if ((*input)->rows() == 0) return make_empty();
   BuildOptions options = options_as_built();
-  VECSTORE_ASSIGN(const BuildPlan plan, this->plan(*input, options));
-  VECSTORE_TRY(input->load(watch));
+  const auto plan = this->plan(**input, options);
+  if (plan) return build(**input, options, *plan, watch);
+  // Without room for a build it goes on from a graph of which little stays, at the cost of longer searches.
+  if (plan.error().code() != Code::kMemoryBudget || (*input)->graph_rows() == 0 || options_.rebuild)
+    return plan.error();
+  input->reset();
+  VECSTORE_ASSIGN(const auto rows, MergedRows::find(view_, budget_, watch));
+  auto made = go_on(*rows, watch);
+  if (!made && made.error().code() == Code::kUnsupported) return plan.error();
+  return made;
+}
+
+Result<MadeGeneration> Merge::build(MergeInput& input, const BuildOptions& options, const BuildPlan& plan,
+                                    Watch& watch) {
+  VECSTORE_TRY(input.load(watch));
   VECSTORE_ASSIGN(const Charge charge, Charge::take(budget_, options.ram_bytes));
   BuildInput build;
-  build.vectors = input.get();
-  build.texts = input.get();
-  build.row_ids = input->row_ids();
-  build.number_keys = input->number_keys();
+  build.vectors = &input;
+  build.texts = &input;
+  build.row_ids = input.row_ids();
+  build.number_keys = input.number_keys();
   build.row_end = row_end_.value;
   build.applied_lsn = view_.moment().value;
   build.store = view_.content().manifest().store;
@@ -168,8 +202,8 @@ Result<MadeGeneration> Merge::go_on(MergedRows& rows, Watch& watch) {
   options.calibrate = false;
   options.search_ram_bytes = 0;
   if (keeps_model()) options.code_bytes = 0;
-  VECSTORE_ASSIGN(const BuildPlan plan,
-                  plan_build(PlannedRows(view_, rows.rows()), options, rows.graph().layout().value_bits));
+  VECSTORE_ASSIGN(const BuildPlan plan, plan_build(PlannedRows(view_.content(), view_.dim(), rows.rows()), options,
+                                                   rows.graph().layout().value_bits));
   MergeInPasses passes(file_system_, directory_,
                        {rows, row_end_, choices_, plan, keeps_model(), bytes_after_, pool_bytes_most_}, budget_, watch);
   VECSTORE_ASSIGN(MadeGeneration made, passes.make());
@@ -203,7 +237,7 @@ BuildOptions Merge::options_as_built() const {
   const StoreProperties& properties = view_.content().properties();
   BuildOptions options = options_of(choices_);
   options.metric = properties.metric;
-  options.threads = options_.threads;
+  options.threads = threads_;
   options.progress = options_.progress;
   options.cancel = options_.cancel;
   return options;
@@ -220,6 +254,19 @@ bool Merge::keeps_model() const {
   const float error = view_.content().graph()->codes().model.mean_square_error;
   const float trained = view_.content().properties().trained_error;
   return trained == 0 || error <= kErrorToTrainAgain * trained;
+}
+
+std::uint64_t Merge::predict_build_bytes(const Content& content, std::uint32_t dim, std::uint64_t rows) {
+  const PlannedRows planned(content, dim, rows);
+  BuildOptions options = options_of(choices_of(content));
+  options.metric = content.properties().metric;
+  options.search_ram_bytes = 0;
+  options.threads = 1;
+  options.ram_bytes = 1;  // so that the error names the least
+  const Generation* graph = content.graph();
+  const auto plan = plan_build(planned, options, graph == nullptr ? kWidestBits : graph->layout().value_bits);
+  const std::uint64_t bytes = plan ? 0 : plan.error().number();
+  return bytes + rows * (MergeInput::kRowBytes + dim * element_bytes(planned.dtype()));
 }
 
 // A bound of the memory for searches that the store has outgrown gives way to the least.

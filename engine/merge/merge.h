@@ -37,6 +37,8 @@ class Merge {
   // kNoSpace, kIo, kCorrupt naming what is damaged, kCancelled. Then nothing is left of what was written.
   Result<MadeGeneration> run();
   const MergeReport& report() const { return report_; }
+  // Of memory, that building anew takes where so many rows live; values are as wide as those of the graph, or 32 bits.
+  static std::uint64_t predict_build_bytes(const Content& content, std::uint32_t dim, std::uint64_t rows);
 
   // Those of the generation that run() wrote, where it is not wanted after all.
   void remove_files(const Manifest& manifest);
@@ -44,9 +46,12 @@ class Merge {
  private:
   Manifest all_files() const;  // that it may have written
   Result<MadeGeneration> make();
+  Result<MadeGeneration> make_on_threads();
+  void remove_leftovers();
   Status read_back(const Manifest& manifest) const;
   bool is_of_new_file(const Status& status) const;
   Result<MadeGeneration> go_on(MergedRows& rows, Watch& watch);
+  Result<MadeGeneration> build(MergeInput& input, const BuildOptions& options, const BuildPlan& plan, Watch& watch);
   bool goes_on_from_graph(const MergedRows& rows) const;
   Result<MadeGeneration> make_empty() const;
   BuildOptions options_as_built() const;
@@ -58,6 +63,7 @@ class Merge {
   const View& view_;
   const RowId row_end_;
   const CompactOptions& options_;
+  std::uint32_t threads_;
   const std::uint64_t bytes_after_;
   const std::uint64_t rows_in_passes_from_;
   const std::uint64_t pool_bytes_most_;

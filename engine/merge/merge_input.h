@@ -23,6 +23,8 @@ namespace vecstore {
 // budget outlive it. As a VectorSource thread-safe.
 class MergeInput final : public VectorSource, public RowTexts {
  public:
+  static constexpr std::uint64_t kRowBytes = 16;  // that a row takes beside its vector, at the most
+
   // Of view.dim() ≠ 0. Finds out which rows there are. Errors: kCorrupt, kIo, kMemoryBudget, kCancelled.
   static Result<std::unique_ptr<MergeInput>> create(const View& view, MemoryBudget& budget, Watch& watch);
   // Before anything else is asked of it: reads vectors and number keys. Errors: as of create(), naming the page.

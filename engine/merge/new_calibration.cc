@@ -2,6 +2,7 @@
 #include "engine/merge/new_calibration.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -134,13 +135,40 @@ std::uint64_t changed(const MergedRows& rows, const StoreProperties& before) {
   return before.rows_changed + rows.added() + (rows.before() - rows.stay());
 }
 
-// L in memory keeps its proportion to L on disk.
-void keep_memory_lists(const std::vector<CalibrationPoint>& before, std::vector<CalibrationPoint>& points) {
+// Of rows that may have come since the calibration before; 1 where there are no more of them than before.
+double growth(const MergedRows& rows, std::uint64_t changed) {
+  if (rows.rows() <= rows.before()) return 1;
+  return static_cast<double>(rows.rows()) / static_cast<double>(rows.rows() - std::min(changed, rows.rows() / 2));
+}
+
+// L in memory keeps its proportion to L on disk. Where it is not measured, it is longer for more rows.
+void keep_memory_lists(const std::vector<CalibrationPoint>& before, double growth,
+                       std::vector<CalibrationPoint>& points) {
+  constexpr double kLonger = .3;  // to this power of the growth (NOTES.md)
   for (CalibrationPoint& point : points) {
     const CalibrationPoint* old = find_point(before, point.k, point.recall_target);
-    if (old != nullptr && old->memory_list != 0)
-      point.memory_list = std::max(1u, old->memory_list * point.search_list / std::max(1u, old->search_list));
+    if (old == nullptr || old->memory_list == 0) continue;
+    const double list =
+        std::pow(growth, kLonger) * old->memory_list * point.search_list / std::max(1u, old->search_list);
+    point.memory_list = static_cast<std::uint32_t>(std::clamp(std::ceil(list), 1.0, double{kSearchListMax}));
   }
+}
+
+// Where every page is there, and `budget` has room for searchers. New rows of one kind may be easier to find than what
+// is asked for, so that no list becomes shorter than its proportion says.
+Status measure_memory_lists(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
+                            MemoryBudget& budget, const std::vector<CalibrationPoint>& before,
+                            StoreProperties& properties) {
+  auto points = properties.calibration;
+  const auto walks = calibrate_in_memory(index, set, executor, budget, points);
+  if (!walks) return walks.error().code() == Code::kMemoryBudget ? Status::ok() : walks.error();
+  properties.walks_in_memory = *walks;
+  keep_memory_lists(before, 1, properties.calibration);
+  for (CalibrationPoint& point : points)
+    if (const CalibrationPoint* kept = find_point(properties.calibration, point.k, point.recall_target); *walks)
+      point.memory_list = std::max(point.memory_list, kept->memory_list);
+  properties.calibration = std::move(points);
+  return Status::ok();
 }
 
 }  // namespace
@@ -168,12 +196,13 @@ Status calibrate_on_new_rows(const MergedRows& rows, Executor& executor, MemoryB
   auto points = calibrate(index, *set, executor, budget, tell, properties.calibration);
   if (!points && points.error().code() == Code::kMemoryBudget) return Status::ok();
   if (!points) return points.error();
-  keep_memory_lists(properties.calibration, *points);
-  properties.calibration = std::move(*points);
+  keep_memory_lists(properties.calibration, growth(rows, properties.rows_changed), *points);
+  properties.calibration.swap(*points);
   properties.calibrated_on = CalibratedOn::kOwnRows;
   properties.copies_share = set->copies_share;
   properties.rows_changed = 0;
-  return Status::ok();
+  if (rows.graph().cache().all_pages() == nullptr) return Status::ok();
+  return measure_memory_lists(rows.graph().search_index(), *set, executor, budget, *points, properties);
 }
 
 }  // namespace vecstore

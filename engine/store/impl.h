@@ -55,8 +55,9 @@ struct Store::Impl {
   Status open_generation(const StoreDirectory& of, Epoch& epoch, std::unique_ptr<Follower>& its, LogTail& tail,
                          Watch* watch);
   // Fills the cache of the epoch's content, and makes its searchers. dim = 0: it is not known yet.
-  std::uint64_t delta_bytes_beside_merges(std::uint64_t buffers);
-  std::uint64_t merge_bytes(const Content& content, std::uint64_t rows) const;
+  // others: bytes of the budget that are neither the delta's nor the searchers'.
+  std::uint64_t choose_delta_bytes(const Content& content, std::uint32_t dim, std::uint64_t others);
+  std::uint64_t merge_bytes(const Content& content, std::uint32_t dim, std::uint64_t rows) const;
   // freed: bytes that will be, once nobody reads what it takes the place of.
   Status make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_t freed, const CancelToken* cancel);
   // Of a store that did not open: the error with the least that would do.
@@ -100,7 +101,8 @@ struct Store::Impl {
   mutable MemoryBudget budget;
   std::optional<MemoryBudget> delta_budget;     // of what is replayed or put
   std::unique_ptr<WriterMemory> writer_memory;  // of a writer
-  std::uint64_t rows_merged_most = 0;           // of a writer whose memory is bounded: that its delta holds; 0: unknown
+  // Of a writer whose memory is bounded: that its delta holds; 0: unknown.
+  std::atomic<std::uint64_t> rows_merged_most{0};
   std::optional<StoreDirectory> directory;
   std::uint16_t format_minor = 0;  // of the directory when it was opened
   CurrentEpoch current;

@@ -127,8 +127,15 @@ Result<MergeReport> Store::Impl::merge(const Writer::MergeStart& start, const Co
   VECSTORE_ASSIGN(next->content, Content::open(files, *directory, made.manifest, budget, options.cancel));
   if (opened.ram_bytes != 0)
     VECSTORE_TRY(writer_memory->raise_buffers(writer_buffer_bytes(next->content->keeps_keys())));
+  const std::uint64_t freed = memory_of(*start.epoch);
+  if (opened.ram_bytes != 0) {
+    // A graph that has grown leaves the delta less.
+    const std::uint64_t before =
+        budget.used_bytes() - std::min(budget.used_bytes(), freed + writer_memory->delta_bytes_max());
+    writer->allow_delta_bytes(choose_delta_bytes(*next->content, start.view.dim(), before));
+  }
   next->content->look_up_keys(true, writer_memory->buffers());
-  VECSTORE_TRY(make_searchers(*next, start.view.dim(), memory_of(*start.epoch), options.cancel));
+  VECSTORE_TRY(make_searchers(*next, start.view.dim(), freed, options.cancel));
   VECSTORE_TRY(check_cancelled(options.cancel));
   const Status finished = writer->finish_merge(start, next, made.catalog);
   // Where the very commit failed, either content may be found.

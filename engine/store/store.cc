@@ -264,15 +264,21 @@ Status Store::Impl::open_generation(const StoreDirectory& of, Epoch& epoch, std:
 }
 
 Status Store::Impl::open_writer(const LogTail& tail) {
-  const std::uint64_t buffers = opened.ram_bytes != 0 ? writer_buffer_bytes(epoch()->content->keeps_keys()) : 0;
+  const Content& content = *epoch()->content;
+  const std::uint64_t buffers = opened.ram_bytes != 0 ? writer_buffer_bytes(content.keeps_keys()) : 0;
+  const std::uint64_t others = budget.used_bytes() - delta_budget->used_bytes() + buffers;
   Catalog::remove_unfinished(*environment.file_system, directory->file_path(kCatalogName));
   static_cast<void>(without_throwing([this] { return remove_unfinished_snapshots(); }));
   VECSTORE_ASSIGN(writer_memory,
-                  WriterMemory::take(budget, *delta_budget, delta_bytes_beside_merges(buffers), buffers));
-  VECSTORE_ASSIGN(writer, Writer::open({*directory, current, *writer_memory, opened, environment,
-                                        [this] { return merger && merger->want_room(); },
-                                        [this] { return merger ? merger->last_outcome() : Status::ok(); }},
-                                       tail));
+                  WriterMemory::take(budget, *delta_budget,
+                                     choose_delta_bytes(content, content.delta_shape().dim, others), buffers));
+  VECSTORE_ASSIGN(
+      writer,
+      Writer::open(
+          {*directory, current, *writer_memory, opened, environment, [this] { return merger && merger->want_room(); },
+           [this] { return merger ? merger->last_outcome() : Status::ok(); },
+           [this, others](std::uint32_t dim) { return choose_delta_bytes(*epoch()->content, dim, others); }},
+          tail));
   return Status::ok();
 }
 
@@ -283,7 +289,7 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_
   if (content.graph() != nullptr) {
     OpenFacts facts = content.open_facts();
     facts.delta_searcher_bytes = may_hold_delta ? DeltaSearcher::predict_bytes(dim) : 0;
-    if (rows_merged_most != 0) facts.merge_bytes = merge_bytes(content, rows_merged_most);
+    if (rows_merged_most != 0) facts.merge_bytes = merge_bytes(content, dim, rows_merged_most);
     // What the one before it takes goes soon; until then there is what merges will want.
     const std::uint64_t left = budget.limit_bytes() - budget.used_bytes();
     plan = plan_open(facts, opened, left > MemoryBudget::kUnlimited - freed ? left : left + freed);
@@ -310,43 +316,6 @@ Status Store::Impl::make_searchers(Epoch& epoch, std::uint32_t dim, std::uint64_
   }
   VECSTORE_ASSIGN(epoch.searchers, Searchers::create(content, delta, opened, plan.lanes, budget));
   return Status::ok();
-}
-
-// Of what was asked for, as much as leaves merges room: a merge of a full delta must fit. Both get half of what is
-// left, or as much as rows take of which a merge is due while as many more come in; the rest is the cache's. Where
-// hardly any row would fit, all.
-std::uint64_t Store::Impl::delta_bytes_beside_merges(std::uint64_t buffers) {
-  const auto now = epoch();
-  const Generation* graph = now->content->graph();
-  if (opened.ram_bytes == 0 || graph == nullptr) return opened.delta_bytes;
-  const GraphLayout& layout = graph->layout();
-  const std::uint64_t searching =
-      opened.searchers * (GraphSearcher::predict_bytes(layout, graph->codes().form(), kLanesBesideMerges) +
-                          DeltaSearcher::predict_bytes(layout.dim));
-  const std::uint64_t others = budget.used_bytes() - delta_budget->used_bytes() + buffers + searching;
-  const std::uint64_t left = budget.limit_bytes() - std::min(budget.limit_bytes(), others);
-  const auto delta_bytes_of = [&](std::uint64_t rows) {
-    return WriterMemory::delta_bytes_for(Delta::bytes_alone(now->content->delta_shape(), rows, 0));
-  };
-  const auto bytes_of = [&](std::uint64_t rows) { return delta_bytes_of(rows) + merge_bytes(*now->content, rows); };
-  const std::uint64_t due = merge_share_of(layout.rows);
-  const std::uint64_t most = std::min(left, std::max(left / 2, bytes_of(2 * due)));
-  std::uint64_t fit = 0;
-  for (std::uint64_t step = std::uint64_t{1} << 24; step != 0; step /= 2) {
-    const std::uint64_t rows = fit + step;
-    if (delta_bytes_of(rows) <= opened.delta_bytes && bytes_of(rows) <= most) fit = rows;
-  }
-  if (fit < kMergedRowsLeast) return opened.delta_bytes;
-  rows_merged_most = fit;
-  return std::clamp(delta_bytes_of(fit), kDeltaBytesMin, opened.delta_bytes);
-}
-
-// That a merge of so many new rows wants of the budget, and what comes with it.
-std::uint64_t Store::Impl::merge_bytes(const Content& content, std::uint64_t rows) const {
-  const bool has_texts = content.rows() != nullptr || !is_integer(content.properties().dtype);
-  // With the first key that is no RowId a catalog comes, and stays.
-  const std::uint64_t catalog = content.keeps_keys() ? 0 : kWriterCatalogBytes;
-  return catalog + MergeInPasses::predict_bytes(MergeInPasses::facts_of(*content.graph()), rows, has_texts);
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(impl.release()) {}

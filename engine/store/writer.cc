@@ -65,7 +65,7 @@ Status too_many_rows() {
 Writer::Writer(Parts parts)
     : parts_(std::move(parts)),
       epoch_(parts_.current.get()),
-      delta_bytes_max_(parts_.options.delta_bytes),
+      delta_bytes_asked_(parts_.options.delta_bytes),
       packer_(parts_.environment.training, parts_.memory.buffers()) {}
 
 Writer::~Writer() {
@@ -75,7 +75,8 @@ Writer::~Writer() {
 Result<std::unique_ptr<Writer>> Writer::open(Parts parts, const LogTail& tail) {
   std::unique_ptr<Writer> writer(new Writer(std::move(parts)));
   const MutexLock guard(writer->lock_);
-  writer->live().charge_to(writer->parts_.memory.rows(), writer->parts_.memory.erasing());
+  writer->live().charge_to(writer->parts_.memory.rows(), writer->parts_.memory.erasing(),
+                           writer->parts_.memory.whole());
   VECSTORE_TRY(writer->begin_log(tail));
   return writer;
 }
@@ -120,16 +121,23 @@ Status Writer::publish_log() {
 Status Writer::raise_delta_bytes(std::uint64_t bytes) {
   VECSTORE_TRY(check_going_on());
   const MutexLock guard(lock_);
-  if (bytes < delta_bytes_max_)
+  if (bytes < delta_bytes_asked_.load())
     return Status(Code::kInvalidArgument, "the delta may only be given more memory while the store is open")
         .about(parts_.directory.path())
-        .at(Detail::kBytes, delta_bytes_max_);
-  if (!parts_.memory.raise(bytes).is_ok())
+        .at(Detail::kBytes, delta_bytes_asked_.load());
+  if (!parts_.memory.allow(bytes).is_ok())
     return Status(Code::kMemoryBudget, "the memory budget has no room for it; open the store with more")
         .about(parts_.directory.path());
-  delta_bytes_max_ = bytes;
+  delta_bytes_asked_ = bytes;
   room_came_.notify_all();
   return Status::ok();
+}
+
+void Writer::allow_delta_bytes(std::uint64_t bytes) {
+  const MutexLock guard(lock_);
+  // Without room for more it goes on with what it has.
+  static_cast<void>(parts_.memory.allow(bytes));
+  room_came_.notify_all();
 }
 
 Status Writer::check_going_on() const {
@@ -181,7 +189,7 @@ Status Writer::delta_is_full() const {
   return Status(Code::kMemoryBudget,
                 "the memory of what waits to be merged is used up; open the store with a larger delta_bytes than")
       .about(parts_.directory.path())
-      .at(Detail::kBytes, delta_bytes_max_);
+      .at(Detail::kBytes, parts_.memory.delta_bytes_max());
 }
 
 // Nothing that goes makes room for more than the delta holds when it is empty, so that nobody waits for it.
@@ -299,6 +307,8 @@ Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const Vect
                                            std::span<const std::string_view> documents) {
   const std::uint32_t dim = newest().dim();
   if (dim != 0 && vectors.dim != dim) return other_dimension(vectors, dim);  // another's first row may have told it
+  if (dim == 0) static_cast<void>(parts_.memory.allow(parts_.delta_bytes_of(vectors.dim)));
+  parts_.memory.settle();
   MemoryBudget& buffers = parts_.memory.buffers();
   const auto rows_charge = Charge::take(buffers, keys.size() * kBatchRowBytes);
   if (!rows_charge) return too_many_rows();

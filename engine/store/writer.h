@@ -4,6 +4,7 @@
 // it is as safe as the sync mode says. Replay goes through the same LiveState::apply().
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -41,6 +42,8 @@ class Writer {
     // Called where a write has no room: whether a merge is under way that may give some. With the lock of the writer.
     std::function<bool()> want_room;
     std::function<Status()> merge_failure;  // of the last merge in the background
+    // What the delta may take, once the first row has told the dimension. With the lock of the writer.
+    std::function<std::uint64_t(std::uint32_t dim)> delta_bytes_of;
   };
 
   // Goes on where the log ends. Says in the manifest that there is a log, where it does not say so yet. Errors: kIo,
@@ -55,6 +58,8 @@ class Writer {
                            std::span<const std::string_view> documents, const PutOptions& options);
   Result<WriteReceipt> erase(std::span<const Key> keys);
   Status raise_delta_bytes(std::uint64_t bytes);
+  std::uint64_t delta_bytes_asked() const { return delta_bytes_asked_; }
+  void allow_delta_bytes(std::uint64_t bytes);  // as far as there is room, from now on
   Status flush();
   Status close();
 
@@ -131,7 +136,7 @@ class Writer {
   bool closing_ VECSTORE_GUARDED_BY(lock_) = false;
   bool is_log_full_ VECSTORE_GUARDED_BY(lock_) = false;  // for the last write that came as far as the log
   std::shared_ptr<const Epoch> epoch_ VECSTORE_GUARDED_BY(lock_);
-  std::uint64_t delta_bytes_max_ VECSTORE_GUARDED_BY(lock_);
+  std::atomic<std::uint64_t> delta_bytes_asked_;
   DocumentPacker packer_ VECSTORE_GUARDED_BY(lock_);
   // What came before may leave the log: nothing is packed with the dictionary until it is logged again.
   bool must_log_dictionary_ VECSTORE_GUARDED_BY(lock_) = false;

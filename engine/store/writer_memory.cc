@@ -40,34 +40,42 @@ Result<std::unique_ptr<WriterMemory>> WriterMemory::take(MemoryBudget& budget, M
   const std::uint64_t replayed = rows.used_bytes();
   const std::uint64_t rows_bytes = std::max(delta.rows, replayed);
   std::unique_ptr<WriterMemory> memory(new WriterMemory(budget, rows, delta.erasing, buffer_bytes));
-  memory->charges_.reserve(2);
-  VECSTORE_ASSIGN(Charge charge, Charge::take(budget, rows_bytes - replayed + delta.erasing + buffer_bytes));
-  memory->charges_.push_back(std::move(charge));
+  const std::uint64_t more = rows_bytes - replayed + delta.erasing + buffer_bytes;
+  VECSTORE_TRY(budget.charge(more));
+  memory->set_aside_ = more + replayed;
+  memory->allowed_ = delta;
   rows.separate(rows_bytes);
-  memory->charges_.push_back(Charge::adopt(budget, replayed));
   return memory;
 }
 
 Status WriterMemory::raise_buffers(std::uint64_t buffer_bytes) {
   if (buffer_bytes <= buffers_.limit_bytes()) return Status::ok();
   const std::uint64_t more = buffer_bytes - buffers_.limit_bytes();
-  charges_.reserve(charges_.size() + 1);
-  VECSTORE_ASSIGN(Charge charge, Charge::take(budget_, more));
-  charges_.push_back(std::move(charge));
+  VECSTORE_TRY(budget_.charge(more));
+  set_aside_ += more;
   buffers_.raise(more);
   return Status::ok();
 }
 
-Status WriterMemory::raise(std::uint64_t delta_bytes) {
+Status WriterMemory::allow(std::uint64_t delta_bytes) {
   const Shares delta = divide(delta_bytes);
   const std::uint64_t more_rows = delta.rows - std::min(delta.rows, rows_.limit_bytes());
-  const std::uint64_t more_erasing = delta.erasing - erasing_.limit_bytes();
-  charges_.reserve(charges_.size() + 1);
-  VECSTORE_ASSIGN(Charge charge, Charge::take(budget_, more_rows + more_erasing));
-  charges_.push_back(std::move(charge));
+  const std::uint64_t more_erasing = delta.erasing - std::min(delta.erasing, erasing_.limit_bytes());
+  VECSTORE_TRY(budget_.charge(more_rows + more_erasing));
+  set_aside_ += more_rows + more_erasing;
   rows_.raise(more_rows);
   erasing_.raise(more_erasing);
+  allowed_ = delta;
+  settle();
   return Status::ok();
+}
+
+void WriterMemory::settle() {
+  const std::uint64_t before = delta_bytes_max();
+  if (before == allowed_.rows + allowed_.erasing) return;
+  const std::uint64_t less = before - rows_.lower(allowed_.rows) - erasing_.lower(allowed_.erasing);
+  set_aside_ -= less;
+  budget_.release(less);
 }
 
 }  // namespace vecstore

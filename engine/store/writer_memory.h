@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "base/memory.h"
 #include "base/status.h"
@@ -26,7 +25,7 @@ inline std::uint64_t writer_buffer_bytes(bool keeps_keys) {
   return kWriterBytes + kWriterDocumentsBytes + (keeps_keys ? kWriterCatalogBytes : 0);
 }
 
-// Budgets are thread-safe; raise() is for one thread at a time.
+// Budgets are thread-safe; what changes them is for one thread at a time.
 class WriterMemory {
  public:
   // Sets aside in `budget` what the delta and the buffers may take. `rows`: a part of `budget` that holds what was
@@ -34,8 +33,14 @@ class WriterMemory {
   // = 0: the buffers have no bound. Errors: kMemoryBudget.
   static Result<std::unique_ptr<WriterMemory>> take(MemoryBudget& budget, MemoryBudget& rows, std::uint64_t delta_bytes,
                                                     std::uint64_t buffer_bytes);
-  // The delta may take `delta_bytes` from now on, at least as many as before. Errors: kMemoryBudget.
-  Status raise(std::uint64_t delta_bytes);
+  ~WriterMemory() { budget_.release(set_aside_); }
+  WriterMemory(const WriterMemory&) = delete;
+  WriterMemory& operator=(const WriterMemory&) = delete;
+
+  // The delta may take `delta_bytes` from now on. Errors: kMemoryBudget, where that is more than before.
+  Status allow(std::uint64_t delta_bytes);
+  // Gives back what the delta has used beyond what it may. Before every write, which nobody else does meanwhile.
+  void settle();
   // The buffers may take so much from now on, where that is more than before and they have a bound. Errors:
   // kMemoryBudget.
   Status raise_buffers(std::uint64_t buffer_bytes);
@@ -47,6 +52,7 @@ class WriterMemory {
 
   MemoryBudget& rows() { return rows_; }        // memory of the delta's rows
   MemoryBudget& erasing() { return erasing_; }  // memory of the delta when that of its rows is used up
+  MemoryBudget& whole() { return budget_; }     // that all of it was set aside in
   MemoryBudget& buffers() { return buffers_; }  // memory of the log, the batch at hand and the catalog
   std::uint64_t delta_bytes() const { return rows_.used_bytes() + erasing_.used_bytes(); }
   std::uint64_t delta_bytes_max() const { return rows_.limit_bytes() + erasing_.limit_bytes(); }
@@ -60,7 +66,8 @@ class WriterMemory {
   static Shares divide(std::uint64_t delta_bytes);
 
   MemoryBudget& budget_;
-  std::vector<Charge> charges_;  // all that is set aside
+  std::uint64_t set_aside_ = 0;
+  Shares allowed_;
   MemoryBudget& rows_;
   MemoryBudget erasing_;
   MemoryBudget buffers_;

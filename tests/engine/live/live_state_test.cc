@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(erasing_has_memory_of_its_own) {
   MemoryBudget spare;
   State s;
   REQUIRE_OK(s.live.apply({6}, put_record({100}, 1, 1, kDim).record()));
-  s.live.charge_to(none, spare);
+  s.live.charge_to(none, spare, none);
   BOOST_CHECK(s.live.reserve({kDim, 1000, 0}).code() == Code::kMemoryBudget);
   LiveState::Needs needs;
   needs.graph_rows_ended = 50;

@@ -401,12 +401,12 @@ BOOST_AUTO_TEST_CASE(what_has_no_room_changes_nothing) {
     }
     const Look old(living);
     const std::uint64_t used = living.budget.used_bytes();
-    living.live->charge_to(none, none);
+    living.live->charge_to(none, none, none);
     BOOST_TEST((test::code_of(living.live->prepare_successor(living.base())) == Code::kMemoryBudget));
     BOOST_TEST(living.budget.used_bytes() == used);
     BOOST_TEST(none.used_bytes() == 0u);
     check(living);
-    living.live->charge_to(living.budget, living.budget);
+    living.live->charge_to(living.budget, living.budget, living.budget);
     living.abandon();
     living.write(100, 400);
     check(living);
@@ -419,17 +419,20 @@ BOOST_AUTO_TEST_CASE(what_has_no_room_changes_nothing) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(tombstones_may_take_what_is_kept_for_erasing) {
-  Living living({});
-  living.put(1);
-  living.begin();
-  living.erase(1);
-  MemoryBudget none(0);
-  MemoryBudget erasing;
-  living.live->charge_to(none, erasing);
-  const auto successor = living.live->prepare_successor(living.base());
-  REQUIRE_OK(successor);
-  BOOST_TEST(erasing.used_bytes() > 0u);
+// Erasures beside a merge once used up what is kept for them, and then no merge came to its end any more.
+BOOST_AUTO_TEST_CASE(tombstones_may_take_what_is_kept_for_erasing_and_more_while_both_states_live) {
+  for (const bool is_erasing_used_up : {false, true}) {
+    Living living({});
+    living.put(1);
+    living.begin();
+    living.erase(1);
+    MemoryBudget none(0);
+    MemoryBudget some;
+    living.live->charge_to(none, is_erasing_used_up ? none : some, is_erasing_used_up ? some : none);
+    const auto successor = living.live->prepare_successor(living.base());
+    REQUIRE_OK(successor);
+    BOOST_TEST(some.used_bytes() > 0u);
+  }
 }
 
 // Both were written to the same way since, so that they take the same.

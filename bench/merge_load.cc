@@ -19,8 +19,8 @@ constexpr double kMegabyte = 1e6;
 constexpr double kRestSeconds = 10;
 constexpr std::uint64_t kShareOfMerge = 20;  // new rows that make a merge due (engine/store/merger.cc)
 
-enum Phase : std::uint32_t { kBetween, kRest, kWaiting, kMerging, kPhases };
-constexpr const char* kPhaseNames[kPhases] = {"between", "at rest", "rows waiting", "merging"};
+enum Phase : std::uint32_t { kBetween, kRest, kWaiting, kMerging, kSnapshots, kPhases };
+constexpr const char* kPhaseNames[kPhases] = {"between", "at rest", "rows waiting", "merging", "snapshots"};
 
 // One thread that searches without a pause, one query at a time, and notes what each took, by phase.
 class SearchingThread {
@@ -147,6 +147,53 @@ Json measure_beside(const MergeSettings& settings, const MergedSet& set) {
   add_floor(report, "p50 beside a merge against rest", ratio("p50_us", "at rest"), 1e9);
   add_floor(report, "p99 beside a merge against rest", ratio("p99_us", "at rest"), 1.5);
   add_floor(report, "p99 beside a merge against rest with rows waiting", ratio("p99_us", "rows waiting"), 1.5);
+  return report;
+}
+
+// Snapshots of a store that a twentieth of a merge's rows wait in, one after the other, each removed again.
+Json measure_snapshots(const MergeSettings& settings, const MergedSet& set) {
+  const LoadedVectors base = need(load_vectors(path_of(settings, set.base), 0));
+  const LoadedVectors queries = need(load_vectors(path_of(settings, set.queries), 0));
+  const std::string path = copy_of(settings, set, fresh_of(settings, set, set.first_rows), "snapshots");
+  Store store = need(Store::open(path, writer_options(settings, MergePolicy::kManual)));
+  std::vector<std::uint32_t> rows(set.first_rows / kShareOfMerge / 2);
+  std::iota(rows.begin(), rows.end(), 0);
+  put_rows(store, base, rows, rows);
+  SearchingThread searching(store, queries.view);
+  std::vector<double> taken;
+  double own = 0, shared = 0;
+  for (std::uint32_t pair = 0; pair < settings.pairs; ++pair) {
+    searching.enter(kWaiting);
+    rest(kRestSeconds);
+    searching.enter(kSnapshots);
+    for (const std::int64_t began = now_ns(); seconds_since(began) < kRestSeconds;) {
+      const std::int64_t asked = now_ns();
+      const SnapshotInfo snapshot = need(store.snapshot("bench"));
+      taken.push_back(seconds_since(asked));
+      own = std::max(own, static_cast<double>(snapshot.own_bytes));
+      shared = static_cast<double>(snapshot.shared_bytes);
+      need(Store::remove_snapshot(path, "bench"));
+    }
+    searching.enter(kBetween);
+  }
+  std::ranges::sort(taken);
+  Json report{{"rows", store.size()},
+              {"waiting", rows.size()},
+              {"taken", taken.size()},
+              {"median_seconds", taken[taken.size() / 2]},
+              {"longest_seconds", taken.back()},
+              {"own_bytes", own},
+              {"shared_bytes", shared}};
+  for (const Phase phase : {kWaiting, kSnapshots}) {
+    report[kPhaseNames[phase]] = percentiles(searching.taken(phase));
+    print_phase(kPhaseNames[phase], report[kPhaseNames[phase]]);
+  }
+  fmt::print("  {} rows: {} snapshots, median {:.3f} s, longest {:.3f} s; {:.1f} MB of their own, {:.1f} MB shared\n",
+             store.size(), taken.size(), taken[taken.size() / 2], taken.back(), own / kMegabyte, shared / kMegabyte);
+  add_floor(report, "seconds of a snapshot, the longest", taken.back(), 1);
+  add_floor(report, "bytes of its own, of those shared", own / shared, .01);
+  add_floor(report, "p99 beside snapshots against none",
+            report["snapshots"]["p99_us"].get<double>() / report["rows waiting"]["p99_us"].get<double>(), 1.5);
   return report;
 }
 

@@ -30,13 +30,15 @@ std::vector<MergedSet> known_sets() {
   return {{"csift", "csift.base.u8bin", "csift.query.u8bin", "csift.base.labels.txt", Metric::kL2, 200000, 300000, 1.10,
            10000, 450},
           {"win384", "win384.base.f16bin", "win384.query.f16bin", "", Metric::kCosine, 50000, 100000, 1.10, 20000, 0},
-          {"mdn256", "mdn256.base.fbin", "mdn256.query.fbin", "", Metric::kCosine, 20000, 40000, 0, 0, 0}};
+          {"mdn256", "mdn256.base.fbin", "mdn256.query.fbin", "", Metric::kCosine, 20000, 40000, 0, 0, 0},
+          {"synth1m", "synth1m.base.u8bin", "synth1m.query.u8bin", "", Metric::kL2, 1000000, 1000000, 0, 0, 0}};
 }
 
 std::vector<Scenario> known_scenarios() {
   return {{"growth", measure_growth, {"csift", "win384"}}, {"categories", measure_categories, {"csift"}},
           {"replace", measure_replacing, {"win384"}},      {"beside", measure_beside, {"csift"}},
-          {"sustained", measure_sustained, {"csift"}},     {"hot-key", measure_hot_key, {"csift"}}};
+          {"sustained", measure_sustained, {"csift"}},     {"hot-key", measure_hot_key, {"csift"}},
+          {"snapshots", measure_snapshots, {"csift"}}};
 }
 
 // What other runs left in the file stays, but for what is measured again.
@@ -117,13 +119,13 @@ int main(int count, char** arguments) try {
   using vecstore::SyncMode;
   MergeSettings settings;
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  settings.scenarios = {"growth", "categories", "replace", "beside", "sustained", "hot-key"};
+  settings.scenarios = {"growth", "categories", "replace", "beside", "sustained", "hot-key", "snapshots"};
   const std::map<std::string, SyncMode> syncs{
       {"always", SyncMode::kAlways}, {"interval", SyncMode::kInterval}, {"none", SyncMode::kNone}};
   CLI::App app("Measures what merging costs, and what it does to searches.", "bench_merges");
   app.add_option("--scenario", settings.scenarios,
-                 "growth, categories, replace, beside, sustained or hot-key; may be given again [all]");
-  app.add_option("--set", settings.sets, "csift, win384 or mdn256; may be given again [by scenario]");
+                 "growth, categories, replace, beside, sustained, hot-key or snapshots; may be given again [all]");
+  app.add_option("--set", settings.sets, "csift, win384, mdn256 or synth1m; may be given again [by scenario]");
   app.add_option("--data", settings.data, "where the data sets are [$VECSTORE_DATA or ../shared/data]");
   app.add_option("--work", settings.work, "where stores are made and fresh builds kept [build/bench-work/merges]");
   app.add_option("--json", settings.json, "also write what was measured to this file, beside what is there");
@@ -139,7 +141,7 @@ int main(int count, char** arguments) try {
   app.add_option("--log", settings.log_bytes, "hot-key: bytes of the log [4 MiB]");
   app.add_option("--puts", settings.puts, "hot-key: at the most [10,000,000]");
   app.add_option("--seconds", settings.seconds, "hot-key: at the most [60]");
-  app.add_option("--pairs", settings.pairs, "beside: merges [4]");
+  app.add_option("--pairs", settings.pairs, "beside: merges; snapshots: turns [4]");
   app.add_flag("--fresh-each-step", settings.fresh_each_step, "growth: a fresh build at every step");
   CLI11_PARSE(app, count, arguments);
   std::filesystem::create_directories(settings.work);

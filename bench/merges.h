@@ -57,6 +57,7 @@ Json measure_growth(const MergeSettings& settings, const MergedSet& set);
 Json measure_categories(const MergeSettings& settings, const MergedSet& set);
 Json measure_replacing(const MergeSettings& settings, const MergedSet& set);
 Json measure_beside(const MergeSettings& settings, const MergedSet& set);
+Json measure_snapshots(const MergeSettings& settings, const MergedSet& set);
 Json measure_sustained(const MergeSettings& settings, const MergedSet& set);
 Json measure_hot_key(const MergeSettings& settings, const MergedSet& set);
 

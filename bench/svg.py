@@ -16,7 +16,7 @@ class Style:
     """How one index is drawn, the same in every panel and in the legend."""
 
     colour: str
-    mark: str = "circle"  # circle, square, diamond, triangle
+    mark: str = "circle"  # circle, square, diamond, triangle, none
     dash: str = ""
     width: float = 1.6
 
@@ -42,6 +42,8 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str = GRID, width: 
 
 
 def mark(x: float, y: float, style: Style, size: float = 3.4) -> str:
+    if style.mark == "none":
+        return ""
     if style.mark == "circle":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}" fill="{style.colour}"/>'
     if style.mark == "square":

@@ -38,6 +38,9 @@ constexpr double kShortfall = .01;
 constexpr double kStandardErrors = 2;
 // Of fewer queries, two standard errors more are asked for, or many a small index would miss its target.
 constexpr std::size_t kQueriesEnough = 800;
+// One query in so many tells whether a setting is far from its target: by so many standard errors, and by kShortfall.
+constexpr std::uint64_t kOneInSo = 4;
+constexpr double kDoubt = 3;
 constexpr std::uint32_t kSearchListTop = 512;
 constexpr std::uint64_t kAnswersEnough = 25000;  // neighbours looked for in one trial; more queries tell nothing new
 
@@ -151,7 +154,7 @@ class Trials {
     const auto setting = std::tuple(k_, blocks_, bound_, place);
     const auto known = known_.find(setting);
     if (known != known_.end()) return known->second;
-    VECSTORE_ASSIGN(const Measured measured, run(sizes_[place]));
+    VECSTORE_ASSIGN(const Measured measured, run(sizes_[place], 1));
     known_.emplace(setting, measured);
     return measured;
   }
@@ -168,9 +171,21 @@ class Trials {
     return before.waits() + share * (enough.waits() - before.waits());
   }
 
+  // `place`, or one up to the list of before, unless the recall of a shorter one is clearly above the target: the
+  // queries of now may be of a kind that is easier to answer than those of before.
+  Result<std::size_t> not_much_shorter(std::size_t place, const CalibrationPoint& before) {
+    const double clearly = before.recall_target + kClearlyAbove * (1 - before.recall_target);
+    for (; place + 1 < sizes_.size() && sizes_[place] < before.search_list; ++place) {
+      VECSTORE_ASSIGN(const Measured measured, at(place));
+      if (measured.recall >= clearly) break;
+    }
+    return place;
+  }
+
   std::uint32_t size(std::size_t place) const { return sizes_[place]; }
 
  private:
+  static constexpr double kClearlyAbove = .2;   // of what the target leaves to 1
   static constexpr std::uint32_t kLongest = 8;  // times k: that far a longer list is looked for
 
   // The first place at which `enough` holds, the last place when it holds nowhere. Where the index was calibrated
@@ -181,8 +196,8 @@ class Trials {
     std::size_t high = sizes_.size() - 1;
     std::size_t near = place_before(target);
     for (std::size_t step = 1; low <= near && near < high; step *= 2) {
-      VECSTORE_ASSIGN(const Measured measured, at(near));
-      if (enough(measured)) {
+      VECSTORE_ASSIGN(const bool is_enough, decide(near, target, enough));
+      if (is_enough) {
         high = near;
         near -= std::min(near, step);
       } else {
@@ -193,8 +208,8 @@ class Trials {
     while (low < high) {
       // Small values are cheap and likely, so the middle is taken low.
       const std::size_t middle = low + (high - low) / 3;
-      VECSTORE_ASSIGN(const Measured measured, at(middle));
-      if (enough(measured)) {
+      VECSTORE_ASSIGN(const bool is_enough, decide(middle, target, enough));
+      if (is_enough) {
         high = middle;
       } else {
         low = middle + 1;
@@ -203,6 +218,30 @@ class Trials {
     return low;
   }
 
+  // Where some of the queries leave no doubt, the others are not asked.
+  template <typename Enough>
+  Result<bool> decide(std::size_t place, double target, const Enough& enough) {
+    const bool is_known = known_.contains({k_, blocks_, bound_, place});
+    if (!is_known && queries_of_trial() >= kQueriesEnough) {
+      VECSTORE_ASSIGN(const Measured some, some_at(place));
+      const double off = some.recall - target;
+      if (std::abs(off) > kDoubt * some.recall_error + kShortfall) return off > 0;
+    }
+    VECSTORE_ASSIGN(const Measured measured, at(place));
+    return enough(measured);
+  }
+
+  Result<Measured> some_at(std::size_t place) {
+    const auto setting = std::tuple(k_, blocks_, bound_, place);
+    const auto known = known_by_some_.find(setting);
+    if (known != known_by_some_.end()) return known->second;
+    VECSTORE_ASSIGN(const Measured measured, run(sizes_[place], kOneInSo));
+    known_by_some_.emplace(setting, measured);
+    return measured;
+  }
+
+  std::uint64_t queries_of_trial() const { return std::min(set_->queries.rows, kAnswersEnough / k_); }
+
   // Beyond the last: it was not calibrated.
   std::size_t place_before(double target) const {
     const CalibrationPoint* point = find_point(before_, k_, target);
@@ -210,21 +249,26 @@ class Trials {
     return static_cast<std::size_t>(std::ranges::lower_bound(sizes_, point->search_list) - sizes_.begin());
   }
 
-  Result<Measured> run(std::uint32_t search_list) {
-    const std::uint64_t queries = std::min(set_->queries.rows, kAnswersEnough / k_);
+  // Asks one query in so many.
+  Result<Measured> run(std::uint32_t search_list, std::uint64_t one_in) {
+    const std::uint64_t queries = (queries_of_trial() + one_in - 1) / one_in;
     std::vector<Outcome> outcomes(queries);
     QueryQueue queue(queries);
+    const auto next = [&]() -> std::optional<std::uint64_t> {
+      const auto taken = queue.take();
+      return taken ? std::optional(*taken * one_in) : std::nullopt;
+    };
     std::vector<Status> failures(searchers_.size());
     executor_->parallel_for(searchers_.size(), 1, [&](std::size_t, std::size_t, unsigned worker) {
       const Status outcome = searchers_[worker]->search_all(
-          set_->queries, {k_, search_list, blocks_, bound_}, [&] { return queue.take(); },
-          [&](const GraphSearcher::Answer& answer) {
-            outcomes[answer.query] = {recall_of(answer.query, answer.found),
-                                      reads_of_4k(answer.stats.requests, answer.stats.bytes),
-                                      answer.stats.rounds,
-                                      set_->weight(answer.query),
-                                      static_cast<double>(set_->times_drawn(answer.query)),
-                                      answer.found.empty() ? 0 : blocks_of_index_->block_of(answer.found[0].position)};
+          set_->queries, {k_, search_list, blocks_, bound_}, next, [&](const GraphSearcher::Answer& answer) {
+            outcomes[answer.query / one_in] = {
+                recall_of(answer.query, answer.found),
+                reads_of_4k(answer.stats.requests, answer.stats.bytes),
+                answer.stats.rounds,
+                set_->weight(answer.query),
+                static_cast<double>(set_->times_drawn(answer.query)),
+                answer.found.empty() ? 0 : blocks_of_index_->block_of(answer.found[0].position)};
             return Status::ok();
           });
       if (failures[worker].is_ok()) failures[worker] = outcome;
@@ -282,7 +326,9 @@ class Trials {
   std::uint32_t blocks_ = 0;
   float bound_ = 0;
   std::uint64_t done_ = 0;
-  std::map<std::tuple<std::uint32_t, std::uint32_t, float, std::size_t>, Measured> known_;
+  using Trial = std::tuple<std::uint32_t, std::uint32_t, float, std::size_t>;
+  std::map<Trial, Measured> known_;
+  std::map<Trial, Measured> known_by_some_;  // of the queries
 };
 
 struct Setting {
@@ -382,6 +428,10 @@ Result<std::vector<CalibrationPoint>> calibrate(const SearchIndex& index, const 
       }
       current = &wanted;
       VECSTORE_ASSIGN(place, trials.smallest(target, place));
+      const CalibrationPoint* same = find_point(before, k, target);
+      if (same != nullptr && same->blocks == wanted.blocks && same->bound == wanted.bound) {
+        VECSTORE_ASSIGN(place, trials.not_much_shorter(place, *same));
+      }
       VECSTORE_ASSIGN(const Measured measured, trials.at(place));
       points.push_back(
           {k, target, measured.recall, trials.size(place), wanted.blocks, wanted.bound, measured.reads, 0});

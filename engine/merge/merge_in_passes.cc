@@ -74,7 +74,7 @@ struct MergeSize {
   MergeInPasses::GraphFacts before;
   std::uint64_t rows = 0;
   std::uint64_t added = 0;
-  std::uint64_t dead_lists = 0;
+  std::uint64_t gone = 0;
   std::uint32_t rows_per_page = 1;
   GraphBuildOptions graph;
   std::uint32_t window_pages = 0;
@@ -106,7 +106,7 @@ std::uint64_t predict_bytes(const MergeSize& size) {
   const std::uint64_t pages = RowPool::predict_bytes(layout, added, size.pool_bytes) +
                               NewLinks::predict_bytes(added, size.graph) +
                               MergeWindow::predict_bytes(window_rows, layout) +
-                              WindowReader::predict_bytes(layout, size.dead_lists, size.before.max_degree) +
+                              WindowReader::predict_bytes(layout, size.gone, size.before.max_degree) +
                               predict_encode_bytes(added, layout.dim, codec, size.threads) +
                               2 * CodeCandidates::predict_bytes(layout.dim, size.before.form) + ordering;
   layout.rows = size.rows;
@@ -137,27 +137,24 @@ std::uint64_t MergeInPasses::predict_bytes(const GraphFacts& before, std::uint64
 
 std::uint64_t MergeInPasses::predict_bytes(const Room& room) const {
   const MergedTexts texts(input_.rows, layout_.key_bytes != 0, budget_, watch_);
-  return vecstore::predict_bytes(
-      {facts_of(before()), input_.rows.rows(), input_.rows.added(), room.dead_lists, layout_.rows_per_page,
-       graph_options_, room.window_pages, room.pool_bytes, executor_->thread_count(), texts.is_needed(),
-       input_.keeps_model ? 0 : input_.plan.codec.sample_rows, texts.layout().keys ? input_.bytes_after : 0});
+  return vecstore::predict_bytes({facts_of(before()), input_.rows.rows(), input_.rows.added(),
+                                  input_.rows.before() - input_.rows.stay(), layout_.rows_per_page, graph_options_,
+                                  room.window_pages, room.pool_bytes, executor_->thread_count(), texts.is_needed(),
+                                  input_.keeps_model ? 0 : input_.plan.codec.sample_rows,
+                                  texts.layout().keys ? input_.bytes_after : 0});
 }
 
 // A wider window is ordered better, and a larger pool spares reads: one grows after the other. Half of what is left
 // then spares pruning lists twice.
 Status MergeInPasses::choose_memory() {
   const std::uint64_t left = budget_.limit_bytes() - budget_.used_bytes();
-  room_.window_pages = kWindowPagesLeast;
-  room_.pool_bytes = std::min(kPoolBytesLeast, input_.pool_bytes_most);
-  room_.dead_lists = input_.rows.before() - input_.rows.stay();
+  room_ = {kWindowPagesLeast, std::min(kPoolBytesLeast, input_.pool_bytes_most)};
   // Codes are trained on fewer rows where memory is short, or not at all.
   std::uint32_t& sample_rows = input_.plan.codec.sample_rows;
   while (!input_.keeps_model && predict_bytes(room_) > left) {
     input_.keeps_model = sample_rows <= kSampleRowsMin;
     sample_rows /= 2;
   }
-  // Where a great part is gone at once, edges to some of it have no successors.
-  while (room_.dead_lists != 0 && predict_bytes(room_) > left) room_.dead_lists /= 2;
   const std::uint64_t needed = predict_bytes(room_);
   if (needed > left)
     return Status(Code::kMemoryBudget, "the memory budget is too small for the merge, which needs")
@@ -171,8 +168,8 @@ Status MergeInPasses::choose_memory() {
   };
   bool grows = true;
   while (grows) {
-    grows = takes({room_.window_pages * 2, room_.pool_bytes, room_.dead_lists});
-    grows = takes({room_.window_pages, room_.pool_bytes * 2, room_.dead_lists}) || grows;
+    grows = takes({room_.window_pages * 2, room_.pool_bytes});
+    grows = takes({room_.window_pages, room_.pool_bytes * 2}) || grows;
   }
   room_.lists_bytes = std::min((left - predict_bytes(room_)) / 2, lists_bytes_most());
   return Status::ok();
@@ -241,9 +238,8 @@ Status MergeInPasses::write_pages() {
   VECSTORE_ASSIGN(NewLinks links, NewLinks::create(rows, pool, graph_options_, budget_));
   VECSTORE_TRY(links.link(*executor_, watch_));
   const std::uint32_t window_rows = room_.window_pages * layout_.rows_per_page;
-  VECSTORE_ASSIGN(WindowReader windows,
-                  WindowReader::create(rows, links, pool, graph_options_,
-                                       {window_rows, room_.lists_bytes, room_.dead_lists}, budget_, watch_));
+  VECSTORE_ASSIGN(WindowReader windows, WindowReader::create(rows, links, pool, graph_options_, window_rows,
+                                                             room_.lists_bytes, budget_, watch_));
   VECSTORE_ASSIGN(MergeWindow room, MergeWindow::create(window_rows, before().layout(), before().centre(),
                                                         pool.rows().largest_norm2(), budget_));
   VECSTORE_TRY(place_rows(rows, windows, room, layout_.rows_per_page, graph_options_.seed, windows_due(windows.count()),

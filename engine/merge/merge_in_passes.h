@@ -66,7 +66,6 @@ class MergeInPasses {
   struct Room {
     std::uint32_t window_pages = 0;
     std::uint64_t pool_bytes = 0;
-    std::uint64_t dead_lists = 0;   // of rows that are gone, for what takes their place
     std::uint64_t lists_bytes = 0;  // of pruned lists that are wanted once more; what is left for them
   };
   // What it may charge to the budget at its peak.

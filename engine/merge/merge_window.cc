@@ -86,21 +86,19 @@ std::uint32_t MergeWindow::place_of(std::uint32_t number) const {
 
 // ------------------------------------------------------------------------------------------------------------- reader
 
-std::uint64_t WindowReader::predict_bytes(const GraphLayout& layout, std::uint64_t dead_lists,
-                                          std::uint32_t max_degree) {
-  return dead_lists * (kDeadEntryBytes + max_degree * sizeof(Pos)) + kPagesTogether * layout.page_bytes;
+std::uint64_t WindowReader::predict_bytes(const GraphLayout& layout, std::uint64_t gone, std::uint32_t max_degree) {
+  return gone * (kDeadEntryBytes + max_degree * sizeof(Pos)) + kPagesTogether * layout.page_bytes;
 }
 
 Result<WindowReader> WindowReader::create(const MergedRows& rows, const NewLinks& links, RowPool& pool,
-                                          const GraphBuildOptions& options, const Size& size, MemoryBudget& budget,
-                                          Watch& watch) {
-  WindowReader reader(rows, links, pool, options, size.rows_each);
+                                          const GraphBuildOptions& options, std::uint32_t rows_each,
+                                          std::uint64_t lists_bytes, MemoryBudget& budget, Watch& watch) {
+  WindowReader reader(rows, links, pool, options, rows_each);
   const GraphLayout& layout = rows.graph().layout();
   VECSTORE_ASSIGN(reader.bytes_, Buffer<std::byte>::allocate(budget, kPagesTogether * layout.page_bytes));
   VECSTORE_ASSIGN(reader.values_, Buffer<std::byte>::allocate(budget, layout.dim * sizeof(float)));
-  VECSTORE_ASSIGN(reader.kept_lists_,
-                  Buffer<std::uint32_t>::allocate(budget, size.lists_bytes / sizeof(std::uint32_t)));
-  VECSTORE_TRY(reader.read_lists_of_the_dead(size.dead_lists, budget, watch));
+  VECSTORE_ASSIGN(reader.kept_lists_, Buffer<std::uint32_t>::allocate(budget, lists_bytes / sizeof(std::uint32_t)));
+  VECSTORE_TRY(reader.read_lists_of_the_dead(budget, watch));
   reader.find_starts();
   return reader;
 }
@@ -171,16 +169,13 @@ Status WindowReader::bring_surroundings(std::uint32_t window) {
   return pool_.keep_pages(surroundings_);
 }
 
-// Where there is no room for all of them, of some here and there.
-Status WindowReader::read_lists_of_the_dead(std::uint64_t lists, MemoryBudget& budget, Watch& watch) {
+Status WindowReader::read_lists_of_the_dead(MemoryBudget& budget, Watch& watch) {
   const std::uint64_t gone = rows_.before() - rows_.stay();
-  lists = std::min(lists, gone);
-  if (lists == 0) return Status::ok();
+  if (gone == 0) return Status::ok();
   const Generation& graph = rows_.graph();
   const GraphLayout& layout = graph.layout();
   VECSTORE_ASSIGN(dead_charge_,
-                  Charge::take(budget, lists * (kDeadEntryBytes + graph.summary().max_degree * sizeof(Pos))));
-  std::uint64_t nth = 0;
+                  Charge::take(budget, gone * (kDeadEntryBytes + graph.summary().max_degree * sizeof(Pos))));
   for (std::uint64_t page = 1; page <= layout.pages(); ++page) {
     VECSTORE_TRY(watch.step({Phase::kRead, layout.first_on(page), layout.rows}));
     const auto of_page = rows_.places().subspan(layout.first_on(page), layout.rows_on(page));
@@ -188,9 +183,6 @@ Status WindowReader::read_lists_of_the_dead(std::uint64_t lists, MemoryBudget& b
     VECSTORE_ASSIGN(const std::byte* bytes, this->page(page));
     const bool is_whole = for_each_list(layout, page, bytes, [&](Pos self, RowId, std::span<const Pos> neighbours) {
       if (!rows_.is_gone(self)) return;
-      const bool is_taken = nth * lists / gone != (nth + 1) * lists / gone;
-      ++nth;
-      if (!is_taken) return;
       std::vector<Pos>& list = dead_lists_[self];
       list.reserve(neighbours.size());
       std::ranges::copy_if(neighbours, std::back_inserter(list), [this](Pos pos) { return !rows_.is_gone(pos); });

@@ -84,16 +84,12 @@ class MergeWindow {
 // Reads windows, in any order.
 class WindowReader {
  public:
-  struct Size {
-    std::uint32_t rows_each = 0;    // of a window
-    std::uint64_t lists_bytes = 0;  // of memory that spare load() what load_to_order() has pruned
-    std::uint64_t dead_lists = 0;   // of rows that are gone; edges to others that are gone have no successors
-  };
-  // Everything outlives it. Errors: kIo, kCorrupt, kMemoryBudget, kCancelled.
+  // Everything outlives it. `lists_bytes` of memory spare load() what load_to_order() has pruned. Errors: kIo,
+  // kCorrupt, kMemoryBudget, kCancelled.
   static Result<WindowReader> create(const MergedRows& rows, const NewLinks& links, RowPool& pool,
-                                     const GraphBuildOptions& options, const Size& size, MemoryBudget& budget,
-                                     Watch& watch);
-  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint64_t dead_lists, std::uint32_t max_degree);
+                                     const GraphBuildOptions& options, std::uint32_t rows_each,
+                                     std::uint64_t lists_bytes, MemoryBudget& budget, Watch& watch);
+  static std::uint64_t predict_bytes(const GraphLayout& layout, std::uint64_t gone, std::uint32_t max_degree);
 
   std::uint32_t count() const { return static_cast<std::uint32_t>(starts_.size()); }
   std::uint64_t first(std::uint32_t window) const { return std::uint64_t{window} * rows_each_; }
@@ -122,7 +118,7 @@ class WindowReader {
   // The next row of all, by number; kNoPos: there is none.
   std::uint32_t next(Cursor& at) const;
   void find_starts();
-  Status read_lists_of_the_dead(std::uint64_t lists, MemoryBudget& budget, Watch& watch);
+  Status read_lists_of_the_dead(MemoryBudget& budget, Watch& watch);
   Status bring_surroundings(std::uint32_t window);
   Status add_old(Pos position, MergeWindow& into);
   Status add_new(std::uint32_t number, MergeWindow& into);

@@ -141,22 +141,28 @@ double growth(const MergedRows& rows, std::uint64_t changed) {
   return static_cast<double>(rows.rows()) / static_cast<double>(rows.rows() - std::min(changed, rows.rows() / 2));
 }
 
+constexpr double kLonger = .3;  // a walk takes a list longer by this power of the growth (NOTES.md)
+
+std::uint32_t longer(double list, double growth) {
+  return static_cast<std::uint32_t>(
+      std::clamp(std::ceil(std::pow(growth, kLonger) * list), 1.0, double{kSearchListMax}));
+}
+
 // L in memory keeps its proportion to L on disk. Where it is not measured, it is longer for more rows.
 void keep_memory_lists(const std::vector<CalibrationPoint>& before, double growth,
                        std::vector<CalibrationPoint>& points) {
-  constexpr double kLonger = .3;  // to this power of the growth (NOTES.md)
   for (CalibrationPoint& point : points) {
     const CalibrationPoint* old = find_point(before, point.k, point.recall_target);
     if (old == nullptr || old->memory_list == 0) continue;
-    const double list =
-        std::pow(growth, kLonger) * old->memory_list * point.search_list / std::max(1u, old->search_list);
-    point.memory_list = static_cast<std::uint32_t>(std::clamp(std::ceil(list), 1.0, double{kSearchListMax}));
+    point.memory_list =
+        longer(double{1} * old->memory_list * point.search_list / std::max(1u, old->search_list), growth);
   }
 }
 
 // Where every page is there, and `budget` has room for searchers. New rows of one kind may be easier to find than what
-// is asked for, so that no list becomes shorter than its proportion says.
-Status measure_memory_lists(const SearchIndex& index, const CalibrationSet& set, Executor& executor,
+// is asked for, so that no list becomes shorter than its proportion says. It serves a store that goes on growing, too,
+// until it is calibrated again.
+Status measure_memory_lists(const SearchIndex& index, const CalibrationSet& set, double growth, Executor& executor,
                             MemoryBudget& budget, const std::vector<CalibrationPoint>& before,
                             StoreProperties& properties) {
   auto points = properties.calibration;
@@ -166,7 +172,7 @@ Status measure_memory_lists(const SearchIndex& index, const CalibrationSet& set,
   keep_memory_lists(before, 1, properties.calibration);
   for (CalibrationPoint& point : points)
     if (const CalibrationPoint* kept = find_point(properties.calibration, point.k, point.recall_target); *walks)
-      point.memory_list = std::max(point.memory_list, kept->memory_list);
+      point.memory_list = std::max(longer(point.memory_list, growth), kept->memory_list);
   properties.calibration = std::move(points);
   return Status::ok();
 }
@@ -196,13 +202,14 @@ Status calibrate_on_new_rows(const MergedRows& rows, Executor& executor, MemoryB
   auto points = calibrate(index, *set, executor, budget, tell, properties.calibration);
   if (!points && points.error().code() == Code::kMemoryBudget) return Status::ok();
   if (!points) return points.error();
-  keep_memory_lists(properties.calibration, growth(rows, properties.rows_changed), *points);
+  const double grown = growth(rows, properties.rows_changed);
+  keep_memory_lists(properties.calibration, grown, *points);
   properties.calibration.swap(*points);
   properties.calibrated_on = CalibratedOn::kOwnRows;
   properties.copies_share = set->copies_share;
   properties.rows_changed = 0;
   if (rows.graph().cache().all_pages() == nullptr) return Status::ok();
-  return measure_memory_lists(rows.graph().search_index(), *set, executor, budget, *points, properties);
+  return measure_memory_lists(rows.graph().search_index(), *set, grown, executor, budget, *points, properties);
 }
 
 }  // namespace vecstore

@@ -4,6 +4,7 @@
 // and when the delta is given more.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -25,7 +26,7 @@ inline std::uint64_t writer_buffer_bytes(bool keeps_keys) {
   return kWriterBytes + kWriterDocumentsBytes + (keeps_keys ? kWriterCatalogBytes : 0);
 }
 
-// Budgets are thread-safe; what changes them is for one thread at a time.
+// Budgets are thread-safe; what changes those of the delta is for one thread at a time.
 class WriterMemory {
  public:
   // Sets aside in `budget` what the delta and the buffers may take. `rows`: a part of `budget` that holds what was
@@ -66,7 +67,7 @@ class WriterMemory {
   static Shares divide(std::uint64_t delta_bytes);
 
   MemoryBudget& budget_;
-  std::uint64_t set_aside_ = 0;
+  std::atomic<std::uint64_t> set_aside_{0};
   Shares allowed_;
   MemoryBudget& rows_;
   MemoryBudget erasing_;

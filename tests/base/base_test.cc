@@ -74,6 +74,19 @@ BOOST_AUTO_TEST_CASE(a_budget_refuses_what_exceeds_it_and_names_the_least_that_w
   BOOST_TEST(budget.peak_bytes() == 8000u);
 }
 
+BOOST_AUTO_TEST_CASE(a_limit_that_is_lowered_keeps_what_is_used) {
+  MemoryBudget budget(10000);
+  auto used = Buffer<std::byte>::allocate(budget, 6000);
+  REQUIRE_OK(used);
+  BOOST_TEST(budget.lower(20000) == 10000u);
+  BOOST_TEST(budget.lower(4000) == 6000u);
+  BOOST_TEST((test::code_of(Buffer<std::byte>::allocate(budget, 1)) == Code::kMemoryBudget));
+  used->reset();
+  BOOST_TEST(budget.lower(4000) == 4000u);
+  BOOST_TEST(budget.limit_bytes() == 4000u);
+  REQUIRE_OK(Buffer<std::byte>::allocate(budget, 4000));
+}
+
 BOOST_AUTO_TEST_CASE(buffers_are_zeroed_and_aligned_on_both_sides_of_the_mapping_limit) {
   MemoryBudget budget;
   for (const std::size_t bytes :

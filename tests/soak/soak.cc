@@ -60,7 +60,7 @@ class Disk {
     fs::resize_file(image_, kDiskBytes);
     is_mounted_ = ::geteuid() == 0 && shell("mkfs.ext4 -q -F " + image_) == 0 &&
                   shell("mount -o loop " + image_ + " " + path_) == 0;
-    if (!is_mounted_) fmt::print("NOT TRIED: a full disk (root, loop devices and mkfs.ext4 are needed)\n");
+    if (!is_mounted_) fmt::print("skipped: a full disk (root, loop devices and mkfs.ext4 are needed)\n");
   }
   ~Disk() {
     if (is_mounted_) shell("umount " + path_);
@@ -102,7 +102,7 @@ class MemoryLimit {
       if (fs::exists(path_ + "/" + limit) && write(limit, std::to_string(bytes))) return;
       leave();
     }
-    fmt::print("NOT TRIED: a limit of the system on memory (a cgroup that may be written to is needed)\n");
+    fmt::print("skipped: a limit of the system on memory (a cgroup that may be written to is needed)\n");
   }
   ~MemoryLimit() { leave(); }
   MemoryLimit(const MemoryLimit&) = delete;

@@ -131,20 +131,50 @@ BOOST_AUTO_TEST_CASE(wherever_it_begins_to_look_it_finds_the_same) {
     return *points;
   };
   const auto expected = again({});
-  for (const std::uint32_t list : {0u, 1u, 100u, 4096u}) {
-    std::vector<CalibrationPoint> before = expected;
-    for (CalibrationPoint& point : before)
-      if (list != 0) point.search_list = list;
-    const auto points = again(before);
-    BOOST_TEST_CONTEXT("list of " << list) {
-      BOOST_REQUIRE_EQUAL(points.size(), expected.size());
-      for (std::size_t i = 0; i < expected.size(); ++i) {
-        BOOST_TEST(points[i].search_list == expected[i].search_list);
-        BOOST_TEST(points[i].blocks == expected[i].blocks);
-        BOOST_TEST(points[i].recall == expected[i].recall);
+  for (const std::uint32_t list : {0u, 1u, 100u, 4096u})
+    for (const bool has_same_bound : {true, false}) {
+      std::vector<CalibrationPoint> before = expected;
+      for (CalibrationPoint& point : before) {
+        if (list != 0) point.search_list = list;
+        if (!has_same_bound) point.bound += 1;
+      }
+      const auto points = again(before);
+      BOOST_TEST_CONTEXT("list of " << list) {
+        BOOST_REQUIRE_EQUAL(points.size(), expected.size());
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+          BOOST_TEST(points[i].blocks == expected[i].blocks);
+          if (list > 1 && has_same_bound) continue;  // below
+          BOOST_TEST(points[i].search_list == expected[i].search_list);
+          BOOST_TEST(points[i].recall == expected[i].recall);
+        }
       }
     }
+}
+
+// New rows of one kind were easier to find than what was asked for, and lists became too short for that.
+BOOST_AUTO_TEST_CASE(a_list_becomes_shorter_only_where_its_recall_is_clearly_above_the_target) {
+  Index& index = shared_index();
+  const Matrix queries = test::csift_queries(900);
+  const auto truth = test::exact(index.base, queries, 10, Metric::kL2);
+  const auto executor = make_executor(1);
+  const auto expected = index.calibrated(queries, truth);
+  int kept = 0;
+  for (const std::uint32_t more : {1u, 2u, 300u}) {
+    std::vector<CalibrationPoint> before = expected;
+    for (CalibrationPoint& point : before) point.search_list += more;
+    const auto points =
+        calibrate(index.generation->search_index(), {queries.view(), truth}, *executor, index.budget, {}, before);
+    REQUIRE_OK(points);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const CalibrationPoint& now = (*points)[i];
+      if (now.blocks != expected[i].blocks) continue;
+      const double clearly = now.recall_target + .2 * (1 - now.recall_target);
+      BOOST_TEST(now.search_list >= expected[i].search_list);
+      BOOST_TEST((now.recall >= clearly || now.search_list >= before[i].search_list));
+      kept += now.search_list > expected[i].search_list ? 1 : 0;
+    }
   }
+  BOOST_TEST(kept > 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_build_calibrates_and_searches_use_it) {

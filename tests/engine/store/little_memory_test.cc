@@ -2,7 +2,6 @@
 //
 // A writer within little memory that begins with nothing: what waits to be merged is bounded so that its merge fits,
 // however fast rows come, while the graph grows far beyond the first one, and while rows are erased.
-#include "engine/truth.h"
 #include "tests/engine/stores.h"
 
 namespace vecstore {

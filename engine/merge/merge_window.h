@@ -23,7 +23,7 @@ namespace vecstore {
 
 // Pages of a window, by what memory there is: a wider one is ordered better (NOTES.md).
 inline constexpr std::uint32_t kWindowPagesLeast = 64;
-inline constexpr std::uint32_t kWindowPagesMost = 1024;
+inline constexpr std::uint32_t kWindowPagesMost = 4096;
 
 // Rows have a place within it: the order of before, with new rows behind their anchors.
 class MergeWindow {

@@ -25,6 +25,7 @@ constexpr std::uint64_t kChecked = 300;  // keys, after every opening and of eve
 constexpr auto kBetweenSnapshots = milliseconds(3000);
 constexpr auto kBetweenSearches = std::chrono::microseconds(500);  // so that merges, which give way, get on
 constexpr std::size_t kSnapshotsKept = 2;
+constexpr std::uint64_t kSnapshotsForEachCopy = 2;
 
 struct Asked {
   Shared& shared;
@@ -249,7 +250,7 @@ bool take_snapshot(Asked& asked, Store& store, std::uint64_t number, Random& ran
   for (std::size_t i = 0; i + kSnapshotsKept < all->size(); ++i)
     if (const Status gone = Store::remove_snapshot(asked.place.store, (*all)[i].name); !gone.is_ok())
       return asked.fault("a snapshot does not go: " + gone.message());
-  if (number % 4 != 0) return true;
+  if (number % kSnapshotsForEachCopy != 0) return true;
   const std::string to = asked.place.copies + "/" + name;
   const auto copied = Store::copy(taken->path, to);
   std::error_code ignored;

@@ -37,6 +37,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kBeyondBudget = 16u << 20;  // of the process, beside what its store may take
 constexpr double kGrowthMost = 1.25;                // of the second half of the lives against the first
 constexpr std::uint64_t kLivesToCompare = 8;
+constexpr double kMissedMost = .001, kMissedFew = 3;  // of searches for a row by its own vector
 constexpr std::uint64_t kDiskBytes = 768u << 20;
 constexpr int kFullDiskEach = 5;                    // lives
 constexpr double kLifeLeast = 3, kLifeVaries = 17;  // seconds
@@ -296,7 +297,7 @@ class Soak {
     const Shared& s = *shared_;
     fmt::print("{} of {} rows not found by their own vector; {} answers about keys that changed too often\n",
                s.self_missed.load(), s.self_asked.load(), s.forgotten.load());
-    if (static_cast<double>(s.self_missed) > .002 * static_cast<double>(s.self_asked))
+    if (static_cast<double>(s.self_missed) > kMissedFew + kMissedMost * static_cast<double>(s.self_asked))
       note_fault(*shared_, "too many rows are not found by their own vector");
     if (lives_.size() < kLivesToCompare) return s.faults == 0;
     Grown halves[2];

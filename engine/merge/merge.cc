@@ -18,6 +18,7 @@ namespace {
 constexpr float kErrorToTrainAgain = 1.3f;    // times what it was
 constexpr std::uint64_t kPagesReadBack = 16;  // with one request
 constexpr std::uint32_t kWidestBits = 32;     // in which pages keep a value
+constexpr std::uint64_t kNeverFits = std::uint64_t{1} << 60;
 
 // What a build of so many rows would be planned with.
 class PlannedRows final : public VectorSource {
@@ -265,8 +266,8 @@ std::uint64_t Merge::predict_build_bytes(const Content& content, std::uint32_t d
   options.ram_bytes = 1;  // so that the error names the least
   const Generation* graph = content.graph();
   const auto plan = plan_build(planned, options, graph == nullptr ? kWidestBits : graph->layout().value_bits);
-  const std::uint64_t bytes = plan ? 0 : plan.error().number();
-  return bytes + rows * (MergeInput::kRowBytes + dim * element_bytes(planned.dtype()));
+  if (plan || plan.error().code() != Code::kMemoryBudget) return kNeverFits;
+  return plan.error().number() + rows * (MergeInput::kRowBytes + dim * element_bytes(planned.dtype()));
 }
 
 // A bound of the memory for searches that the store has outgrown gives way to the least.

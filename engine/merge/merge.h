@@ -38,6 +38,7 @@ class Merge {
   Result<MadeGeneration> run();
   const MergeReport& report() const { return report_; }
   // Of memory, that building anew takes where so many rows live; values are as wide as those of the graph, or 32 bits.
+  // More than there is where no build of that shape can be.
   static std::uint64_t predict_build_bytes(const Content& content, std::uint32_t dim, std::uint64_t rows);
 
   // Those of the generation that run() wrote, where it is not wanted after all.

@@ -64,7 +64,9 @@ class Disk {
     if (!is_mounted_) fmt::print("skipped: a full disk (root, loop devices and mkfs.ext4 are needed)\n");
   }
   ~Disk() {
-    if (is_mounted_) shell("umount " + path_);
+    // Rings of processes that have ended may hold its files for a moment.
+    for (int left = 50; is_mounted_ && shell("umount " + path_) != 0 && left != 0; --left)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
     std::error_code ignored;
     fs::remove(image_, ignored);
   }

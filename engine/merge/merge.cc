@@ -286,7 +286,11 @@ Result<BuildPlan> Merge::plan(const MergeInput& input, BuildOptions& options) co
   plan = plan_build(input, options, value_bits);
   if (!plan && plan.error().code() == Code::kMemoryBudget)
     return Status(plan.error()).at(Detail::kBytes, others + plan.error().number());
-  if (plan) options.ram_bytes = plan->prediction.memory_peak_bytes;
+  if (!plan) return plan;
+  // A sample may ask for wider values, as far as there is room for them.
+  const bool may_be_wider = !is_integer(input.dtype()) && options.vector_bits == 0;
+  const auto wide = may_be_wider ? plan_build(input, options, kWidestBits) : plan;
+  if (wide) options.ram_bytes = std::max(plan->prediction.memory_peak_bytes, wide->prediction.memory_peak_bytes);
   return plan;
 }
 

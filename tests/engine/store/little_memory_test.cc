@@ -2,6 +2,7 @@
 //
 // A writer within little memory that begins with nothing: what waits to be merged is bounded so that its merge fits,
 // however fast rows come, while the graph grows far beyond the first one, and while rows are erased.
+#include "base/random.h"
 #include "tests/engine/stores.h"
 
 namespace vecstore {
@@ -89,6 +90,26 @@ BOOST_AUTO_TEST_CASE(a_store_that_grows_from_nothing_takes_every_row) {
       REQUIRE_OK(again);
       grown.check(*again);
     }
+}
+
+// A sample asked for more than 8 bits a value, which the first merge had no room for though the budget had.
+BOOST_AUTO_TEST_CASE(values_that_need_more_bits_are_merged_too) {
+  constexpr std::uint32_t kDim = 24, kClusters = 5;
+  const std::uint64_t rows = kInstrumented ? 3'000 : 12'000;
+  Random random(3);
+  std::vector<float> values(rows * kDim);
+  for (std::uint64_t i = 0; i < values.size(); ++i) {
+    const bool is_far = i / kDim % kClusters == i % kDim % kClusters;
+    values[i] = static_cast<float>(.01 * random.unit() + (is_far ? 1e4 : 0));
+  }
+  const Matrix base = matrix_of(kDim, DType::kF32, values);
+  Grown grown(base, 0, 64u << 20);
+  auto store = Store::open(grown.path, grown.options);
+  REQUIRE_OK(store);
+  for (std::uint64_t first = 0; first < rows; first += kBatch) grown.put(*store, first, kBatch);
+  REQUIRE_OK(store->compact());
+  BOOST_TEST(store->info().vector_bits > 8u);
+  grown.check(*store);
 }
 
 // Of the rows that a merge finds there are more than the graph has, and no memory for a build of all: then it goes on

@@ -17,6 +17,29 @@ std::string in_mib(std::uint64_t bytes) {
 
 }  // namespace
 
+// Of the subject what is in use.
+Status::Status(const Status& other) noexcept  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    : code_(other.code_),
+      detail_(other.detail_),
+      subject_size_(other.subject_size_),
+      errno_(other.errno_),
+      number_(other.number_),
+      text_(other.text_) {
+  std::memcpy(subject_, other.subject_, subject_size_);
+}
+
+Status& Status::operator=(const Status& other) noexcept {
+  if (this == &other) return *this;
+  code_ = other.code_;
+  detail_ = other.detail_;
+  subject_size_ = other.subject_size_;
+  errno_ = other.errno_;
+  number_ = other.number_;
+  text_ = other.text_;
+  std::memcpy(subject_, other.subject_, subject_size_);
+  return *this;
+}
+
 Status&& Status::about(std::string_view subject) && {
   constexpr std::string_view kCut = "...";
   std::size_t at = 0;

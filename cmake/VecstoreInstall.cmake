@@ -44,7 +44,34 @@ if(VECSTORE_SANITIZE)
   target_link_options(vecstore_whole INTERFACE -fsanitize=${VECSTORE_SANITIZE})
 endif()
 
-install(TARGETS vecstore_whole EXPORT vecstore-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+# For every language: the functions of vecstore.h, and nothing else.
+add_library(vecstore_shared SHARED ${objects})
+add_library(vecstore::shared ALIAS vecstore_shared)
+set_target_properties(
+  vecstore_shared
+  PROPERTIES OUTPUT_NAME vecstore
+             EXPORT_NAME shared
+             VERSION ${PROJECT_VERSION}
+             SOVERSION ${PROJECT_VERSION_MAJOR}
+             LINKER_LANGUAGE CXX
+             LINK_DEPENDS ${PROJECT_SOURCE_DIR}/bindings/c/vecstore.map)
+target_include_directories(vecstore_shared INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/bindings/c>
+                                                     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_options(vecstore_shared PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/bindings/c/vecstore.map -Wl,--gc-sections
+                                            -Wl,--exclude-libs,ALL)
+target_link_libraries(vecstore_shared PRIVATE Threads::Threads PkgConfig::URING PkgConfig::ZSTD PkgConfig::XXHASH)
+if(VECSTORE_THREADS STREQUAL "tbb")
+  target_link_libraries(vecstore_shared PRIVATE TBB::tbb)
+endif()
+if(VECSTORE_SANITIZE)
+  target_link_options(vecstore_shared PRIVATE -fsanitize=${VECSTORE_SANITIZE})
+else()
+  target_link_options(vecstore_shared PRIVATE -Wl,-z,defs)
+endif()
+install(FILES ${PROJECT_SOURCE_DIR}/bindings/c/vecstore.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+install(TARGETS vecstore_whole vecstore_shared EXPORT vecstore-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 foreach(header IN LISTS VECSTORE_INSTALLED_HEADERS)
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${headers_dir}/${folder})

@@ -5,6 +5,8 @@ add_library(vecstore_options INTERFACE)
 target_include_directories(vecstore_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(vecstore_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
                                                   -Wnon-virtual-dtor -Wimplicit-fallthrough)
+# What nothing of a program or of the shared library calls is left out of it.
+target_compile_options(vecstore_options INTERFACE -ffunction-sections -fdata-sections)
 # GCC 12 reports impossible overlaps in "literal" + std::string (GCC bug 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(vecstore_options INTERFACE -Wno-restrict)
@@ -28,10 +30,31 @@ if(VECSTORE_COVERAGE)
   target_link_options(vecstore_options INTERFACE --coverage)
 endif()
 
-# vecstore_library(NAME SOURCES … LINK …): the static library of one folder.
+# vecstore_library(NAME SOURCES … LINK … [HOT …] [COLD …]): the static library of one folder. Where HOT or COLD are given, those
+# are optimised for speed and for size, and the others in between: what waits for a disk gains nothing from longer code. Each is
+# a regular expression that fits sources.
 function(vecstore_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;HOT;COLD" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
+  if((ARG_HOT OR ARG_COLD) AND NOT VECSTORE_SANITIZE)
+    foreach(source IN LISTS ARG_SOURCES)
+      set(level -O2)
+      foreach(fits IN LISTS ARG_COLD)
+        if(source MATCHES "^(${fits})$")
+          # GCC 12 takes the constructor of std::stop_source for a read of what it makes, at -Os alone.
+          set(level "-Os;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
+        endif()
+      endforeach()
+      foreach(fits IN LISTS ARG_HOT)
+        if(source MATCHES "^(${fits})$")
+          set(level "")
+        endif()
+      endforeach()
+      if(level)
+        set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release,RelWithDebInfo>:${level}>")
+      endif()
+    endforeach()
+  endif()
   target_link_libraries(${name} PUBLIC vecstore_options ${ARG_LINK})
   set_property(GLOBAL APPEND PROPERTY VECSTORE_LIBRARIES ${name})
 endfunction()

@@ -28,6 +28,7 @@ Status check_options(const SearchOptions& options) {
   if (options.search_list > kSearchListMax) return refuse("L is too large; the most is 4096");
   if (!(options.recall_target > 0.0 && options.recall_target <= 1.0))
     return refuse("the recall target must be above 0 and at most 1");
+  if (options.radius && std::isnan(*options.radius)) return refuse("the radius must be a number");
   if (!std::isfinite(options.bound) || options.bound > kBoundMax)
     return refuse("the bound must be a number from 0 to 1000000, or a negative one for the calibrated bound");
   return Status::ok();
@@ -41,6 +42,7 @@ Status check_options(const OpenOptions& options) {
   if (options.searchers == 0 || options.searchers > kClientsMax)
     return refuse("the number of searchers must be between 1 and 1024");
   const bool writes = options.access == Access::kReadWrite;
+  if (options.create && !writes) return refuse("only who opens a store with Access::kReadWrite can make it");
   if (writes && (options.log_bytes < kLogBytesMin || options.delta_bytes < kDeltaBytesMin || options.interval_ms == 0))
     return refuse("a log needs at least 4 MiB, a delta 1 MiB, and an interval must be a millisecond or longer");
   if (writes && options.merge_threads > kThreadsMax) return refuse("too many threads to merge with; at most 256");

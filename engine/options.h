@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,6 +21,9 @@
 #include "pagestore/backend.h"
 
 namespace vecstore {
+
+// A text of a row; good until the function is called again.
+using TextFunction = std::function<std::string_view(std::uint64_t row)>;
 
 struct BuildOptions {
   Metric metric = Metric::kL2;
@@ -47,9 +52,16 @@ struct BuildOptions {
   // Held-out queries for calibration, [rows × dim]; none: 1,000 rows are left out of the index for the purpose, then
   // put back.
   const VectorSource* calibration_queries = nullptr;
-  // One line per row, in input order; empty path: rows are known by their number.
-  std::string keys_path;       // byte-string keys, unique, ≤ kKeyBytesMax
-  std::string documents_path;  // any bytes but newline, e.g. JSON lines; .zst is decompressed
+  // Where none of these is given, rows are known by their number, and have no documents.
+  // One line per row, in input order.
+  std::string keys_path = {};       // byte-string keys, unique, ≤ kKeyBytesMax
+  std::string documents_path = {};  // any bytes but newline, e.g. JSON lines; .zst is decompressed
+  // The same from memory, or from wherever the functions take it. Each is called once for the survey of the input and
+  // once when it is written, for row 0 to the last, from the thread that builds.
+  TextFunction key_of = {};       // 1 to 480 bytes
+  TextFunction document_of = {};  // any bytes up to 64 KiB
+  // [rows] borrowed for the call: keys that are numbers, unique.
+  std::span<const std::uint64_t> number_keys = {};
 
   ProgressFunction progress;
   const CancelToken* cancel = nullptr;  // the build ends with kCancelled and leaves nothing
@@ -74,6 +86,9 @@ enum class Access : std::uint8_t {
 
 struct OpenOptions {
   Access access = Access::kRead;
+  // Of a writer: an empty store is made where there is none. One that is there must be as this says (dim 0: of any
+  // dimension), else kInvalidArgument names what differs. Of several that come at once one makes it.
+  std::optional<CreateOptions> create = std::nullopt;
   std::uint64_t ram_bytes = 0;  // bound of all memory below; 0: unbounded, nothing cached unless asked
   // Page cache inside the budget; by default whatever ram_bytes leaves. Fraction of the pages (0 … 1) or bytes.
   std::optional<double> cache_fraction = std::nullopt;
@@ -112,7 +127,15 @@ struct OpenOptions {
   const CancelToken* cancel = nullptr;
 };
 
+// What a put does with a key that is there.
+enum class IfThere : std::uint8_t {
+  kReplace,
+  kFail,  // kExists names the key; nothing of the batch is in
+  kSkip,  // the row that is there stays as it is
+};
+
 struct PutOptions {
+  IfThere if_there = IfThere::kReplace;
   ProgressFunction progress = {};  // what it throws refuses the batch: nothing of it is in
   // A batch that was not logged yet is refused with kCancelled, and nothing of it is in. Later it is in.
   const CancelToken* cancel = nullptr;
@@ -156,9 +179,27 @@ struct SearchOptions {
   // rows open, the nearest so many are read.
   bool full_precision = false;
   HitTexts texts = HitTexts::kNone;
+  // Only rows no farther than this, by Hit::distance (under kL2 it is squared). Then k is the most that come: a query
+  // with fewer hits has all within the radius, as far as the recall target goes. Reads grow with what lies within.
+  std::optional<float> radius = std::nullopt;
+  // Borrowed for the call: no hit has one of these keys. Those that the store does not have are passed over. Looking up
+  // a byte string may cost a read; each takes 8 bytes of the store's memory.
+  std::span<const Key> exclude = {};
 
   ProgressFunction progress = {};
   const CancelToken* cancel = nullptr;  // the batch ends with kCancelled, and has no answers
+};
+
+struct GetOptions {
+  bool vectors = true;  // else StoredItem::vector stays empty
+  bool documents = true;
+  const CancelToken* cancel = nullptr;
+};
+
+struct ScanOptions {
+  bool vectors = true;  // else ScanBatch::vectors stays empty
+  bool documents = true;
+  const CancelToken* cancel = nullptr;  // borrowed for as long as the scan lives
 };
 
 struct ExportFiles {

@@ -90,12 +90,59 @@ struct RecallExpectation {
 struct WriteReceipt {
   std::uint64_t lsn = 0;          // LSN of its last record in the log
   std::uint64_t durable_lsn = 0;  // records up to this one survive a power cut; under SyncMode::kAlways ≥ lsn
-  std::uint64_t rows = 0;         // put, or erased
+  std::uint64_t rows = 0;         // put, or erased; without those that were skipped
+  std::uint64_t replaced = 0;     // of those put: that took the place of another row
 };
 
 struct StoredItem {
   std::vector<std::byte> vector;  // vector as it was put: dim elements of the store's dtype
   std::string document;
+};
+
+// Texts end to end: text i is bytes[offsets[i]] to before bytes[offsets[i + 1]].
+struct TextColumn {
+  std::string bytes;
+  std::vector<std::uint64_t> offsets = {0};
+
+  std::size_t size() const { return offsets.size() - 1; }
+  std::string_view operator[](std::size_t i) const {
+    return std::string_view(bytes).substr(offsets[i], offsets[i + 1] - offsets[i]);
+  }
+  void append(std::string_view text) {
+    bytes += text;
+    offsets.push_back(bytes.size());
+  }
+  void clear() {
+    bytes.clear();
+    offsets.assign(1, 0);
+  }
+};
+
+// Rows of a scan, in columns.
+struct ScanBatch {
+  std::vector<RowId> rows;
+  KeyKind key_kind = KeyKind::kNumber;
+  std::vector<std::uint64_t> number_keys;  // [rows], where keys are numbers
+  TextColumn keys;                         // [rows], where they are byte strings
+  DType dtype = DType::kF32;
+  std::uint32_t dim = 0;
+  std::vector<std::byte> vectors;  // [rows × dim] as they were put; empty where they were not asked for
+  TextColumn documents;            // [rows], likewise
+
+  std::size_t size() const { return rows.size(); }
+  // These borrow from the batch.
+  Key key(std::size_t i) const { return key_kind == KeyKind::kNumber ? Key(number_keys[i]) : Key(keys[i]); }
+  VectorView vector(std::size_t i) const {
+    return {vectors.data() + i * dim * element_bytes(dtype), dtype, vectors.empty() ? 0u : 1u, dim, 0};
+  }
+  std::string_view document(std::size_t i) const { return documents.size() == 0 ? std::string_view() : documents[i]; }
+  void clear() {
+    rows.clear();
+    number_keys.clear();
+    keys.clear();
+    vectors.clear();
+    documents.clear();
+  }
 };
 
 struct StoreStats {

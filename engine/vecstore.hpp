@@ -31,6 +31,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/status.h"
@@ -42,6 +43,33 @@
 #include "engine/vector_source.h"
 
 namespace vecstore {
+
+// Brings the rows of a store as they were when Store::scan() was called, batch by batch; each page is read once, as far
+// as a batch has what lies on it. The store, which may move, must outlive it. It keeps what merges have replaced, as a
+// search does. For one thread at a time.
+//
+//   auto scan = store.scan().value();
+//   for (vecstore::ScanBatch batch; scan.next(batch).is_ok() && batch.size() != 0;)
+//     for (std::size_t i = 0; i < batch.size(); ++i) use(batch.key(i), batch.vector(i), batch.document(i));
+class Scan {
+ public:
+  Scan(Scan&&) noexcept;
+  Scan& operator=(Scan&&) noexcept;
+  ~Scan();
+  // Replaces what is in `batch` by the next rows, at most rows_max; none after the last one. After an error, which
+  // leaves `batch` empty, every further call returns the same. Errors: kInvalidArgument (rows_max is 0), kIo, kCorrupt
+  // naming the page, kMemoryBudget, kCancelled, kUnsupported (in a child of fork()).
+  Status next(ScanBatch& batch, std::size_t rows_max = 1024);
+
+ private:
+  friend class Store;
+  struct Impl;
+  struct Dispose {
+    void operator()(Impl* impl) const;
+  };
+  explicit Scan(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl, Dispose> impl_;
+};
 
 // A vector store on disk. Movable. Everything may be called from any number of threads; at most
 // OpenOptions::searchers searches run at once, others wait, and writers share syncs.
@@ -90,7 +118,9 @@ class Store {
   static Status remove_snapshot(const std::string& path, const std::string& name);
 
   // Replays what the log holds beyond the graph. Errors: kNotFound, kInvalidInput (not an index), kCorrupt,
-  // kNewerFormat, kMemoryBudget with the least that would do, kBusy naming the process that writes, kPermission.
+  // kNewerFormat, kMemoryBudget with the least that would do, kBusy naming the process that writes, kPermission,
+  // kInvalidArgument (an option; the store is another than options.create says). With options.create also those of
+  // create(), but kExists only where a directory has something else than a store.
   static Result<Store> open(const std::string& path, const OpenOptions& options = {});
 
   Store(Store&&) noexcept;
@@ -103,12 +133,14 @@ class Store {
   // (dimension, values), kNoSpace (disk or log full: nothing was written, erasing and searching go on), kMemoryBudget
   // (delta_bytes is used up, for longer than full_wait_ms), kPermission (opened for reading), kIo. After kIo a write
   // failed: the store takes no more until it is opened again, and only then it is known whether this one came through.
-  Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {});
+  Result<WriteReceipt> put(const Key& key, const VectorView& vector, std::string_view document = {},
+                           const PutOptions& options = {});
   // All of them or none, in order; of equal keys the last stays. documents: as many as keys, or none. An empty batch is
-  // done at once, and its receipt has the newest lsn. One that is cancelled while it waits is kCancelled. A batch takes
-  // at most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond. One that an
-  // empty delta does not hold is refused at once (kMemoryBudget), with the delta_bytes that take it and how many of its
-  // rows would fit.
+  // done at once, and its receipt has the newest lsn. options.if_there says what becomes of keys that are there, or
+  // that come twice in the batch: kExists where it is kFail. One that is cancelled while it waits is kCancelled. A
+  // batch takes at most 32 MiB of the log, 2 MiB where ram_bytes is given: kInvalidArgument or kMemoryBudget beyond.
+  // One that an empty delta does not hold is refused at once (kMemoryBudget), with the delta_bytes that take it and how
+  // many of its rows would fit.
   Result<WriteReceipt> put_batch(std::span<const Key> keys, const VectorView& vectors,
                                  std::span<const std::string_view> documents = {}, const PutOptions& options = {});
   // Receipt.rows is 0 when there was no such key. Goes on when delta and log take no more puts, until what is kept for
@@ -143,11 +175,18 @@ class Store {
 
   // Errors: kNotFound, kInvalidArgument (a key of the other kind), kIo, kCorrupt.
   Result<StoredItem> get(const Key& key) const;
+  // All of one moment, in the order of the keys; nullopt where there is no such key. Errors: kInvalidArgument (a key of
+  // the other kind), kIo, kCorrupt, kCancelled.
+  Result<std::vector<std::optional<StoredItem>>> get_batch(std::span<const Key> keys,
+                                                           const GetOptions& options = {}) const;
   Result<bool> contains(const Key& key) const;
   std::uint64_t size() const;
   // Calls visit(key, row) for every key of one moment, in order of their rows, until it returns false. Errors: kIo,
   // kCorrupt.
   Status for_each_key(const std::function<bool(const Key&, RowId)>& visit) const;
+  // All rows of this moment, whatever is written meanwhile, in order of their rows. Errors: kIo, kCorrupt,
+  // kMemoryBudget.
+  Result<Scan> scan(const ScanOptions& options = {}) const;
   StoreStats stats() const;
   // What the calls of this object did since it was opened, and how the store stands. It waits for nobody and allocates
   // nothing, so it may be asked as often as one likes.
@@ -165,6 +204,10 @@ class Store {
   // range; dtype), kInvalidInput (dimension; values, naming the row), kIo, kCorrupt naming the page.
   Result<SearchResults> search(const VectorView& queries, const SearchOptions& options = {},
                                std::uint32_t threads = 1) const;
+  // As search(), for the vectors that the keys have at that moment; of each query its own row is no hit. k is 999 at
+  // the most. Errors besides: kNotFound, naming the key; kInvalidArgument (a key of the other kind).
+  Result<SearchResults> search_by_key(std::span<const Key> keys, const SearchOptions& options = {},
+                                      std::uint32_t threads = 1) const;
   // What a search with these options uses: L, blocks and bound filled in from the calibration.
   SearchOptions resolved(const SearchOptions& options) const;
   // The point of the calibration that it takes them from: the nearest where k or target are beyond the calibrated ones.
@@ -184,6 +227,7 @@ class Store {
   Result<VerifyReport> verify(const VerifyOptions& options = {}) const;
 
  private:
+  friend class Scan;
   friend struct StoreFactory;  // makes and opens stores on other file systems, for tests
   struct Impl;
   struct Dispose {  // leaves alone what another process opened

@@ -65,6 +65,12 @@ class CandidatePool {
     return place;
   }
   std::size_t capacity() const { return capacity_; }
+  // How many are no farther.
+  std::size_t count_within(float distance) const {
+    const PoolEntry* low = entries_.data();
+    const auto nearer = [](float limit, const PoolEntry& entry) { return limit < entry.distance; };
+    return static_cast<std::size_t>(std::upper_bound(low, low + size_, distance, nearer) - low);
+  }
 
   // Puts the best of many distinct candidates first, capacity() at most, in no order; returns how many. Then
   // what is farther than the last of these need not be offered.

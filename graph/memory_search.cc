@@ -67,10 +67,13 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
   begin_contenders();
   if (layout_.rows != 0) {
     query_.prepare(queries, query);
+    radius_ = static_cast<float>(params_.radius - query_.constant());
     const std::uint64_t rows = params.filter == nullptr ? layout_.rows : params.filter->rows();
-    const std::uint64_t due = std::min<std::uint64_t>(params.k, rows);
+    const std::uint32_t wanted = params.has_radius() ? params.near_k : params.k;
+    const std::uint64_t due = std::min<std::uint64_t>(wanted, rows);
     // Under a filter only what was expanded is known to be admitted.
-    std::size_t list = std::max(params.search_list, params.filter == nullptr ? 1 : params.k);
+    std::size_t list =
+        std::max(params.has_radius() ? params.near_list : params.search_list, params.filter == nullptr ? 1 : wanted);
     VECSTORE_TRY(walk(list, due, params.filter));
     // Where many are not admitted, the admitted ones may lie beyond; at last whatever there is gets its distance.
     while (params.filter != nullptr && pool_.size() < due && list < kSearchListMax) {
@@ -85,7 +88,7 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
 
 // From the nearest block on; what is left in the pool is admitted, and `due` rows where so many can be reached.
 Status MemorySearch::walk(std::size_t list, std::size_t due, const RowFilter* filter) {
-  const std::size_t room = std::max(list, due);
+  const std::size_t room = std::max<std::size_t>({list, due, params_.has_radius() ? params_.search_list : 0});
   // Rows that are not admitted leave the pool when they are expanded, and push nothing out until then.
   pool_.clear(filter == nullptr ? room : room + room / 2 + (layout_.rows - filter->rows()));
   forget_visits();
@@ -172,10 +175,18 @@ void MemorySearch::ask_for_list(Pos position) const {
     __builtin_prefetch(list.data() + offset);
 }
 
+// Under a filter only what was expanded is known to be admitted.
+std::size_t MemorySearch::list_of_pool(std::size_t least) const {
+  if (!params_.has_radius()) return least;
+  const std::size_t within = pool_.count_within(radius_);
+  return std::max({least, params_.list_within(within), params_.filter == nullptr ? 0 : within});
+}
+
 // Expands the best that is not expanded yet until the first `list` of the pool are, and admitted, and it holds `due`.
 Status MemorySearch::expand_all(std::size_t list, std::size_t due, const RowFilter* filter) {
   std::size_t left = 0;
-  for (std::size_t next = 0; next < pool_.size() && (next < list + left / kLeftDivisor || pool_.size() < due);) {
+  for (std::size_t next = 0;
+       next < pool_.size() && (next < list_of_pool(list) + left / kLeftDivisor || pool_.size() < due);) {
     if (pool_[next].state == CandidateState::kExpanded) {
       ++next;
       continue;

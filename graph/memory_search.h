@@ -48,6 +48,8 @@ class MemorySearch {
   void forget_visits();
   void seed_from_nearest_block();
   Status walk(std::size_t list, std::size_t due, const RowFilter* filter);
+  // Of the pool, so many at least.
+  std::size_t list_of_pool(std::size_t least) const;
   Status expand_all(std::size_t list, std::size_t due, const RowFilter* filter);
   void scan_all(const RowFilter& filter);
   Status gather_neighbours(Pos position);
@@ -87,6 +89,7 @@ class MemorySearch {
   Buffer<FoundRow> results_;
   std::optional<Contenders> contenders_;  // where pages keep rows rounded
   SearchParams params_;                   // parameters of the search under way
+  float radius_ = 0;                      // less what distances lack
 };
 
 }  // namespace vecstore

@@ -95,6 +95,7 @@ Result<QueryRun> QueryRun::create(const SearchIndex& index, MemoryBudget& budget
 void QueryRun::start(const VectorView& queries, std::uint64_t query, const SearchParams& params,
                      QueryScratch& scratch) {
   VECSTORE_CHECK(params.k >= 1 && params.k <= kResultsMax && params.search_list <= kSearchListMax);
+  VECSTORE_CHECK(!params.has_radius() || params.near_list <= params.search_list);
   params_ = params;
   stats_ = {};
   results_size_ = 0;
@@ -108,12 +109,13 @@ void QueryRun::start(const VectorView& queries, std::uint64_t query, const Searc
   pool_.clear(pool_size(params_));
   if (layout_.rows == 0) return;
   query_.prepare(queries, query);
+  radius_ = static_cast<float>(params_.radius - query_.constant());
   scorer_.prepare(query_.values(), scratch.scorer_);
   begin_scan(scratch);
   // Where pages are cached, what lies on them comes first and costs no read, so no read is chosen before.
   if (index_.cache->pages() != 0) return;
   scan_blocks(scratch.scan_.blocks / kEarlyBlocksDivisor, scratch);
-  want_pages(0, params_.search_list / kEarlyRankDivisor, kEarlyReads);
+  want_pages(0, within() / kEarlyRankDivisor, kEarlyReads);
   want_beside(0);
   wanted_early_ = wanted_.size();
 }
@@ -145,7 +147,7 @@ std::span<const FoundRow> QueryRun::answer() {
 // Goes on until a page must be read or nothing is left to do.
 Status QueryRun::advance(QueryScratch& scratch) {
   const std::uint64_t rows = params_.filter == nullptr ? layout_.rows : params_.filter->rows();
-  const std::uint64_t due = std::min<std::uint64_t>(params_.k, rows);
+  const std::uint64_t due = std::min<std::uint64_t>(params_.has_radius() ? params_.near_k : params_.k, rows);
   std::size_t seen_at_widest = ~std::size_t{0};  // what brings no further page when nothing is wider will bring none
   while (true) {
     while (find_cached(scratch)) {
@@ -178,6 +180,7 @@ bool QueryRun::widen() {
   if (params_.blocks >= blocks && params_.search_list >= kSearchListMax) return false;
   params_.blocks = static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, std::max(1u, params_.blocks) * 2ull));
   params_.search_list = std::min(kSearchListMax, std::max(params_.k, params_.search_list) * 2);
+  params_.near_list = std::min(params_.search_list, std::max(params_.near_k, params_.near_list) * 2);
   return true;
 }
 
@@ -359,11 +362,11 @@ void QueryRun::choose_reads() {
 
 // Names pages of the candidates that rank from `begin` to before `end`.
 void QueryRun::want_pages(std::size_t begin, std::size_t end, std::size_t pages_max) {
-  const float kth = kth_distance();
+  const float reach_of_reads = this->reach_of_reads();
   end = std::min(end, pool_.size());
   for (std::size_t i = begin; i < end && wanted_.size() < pages_max; ++i) {
     const PoolEntry& entry = pool_[i];
-    if (!worth_a_read(entry, kth)) continue;
+    if (!worth_a_read(entry, reach_of_reads)) continue;
     const std::uint64_t page = layout_.page_of(entry.position);
     if (seen_pages_.insert(page)) wanted_.push_back(page);
   }
@@ -377,11 +380,11 @@ void QueryRun::want_beside(std::size_t first) {
   const auto add = [&](std::uint64_t page) {
     if (wanted_.size() < kPagesPerRound && seen_pages_.insert(page)) wanted_.push_back(page);
   };
-  const float kth = kth_distance();
+  const float reach_of_reads = this->reach_of_reads();
   const std::size_t reach = std::min(pool_.size(), within() * kBesideNumerator / kBesideDenominator);
   for (std::size_t i = 0; i < reach && wanted_.size() < kPagesPerRound; ++i) {
     const std::uint64_t page = layout_.page_of(pool_[i].position);
-    if (seen_pages_.contains(page) || !worth_a_read(pool_[i], kth)) continue;
+    if (seen_pages_.contains(page) || !worth_a_read(pool_[i], reach_of_reads)) continue;
     if (wanted(page - 1) || wanted(page + 1)) add(page);
   }
   const std::size_t end = wanted_.size();
@@ -389,18 +392,27 @@ void QueryRun::want_beside(std::size_t first) {
     if (wanted(wanted_[i] + 2)) add(wanted_[i] + 1);
 }
 
-bool QueryRun::worth_a_read(const PoolEntry& entry, float kth) const {
+bool QueryRun::worth_a_read(const PoolEntry& entry, float reach) const {
   // Written so that what is no number is read rather than waited for without end.
-  const bool beyond = entry.distance - params_.bound * standard_error(entry) > kth;
+  const bool beyond = entry.distance - params_.bound * standard_error(entry) > reach;
   return entry.state == CandidateState::kEstimated && !beyond;
 }
 
 std::size_t QueryRun::within() const {
-  return std::min<std::size_t>(kSearchListMax, params_.search_list + left_within_ / kLeftDivisor);
+  const std::size_t list =
+      params_.has_radius() ? params_.list_within(pool_.count_within(radius_)) : params_.search_list;
+  return std::min<std::size_t>(kSearchListMax, list + left_within_ / kLeftDivisor);
 }
 
-float QueryRun::kth_distance() const {
-  return results_size_ < params_.k ? std::numeric_limits<float>::infinity() : results_[0].distance;
+// The k-th. Within a radius it is the radius, once as many as near_k are known that lead there.
+float QueryRun::reach_of_reads() const {
+  if (results_size_ == params_.k) return results_[0].distance;
+  if (!params_.has_radius()) return std::numeric_limits<float>::infinity();
+  std::size_t known = 0;
+  for (std::size_t i = 0; i < pool_.size(); ++i)
+    if (pool_[i].state != CandidateState::kEstimated && ++known == params_.near_k)
+      return std::max(radius_, pool_[i].distance);
+  return std::numeric_limits<float>::infinity();
 }
 
 float QueryRun::standard_error(const PoolEntry& entry) const {

@@ -132,8 +132,9 @@ class QueryRun {
   void choose_reads();
   void want_pages(std::size_t begin, std::size_t end, std::size_t pages_max);
   void want_beside(std::size_t first);
-  bool worth_a_read(const PoolEntry& entry, float kth) const;
-  float kth_distance() const;
+  bool worth_a_read(const PoolEntry& entry, float reach) const;
+  // What is farther than this is worth no read.
+  float reach_of_reads() const;
   float standard_error(const PoolEntry& entry) const;
   void offer_result(const PageView& view, std::uint32_t slot, FoundRow found);
   void offer_contender(const PageView& view, std::uint32_t slot, float distance);
@@ -145,6 +146,7 @@ class QueryRun {
   CandidatePool pool_;
   PageSet seen_pages_;
   SearchParams params_;
+  float radius_ = 0;  // less what distances lack
   QueryStats stats_;
 
   // Rows that left the pool because the filter does not admit them: from within L, and since the last scan.

@@ -3,7 +3,10 @@
 // What goes into a search of one generation, and what comes out of it. graph/search.h searches.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "base/ids.h"
@@ -47,6 +50,19 @@ struct SearchParams {
   const RowFilter* filter = nullptr;
   // Keeps the rows that may be among the nearest by the vectors as they were put.
   bool contenders = false;
+  // What is farther is not wanted: a distance of graph/prepared_query.h, with what these lack. Then L is near_list for
+  // near_k rows within it, search_list for k of them, and grows evenly between.
+  double radius = std::numeric_limits<double>::infinity();
+  std::uint32_t near_k = 0;
+  std::uint32_t near_list = 0;
+
+  bool has_radius() const { return radius < std::numeric_limits<double>::infinity(); }
+  // L where so many rows are within the radius, as far as one knows. near_list ≤ search_list.
+  std::size_t list_within(std::size_t rows) const {
+    if (rows <= near_k || k <= near_k) return near_list;
+    const std::size_t further = std::min<std::size_t>(rows, k) - near_k;
+    return near_list + std::size_t{search_list - near_list} * further / (k - near_k);
+  }
 };
 
 // `distance`: of graph/prepared_query.h. `key`: the number key that the page keeps, else the RowId's value.

@@ -106,6 +106,12 @@ Option CommandOptions::real(const std::string& name, float& value, RealRange ran
                 real_within(range, [&value](double number) { value = static_cast<float>(number); }));
 }
 
+Option CommandOptions::real(const std::string& name, std::optional<float>& value, RealRange range,
+                            const std::string& help) {
+  return parsed(name, "FLOAT", help,
+                real_within(range, [&value](double number) { value = static_cast<float>(number); }));
+}
+
 Option CommandOptions::size(const std::string& name, std::uint64_t& bytes, std::uint64_t least,
                             const std::string& help) {
   return parsed(name, "SIZE", help, [&bytes, least](const std::string& text) -> std::string {

@@ -58,6 +58,7 @@ class CommandOptions {
   Option whole(const std::string& name, std::optional<std::uint64_t>& value, WholeRange range, const std::string& help);
   Option real(const std::string& name, double& value, RealRange range, const std::string& help);
   Option real(const std::string& name, float& value, RealRange range, const std::string& help);
+  Option real(const std::string& name, std::optional<float>& value, RealRange range, const std::string& help);
   // Bytes, as "64MiB" (size_text.h), and `least` or more of them.
   Option size(const std::string& name, std::uint64_t& bytes, std::uint64_t least, const std::string& help);
 

@@ -20,7 +20,9 @@ namespace vecstore::tools {
 namespace {
 
 struct QueryOptions {
-  std::string path, queries;
+  std::string path, queries, like;
+  std::vector<std::string> exclude;
+  std::optional<float> radius;
   std::uint64_t row = 0;
   OpenOptions open;
   SearchOptions search;
@@ -153,25 +155,45 @@ void print_answers(const std::vector<Answer>& answers) {
     print_out("{:>2}. score {:.4f}, key {}", i + 1, answers[i].hit.score, wrap_text(answers[i].key, 0));
     if (answers[i].document) print_out("{}\n", format_document(*answers[i].document, kIndent));
   }
-  if (answers.empty()) print_out("the index holds no rows\n");
+  if (answers.empty()) print_out("no rows are found\n");
+}
+
+// Of the vector that is in a file, or that `text` says.
+Result<SearchResults> search_for_vector(const Store& store, const StoreInfo& info, const QueryOptions& options,
+                                        const std::string& text, const SearchOptions& search) {
+  VECSTORE_ASSIGN(const OneVector vector,
+                  options.queries.empty() ? vector_of_input(text, info) : vector_of_file(options));
+  auto found = store.search({vector.bytes.data(), vector.dtype, 1, vector.dim}, search);
+  if (!found) return in_file(found.error(), options.queries.empty() ? "standard input" : options.queries, options.row);
+  return found;
+}
+
+Result<SearchResults> search_for_key(const Store& store, const StoreInfo& info, const QueryOptions& options,
+                                     const SearchOptions& search) {
+  VECSTORE_ASSIGN(const Key key, parse_key(options.like, info.keys));
+  return store.search_by_key({&key, 1}, search);
 }
 
 Status run_query(const QueryOptions& options, const Reporting& asked) {
   std::string text;  // read first: as long as nothing is open, a signal ends the command at once
-  if (options.queries.empty()) {
+  if (options.queries.empty() && options.like.empty()) {
     VECSTORE_ASSIGN(text, read_standard_input());
   }
   VECSTORE_ASSIGN(const Store store, open_store(options.path, options.open, asked.quiet));
   const StoreInfo info = store.info();
-  VECSTORE_ASSIGN(const OneVector vector,
-                  options.queries.empty() ? vector_of_input(text, info) : vector_of_file(options));
-  const VectorView view{vector.bytes.data(), vector.dtype, 1, vector.dim};
+  std::vector<Key> exclude;
+  for (const std::string& name : options.exclude) {
+    VECSTORE_ASSIGN(const Key key, parse_key(name, info.keys));
+    exclude.push_back(key);
+  }
   SearchOptions search = options.search;
   search.texts = HitTexts::kKeysAndDocuments;
   search.cancel = interruption();
-  const auto found = store.search(view, search);
-  if (!found) return in_file(found.error(), options.queries.empty() ? "standard input" : options.queries, options.row);
-  const SearchResults& results = *found;
+  search.radius = options.radius;
+  search.exclude = exclude;
+  VECSTORE_ASSIGN(const SearchResults results, options.like.empty()
+                                                   ? search_for_vector(store, info, options, text, search)
+                                                   : search_for_key(store, info, options, search));
   if (const auto expectation = store.recall_expected(options.search)) warn_of_missed_target(*expectation);
   const std::vector<Answer> answers = answers_of(results);
   if (asked.json) {
@@ -191,6 +213,10 @@ Run add_query(CommandOptions& command, const Reporting& asked) {
   const Option file =
       command.text("--queries", options->queries, "file of vectors (default: numbers on standard input)");
   command.whole("--row", options->row, {}, "row of the file, counted from 0 (default 0)").needs(file);
+  command.text("--like", options->like, "search for the vector that this key has, without its own row").excludes(file);
+  command.texts("--exclude", options->exclude, "keys that are no answers");
+  constexpr double kFarthest = std::numeric_limits<float>::max();
+  command.real("--radius", options->radius, {-kFarthest, kFarthest}, "only answers no farther than this distance");
   command.whole("--k", search.k, {1, kResultsMax}, "answers, 1 to 1000 (default 10)");
   add_recall_target(command, search.recall_target);
   add_open_options(command, options->open);

@@ -45,8 +45,8 @@ Status copy_segment(FileSystem& file_system, const std::string& from, const std:
 }  // namespace
 
 Result<CopiedLog> copy_log(FileSystem& file_system, const std::string& from, const std::string& to,
-                           const ReplayOptions& options, MemoryBudget& budget, const CancelToken* cancel,
-                           const TakeRecord& take) {
+                           const ReplayOptions& options, SealedSegments sealed, MemoryBudget& budget,
+                           const CancelToken* cancel, const TakeRecord& take) {
   const auto take_all = [&](Lsn lsn, const LogRecord& record) -> Status {
     VECSTORE_TRY(check_cancelled(cancel));
     return take(lsn, record);
@@ -64,6 +64,12 @@ Result<CopiedLog> copy_log(FileSystem& file_system, const std::string& from, con
     const bool is_newest = i + 1 == segments.size();
     if (!is_newest && segments[i + 1].first_lsn.value <= options.after.value + 1) continue;  // nobody wants it
     const std::string name = "/" + segment_name(segment.number);
+    if (!is_newest && sealed == SealedSegments::kLink) {
+      VECSTORE_TRY(check_cancelled(cancel));
+      VECSTORE_TRY(file_system.link(from + name, to + name));
+      copied.bytes_linked += segment.bytes;
+      continue;
+    }
     const std::uint64_t used = is_newest ? tail.place.offset : segment.bytes;
     VECSTORE_TRY(
         copy_segment(file_system, from + name, to + name, used, segment.bytes, window.span(), cancel, copied.bytes));

@@ -12,6 +12,7 @@
 #include "compress/frames.h"
 #include "compress/rabitq.h"
 #include "engine/builder/calibrate.h"
+#include "engine/builder/input_texts.h"
 #include "engine/check_options.h"
 #include "engine/generation/open_plan.h"
 #include "graph/format.h"
@@ -159,6 +160,14 @@ Status check_shape(const BuildPlan& plan, const BuildOptions& options) {
   if (plan.rows > kRowsMax) return refuse("one generation holds fewer than 2^32 - 2 rows; split the input");
   if (options.vector_bits > kValueBitsMin && is_integer(plan.dtype))
     return refuse("u8 and i8 vectors take 8 bits a value, exactly");
+  const int keys =
+      (options.keys_path.empty() ? 0 : 1) + (options.key_of ? 1 : 0) + (options.number_keys.empty() ? 0 : 1);
+  if (keys > 1) return refuse("give the keys as a file, by a function or as numbers, not in two ways");
+  if (!options.documents_path.empty() && options.document_of)
+    return refuse("give the documents as a file or by a function, not both");
+  if (!options.number_keys.empty() && options.number_keys.size() != plan.rows)
+    return Status(Code::kInvalidArgument, "a build needs as many keys as vectors")
+        .about("number_keys: " + std::to_string(options.number_keys.size()) + " of " + std::to_string(plan.rows));
   return Status::ok();
 }
 
@@ -211,10 +220,16 @@ BuildPrediction predict(const BuildPlan& plan, const GraphLayout& layout, bool t
 
 }  // namespace
 
+std::uint32_t bytes_of_number_keys(std::span<const std::uint64_t> keys) {
+  constexpr std::uint64_t kOfFourBytes = std::uint64_t{1} << 32;
+  if (keys.empty()) return 0;
+  return std::ranges::max(keys) < kOfFourBytes ? 4 : 8;
+}
+
 Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& options, std::uint32_t value_bits) {
   BuildPlan plan;
   plan.rows = vectors.rows();
-  if (!options.documents_path.empty()) plan.dictionary_bytes = FrameDictionary::memory_bytes_for(kTrainedBytesMax);
+  if (has_documents(options)) plan.dictionary_bytes = FrameDictionary::memory_bytes_for(kTrainedBytesMax);
   plan.dim = vectors.dim();
   plan.dtype = vectors.dtype();
   plan.metric = options.metric;
@@ -251,13 +266,14 @@ Result<BuildPlan> plan_build(const VectorSource& vectors, const BuildOptions& op
   layout.row_params = plan.row_params;
   layout.metric = plan.metric;
   layout.dtype = plan.dtype;
+  layout.key_bytes = bytes_of_number_keys(options.number_keys);
   plan.page_bytes = options.page_bytes != 0 ? options.page_bytes : default_page_bytes(layout.fixed_bytes());
   layout.page_bytes = plan.page_bytes;
   layout.rows_per_page = guess_rows_per_page(layout, plan.graph.max_degree);
   if (layout.rows_per_page == 0)
     return Status(Code::kUnsupported, "a record of this dimension does not fit the page; use a larger --page-size");
   VECSTORE_TRY(resolve_codec(layout, options, plan));
-  const bool texts = !options.keys_path.empty() || !options.documents_path.empty();
+  const bool texts = has_key_texts(options) || has_documents(options) || !options.number_keys.empty();
   plan.prediction = predict(plan, layout, texts);
   while (options.ram_bytes != 0 && plan.prediction.memory_peak_bytes > options.ram_bytes &&
          plan.codec.sample_rows > kSampleRowsMin) {

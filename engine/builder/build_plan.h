@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "base/status.h"
 #include "compress/codec_model.h"
@@ -14,6 +15,9 @@
 namespace vecstore {
 
 inline constexpr std::uint32_t kSampleRowsMin = 8192;  // the codec's sample shrinks to this to meet a budget
+
+// Of each on its page; 0: there are none.
+std::uint32_t bytes_of_number_keys(std::span<const std::uint64_t> keys);
 
 struct BuildPlan {
   std::uint64_t rows = 0;

@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "base/limits.h"
-#include "engine/files/text_lines.h"
+#include "engine/builder/input_texts.h"
 #include "engine/files/validate.h"
 #include "engine/rows/document_sample.h"
 #include "engine/rows/key_sorter.h"
+#include "engine/rows/number_key.h"
 
 namespace vecstore {
 namespace {
@@ -23,19 +23,19 @@ constexpr std::uint64_t kQueryChunkBytes = 1u << 20;
 constexpr std::uint64_t kDiskBytesAKey = 36;  // beside the key itself, which rows/ and the catalog both have
 constexpr std::size_t kShownBytesMax = 60;    // of a key, in an error
 
-// Passes over a file of texts: as many lines as there are rows. Their hash is part of the uuid, because a catalog of
-// the same vectors under other keys is not ours.
+// Passes over the texts of all rows. Their hash is part of the uuid, because a catalog of the same vectors under other
+// keys is not ours.
 template <typename Visit>
-Status for_each_line(TextLines& lines, std::uint64_t rows, std::uint64_t& hash, const CancelToken* cancel,
+Status for_each_text(InputColumn& texts, std::uint64_t rows, std::uint64_t& hash, const CancelToken* cancel,
                      const Visit& visit) {
-  std::string_view line;
+  std::string_view text;
   for (std::uint64_t row = 0; row < rows; ++row) {
     VECSTORE_TRY(check_cancelled(cancel));
-    VECSTORE_TRY(lines.expect_line(rows, line));
-    hash = XXH3_64bits_withSeed(line.data(), line.size(), hash + row);
-    VECSTORE_TRY(visit(line, row));
+    VECSTORE_TRY(texts.next(text));
+    hash = XXH3_64bits_withSeed(text.data(), text.size(), hash + row);
+    VECSTORE_TRY(visit(text, row));
   }
-  return lines.expect_end(rows);
+  return texts.expect_end();
 }
 
 // On one line, and no longer than a person needs to find it.
@@ -46,7 +46,9 @@ std::string shown(std::string_view key) {
   return '"' + text + (key.size() > kShownBytesMax ? "\"..." : "\"");
 }
 
-Status check_unique(const std::string& path, KeySorter& sorter, const CancelToken* cancel) {
+// repeated(key, row, first): the error of a key that an earlier row has too.
+template <typename Repeated>
+Status check_unique(KeySorter& sorter, const CancelToken* cancel, const Repeated& repeated) {
   std::string last;  // no key is empty
   RowId last_row;
   std::string_view key;
@@ -55,10 +57,7 @@ Status check_unique(const std::string& path, KeySorter& sorter, const CancelToke
     VECSTORE_TRY(check_cancelled(cancel));
     VECSTORE_ASSIGN(const bool more, sorter.next(key, row));
     if (!more) return Status::ok();
-    if (key == last)
-      return Status(Code::kExists, "the key is that of an earlier line too; keys must be unique")
-          .about(path + " (key " + shown(key) + ", first in line " + std::to_string(last_row.value + 1) + ")")
-          .at(Detail::kLine, row.value + 1);
+    if (key == last) return repeated(key, row.value, last_row.value);
     last = key;
     last_row = row;
   }
@@ -66,20 +65,39 @@ Status check_unique(const std::string& path, KeySorter& sorter, const CancelToke
 
 Status survey_keys(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows,
                    const std::string& spill_path, MemoryBudget& budget, InputSurvey& survey) {
-  const std::string& path = options.keys_path;
-  VECSTORE_ASSIGN(TextLines lines, TextLines::open(file_system, path, budget, kKeyBytesMax));
+  VECSTORE_ASSIGN(InputColumn keys, InputColumn::open_keys(file_system, options, rows, budget));
   VECSTORE_ASSIGN(auto sorter, KeySorter::create(file_system, spill_path, KeySorter::bytes_within(budget), budget));
   VECSTORE_TRY(
-      for_each_line(lines, rows, survey.text_hash[0], options.cancel, [&](std::string_view key, std::uint64_t row) {
+      for_each_text(keys, rows, survey.text_hash[0], options.cancel, [&](std::string_view key, std::uint64_t row) {
         if (key.empty())
-          return Status(Code::kInvalidInput, "the key is empty; a key must have 1 to 480 bytes")
-              .about(path)
-              .at(Detail::kLine, row + 1);
+          return keys.locate({Code::kInvalidInput, "the key is empty; a key must have 1 to 480 bytes"}, row);
         return sorter.add(key, RowId{row});
       }));
   VECSTORE_TRY(sorter.finish());
   survey.key_disk_bytes = 2 * sorter.key_bytes() + rows * kDiskBytesAKey;
-  return check_unique(path, sorter, options.cancel);
+  return check_unique(sorter, options.cancel, [&](std::string_view key, std::uint64_t row, std::uint64_t first) {
+    return keys.locate({Code::kExists, "the key is that of an earlier row too; keys must be unique"}, row,
+                       " (key " + shown(key) + ", first in " + keys.place_of(first) + ")");
+  });
+}
+
+Status survey_numbers(FileSystem& file_system, const BuildOptions& options, const std::string& spill_path,
+                      MemoryBudget& budget, InputSurvey& survey) {
+  VECSTORE_ASSIGN(auto sorter, KeySorter::create(file_system, spill_path, KeySorter::bytes_within(budget), budget));
+  for (std::uint64_t row = 0; row < options.number_keys.size(); ++row) {
+    VECSTORE_TRY(check_cancelled(options.cancel));
+    const std::string key = encode_number_key(options.number_keys[row]);
+    survey.text_hash[0] = XXH3_64bits_withSeed(key.data(), key.size(), survey.text_hash[0] + row);
+    VECSTORE_TRY(sorter.add(key, RowId{row}));
+  }
+  VECSTORE_TRY(sorter.finish());
+  survey.key_disk_bytes = 2 * sorter.key_bytes() + options.number_keys.size() * kDiskBytesAKey;
+  return check_unique(sorter, options.cancel, [](std::string_view key, std::uint64_t row, std::uint64_t first) {
+    return Status(Code::kExists, "the key is that of an earlier row too; keys must be unique")
+        .about("number_keys (key " + std::to_string(decode_number_key(key)) + ", first in row " +
+               std::to_string(first) + ")")
+        .at(Detail::kRow, row);
+  });
 }
 
 Status train(const DocumentSample& sample, MemoryBudget& budget, InputSurvey& survey) {
@@ -95,9 +113,9 @@ Status survey_documents(FileSystem& file_system, const BuildOptions& options, st
                         InputSurvey& survey) {
   VECSTORE_ASSIGN(DocumentSample sample, DocumentSample::create(kDocumentSampleBytes, budget));
   {
-    VECSTORE_ASSIGN(TextLines lines, TextLines::open(file_system, options.documents_path, budget, kDocumentBytesMax));
+    VECSTORE_ASSIGN(InputColumn texts, InputColumn::open_documents(file_system, options, rows, budget));
     VECSTORE_TRY(
-        for_each_line(lines, rows, survey.text_hash[1], options.cancel, [&](std::string_view document, std::uint64_t) {
+        for_each_text(texts, rows, survey.text_hash[1], options.cancel, [&](std::string_view document, std::uint64_t) {
           sample.offer(document);
           return Status::ok();
         }));
@@ -125,8 +143,9 @@ Status survey_queries(const BuildOptions& options, MemoryBudget& budget) {
 Result<InputSurvey> survey_input(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows,
                                  const std::string& spill_path, MemoryBudget& budget) {
   InputSurvey survey;
-  if (!options.keys_path.empty()) VECSTORE_TRY(survey_keys(file_system, options, rows, spill_path, budget, survey));
-  if (!options.documents_path.empty()) VECSTORE_TRY(survey_documents(file_system, options, rows, budget, survey));
+  if (has_key_texts(options)) VECSTORE_TRY(survey_keys(file_system, options, rows, spill_path, budget, survey));
+  if (!options.number_keys.empty()) VECSTORE_TRY(survey_numbers(file_system, options, spill_path, budget, survey));
+  if (has_documents(options)) VECSTORE_TRY(survey_documents(file_system, options, rows, budget, survey));
   if (options.calibrate && options.calibration_queries != nullptr) VECSTORE_TRY(survey_queries(options, budget));
   return survey;
 }

@@ -29,8 +29,9 @@ struct InputSurvey {
 
 // Reads keys, documents and calibration queries once. Keys are sorted in what `budget` has left, with the help of an
 // unnamed file made at `spill_path`; a dictionary is trained on a sample of the documents. Errors: kInvalidInput (too
-// few or too many lines; a line that is too long, or an empty key, with its line; a query, with its row), kExists (a
-// key appears twice; names the file, the key and both lines), kMemoryBudget, kNotFound, kNoSpace, kIo.
+// few or too many lines; a text that is too long, or an empty key, with its line or row; a query, with its row),
+// kExists (a key appears twice; names the file or option, the key and both places), kMemoryBudget, kNotFound, kNoSpace,
+// kIo.
 Result<InputSurvey> survey_input(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows,
                                  const std::string& spill_path, MemoryBudget& budget);
 

@@ -36,9 +36,8 @@ StoreBuilder::StoreBuilder(const BuildInput& input, const BuildOptions& options,
       plan_(plan),
       budget_(options.ram_bytes != 0 ? options.ram_bytes : MemoryBudget::kUnlimited),
       executor_(std::make_unique<CancellableExecutor>(make_executor(plan.threads), options.cancel)),
-      watch_(options.progress, options.cancel, file_system.clock()) {
-  if (!input.number_keys.empty()) key_bytes_ = std::ranges::max(input.number_keys) < kRowIdsOfFourBytes ? 4 : 8;
-}
+      key_bytes_(bytes_of_number_keys(input.number_keys)),
+      watch_(options.progress, options.cancel, file_system.clock()) {}
 
 Status StoreBuilder::run(StoreDirectory& directory) {
   VECSTORE_ASSIGN(MadeGeneration made, make(directory));
@@ -145,8 +144,8 @@ Status StoreBuilder::read_rows() {
   shape.write(static_cast<std::uint8_t>(plan_.metric));
   shape.write(static_cast<std::uint8_t>(plan_.dtype));
   shape.write(static_cast<std::uint8_t>(plan_.codec.kind));
-  shape.write(static_cast<std::uint8_t>(!options_->keys_path.empty()));
-  shape.write(static_cast<std::uint8_t>(!options_->documents_path.empty()));
+  shape.write(static_cast<std::uint8_t>(key_bytes_ != 0 ? 2 : has_keys() ? 1 : 0));
+  shape.write(static_cast<std::uint8_t>(has_documents()));
   for (const std::uint32_t value : {plan_.dim, plan_.page_bytes, plan_.graph.max_degree, plan_.graph.build_list,
                                     plan_.codec.code_bytes, static_cast<std::uint32_t>(plan_.held_out)})
     shape.write(value);

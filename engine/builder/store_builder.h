@@ -21,6 +21,7 @@
 #include "engine/builder/calibration_set.h"
 #include "engine/builder/generation_writer.h"
 #include "engine/builder/input_survey.h"
+#include "engine/builder/input_texts.h"
 #include "engine/generation/generation.h"
 #include "engine/generation/properties.h"
 #include "engine/rows/catalog.h"
@@ -72,9 +73,9 @@ class StoreBuilder {
   Status write_catalog(StoreDirectory& directory, const std::string& path, const FileIdentity& identity);
   void release_build_memory();
   Status publish(StoreDirectory& directory, MadeGeneration made);
-  bool has_keys() const { return input_.texts != nullptr ? input_.texts->has_keys() : !options_->keys_path.empty(); }
+  bool has_keys() const { return input_.texts != nullptr ? input_.texts->has_keys() : has_key_texts(*options_); }
   bool has_documents() const {
-    return input_.texts != nullptr ? input_.texts->has_documents() : !options_->documents_path.empty();
+    return input_.texts != nullptr ? input_.texts->has_documents() : vecstore::has_documents(*options_);
   }
   void finish_step(const char* step) { report_.finish_step(step, budget_.peak_bytes()); }
 
@@ -101,8 +102,8 @@ class StoreBuilder {
   InputSurvey survey_;
   std::uint32_t generation_ = 1;
   std::uint32_t rows_per_page_ = 1;
-  std::uint32_t key_bytes_ = 0;  // of a number key on its page
-  Buffer<float> centre_;         // [dim] or empty
+  const std::uint32_t key_bytes_;  // of a number key on its page
+  Buffer<float> centre_;           // [dim] or empty
   std::optional<QuantizedRows> rows_;
   std::optional<GraphBuilder> graph_;
   std::uint64_t calibrated_blocks_ = 0;  // of the codes that calibration searched, without held_out_

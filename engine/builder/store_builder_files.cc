@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "engine/builder/input_texts.h"
 #include "engine/builder/store_builder.h"
-#include "engine/files/text_lines.h"
 #include "engine/generation/open_plan.h"
 #include "engine/rows/catalog.h"
 #include "engine/rows/number_key.h"
@@ -17,41 +17,6 @@ namespace {
 
 constexpr std::uint32_t kTemporaryGeneration = 0;
 constexpr std::uint64_t kModelOutgrowsHeldOut = 20;  // times as many rows as are held out
-
-// The files of a build.
-class FileTexts final : public RowTexts {
- public:
-  FileTexts(FileSystem& file_system, const BuildOptions& options, std::uint64_t rows, MemoryBudget& budget)
-      : file_system_(file_system), options_(options), rows_(rows), budget_(budget) {}
-  bool has_keys() const override { return !options_.keys_path.empty(); }
-  bool has_documents() const override { return !options_.documents_path.empty(); }
-
-  Status rewind() override {
-    if (has_keys()) {
-      VECSTORE_ASSIGN(keys_, TextLines::open(file_system_, options_.keys_path, budget_, kKeyBytesMax));
-    }
-    if (has_documents()) {
-      VECSTORE_ASSIGN(documents_, TextLines::open(file_system_, options_.documents_path, budget_));
-    }
-    return Status::ok();
-  }
-  Status next(std::string_view& key, std::string_view& document) override {
-    if (keys_) VECSTORE_TRY(keys_->expect_line(rows_, key));
-    return documents_ ? documents_->expect_line(rows_, document) : Status::ok();
-  }
-  Status expect_end() override {
-    if (keys_) VECSTORE_TRY(keys_->expect_end(rows_));
-    return documents_ ? documents_->expect_end(rows_) : Status::ok();
-  }
-
- private:
-  FileSystem& file_system_;
-  const BuildOptions& options_;
-  const std::uint64_t rows_;
-  MemoryBudget& budget_;
-  std::optional<TextLines> keys_;
-  std::optional<TextLines> documents_;
-};
 
 }  // namespace
 
@@ -152,15 +117,15 @@ Status StoreBuilder::write_rows(StoreDirectory& directory) {
 // In the order of the rows.
 Status StoreBuilder::write_extent(const std::string& path, const FileIdentity& identity) {
   const std::size_t row_bytes = plan_.dim * element_bytes(plan_.dtype);
-  FileTexts files(file_system_, *options_, plan_.rows, budget_);
-  RowTexts& texts = input_.texts != nullptr ? *input_.texts : files;
+  InputTexts given(file_system_, *options_, plan_.rows, budget_);
+  RowTexts& texts = input_.texts != nullptr ? *input_.texts : given;
   VECSTORE_TRY(texts.rewind());
   RowsLayout layout;
   layout.number_keys = key_bytes_ != 0;
   layout.keys = has_keys() || layout.number_keys;
   layout.documents = has_documents();
   layout.vector_bytes = plan_.keep_originals ? static_cast<std::uint32_t>(row_bytes) : 0u;
-  const bool has_gaps = !input_.row_ids.empty();
+  const bool has_gaps = !input_.row_ids.empty() || layout.number_keys;
   const FrameDictionary* dictionary = survey_.dictionary.get();
   VECSTORE_ASSIGN(auto writer,
                   has_gaps ? RowsWriter::create_with_gaps(file_system_, path, identity, layout, dictionary, budget_)
@@ -177,7 +142,8 @@ Status StoreBuilder::write_extent(const std::string& path, const FileIdentity& i
       VECSTORE_TRY(texts.next(row.key, row.document));
       if (layout.number_keys) row.key = number_key = encode_number_key(input_.number_keys[first + i]);
       if (plan_.keep_originals) row.vector = {chunk.data() + i * row_bytes, row_bytes};
-      VECSTORE_TRY(has_gaps ? writer.append(RowId{input_.row_ids[first + i]}, row) : writer.append(row));
+      const std::uint64_t id = input_.row_ids.empty() ? first + i : input_.row_ids[first + i];
+      VECSTORE_TRY(has_gaps ? writer.append(RowId{id}, row) : writer.append(row));
     }
     report(Phase::kWrite, first + count, plan_.rows);
   }

@@ -75,6 +75,7 @@ class Content {
   Result<std::string> read_key(RowId row) const;
   bool keeps_keys() const { return rows_ && rows_->layout().keys; }  // in rows/, with a catalog
   bool has_documents() const { return rows_ && rows_->layout().documents; }
+  bool keeps_vectors() const { return rows_ && rows_->layout().vector_bytes != 0; }  // in rows/, as they were put
 
   // kInvalidArgument where it is not of the store's kind, empty or too long.
   Status check_key(const Key& key) const;

@@ -41,6 +41,24 @@ Result<std::string> View::read_document(RowId row) const {
   return row.value < content_->row_end() ? content_->read_document(row) : live_->document(*delta(), row);
 }
 
+Status View::read_item(RowId row, std::vector<std::byte>* vector, std::string* document) const {
+  const bool is_of_graph = row.value < content_->row_end();
+  if (is_of_graph && content_->keeps_vectors() && vector != nullptr) {
+    VECSTORE_ASSIGN(StoredRow stored, content_->read_row(row));
+    *vector = std::move(stored.vector);
+    if (document != nullptr) *document = std::move(stored.document);
+    return Status::ok();
+  }
+  if (vector != nullptr) {
+    vector->resize(dim() * element_bytes(content_->properties().dtype));
+    VECSTORE_TRY(read_vector(row, vector->data()));
+  }
+  if (document != nullptr) {
+    VECSTORE_ASSIGN(*document, read_document(row));
+  }
+  return Status::ok();
+}
+
 Status View::for_each_row(const std::function<Status(const Key&, RowId)>& visit) const {
   VECSTORE_TRY(content_->for_each_row([&](const Key& key, RowId row) {
     return live_->tombstones().gone(row, moment()) ? Status::ok() : visit(key, row);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "engine/content/content.h"
@@ -36,6 +37,8 @@ class View {
   Result<std::string> key_of(RowId row) const;
   Status read_vector(RowId row, std::byte* out) const;
   Result<std::string> read_document(RowId row) const;
+  // Both with one read where they lie together; nullptr: not wanted.
+  Status read_item(RowId row, std::vector<std::byte>* vector, std::string* document) const;
   // The live rows in order, until visit() returns an error, which is then returned.
   Status for_each_row(const std::function<Status(const Key&, RowId)>& visit) const;
 

@@ -109,6 +109,19 @@ class DeltaRows {
     return Status::ok();
   }
 
+  // The next of those, from the `place`-th row on, which becomes the place behind it. nullopt: there is none.
+  std::optional<RowId> next_live(Lsn snapshot, std::size_t& place) const {
+    for (; place / DeltaStripe::kRowsMax < stripes_.size(); ++place) {
+      const DeltaStripe& stripe = *stripes_[place / DeltaStripe::kRowsMax];
+      const std::size_t within = place % DeltaStripe::kRowsMax;
+      if (within >= stripe.filled.load(std::memory_order_acquire)) return std::nullopt;
+      if (!DeltaStripe::is_visible(stripe.rows[within], snapshot)) continue;
+      ++place;
+      return row_id(stripe.rows[within]);
+    }
+    return std::nullopt;
+  }
+
   // The writer: visit(DeltaStripe::Row) for all of them, those that ended included.
   template <typename Visit>
   void for_each_row(const Visit& visit) const {

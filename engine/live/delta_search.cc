@@ -98,6 +98,13 @@ void DeltaSearcher::prepare(const DeltaRows& delta, const VectorView& queries, s
   std::ranges::copy(queries_[place].codes(), codes_.begin() + place * groups_ * 4);
 }
 
+bool DeltaSearcher::is_wanted(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t within,
+                              const Wanted& wanted) {
+  const auto& row = stripe.rows[within];
+  if (!DeltaStripe::is_visible(row, wanted.snapshot)) return false;
+  return wanted.filter == nullptr || wanted.filter->admits(delta.row_id(row));
+}
+
 void DeltaSearcher::offer(const Near& near, std::size_t query, std::uint32_t k) {
   auto& [heap, limit] = best_[query];
   if (heap.size() == k) {
@@ -113,7 +120,7 @@ void DeltaSearcher::offer(const Near& near, std::size_t query, std::uint32_t k) 
 // |q|² + |x|² − 2⟨q,x⟩, exact, from the products (of 128 dimensions, for eight queries: 0.9 ns each, where a product
 // row by row takes 1.9 and a squared difference 2.9; compress/NOTES.md).
 void DeltaSearcher::take_integers(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t rows,
-                                  std::size_t query, std::uint32_t k, Lsn snapshot) {
+                                  std::size_t query, const Wanted& wanted) {
   constexpr std::size_t kTogether = 16;
   const std::uint32_t* products = &integers_[query * DeltaStripe::kRowsMax];
   const std::uint32_t norm2 = norms2_[query];
@@ -125,14 +132,14 @@ void DeltaSearcher::take_integers(const DeltaRows& delta, const DeltaStripe& str
     const std::size_t part = std::min(kTogether, rows - from);
     if (!any_below(&distances_[from], part, static_cast<float>(limit))) continue;
     for (std::size_t i = from; i < from + part; ++i)
-      if (double{distances_[i]} < limit && DeltaStripe::is_visible(stripe.rows[i], snapshot))
-        offer({distances_[i], delta.row_id(stripe.rows[i])}, query, k);
+      if (double{distances_[i]} < limit && is_wanted(delta, stripe, i, wanted))
+        offer({distances_[i], delta.row_id(stripe.rows[i])}, query, wanted.k);
   }
 }
 
 // By 8 bits a value first. What they were put as is looked at where it may be nearer than the farthest of the best.
 void DeltaSearcher::take_floats(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t rows, std::size_t query,
-                                std::uint32_t k, Lsn snapshot) {
+                                const Wanted& wanted) {
   constexpr std::size_t kTogether = 16;
   const QuantizedRows& vectors = *stripe.vectors;
   const PreparedQuery& prepared = queries_[query];
@@ -146,8 +153,9 @@ void DeltaSearcher::take_floats(const DeltaRows& delta, const DeltaStripe& strip
     if (!any_below(&distances_[from], part, reach)) continue;
     for (std::size_t i = from; i < from + part; ++i) {
       if (!(double{prepared.interval(distances_[i], params_of(i)).nearest} + prepared.constant() <= limit)) continue;
-      if (!DeltaStripe::is_visible(stripe.rows[i], snapshot)) continue;
-      offer({distance_to(delta, stripe, i, query), delta.row_id(stripe.rows[i])}, query, k);
+      if (!is_wanted(delta, stripe, i, wanted)) continue;
+      const double distance = distance_to(delta, stripe, i, query);
+      if (distance <= wanted.radius) offer({distance, delta.row_id(stripe.rows[i])}, query, wanted.k);
     }
     reach = prepared.reach(limit, greatest);
   }
@@ -166,15 +174,18 @@ double DeltaSearcher::distance_to(const DeltaRows& delta, const DeltaStripe& str
 }
 
 bool DeltaSearcher::search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
-                           std::uint32_t k, Lsn snapshot, const CancelToken* cancel, std::vector<FoundRow>* found) {
+                           const Wanted& wanted, const CancelToken* cancel, std::vector<FoundRow>* found) {
   VECSTORE_CHECK(count <= kQueriesMax);
+  // Above the radius, and a float.
+  constexpr float kNoLimit = std::numeric_limits<float>::infinity();
+  const double limit = std::nextafter(static_cast<float>(wanted.radius), kNoLimit);
   // Before anything else: the centre is there when the first row is.
   const bool had_rows = delta.had_rows();
   for (std::size_t i = 0; i < count; ++i) {
     if (had_rows) prepare(delta, queries, first + i, i);
     best_[i].heap.clear();
-    best_[i].heap.reserve(k);
-    best_[i].limit = std::numeric_limits<double>::infinity();
+    best_[i].heap.reserve(wanted.k);
+    best_[i].limit = limit;
   }
   for (std::size_t i = 0; had_rows && i < delta.stripes_.size(); ++i) {
     if (cancel != nullptr && cancel->is_cancelled()) return false;
@@ -183,9 +194,9 @@ bool DeltaSearcher::search(const DeltaRows& delta, const VectorView& queries, st
     if (integral_) score_tiles(stripe, count, here);
     for (std::size_t query = 0; query < count; ++query) {
       if (integral_) {
-        take_integers(delta, stripe, here, query, k, snapshot);
+        take_integers(delta, stripe, here, query, wanted);
       } else {
-        take_floats(delta, stripe, here, query, k, snapshot);
+        take_floats(delta, stripe, here, query, wanted);
       }
     }
   }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -32,12 +33,17 @@ class DeltaSearcher {
   static Result<std::unique_ptr<DeltaSearcher>> create(const DeltaShape& shape, MemoryBudget& budget);
   static std::uint64_t predict_bytes(std::uint32_t dim);
 
-  // The `k` nearest of the rows that are live at `snapshot`, sorted, for each of at most kQueriesMax queries
-  // [first, first + count) of `queries`: found[i] is replaced. They are ranked by the vectors as they were put.
-  // FoundRow::position means nothing. False once `cancel` (or nullptr) was cancelled: then what is found
-  // means nothing.
+  struct Wanted {
+    std::uint32_t k = 0;
+    Lsn snapshot;                                             // of the rows that are live then
+    const RowFilter* filter = nullptr;                        // that it admits; nullptr: all
+    double radius = std::numeric_limits<double>::infinity();  // that are no farther; as SearchParams::radius
+  };
+  // The k nearest of the rows that are wanted, sorted, for each of at most kQueriesMax queries [first, first + count)
+  // of `queries`: found[i] is replaced. They are ranked by the vectors as they were put. FoundRow::position means
+  // nothing. False once `cancel` (or nullptr) was cancelled: then what is found means nothing.
   bool search(const DeltaRows& delta, const VectorView& queries, std::uint64_t first, std::size_t count,
-              std::uint32_t k, Lsn snapshot, const CancelToken* cancel, std::vector<FoundRow>* found);
+              const Wanted& wanted, const CancelToken* cancel, std::vector<FoundRow>* found);
   // What the distances found last for the query in that place lack (graph/prepared_query.h).
   double constant(std::size_t place) const { return queries_[place].constant(); }
 
@@ -60,9 +66,10 @@ class DeltaSearcher {
   void prepare(const DeltaRows& delta, const VectorView& queries, std::uint64_t query, std::size_t place);
   void score_tiles(const DeltaStripe& stripe, std::size_t queries, std::size_t rows);
   void take_integers(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t rows, std::size_t query,
-                     std::uint32_t k, Lsn snapshot);
+                     const Wanted& wanted);
   void take_floats(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t rows, std::size_t query,
-                   std::uint32_t k, Lsn snapshot);
+                   const Wanted& wanted);
+  static bool is_wanted(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t within, const Wanted& wanted);
   double distance_to(const DeltaRows& delta, const DeltaStripe& stripe, std::size_t within, std::size_t query);
   void offer(const Near& near, std::size_t query, std::uint32_t k);
 

@@ -105,10 +105,13 @@ Result<CopiedStore> copy_store(FileSystem& file_system, const CopySource& source
   };
   const std::string log = into.file_path(kLogName);
   VECSTORE_TRY(make_directory(file_system, log));
-  VECSTORE_ASSIGN(const CopiedLog log_copied, copy_log(file_system, source.path + "/" + kLogName, log,
-                                                       {source.content.store, copied.lsn}, budget, cancel, count));
+  const SealedSegments sealed = manner == CopyManner::kLink ? SealedSegments::kLink : SealedSegments::kCopy;
+  VECSTORE_ASSIGN(const CopiedLog log_copied,
+                  copy_log(file_system, source.path + "/" + kLogName, log, {source.content.store, copied.lsn}, sealed,
+                           budget, cancel, count));
   copied.lsn = log_copied.last_lsn;
   copied.bytes_copied += log_copied.bytes;
+  copied.bytes_linked += log_copied.bytes_linked;
   return copied;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes a store of the files of another: of those that never change a second name or a copy, of the log a copy.
+// Makes a store of the files of another: of those that never change a second name or a copy, of the rest a copy.
 #pragma once
 
 #include <cstdint>

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/fork.h"
@@ -46,6 +47,7 @@ struct Store::Impl {
   Status check_writable() const;
 
   Status open(const std::string& path, Watch& watch);
+  Status check_made_as(const CreateOptions& asked) const;
   // Another process has published something behind what was read.
   bool was_published_since(std::uint64_t sequence) const;
   void drop_content() VECSTORE_REQUIRES(refreshing);
@@ -80,6 +82,13 @@ struct Store::Impl {
   MergeLoad merge_load() const;
 
   Status search(const VectorView& queries, const SearchOptions& options, std::uint32_t threads, SearchResults& results);
+  Status search_by_key(std::span<const Key> keys, const SearchOptions& options, std::uint32_t threads,
+                       SearchResults& results);
+  Status search(const Epoch& epoch, const View& now, const VectorView& queries, std::span<const RowId> own,
+                const SearchOptions& options, std::uint32_t threads, SearchResults& results);
+  // Does the search, and counts it as it ends.
+  template <typename Search>
+  Result<SearchResults> counted_search(const Search& search);
   // Does the write, and counts it as it ends.
   template <typename Write>
   Result<WriteReceipt> counted(WriteCounters& kind, const Write& write);
@@ -127,5 +136,20 @@ struct Store::Impl {
 
   std::unique_ptr<Merger> merger;  // nullptr: nobody merges in the background; goes before all that it merges
 };
+
+// In a child nothing is destroyed: there are no threads to join. What the parent's were at work on, a table that grew
+// or a lock that was held, is neither one thing nor the other. The large buffers did not come with the fork(). The rest
+// is kept within reach, so that whoever looks for leaks finds none.
+template <typename Impl>
+void dispose_of(Impl* impl) {
+  if (impl->mark == process_mark()) {
+    delete impl;
+    return;
+  }
+  static constinit std::atomic<Impl*> disowned = nullptr;
+  impl->next_disowned = disowned.load(std::memory_order_relaxed);
+  while (!disowned.compare_exchange_weak(impl->next_disowned, impl)) {
+  }
+}
 
 }  // namespace vecstore

@@ -5,7 +5,9 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <exception>
+#include <limits>
 #include <thread>
 #include <tuple>
 
@@ -28,17 +30,42 @@ Hit make_hit(Metric metric, const FoundRow& found, double constant, std::uint64_
   return {found.row, key, metric == Metric::kCosine ? 1.0f - distance : -distance, distance};
 }
 
-// Those of the graph that are live at a moment.
-class LiveRows final : public RowFilter {
+// The other way: from what users see to what a search computes with, and what that lacks.
+double search_distance(Metric metric, double distance) { return metric == Metric::kL2 ? distance : 2 * distance; }
+
+constexpr std::uint32_t kNearest = 10;    // rows that lead a search to where a radius is
+constexpr double kRadiusRounding = 1e-6;  // of a radius, by which what lies at its rim may be off
+
+double radius_of(Metric metric, const SearchOptions& options) {
+  if (!options.radius) return std::numeric_limits<double>::infinity();
+  const double radius = search_distance(metric, double{*options.radius});
+  return radius + kRadiusRounding * std::abs(radius);
+}
+
+// All but some.
+class OtherRows final : public RowFilter {
  public:
-  LiveRows(const Tombstones& tombstones, std::uint64_t rows, Lsn snapshot)
-      : tombstones_(tombstones), rows_(rows - tombstones.size()), snapshot_(snapshot) {}
-  bool admits(RowId row) const override { return !tombstones_.gone(row, snapshot_); }
+  OtherRows(std::span<const RowId> left_out, std::uint64_t rows)
+      : left_out_(left_out), rows_(rows - std::min<std::uint64_t>(rows, left_out.size())) {}
+  bool admits(RowId row) const override { return !std::ranges::binary_search(left_out_, row); }
   std::uint64_t rows() const override { return rows_; }
 
  private:
-  const Tombstones& tombstones_;
+  const std::span<const RowId> left_out_;
   const std::uint64_t rows_;
+};
+
+// Those of the graph that are live at a moment, and not left out.
+class LiveRows final : public RowFilter {
+ public:
+  LiveRows(const Tombstones& tombstones, std::uint64_t rows, Lsn snapshot, std::span<const RowId> left_out)
+      : tombstones_(tombstones), others_(left_out, rows - tombstones.size()), snapshot_(snapshot) {}
+  bool admits(RowId row) const override { return !tombstones_.gone(row, snapshot_) && others_.admits(row); }
+  std::uint64_t rows() const override { return others_.rows(); }
+
+ private:
+  const Tombstones& tombstones_;
+  const OtherRows others_;
   const Lsn snapshot_;
 };
 
@@ -66,7 +93,8 @@ class BatchWatch {
 class BatchSearch {
  public:
   BatchSearch(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
-              MemoryBudget& budget, const Answers& answers, BatchWatch& watch, SearchTally& tally)
+              const LeftOut& left_out, MemoryBudget& budget, const Answers& answers, BatchWatch& watch,
+              SearchTally& tally)
       : view_(view),
         content_(view.content()),
         metric_(content_.properties().metric),
@@ -74,13 +102,17 @@ class BatchSearch {
         searchers_(searchers),
         queries_(queries),
         options_(options),
+        left_out_(left_out),
+        k_(options.k + (left_out.own.empty() ? 0 : 1)),
+        radius_(radius_of(metric_, options)),
         budget_(budget),
         answers_(answers),
         watch_(watch),
         tally_(tally),
         delta_(view.delta()),
-        live_rows_(view.live().tombstones(), content_.properties().rows, view.moment()),
-        all_live_(view.live().tombstones().size() == 0),
+        live_rows_(view.live().tombstones(), content_.properties().rows, view.moment(), left_out.rows),
+        delta_rows_(left_out.rows, delta_ == nullptr ? 0 : delta_->rows()),
+        takes_all_(view.live().tombstones().size() == 0 && left_out.rows.empty()),
         reranks_(options.full_precision && !is_integer(content_.properties().dtype)) {}
 
   // `workers`: threads that search now.
@@ -101,8 +133,16 @@ class BatchSearch {
     }
     if (InFlightTarget* target = searchers_.in_flight(); target != nullptr)
       searcher.graph->follow(*target, std::max(workers, searchers_.pool().lent()));
-    const SearchParams params{
-        options_.k, options_.search_list, options_.blocks, options_.bound, all_live_ ? nullptr : &live_rows_, reranks_};
+    SearchParams params{
+        k_, options_.search_list, options_.blocks, options_.bound, takes_all_ ? nullptr : &live_rows_, reranks_};
+    if (options_.radius) {
+      params.radius = radius_;
+      params.near_k = std::min(kNearest, k_);
+      // A list that was asked for is that of all.
+      const bool is_calibrated = calibrated_list(options_.k) == params.search_list;
+      params.near_list =
+          is_calibrated ? std::min(params.search_list, calibrated_list(params.near_k)) : params.search_list;
+    }
     return searcher.graph->search_all(
         queries_, params, [&] { return next(queue); },
         [&](const GraphSearcher::Answer& answer) { return take(answer); });
@@ -141,8 +181,9 @@ class BatchSearch {
       std::size_t end = begin + 1;
       while (end < group_.size() && group_[end] == group_[end - 1] + 1) ++end;
       const auto started = std::chrono::steady_clock::now();
-      if (!searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, options_.k, view_.moment(),
-                                    options_.cancel, scanned_.data()))
+      const DeltaSearcher::Wanted wanted{k_, view_.moment(), left_out_.rows.empty() ? nullptr : &delta_rows_, radius_};
+      if (!searcher_->delta->search(*delta_, queries_, group_[begin], end - begin, wanted, options_.cancel,
+                                    scanned_.data()))
         queue.stop();
       const auto scan = (std::chrono::steady_clock::now() - started) / (end - begin);
       for (std::size_t i = begin; i < end; ++i) {
@@ -154,6 +195,13 @@ class BatchSearch {
       }
       begin = end;
     }
+  }
+
+  std::uint32_t calibrated_list(std::uint32_t k) const {
+    SearchOptions options = options_;
+    options.k = k;
+    options.search_list = 0;
+    return content_.resolved(options).search_list;
   }
 
   Waiting& place_of(std::uint64_t query) {
@@ -187,7 +235,8 @@ class BatchSearch {
     widen_row(queries_, answer.query, wanted.data());
     std::vector<std::tuple<double, RowId, std::uint64_t>> nearest;  // with keys; a heap of the k nearest
     for (const Contender& contender : answer.contenders) {
-      if (nearest.size() == options_.k && double{contender.nearest} + constant > std::get<0>(nearest.front())) break;
+      const double least = double{contender.nearest} + constant;
+      if (least > radius_ || (nearest.size() == k_ && least > std::get<0>(nearest.front()))) break;
       std::uint64_t reads = 0;
       VECSTORE_ASSIGN(const StoredRow stored, content_.rows()->read(contender.row, &reads));
       stats.requests += static_cast<std::uint32_t>(reads);
@@ -196,7 +245,7 @@ class BatchSearch {
       const double distance = exact_distance(metric_, wanted.data(), original.data(), dim);
       nearest.emplace_back(distance, contender.row, contender.key);
       std::push_heap(nearest.begin(), nearest.end());
-      if (nearest.size() <= options_.k) continue;
+      if (nearest.size() <= k_) continue;
       std::pop_heap(nearest.begin(), nearest.end());
       nearest.pop_back();
     }
@@ -265,10 +314,15 @@ class BatchSearch {
     } else {
       std::sort(found_.begin(), found_.end());
     }
-    const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
+    if (!left_out_.own.empty())
+      std::erase_if(found_, [&](const FoundRow& found) { return found.row == left_out_.own[answer.query]; });
+    const auto most = static_cast<std::uint32_t>(std::min<std::size_t>(options_.k, found_.size()));
     Hit* hits = &answers_.hits[answer.query * options_.k];
-    for (std::uint32_t i = 0; i < count; ++i)
-      hits[i] = make_hit(metric_, found_[i], answer.constant, key_of(found_[i]));
+    std::uint32_t count = 0;
+    for (; count < most; ++count) {
+      hits[count] = make_hit(metric_, found_[count], answer.constant, key_of(found_[count]));
+      if (options_.radius && !(hits[count].distance <= *options_.radius)) break;
+    }
     answers_.counts[answer.query] = count;
     const std::uint32_t requests = stats.requests;
     for (std::uint32_t i = 0; i < count && !answers_.keys.empty(); ++i)
@@ -289,13 +343,17 @@ class BatchSearch {
   Searchers& searchers_;
   const VectorView& queries_;
   const SearchOptions& options_;
+  const LeftOut& left_out_;
+  const std::uint32_t k_;  // rows that are looked for
+  const double radius_;
   MemoryBudget& budget_;
   const Answers& answers_;
   BatchWatch& watch_;
   SearchTally& tally_;
   const DeltaRows* delta_;
   const LiveRows live_rows_;
-  const bool all_live_;
+  const OtherRows delta_rows_;
+  const bool takes_all_;
   const bool reranks_;
   StoreSearcher* searcher_ = nullptr;
   std::size_t group_max_ = 1;
@@ -321,7 +379,8 @@ Status check_queries(const View& view, const VectorView& queries, const SearchOp
 }
 
 Status search_view(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
-                   std::uint32_t threads, MemoryBudget& budget, SearchCounters& counters, const Answers& answers) {
+                   const LeftOut& left_out, std::uint32_t threads, MemoryBudget& budget, SearchCounters& counters,
+                   const Answers& answers) {
   const auto workers = static_cast<unsigned>(std::min<std::size_t>({threads, searchers.pool().size(), queries.rows}));
   QueryQueue queue(queries.rows, options.cancel);
   BatchWatch watch(options, queries.rows);
@@ -333,7 +392,7 @@ Status search_view(const View& view, Searchers& searchers, const VectorView& que
   std::vector<Share> shares(std::max(workers, 1u));
   const auto work = [&](SearchTally& tally) -> Status {
     VECSTORE_ASSIGN(const SearcherPool::Loan searcher, searchers.pool().borrow(options.cancel));
-    BatchSearch search(view, searchers, queries, options, budget, answers, watch, tally);
+    BatchSearch search(view, searchers, queries, options, left_out, budget, answers, watch, tally);
     return search.run(*searcher, queue, workers);
   };
   const auto body = [&](std::size_t worker, std::size_t, unsigned) {

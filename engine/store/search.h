@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 
+#include "base/ids.h"
+#include "base/limits.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/vector_view.h"
@@ -28,13 +30,22 @@ struct Answers {
   std::span<std::string> documents;  // [queries × k], or none
 };
 
+// Rows of the view that an answer leaves out.
+struct LeftOut {
+  std::span<const RowId> rows;  // of every query; ascending
+  std::span<const RowId> own;   // [queries] of each its own, or none
+};
+constexpr std::uint32_t kBesideOwnMax = kResultsMax - 1;  // k, where queries leave out a row of their own
+
 // Errors: as of Store::search().
 Status check_queries(const View& view, const VectorView& queries, const SearchOptions& options);
 
-// options: resolved, and checked with the queries. Runs on the calling thread, or divides the batch among `threads` of
-// the searchers' executor. Where the delta came only now, what scanning it takes is charged to `budget`. `counters` get
-// the queries once all are answered. Errors: kIo, kCorrupt naming the page, kMemoryBudget.
+// options: resolved, and checked with the queries; of its keys to exclude left_out has the rows. Runs on the calling
+// thread, or divides the batch among `threads` of the searchers' executor. Where the delta came only now, what scanning
+// it takes is charged to `budget`. `counters` get the queries once all are answered. Errors: kIo, kCorrupt naming the
+// page, kMemoryBudget.
 Status search_view(const View& view, Searchers& searchers, const VectorView& queries, const SearchOptions& options,
-                   std::uint32_t threads, MemoryBudget& budget, SearchCounters& counters, const Answers& answers);
+                   const LeftOut& left_out, std::uint32_t threads, MemoryBudget& budget, SearchCounters& counters,
+                   const Answers& answers);
 
 }  // namespace vecstore

@@ -179,7 +179,7 @@ Result<SnapshotInfo> Store::Impl::snapshot(const std::string& name, const Snapsh
   VECSTORE_TRY(check_name(name));
   FileSystem& files = *environment.file_system;
   const MutexLock guard(merging);
-  VECSTORE_TRY(writer->flush());
+  VECSTORE_TRY(options.copy ? writer->flush() : writer->seal_log());
   const std::string all = directory_of_snapshots(directory->path());
   const Status made = files.make_directory(all);
   if (made.code() != Code::kExists) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The calls of the public API: each looks at the process it is in, takes a view, and hands on to whoever does the work.
+// The calls of the public API that make, open, write and tell: each looks at the process it is in, takes a view, and
+// hands on to whoever does the work. Those that read are in reading.cc.
 #include <algorithm>
-#include <charconv>
+#include <cerrno>
 #include <chrono>
 #include <utility>
 
@@ -14,9 +15,9 @@
 #include "engine/rows/catalog.h"
 #include "engine/store/export.h"
 #include "engine/store/impl.h"
-#include "engine/store/search.h"
 #include "engine/store/verify.h"
 #include "engine/watch.h"
+#include "pagestore/store_files.h"
 
 namespace vecstore {
 namespace {
@@ -89,10 +90,6 @@ class Undoing {
   bool is_kept_ = false;
 };
 
-Status no_such_key(const Key& key) {
-  return Status(Code::kNotFound, "the store has no such key").about(key.to_string());
-}
-
 }  // namespace
 
 // ----------------------------------------------------------------------------------------------------- making, opening
@@ -135,9 +132,47 @@ Status StoreFactory::build(const std::string& path, const VectorSource& vectors,
         .about(path);
   BuildInput input;
   input.vectors = &vectors;
+  input.number_keys = options.number_keys;
   return undoing.unless_ok(StoreBuilder(input, options, plan, *environment.file_system).run(directory));
 } catch (...) {
   return status_of_exception();
+}
+
+namespace {
+
+// Nothing is there, or a directory that has yet to become one.
+bool is_no_store(FileSystem& files, const std::string& path, const Status& opened) {
+  if (opened.code() == Code::kInvalidInput) {
+    const auto superblock = files.kind_of(path + "/" + kSuperblockName);
+    return superblock && *superblock == EntryKind::kNone;
+  }
+  if (opened.code() != Code::kNotFound) return false;
+  const auto kind = files.kind_of(path);
+  return kind && *kind == EntryKind::kNone;
+}
+
+Status made_otherwise(const std::string& path, const char* what, std::string_view there, std::string_view asked) {
+  std::string subject = path + " (" + what + " " + std::string(there) + ", asked for " + std::string(asked) + ")";
+  return Status(Code::kInvalidArgument,
+                "the store that is there is another than the one to be made; open it without, or choose another path")
+      .about(subject);
+}
+
+}  // namespace
+
+Status Store::Impl::check_made_as(const CreateOptions& asked) const {
+  const View now = view();
+  const StoreProperties& there = now.content().properties();
+  if (asked.dim != 0 && now.dim() != 0 && asked.dim != now.dim())
+    return made_otherwise(opened_path, "dimension", std::to_string(now.dim()), std::to_string(asked.dim));
+  if (asked.dtype != there.dtype)
+    return made_otherwise(opened_path, "element type", name_of(there.dtype), name_of(asked.dtype));
+  if (asked.metric != there.metric)
+    return made_otherwise(opened_path, "metric", name_of(there.metric), name_of(asked.metric));
+  if (asked.keys != there.keys)
+    return made_otherwise(opened_path, "keys", there.keys == KeyKind::kNumber ? "numbers" : "byte strings",
+                          asked.keys == KeyKind::kNumber ? "numbers" : "byte strings");
+  return Status::ok();
 }
 
 Result<Store> Store::open(const std::string& path, const OpenOptions& options) {
@@ -153,7 +188,16 @@ Result<Store> StoreFactory::open(const std::string& path, const OpenOptions& opt
   kept.cancel = nullptr;
   auto impl = std::make_unique<Store::Impl>(kept, environment);
   Watch watch(options.progress, options.cancel, environment.file_system->clock());
-  VECSTORE_TRY(impl->open(path, watch));
+  Status opened = impl->open(path, watch);
+  if (options.create && is_no_store(*environment.file_system, path, opened)) {
+    const Status made = create(path, *options.create, environment);
+    if (made.code() != Code::kExists) VECSTORE_TRY(made);
+    opened = impl->open(path, watch);
+    // Where others were faster it is their store, else what is there is none.
+    if (opened.code() == Code::kInvalidInput && !made.is_ok()) return made;
+  }
+  VECSTORE_TRY(opened);
+  if (options.create) VECSTORE_TRY(impl->check_made_as(*options.create));
   return Store(std::move(impl));
 } catch (...) {
   return status_of_exception();
@@ -171,25 +215,15 @@ Status Store::Impl::check_writable() const {
       .about(opened_path);
 }
 
-// In a child nothing is destroyed: there are no threads to join. What the parent's were at work on, a table that grew
-// or a lock that was held, is neither one thing nor the other. The large buffers did not come with the fork(). The rest
-// is kept within reach, so that whoever looks for leaks finds none.
-void Store::Dispose::operator()(Impl* impl) const {
-  if (impl->mark == process_mark()) {
-    delete impl;
-    return;
-  }
-  static constinit std::atomic<Impl*> disowned = nullptr;
-  impl->next_disowned = disowned.load(std::memory_order_relaxed);
-  while (!disowned.compare_exchange_weak(impl->next_disowned, impl)) {
-  }
-}
+void Store::Dispose::operator()(Impl* impl) const { dispose_of(impl); }
 
 namespace {
 
 Status check_no_snapshot(FileSystem& files, const std::string& path) {
-  VECSTORE_ASSIGN(const EntryKind note, files.kind_of(path + "/" + kSnapshotNoteName));
-  if (note == EntryKind::kNone) return Status::ok();
+  const auto note = files.kind_of(path + "/" + kSnapshotNoteName);
+  if (!note && note.error().error_number() == ENOTDIR) return Status::ok();  // whoever opens it says what it is
+  if (!note) return note.error();
+  if (*note == EntryKind::kNone) return Status::ok();
   return Status(Code::kPermission, "a snapshot is only read; make a store of its own of it (vecstore restore)")
       .about(path);
 }
@@ -325,8 +359,9 @@ Store::~Store() = default;
 
 // ------------------------------------------------------------------------------------------------------------- writing
 
-Result<WriteReceipt> Store::put(const Key& key, const VectorView& vector, std::string_view document) {
-  return put_batch({&key, 1}, vector, {&document, 1});
+Result<WriteReceipt> Store::put(const Key& key, const VectorView& vector, std::string_view document,
+                                const PutOptions& options) {
+  return put_batch({&key, 1}, vector, {&document, 1}, options);
 }
 
 template <typename Write>
@@ -446,154 +481,6 @@ Status Store::Impl::follow_generation(const StoreDirectory& now) {
   follower = std::move(its);
   current.set(next);
   return Status::ok();
-}
-
-// ----------------------------------------------------------------------------------------------------------- searching
-
-Result<SearchResults> Store::search(const VectorView& queries, const SearchOptions& options,
-                                    std::uint32_t threads) const try {
-  VECSTORE_TRY(impl_->check_process());
-  SearchResults results;
-  const Status outcome = impl_->search(queries, options, threads, results);
-  SearchCounters& counters = impl_->counters.searches;
-  add_to(outcome.is_ok() ? counters.batches : counters.failed, 1);
-  if (!outcome.is_ok()) return outcome;
-  return results;
-} catch (...) {
-  add_to(impl_->counters.searches.failed, 1);  // what a caller's own function throws goes on its way
-  return status_of_exception();
-}
-
-Status Store::Impl::search(const VectorView& queries, const SearchOptions& options, std::uint32_t threads,
-                           SearchResults& results) try {
-  const auto [epoch, now] = current.pin();
-  VECSTORE_TRY(check_queries(now, queries, options));
-  if (threads == 0 || threads > kThreadsMax)
-    return Status(Code::kInvalidArgument, "the number of threads must be between 1 and 256");
-  if (queries.rows > kQueriesMax) return Status(Code::kInvalidArgument, "too many queries for one batch; divide it");
-  results.k_ = options.k;
-  results.hits_.resize(queries.rows * options.k);
-  results.counts_.resize(queries.rows);
-  results.stats_.resize(queries.rows);
-  if (options.texts != HitTexts::kNone) results.keys_.resize(results.hits_.size());
-  if (options.texts == HitTexts::kKeysAndDocuments) results.documents_.resize(results.hits_.size());
-  return search_view(now, *epoch->searchers, queries, epoch->content->resolved(options), threads, budget,
-                     counters.searches,
-                     {results.hits_, results.counts_, results.stats_, results.keys_, results.documents_});
-} catch (...) {
-  return status_of_exception();
-}
-
-SearchOptions Store::resolved(const SearchOptions& options) const {
-  return impl_->check_process().is_ok() ? impl_->epoch()->content->resolved(options) : options;
-}
-
-std::optional<CalibrationPoint> Store::calibration_for(const SearchOptions& options) const {
-  if (!impl_->check_process().is_ok()) return std::nullopt;
-  const auto epoch = impl_->epoch();
-  const CalibrationPoint* point = vecstore::calibration_for(epoch->content->properties(), options);
-  return point == nullptr ? std::nullopt : std::optional(*point);
-}
-
-std::optional<RecallExpectation> Store::recall_expected(const SearchOptions& options) const {
-  const auto epoch = impl_->epoch();
-  const Content& content = *epoch->content;
-  const CalibrationPoint* point = vecstore::calibration_for(content.properties(), options);
-  if (point == nullptr || options.search_list != 0 || options.blocks != 0 || options.bound >= 0) return std::nullopt;
-  RecallExpectation expectation{options.recall_target, point->recall, point->recall < options.recall_target, {}};
-  if (expectation.missed)
-    expectation.reason = why_missed(content.properties(), content.graph()->layout(), options.recall_target);
-  return expectation;
-}
-
-// ---------------------------------------------------------------------------------------------------------------- rows
-
-Result<std::string> Store::document(RowId row) const try {
-  VECSTORE_TRY(impl_->check_process());
-  const View view = impl_->view();
-  VECSTORE_TRY(view.check_row(row));
-  if (row.value < view.content().row_end() && !view.content().has_documents())
-    return Status(Code::kNotFound, "the store was built without documents").about(view.content().path());
-  return view.read_document(row);
-} catch (...) {
-  return status_of_exception();
-}
-
-Result<std::string> Store::key(RowId row) const try {
-  VECSTORE_TRY(impl_->check_process());
-  const View view = impl_->view();
-  VECSTORE_TRY(view.check_row(row));
-  return view.key_of(row);
-} catch (...) {
-  return status_of_exception();
-}
-
-Status Store::vector(RowId row, std::span<std::byte> out) const try {
-  VECSTORE_TRY(impl_->check_process());
-  const View view = impl_->view();
-  VECSTORE_TRY(view.check_row(row));
-  const std::size_t bytes = view.dim() * element_bytes(view.content().properties().dtype);
-  if (out.size() != bytes)
-    return Status(Code::kInvalidArgument, "the place for the vector has another size than the vector, which takes")
-        .at(Detail::kBytes, bytes);
-  return view.read_vector(row, out.data());
-} catch (...) {
-  return status_of_exception();
-}
-
-Result<RowId> Store::find(const Key& key) const try {
-  VECSTORE_TRY(impl_->check_process());
-  const View view = impl_->view();
-  Key wanted = key;
-  if (key.kind() == KeyKind::kBytes && view.content().properties().keys == KeyKind::kNumber) {
-    const std::string_view digits = key.bytes();
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (error != std::errc() || end != digits.data() + digits.size()) return no_such_key(key);
-    wanted = Key(number);
-  }
-  VECSTORE_ASSIGN(const auto row, view.row_of(wanted));
-  if (!row) return no_such_key(key);
-  return *row;
-} catch (...) {
-  return status_of_exception();
-}
-
-Result<StoredItem> Store::get(const Key& key) const try {
-  VECSTORE_TRY(impl_->check_process());
-  const View view = impl_->view();
-  VECSTORE_ASSIGN(const auto row, view.row_of(key));
-  if (!row) return no_such_key(key);
-  StoredItem item;
-  item.vector.resize(view.dim() * element_bytes(view.content().properties().dtype));
-  VECSTORE_TRY(view.read_vector(*row, item.vector.data()));
-  VECSTORE_ASSIGN(item.document, view.read_document(*row));
-  return item;
-} catch (...) {
-  return status_of_exception();
-}
-
-Result<bool> Store::contains(const Key& key) const try {
-  VECSTORE_TRY(impl_->check_process());
-  VECSTORE_ASSIGN(const auto row, impl_->view().row_of(key));
-  return row.has_value();
-} catch (...) {
-  return status_of_exception();
-}
-
-std::uint64_t Store::size() const { return impl_->check_process().is_ok() ? impl_->epoch()->live->live_rows() : 0; }
-
-Status Store::for_each_key(const std::function<bool(const Key&, RowId)>& visit) const try {
-  VECSTORE_TRY(impl_->check_process());
-  bool ended = false;
-  const Status outcome = impl_->view().for_each_row([&](const Key& key, RowId row) {
-    ended = !visit(key, row);
-    if (ended) return Status(Code::kInvalidArgument, "the visitor has seen enough");
-    return impl_->check_process();  // a visitor may call fork()
-  });
-  return ended ? Status::ok() : outcome;
-} catch (...) {
-  return status_of_exception();
 }
 
 // ------------------------------------------------------------------------------------------------------------- reports

@@ -56,6 +56,13 @@ Status other_dimension(const VectorView& vectors, std::uint32_t dim) {
       .about(std::to_string(vectors.dim) + ", store " + std::to_string(dim));
 }
 
+Status is_there(const Key& key, std::size_t place) {
+  return Status(Code::kExists,
+                "the key is there already, or came before in the batch; replace it, skip it or choose another")
+      .about("key " + key.to_string())
+      .at(Detail::kRow, place);
+}
+
 Status too_many_rows() {
   return Status(Code::kMemoryBudget, "the batch has too many rows for the memory that a writer sets aside; divide it");
 }
@@ -236,9 +243,9 @@ Result<Lsn> Writer::log_and_apply(std::span<const LogRecord> records, Urgency ur
   return last;
 }
 
-Result<WriteReceipt> Writer::acknowledge(Lsn lsn, std::uint64_t changed) {
+Result<WriteReceipt> Writer::acknowledge(Lsn lsn, const WriteReceipt& receipt) {
   VECSTORE_TRY(log_->commit(lsn));
-  return WriteReceipt{lsn.value, log_->synced_lsn().value, changed};
+  return WriteReceipt{lsn.value, log_->synced_lsn().value, receipt.rows, receipt.replaced};
 }
 
 // One that cannot be logged is missed by nobody: documents are packed without.
@@ -260,29 +267,34 @@ const FrameDictionary* Writer::dictionary_to_pack_with() {
   return must_log_dictionary_ ? nullptr : dictionary;
 }
 
-Result<std::size_t> Writer::number_rows(std::span<const Key> keys, const VectorView& vectors,
-                                        std::span<const std::string_view> documents, std::span<PutRecord> puts,
+Result<std::size_t> Writer::number_rows(const Batch& batch, std::vector<PutRecord>& puts,
                                         LiveState::Needs& needs) const {
   const View view = newest();
-  const std::size_t vector_bytes = vectors.dim * element_bytes(vectors.dtype);
+  const std::size_t vector_bytes = batch.vectors.dim * element_bytes(batch.vectors.dtype);
   std::size_t bytes_max = 0;
-  BatchKeys own(keys.size() > 1);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    PutRecord& record = puts[i];
-    record.row = {live().next_row().value + i};
-    record.key = keys[i];
-    record.vector = {vectors.row(i), vector_bytes};
-    if (!documents.empty()) record.document = documents[i];
-    record.document_bytes = static_cast<std::uint32_t>(record.document.size());
-    auto replaced = own.find(keys[i]);
+  BatchKeys own(batch.keys.size() > 1);
+  for (std::size_t i = 0; i < batch.keys.size(); ++i) {
+    const Key& key = batch.keys[i];
+    auto replaced = own.find(key);
     if (!replaced) {
-      VECSTORE_ASSIGN(replaced, view.row_of(keys[i]));
-      if (replaced && replaced->value < live().row_end()) ++needs.graph_rows_ended;
+      VECSTORE_ASSIGN(replaced, view.row_of(key));
+      const bool is_of_graph = replaced && replaced->value < live().row_end();
+      if (is_of_graph && batch.if_there == IfThere::kReplace) ++needs.graph_rows_ended;
     }
+    if (replaced && batch.if_there == IfThere::kFail) return is_there(key, i);
+    if (replaced && batch.if_there == IfThere::kSkip) continue;
+    PutRecord record;
+    record.row = {live().next_row().value + puts.size()};
+    record.key = key;
+    record.vector = {batch.vectors.row(i), vector_bytes};
+    if (!batch.documents.empty()) record.document = batch.documents[i];
+    record.document_bytes = static_cast<std::uint32_t>(record.document.size());
     record.replaced = replaced.value_or(kNoRow);
-    own.set(keys[i], record.row);
+    own.set(key, record.row);
     bytes_max += encoded_bytes(record);
+    puts.push_back(record);
   }
+  needs.rows = puts.size();
   return bytes_max;
 }
 
@@ -303,19 +315,23 @@ std::vector<LogRecord> Writer::encode_rows(std::span<PutRecord> puts, LiveState:
   return records;
 }
 
-Result<std::optional<Lsn>> Writer::put_now(std::span<const Key> keys, const VectorView& vectors,
-                                           std::span<const std::string_view> documents) {
+Result<std::optional<Lsn>> Writer::put_now(const Batch& batch, WriteReceipt& receipt) {
   const std::uint32_t dim = newest().dim();
-  if (dim != 0 && vectors.dim != dim) return other_dimension(vectors, dim);  // another's first row may have told it
-  if (dim == 0) static_cast<void>(parts_.memory.allow(parts_.delta_bytes_of(vectors.dim)));
+  const std::uint32_t its_dim = batch.vectors.dim;
+  if (dim != 0 && its_dim != dim) return other_dimension(batch.vectors, dim);  // another's first row may have told it
+  if (dim == 0) static_cast<void>(parts_.memory.allow(parts_.delta_bytes_of(its_dim)));
   parts_.memory.settle();
   MemoryBudget& buffers = parts_.memory.buffers();
-  const auto rows_charge = Charge::take(buffers, keys.size() * kBatchRowBytes);
+  const auto rows_charge = Charge::take(buffers, batch.keys.size() * kBatchRowBytes);
   if (!rows_charge) return too_many_rows();
-  LiveState::Needs needs{vectors.dim, keys.size()};
-  std::vector<PutRecord> puts(keys.size());
-  VECSTORE_ASSIGN(const std::size_t bytes_max, number_rows(keys, vectors, documents, puts, needs));
+  LiveState::Needs needs{its_dim, 0};
+  std::vector<PutRecord> puts;
+  puts.reserve(batch.keys.size());
+  VECSTORE_ASSIGN(const std::size_t bytes_max, number_rows(batch, puts, needs));
+  receipt.rows = puts.size();
+  receipt.replaced = puts.size() - std::ranges::count(puts, kNoRow, &PutRecord::replaced);
   is_log_full_ = false;
+  if (puts.empty()) return std::optional(newest().moment());  // that a key is there may be due to one not safe yet
   VECSTORE_TRY(check_room(bytes_max));
   if (encoded_.size() < bytes_max) {
     encoded_.reset();
@@ -385,10 +401,11 @@ Result<WriteReceipt> Writer::put(std::span<const Key> keys, const VectorView& gi
     // Others may have written while this one waited, so that every attempt begins from the front.
     VECSTORE_TRY(watch.step({Phase::kPut, 0, keys.size()}));
     VECSTORE_TRY(check_going_on());
-    const Result<std::optional<Lsn>> put = put_now(keys, vectors, documents);
+    WriteReceipt receipt;
+    const Result<std::optional<Lsn>> put = put_now({keys, vectors, documents, options.if_there}, receipt);
     if (put && *put) {
       guard.unlock();
-      return acknowledge(**put, keys.size());
+      return acknowledge(**put, receipt);
     }
     VECSTORE_TRY(wait_or_refuse(put, waiting, guard));
   }
@@ -405,11 +422,11 @@ Result<WriteReceipt> Writer::erase(std::span<const Key> keys) {
   MutexLock guard(lock_);
   Waiting waiting;
   while (true) {
-    std::uint64_t erased = 0;
-    const Result<std::optional<Lsn>> done = erase_now(keys, erased);
+    WriteReceipt receipt;
+    const Result<std::optional<Lsn>> done = erase_now(keys, receipt.rows);
     if (done && *done) {
       guard.unlock();
-      return acknowledge(**done, erased);
+      return acknowledge(**done, receipt);
     }
     VECSTORE_TRY(wait_or_refuse(done, waiting, guard));
   }
@@ -496,6 +513,11 @@ Status Writer::release_log(const MergeStart& start) {
 Status Writer::flush() {
   VECSTORE_TRY(check_going_on());
   return log_->sync();
+}
+
+Status Writer::seal_log() {
+  VECSTORE_TRY(flush());
+  return log_->begin_small_segment();
 }
 
 Status Writer::close() {

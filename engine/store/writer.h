@@ -61,6 +61,8 @@ class Writer {
   std::uint64_t delta_bytes_asked() const { return delta_bytes_asked_; }
   void allow_delta_bytes(std::uint64_t bytes);  // as far as there is room, from now on
   Status flush();
+  // As flush(); and where there is room, the log goes on behind it in a segment that holds little.
+  Status seal_log();
   Status close();
 
   // What a merge is of: everything up to a moment, which is on the disk.
@@ -108,16 +110,22 @@ class Writer {
   LiveState& live() const VECSTORE_REQUIRES(lock_) { return *epoch_->live; }
   View newest() const VECSTORE_REQUIRES(lock_) { return {epoch_->content, epoch_->live, live().pin_newest()}; }
 
-  // nullopt: the delta is full.
-  Result<std::optional<Lsn>> put_now(std::span<const Key> keys, const VectorView& vectors,
-                                     std::span<const std::string_view> documents) VECSTORE_REQUIRES(lock_);
+  // What put() is given, in the element type of the store.
+  struct Batch {
+    std::span<const Key> keys;
+    VectorView vectors;
+    std::span<const std::string_view> documents;
+    IfThere if_there;
+  };
+  // nullopt: the delta is full. receipt: its numbers of rows.
+  Result<std::optional<Lsn>> put_now(const Batch& batch, WriteReceipt& receipt) VECSTORE_REQUIRES(lock_);
   // As put_now(); `erased`: the rows that it ended.
   Result<std::optional<Lsn>> erase_now(std::span<const Key> keys, std::uint64_t& erased) VECSTORE_REQUIRES(lock_);
   Status with_merge_failure(const Status& status) const;
-  // Fills `puts`, and what they need but for documents; returns the bytes that their records take at most.
-  Result<std::size_t> number_rows(std::span<const Key> keys, const VectorView& vectors,
-                                  std::span<const std::string_view> documents, std::span<PutRecord> puts,
-                                  LiveState::Needs& needs) const VECSTORE_REQUIRES(lock_);
+  // Appends to `puts` the rows that are not skipped, and says what they need but for documents. Returns the bytes that
+  // their records take at most. Errors: kExists, those of View::row_of().
+  Result<std::size_t> number_rows(const Batch& batch, std::vector<PutRecord>& puts, LiveState::Needs& needs) const
+      VECSTORE_REQUIRES(lock_);
   // Packs the documents and writes the records into encoded_; completes `needs`.
   std::vector<LogRecord> encode_rows(std::span<PutRecord> puts, LiveState::Needs& needs) VECSTORE_REQUIRES(lock_);
   Status log_dictionary(std::span<const std::byte> dictionary) VECSTORE_REQUIRES(lock_);
@@ -126,7 +134,7 @@ class Writer {
   // What they need must have been reserved.
   Result<Lsn> log_and_apply(std::span<const LogRecord> records, Urgency urgency) VECSTORE_REQUIRES(lock_);
   // Others may write while it waits for the log.
-  Result<WriteReceipt> acknowledge(Lsn lsn, std::uint64_t rows) VECSTORE_EXCLUDES(lock_);
+  Result<WriteReceipt> acknowledge(Lsn lsn, const WriteReceipt& receipt) VECSTORE_EXCLUDES(lock_);
 
   const Parts parts_;
   std::unique_ptr<Log> log_;

@@ -21,6 +21,7 @@ struct TextFile {
   bool ends_with(std::string_view ending) const { return path.ends_with(ending); }
   bool is_header() const { return ends_with(".h") || ends_with(".hpp") || ends_with(".cuh"); }
   bool is_cpp() const { return is_header() || ends_with(".cc") || ends_with(".cpp") || ends_with(".cu"); }
+  bool is_c() const { return ends_with(".c") || text.find("#ifndef VECSTORE_H\n") != std::string::npos; }
   bool is_cmake() const { return ends_with("CMakeLists.txt") || ends_with(".cmake"); }
   bool is_script() const { return text.starts_with("#!") || ends_with(".py"); }
   bool is_source() const { return is_cpp() || is_cmake() || is_script(); }

@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(sources_name_their_licence) {
     if (!file.is_source()) continue;
     // Line 1, or line 2 under an interpreter line.
     const std::size_t line = file.text.starts_with("#!") ? 1 : 0;
-    const std::string_view comment = file.is_cpp() ? "// " : "# ";
+    const std::string_view comment = file.is_c() ? "/* " : file.is_cpp() ? "// " : "# ";
     const bool named =
         file.lines.size() > line && file.lines[line] == std::string(comment) + "SPDX-License-Identifier: Apache-2.0";
     BOOST_TEST(named, place(file, line + 1) << "the SPDX line is missing");
@@ -156,8 +156,9 @@ BOOST_AUTO_TEST_CASE(sources_name_their_licence) {
 BOOST_AUTO_TEST_CASE(headers_are_included_once) {
   for (const TextFile& file : files()) {
     if (!file.is_header()) continue;
-    const bool once = std::find(file.lines.begin(), file.lines.end(), "#pragma once") != file.lines.end();
-    BOOST_TEST(once, file.path << ": #pragma once is missing");
+    const std::string_view guard = file.is_c() ? "#endif /* VECSTORE_H */" : "#pragma once";  // C has no pragma
+    const bool once = std::find(file.lines.begin(), file.lines.end(), guard) != file.lines.end();
+    BOOST_TEST(once, file.path << ": " << guard << " is missing");
   }
 }
 

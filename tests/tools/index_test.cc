@@ -253,6 +253,26 @@ BOOST_AUTO_TEST_CASE(query_shows_scores_keys_and_texts) {
   BOOST_TEST(mentions(told.out, "Title 17"));
 }
 
+BOOST_AUTO_TEST_CASE(a_query_like_a_row_leaves_out_what_is_not_wanted) {
+  const std::string arguments = "query " + indices().docs + " --like doc/17 --k 5 --json";
+  const json all = json_of(arguments)["answers"];
+  BOOST_REQUIRE(all.size() == 5u);
+  for (const json& answer : all) BOOST_TEST(answer["key"] != "doc/17");
+  const std::string first = all[0]["key"], third = all[2]["key"];
+  const json others = json_of(arguments + " --exclude " + first + " " + third + " doc/never")["answers"];
+  BOOST_TEST(others[0]["key"] == all[1]["key"]);
+  BOOST_TEST(others[1]["key"] == all[3]["key"]);
+  const double radius = all[1]["distance"];
+  const json near = json_of(arguments + " --radius " + std::to_string(radius + 1e-4))["answers"];
+  BOOST_TEST(near.size() >= 2u);
+  for (const json& answer : near) BOOST_TEST(answer["distance"].get<double>() <= radius + 1e-4);
+  BOOST_TEST(json_of(arguments + " --radius -5")["answers"].empty());
+  BOOST_TEST(mentions(refused("query " + indices().docs + " --like doc/600", 1), "doc/600"));
+  refused("query " + indices().docs + " --like doc/17 --queries " + indices().texts, 2);
+  refused("query " + indices().idx + " --like not-a-number", 2);
+  refused("query " + indices().docs + " --like doc/17 --radius near", 2);
+}
+
 BOOST_AUTO_TEST_CASE(query_reads_numbers_from_standard_input) {
   const test::TemporaryDirectory directory;
   const std::string arguments = "query " + indices().idx + " --k 1 --L 200";

@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(searches_find_the_live_rows_of_a_moment) {
       const VectorView queries{rows.bytes.data(), dtype, 16, 9, 0};
       for (const std::uint64_t moment : {1ull, 49ull, 333ull, 600ull}) {
         std::vector<std::vector<FoundRow>> found(16);
-        (*searcher)->search(filled.rows(), queries, 0, 16, kNearest, Lsn{moment}, nullptr, found.data());
+        (*searcher)->search(filled.rows(), queries, 0, 16, {kNearest, Lsn{moment}}, nullptr, found.data());
         for (std::uint64_t query = 0; query < 16; ++query) {
           std::vector<std::pair<double, std::uint64_t>> truth;
           for (std::uint64_t i = 0; i < kCount; ++i)

@@ -245,7 +245,7 @@ void check_search(const Living& living, const Look& look, std::uint64_t query_ro
   const auto searcher = DeltaSearcher::create(look.pin->delta()->shape(), budget);
   REQUIRE_OK(searcher);
   std::vector<FoundRow> found;
-  (*searcher)->search(*look.pin->delta(), query, 0, 1, kNearest, look.pin->moment(), nullptr, &found);
+  (*searcher)->search(*look.pin->delta(), query, 0, 1, {kNearest, look.pin->moment()}, nullptr, &found);
   BOOST_REQUIRE(found.size() == truth.size());
   for (std::size_t i = 0; i < truth.size(); ++i) BOOST_REQUIRE(found[i].row.value == truth[i].second);
 }

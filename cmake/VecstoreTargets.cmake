@@ -55,6 +55,8 @@ function(vecstore_library name)
       endif()
     endforeach()
   endif()
+  # A unique symbol can be hidden by nobody, and keeps a shared library from being unloaded.
+  target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
   target_link_libraries(${name} PUBLIC vecstore_options ${ARG_LINK})
   set_property(GLOBAL APPEND PROPERTY VECSTORE_LIBRARIES ${name})
 endfunction()

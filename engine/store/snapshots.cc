@@ -13,6 +13,7 @@
 #include "engine/snapshot/snapshot_note.h"
 #include "engine/snapshot/store_copy.h"
 #include "engine/store/impl.h"
+#include "engine/store/merger.h"
 #include "pagestore/store_files.h"
 
 namespace vecstore {
@@ -193,12 +194,15 @@ Result<SnapshotInfo> Store::Impl::snapshot(const std::string& name, const Snapsh
     return Status(Code::kExists, "there is a snapshot of this name; remove it or choose another").about(path);
   const CopySource source{directory->path(), *directory->manifest()};
   const CopyManner manner = options.copy ? CopyManner::kCopy : CopyManner::kLink;
-  VECSTORE_TRY(make_store(files, path, source.content, [&](const StoreDirectory& into) -> Status {
+  const auto fill = [&](const StoreDirectory& into) -> Status {
     VECSTORE_ASSIGN(const CopiedStore copied, copy_store(files, source, into, manner, budget, options.cancel));
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     return write_snapshot_note(
         files, path, {std::chrono::duration_cast<std::chrono::seconds>(now).count(), copied.rows, copied.lsn});
-  }));
+  };
+  Status outcome;
+  run_in_background([&] { outcome = make_store(files, path, source.content, fill); });  // searches go first
+  VECSTORE_TRY(outcome);
   return describe(files, path, name);
 }
 

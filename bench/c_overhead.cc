@@ -18,8 +18,8 @@ namespace {
 
 using namespace vecstore;
 
-constexpr std::uint32_t kDim = 128;
-constexpr std::uint64_t kRows = 20'000;
+constexpr std::uint32_t kDim = 32;
+constexpr std::uint64_t kRows = 1000;
 constexpr std::uint32_t kAnswers = 10;
 
 [[noreturn]] void give_up(const char* message) {

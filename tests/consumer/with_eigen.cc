@@ -20,9 +20,9 @@ int main() {
   const VectorView rows{values.data(), DType::kF32, kRows, kDim};
   BuildOptions options;
   options.overwrite = true;
-  if (const Status built = Store::build("with_eigen", *view_source(rows), options); !built.is_ok())
+  if (const Status built = Store::build("eigen-store", *view_source(rows), options); !built.is_ok())
     return std::fprintf(stderr, "%s\n", built.message().c_str()), 1;
-  const Store store = Store::open("with_eigen").value();
+  const Store store = Store::open("eigen-store").value();
   std::uint64_t found = 0;
   for (std::uint64_t row = 0; row < kRows; row += 40)
     found += store.search({values.data() + row * kDim, DType::kF32, 1, kDim}, {.k = 1}).value()[0][0].row.value == row;

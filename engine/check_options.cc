@@ -42,9 +42,12 @@ Status check_options(const OpenOptions& options) {
   if (options.searchers == 0 || options.searchers > kClientsMax)
     return refuse("the number of searchers must be between 1 and 1024");
   const bool writes = options.access == Access::kReadWrite;
-  if (options.create && !writes) return refuse("only who opens a store with Access::kReadWrite can make it");
+  if (options.create && !writes) return refuse("only who opens a store for writing can make it");
   if (writes && (options.log_bytes < kLogBytesMin || options.delta_bytes < kDeltaBytesMin || options.interval_ms == 0))
     return refuse("a log needs at least 4 MiB, a delta 1 MiB, and an interval must be a millisecond or longer");
+  constexpr std::uint64_t kBytesMost = std::uint64_t{1} << 60;
+  if (writes && (options.delta_bytes > kBytesMost || options.log_bytes > kBytesMost))
+    return refuse("delta and log take at most 2^60 bytes");
   if (writes && options.merge_threads > kThreadsMax) return refuse("too many threads to merge with; at most 256");
   return Status::ok();
 }

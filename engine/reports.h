@@ -133,7 +133,8 @@ struct ScanBatch {
   // These borrow from the batch.
   Key key(std::size_t i) const { return key_kind == KeyKind::kNumber ? Key(number_keys[i]) : Key(keys[i]); }
   VectorView vector(std::size_t i) const {
-    return {vectors.data() + i * dim * element_bytes(dtype), dtype, vectors.empty() ? 0u : 1u, dim, 0};
+    if (vectors.empty()) return {nullptr, dtype, 0, dim, 0};
+    return {vectors.data() + i * dim * element_bytes(dtype), dtype, 1, dim, 0};
   }
   std::string_view document(std::size_t i) const { return documents.size() == 0 ? std::string_view() : documents[i]; }
   void clear() {

@@ -56,9 +56,9 @@ class Scan {
   Scan(Scan&&) noexcept;
   Scan& operator=(Scan&&) noexcept;
   ~Scan();
-  // Replaces what is in `batch` by the next rows, at most rows_max; none after the last one. After an error, which
-  // leaves `batch` empty, every further call returns the same. Errors: kInvalidArgument (rows_max is 0), kIo, kCorrupt
-  // naming the page, kMemoryBudget, kCancelled, kUnsupported (in a child of fork()).
+  // Replaces what is in `batch` by the next rows, at most rows_max; none after the last one. An error leaves
+  // `batch` empty. Errors: kInvalidArgument (rows_max is 0); kIo, kCorrupt naming the page, kMemoryBudget and
+  // kCancelled, after which every further call returns the same; kUnsupported (in a child of fork()).
   Status next(ScanBatch& batch, std::size_t rows_max = 1024);
 
  private:
@@ -90,11 +90,12 @@ class Store {
   // kExists, kInvalidArgument (dim), kPermission, kBusy, kNoSpace, kIo.
   static Status create(const std::string& path, const CreateOptions& options = {});
 
-  // Builds a store in the directory `path` (made if need be) from `vectors`. Where it fails, or `progress` throws,
-  // nothing of it is left, and the old content stays; where it is killed, the next writer removes what is left. Errors:
-  // kExists (no overwrite; a key appears twice: names it and both lines), kInvalidInput (values, with their row; keys
-  // or documents, with their line), kInvalidArgument (an option, with its range), kMemoryBudget (before starting, or
-  // once a sample asks for wider values: the prediction exceeds ram_bytes), kNoSpace, kPermission, kBusy, kIo.
+  // Builds a store in the directory `path` (made if need be) from `vectors`. Where it fails, or `progress` throws
+  // before the store is there, nothing of it is left, and the old content stays; where it is killed, the next writer
+  // removes what is left. Errors: kExists (no overwrite; a key appears twice: names it and both lines), kInvalidInput
+  // (values, with their row; keys or documents, with their line), kInvalidArgument (an option, with its range),
+  // kMemoryBudget (before starting, or once a sample asks for wider values: the prediction exceeds ram_bytes),
+  // kNoSpace, kPermission, kBusy, kIo.
   static Status build(const std::string& path, const VectorSource& vectors, const BuildOptions& options);
 
   // Makes a store in `to` of all that can still be read of the one in `path`, whose log is damaged: the graph as it is,

@@ -88,7 +88,7 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
 
 // From the nearest block on; what is left in the pool is admitted, and `due` rows where so many can be reached.
 Status MemorySearch::walk(std::size_t list, std::size_t due, const RowFilter* filter) {
-  const std::size_t room = std::max<std::size_t>({list, due, params_.has_radius() ? params_.search_list : 0});
+  const std::size_t room = std::max<std::size_t>({list, due, params_.has_radius() ? params_.list_within(params_.k) : 0});
   // Rows that are not admitted leave the pool when they are expanded, and push nothing out until then.
   pool_.clear(filter == nullptr ? room : room + room / 2 + (layout_.rows - filter->rows()));
   forget_visits();
@@ -175,11 +175,8 @@ void MemorySearch::ask_for_list(Pos position) const {
     __builtin_prefetch(list.data() + offset);
 }
 
-// Under a filter only what was expanded is known to be admitted.
 std::size_t MemorySearch::list_of_pool(std::size_t least) const {
-  if (!params_.has_radius()) return least;
-  const std::size_t within = pool_.count_within(radius_);
-  return std::max({least, params_.list_within(within), params_.filter == nullptr ? 0 : within});
+  return params_.has_radius() ? std::max(least, params_.list_within(pool_.count_within(radius_))) : least;
 }
 
 // Expands the best that is not expanded yet until the first `list` of the pool are, and admitted, and it holds `due`.

@@ -41,7 +41,10 @@ std::uint32_t requests_for(std::span<const std::uint64_t> pages) {
   return requests;
 }
 
-std::size_t pool_size(const SearchParams& params) { return std::max<std::size_t>(kPoolMin, params.search_list); }
+std::size_t pool_size(const SearchParams& params) {
+  const std::size_t list = params.has_radius() ? params.list_within(params.k) : 0;
+  return std::max<std::size_t>({kPoolMin, params.search_list, list});
+}
 
 }  // namespace
 
@@ -364,9 +367,16 @@ void QueryRun::choose_reads() {
 void QueryRun::want_pages(std::size_t begin, std::size_t end, std::size_t pages_max) {
   const float reach_of_reads = this->reach_of_reads();
   end = std::min(end, pool_.size());
+  // Copies of what lies within a radius have estimates that say so of none of them. So the next beyond it are looked
+  // at, for as long as they bring some.
+  const bool probes = begin == 0 && params_.has_radius() && pool_.count_within(radius_) >= params_.near_k;
+  std::size_t left_to_probe = probes ? SearchParams::kBeyondRadius : 0;
   for (std::size_t i = begin; i < end && wanted_.size() < pages_max; ++i) {
     const PoolEntry& entry = pool_[i];
-    if (!worth_a_read(entry, reach_of_reads)) continue;
+    if (!worth_a_read(entry, reach_of_reads)) {
+      if (left_to_probe == 0 || entry.state != CandidateState::kEstimated) continue;
+      --left_to_probe;
+    }
     const std::uint64_t page = layout_.page_of(entry.position);
     if (seen_pages_.insert(page)) wanted_.push_back(page);
   }
@@ -404,15 +414,15 @@ std::size_t QueryRun::within() const {
   return std::min<std::size_t>(kSearchListMax, list + left_within_ / kLeftDivisor);
 }
 
-// The k-th. Within a radius it is the radius, once as many as near_k are known that lead there.
+// The k-th. Within a radius no farther than that, once as many as near_k are known that lead there.
 float QueryRun::reach_of_reads() const {
-  if (results_size_ == params_.k) return results_[0].distance;
-  if (!params_.has_radius()) return std::numeric_limits<float>::infinity();
+  const float kth = results_size_ < params_.k ? std::numeric_limits<float>::infinity() : results_[0].distance;
+  if (!params_.has_radius()) return kth;
   std::size_t known = 0;
   for (std::size_t i = 0; i < pool_.size(); ++i)
     if (pool_[i].state != CandidateState::kEstimated && ++known == params_.near_k)
-      return std::max(radius_, pool_[i].distance);
-  return std::numeric_limits<float>::infinity();
+      return std::min(kth, std::max(radius_, pool_[i].distance));
+  return kth;
 }
 
 float QueryRun::standard_error(const PoolEntry& entry) const {

@@ -57,12 +57,16 @@ struct SearchParams {
   std::uint32_t near_list = 0;
 
   bool has_radius() const { return radius < std::numeric_limits<double>::infinity(); }
-  // L where so many rows are within the radius, as far as one knows. near_list ≤ search_list.
+  // L where so many rows are within the radius, as far as one knows. near_list ≤ search_list. Where a page brings many
+  // near rows a short list does for many answers; here all within the radius are wanted, and some beyond, which may
+  // lead to others.
   std::size_t list_within(std::size_t rows) const {
-    if (rows <= near_k || k <= near_k) return near_list;
+    const std::size_t all = rows + std::max<std::size_t>(kBeyondRadius, near_list / 4);
+    if (rows <= near_k || k <= near_k) return std::max<std::size_t>(near_list, all);
     const std::size_t further = std::min<std::size_t>(rows, k) - near_k;
-    return near_list + std::size_t{search_list - near_list} * further / (k - near_k);
+    return std::max(near_list + std::size_t{search_list - near_list} * further / (k - near_k), all);
   }
+  static constexpr std::size_t kBeyondRadius = 2;
 };
 
 // `distance`: of graph/prepared_query.h. `key`: the number key that the page keeps, else the RowId's value.

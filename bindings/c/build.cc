@@ -52,7 +52,7 @@ Outcome read_build(const vecstore_source* source, const vecstore_build_options* 
   return {};
 }
 
-Outcome outcome_of(const BuildCall& build, const Status& status) {
+Outcome outcome_of_build(const BuildCall& build, const Status& status) {
   const Outcome outcome = with_callback_code(build.source, status);
   return build.queries.vectors == nullptr || outcome.code != static_cast<std::int32_t>(status.code())
              ? outcome
@@ -76,7 +76,7 @@ int32_t vecstore_build(const char* path, const vecstore_source* source, const ve
     VECSTORE_TRY(check_path(path, "path"));
     BuildCall build;
     VECSTORE_C_TRY(read_build(source, options, build));
-    return c::outcome_of(build, Store::build(path, *build.source.vectors, build.options));
+    return outcome_of_build(build, Store::build(path, *build.source.vectors, build.options));
   });
 }
 
@@ -88,7 +88,7 @@ int32_t vecstore_predict_build(const vecstore_source* source, const vecstore_bui
     BuildCall build;
     VECSTORE_C_TRY(read_build(source, options, build));
     const auto predicted = predict_build(*build.source.vectors, build.options);
-    if (!predicted) return c::outcome_of(build, predicted.error());
+    if (!predicted) return outcome_of_build(build, predicted.error());
     vecstore_prediction told{};
     told.page_bytes = predicted->page_bytes;
     told.memory_peak_bytes = predicted->memory_peak_bytes;
@@ -100,16 +100,16 @@ int32_t vecstore_predict_build(const vecstore_source* source, const vecstore_bui
   });
 }
 
-int32_t vecstore_snapshot(vecstore_store* store, const char* name, uint32_t copy, const vecstore_hooks* hooks,
+int32_t vecstore_snapshot(vecstore_store* store, const char* name, uint32_t copy, vecstore_cancel* cancel,
                           vecstore_error* error) {
   return call(error, [&]() -> Outcome {
     VECSTORE_C_TRY(check_writing(store));
     VECSTORE_TRY(check_path(name, "name"));
     if (copy > 1) return refuse("copy is 0 or 1");
-    Hooks read;
-    VECSTORE_TRY(read_hooks(hooks, read));
-    const auto made = store->open->store.snapshot(name, {.copy = copy != 0, .cancel = read.cancel});
-    return made ? Outcome() : Outcome(made.error());
+    SnapshotOptions options;
+    options.copy = copy != 0;
+    if (cancel != nullptr) options.cancel = &cancel->token;
+    return c::outcome_of(store, store->open->store.snapshot(name, options));
   });
 }
 

@@ -81,6 +81,11 @@ Status check_tail(const void* given, std::uint32_t known, std::uint32_t size) {
   return Status::ok();
 }
 
+Status check_reserved(std::uint32_t reserved) {
+  if (reserved == 0) return Status::ok();
+  return Status(Code::kUnsupported, "a reserved member is not 0; this version of the library gives it no meaning");
+}
+
 Status read_hooks(const vecstore_hooks* given, Hooks& hooks) {
   vecstore_hooks read;
   VECSTORE_TRY(read_versioned(given, read));

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <string>
 
 #include "base/status.h"
@@ -55,6 +57,8 @@ std::int32_t call(vecstore_error* error, const Body& body) noexcept {
       outcome = body();
     } catch (const StoppedByCallback&) {
       outcome = Status(Code::kCancelled, "a callback of the caller ended the call");
+    } catch (const std::length_error&) {
+      outcome = Status(Code::kMemoryBudget, "a count is beyond what memory holds; divide the call").with_errno(ENOMEM);
     } catch (...) {
       outcome = status_of_exception();
     }
@@ -72,6 +76,8 @@ inline constexpr std::uint32_t kSizeMost = 4096;  // what claims to be larger wa
 Status check_size(std::uint32_t size, std::uint32_t first);
 Status check_tail(const void* given, std::uint32_t known, std::uint32_t size);
 
+Status check_reserved(std::uint32_t reserved);  // what has no meaning yet is 0
+
 // What is given, with defaults for what it does not have; nullptr: all of them.
 template <typename T>
 Status read_versioned(const T* given, T& options) {
@@ -82,6 +88,7 @@ Status read_versioned(const T* given, T& options) {
   VECSTORE_TRY(check_size(size, kFirstSize<T>));
   VECSTORE_TRY(check_tail(given, sizeof(T), size));
   std::memcpy(&options, given, std::min<std::size_t>(size, sizeof(T)));
+  if constexpr (requires { options.reserved; }) return check_reserved(options.reserved);
   return Status::ok();
 }
 

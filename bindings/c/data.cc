@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bindings/c/data.h"
 
+#include <algorithm>
 #include <string>
 
 #include "base/limits.h"
@@ -64,11 +65,15 @@ Outcome read_vectors(const vecstore_vectors* given, VectorView& vectors) {
                           "vectors.stride is shorter than a row, or no multiple of an element; a row takes")
                        .at(Detail::kBytes, row_bytes))
         .with(row_bytes, given->stride);
+  const std::uint64_t step = std::max(given->stride, row_bytes);
+  if (step != 0 && given->rows > (UINT64_MAX >> 1) / step)
+    return refuse("vectors.rows times its stride is beyond what memory holds");
   vectors = {given->data, dtype, given->rows, given->dim, static_cast<std::size_t>(given->stride)};
   return {};
 }
 
-Outcome check_texts(const vecstore_texts& texts, const char* what) {
+Outcome check_texts(const vecstore_texts& texts, const char* what, std::uint64_t count) {
+  if (count != kAny && texts.count != count) return counts_differ(what, count, texts.count);
   const auto wrong = [&](const char* said, std::uint64_t row) {
     return Status(Code::kInvalidArgument, said).about(what).at(Detail::kRow, row);
   };
@@ -81,18 +86,18 @@ Outcome check_texts(const vecstore_texts& texts, const char* what) {
   return {};
 }
 
-Outcome check_keys(const vecstore_keys* given) {
+Outcome check_keys(const vecstore_keys* given, std::uint64_t count) {
   if (given == nullptr) return refuse("keys is NULL");
+  if (count != kAny && given->count != count) return counts_differ("keys", count, given->count);
   if (given->count == 0) return {};
   if ((given->numbers == nullptr) == (given->texts == nullptr))
     return refuse("keys are numbers or texts: set one of the two");
   if (given->texts == nullptr) return {};
-  if (given->texts->count != given->count) return counts_differ("keys.texts", given->count, given->texts->count);
-  return check_texts(*given->texts, "keys");
+  return check_texts(*given->texts, "keys", given->count);
 }
 
-Outcome read_keys(const vecstore_keys* given, std::vector<Key>& keys) {
-  VECSTORE_C_TRY(check_keys(given));
+Outcome read_keys(const vecstore_keys* given, std::vector<Key>& keys, std::uint64_t count) {
+  VECSTORE_C_TRY(check_keys(given, count));
   keys.reserve(given->count);
   for (std::uint64_t i = 0; i < given->count; ++i) {
     if (given->texts == nullptr) {
@@ -104,9 +109,9 @@ Outcome read_keys(const vecstore_keys* given, std::vector<Key>& keys) {
   return {};
 }
 
-Outcome read_documents(const vecstore_texts* given, std::vector<std::string_view>& documents) {
+Outcome read_documents(const vecstore_texts* given, std::vector<std::string_view>& documents, std::uint64_t count) {
   if (given == nullptr) return {};
-  VECSTORE_C_TRY(check_texts(*given, "documents"));
+  VECSTORE_C_TRY(check_texts(*given, "documents", count));
   documents.reserve(given->count);
   for (std::uint64_t i = 0; i < given->count; ++i) documents.push_back(text_of(*given, i));
   return {};
@@ -143,8 +148,7 @@ Outcome read_texts_of(const SourceReader& reader, BuildOptions& options) {
   if (given.keys_path != nullptr) options.keys_path = given.keys_path;
   if (given.documents_path != nullptr) options.documents_path = given.documents_path;
   if (given.keys != nullptr) {
-    VECSTORE_C_TRY(check_keys(given.keys));
-    if (given.keys->count != rows) return counts_differ("source.keys", rows, given.keys->count);
+    VECSTORE_C_TRY(check_keys(given.keys, rows));
     const vecstore_texts* texts = given.keys->texts;
     if (texts == nullptr) {
       options.number_keys = {given.keys->numbers, static_cast<std::size_t>(rows)};
@@ -154,8 +158,7 @@ Outcome read_texts_of(const SourceReader& reader, BuildOptions& options) {
   }
   if (given.documents == nullptr) return {};
   const vecstore_texts* documents = given.documents;
-  VECSTORE_C_TRY(check_texts(*documents, "source.documents"));
-  if (documents->count != rows) return counts_differ("source.documents", rows, documents->count);
+  VECSTORE_C_TRY(check_texts(*documents, "source.documents", rows));
   options.document_of = [documents](std::uint64_t row) { return text_of(*documents, row); };
   return {};
 }

@@ -21,15 +21,17 @@ namespace vecstore::c {
 // Checks pointers, element type, stride and alignment; what the values are the engine judges.
 Outcome read_vectors(const vecstore_vectors* given, VectorView& vectors);
 // Whether offsets ascend and bytes are there.
-Outcome check_texts(const vecstore_texts& texts, const char* what);
+// Of as many as there must be; kAny: as it says itself.
+inline constexpr std::uint64_t kAny = UINT64_MAX;
+Outcome check_texts(const vecstore_texts& texts, const char* what, std::uint64_t count = kAny);
 inline std::string_view text_of(const vecstore_texts& texts, std::uint64_t i) {
   return {texts.bytes + texts.offsets[i], static_cast<std::size_t>(texts.offsets[i + 1] - texts.offsets[i])};
 }
 // Numbers or texts, as many as they say.
-Outcome check_keys(const vecstore_keys* given);
-Outcome read_keys(const vecstore_keys* given, std::vector<Key>& keys);
+Outcome check_keys(const vecstore_keys* given, std::uint64_t count = kAny);
+Outcome read_keys(const vecstore_keys* given, std::vector<Key>& keys, std::uint64_t count = kAny);
 // given: nullptr: none.
-Outcome read_documents(const vecstore_texts* given, std::vector<std::string_view>& documents);
+Outcome read_documents(const vecstore_texts* given, std::vector<std::string_view>& documents, std::uint64_t count);
 
 // The vectors of a source; with_texts: its keys and documents go to the options.
 struct SourceReader {

@@ -50,6 +50,12 @@ namespace vecstore::c {
 // Whether a call may use the handle: it is one, and of this process. To write it must not be closed either.
 Outcome check_handle(const OpenStore* open);
 Outcome check_writing(const vecstore_store* store);
+// What a write came to. One that met the end of the store while it waited is told so.
+Outcome outcome_of(const vecstore_store* store, const Status& status);
+template <typename T>
+Outcome outcome_of(const vecstore_store* store, const Result<T>& result) {
+  return result ? Outcome() : outcome_of(store, result.error());
+}
 inline Outcome check_reading(const vecstore_store* store) {
   return check_handle(store == nullptr ? nullptr : store->open.get());
 }

@@ -44,6 +44,11 @@ Outcome check_handle(const OpenStore* open) {
                                              "this one"));
 }
 
+Outcome outcome_of(const vecstore_store* store, const Status& status) {
+  const bool met_its_end = status.code() == Code::kInvalidArgument && store->open->is_closed;
+  return met_its_end ? Outcome::of(VECSTORE_CLOSED, status) : Outcome(status);
+}
+
 Outcome check_writing(const vecstore_store* store) {
   VECSTORE_C_TRY(check_reading(store));
   if (!store->open->is_closed) return {};

@@ -47,11 +47,9 @@ class Columns {
     if (hits_.distances != nullptr) std::fill_n(hits_.distances, all, std::numeric_limits<float>::infinity());
     if (hits_.counts != nullptr) std::fill_n(hits_.counts, queries_, 0u);
     for (std::uint64_t query = 0; query < queries_; ++query) write_stats(query, {});
-    if (hits_.key_texts != nullptr) hits_.key_texts->texts.clear();
-    if (hits_.documents != nullptr) hits_.documents->texts.clear();
   }
 
-  void fill(const SearchResults& results) const {
+  void fill(const SearchResults& results) {
     for (std::size_t query = 0; query < results.size(); ++query) {
       const std::span<const Hit> hits = results[query];
       const std::size_t first = query * k_;
@@ -59,12 +57,18 @@ class Columns {
         if (hits_.keys != nullptr) hits_.keys[first + i] = hits[i].key;
         if (hits_.scores != nullptr) hits_.scores[first + i] = hits[i].score;
         if (hits_.distances != nullptr) hits_.distances[first + i] = hits[i].distance;
-        if (hits_.key_texts != nullptr) hits_.key_texts->texts.append(results.key(query, i));
-        if (hits_.documents != nullptr) hits_.documents->texts.append(results.document(query, i));
+        if (hits_.key_texts != nullptr) keys_.append(results.key(query, i));
+        if (hits_.documents != nullptr) documents_.append(results.document(query, i));
       }
       if (hits_.counts != nullptr) hits_.counts[query] = static_cast<std::uint32_t>(hits.size());
       write_stats(query, results.stats(query));
     }
+  }
+
+  // Once nothing that the caller passed is looked at any more: it may be what these have from the call before.
+  void give_texts() {
+    if (hits_.key_texts != nullptr) hits_.key_texts->texts = std::move(keys_);
+    if (hits_.documents != nullptr) hits_.documents->texts = std::move(documents_);
   }
 
  private:
@@ -88,6 +92,7 @@ class Columns {
   const std::uint64_t queries_;
   const std::uint32_t k_;
   const std::uint32_t stats_bytes_;
+  TextColumn keys_, documents_;
 };
 
 // search(options, threads): of so many queries.
@@ -103,6 +108,8 @@ Outcome search_into(const vecstore_search_options* given, std::uint64_t queries,
   Outcome refused;
   VECSTORE_TRY(read_options(given, options, threads, exclude, refused));
   VECSTORE_C_TRY(refused);
+  if (hits.key_texts != nullptr && hits.key_texts == hits.documents)
+    return refuse("key_texts and documents are the same vecstore_bytes");
   if (options.k == 0 || options.k > kResultsMax) return refuse("k must be between 1 and 1000");
   if (queries > kQueriesMax) return refuse("too many queries for one batch; divide it");
   std::uint32_t stats_bytes = 0;
@@ -115,12 +122,12 @@ Outcome search_into(const vecstore_search_options* given, std::uint64_t queries,
   } else if (hits.key_texts != nullptr) {
     options.texts = HitTexts::kKeys;
   }
-  const Columns columns(hits, queries, options.k, stats_bytes);
+  Columns columns(hits, queries, options.k, stats_bytes);
   columns.clear();
   const Result<SearchResults> results = search(options, threads);
-  if (!results) return results.error();
-  columns.fill(*results);
-  return {};
+  if (results) columns.fill(*results);
+  columns.give_texts();
+  return results ? Outcome() : Outcome(results.error());
 }
 
 }  // namespace
@@ -147,6 +154,7 @@ int32_t vecstore_search_by_key(vecstore_store* store, const vecstore_keys* keys,
                                vecstore_hits* hits, vecstore_error* error) {
   return call(error, [&]() -> Outcome {
     VECSTORE_C_TRY(check_reading(store));
+    if (keys != nullptr && keys->count > kQueriesMax) return refuse("too many queries for one batch; divide it");
     std::vector<Key> own;
     VECSTORE_C_TRY(read_keys(keys, own));
     return search_into(options, own.size(), hits, [&](const SearchOptions& read, std::uint32_t threads) {

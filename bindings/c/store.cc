@@ -23,8 +23,6 @@ Status check_choice(std::uint32_t value, std::uint32_t last, const char* what) {
       .about(std::string(what) + " = " + std::to_string(value));
 }
 
-constexpr std::uint32_t kNone32 = UINT32_MAX;
-
 // 0: the default; all bits set: another than that of 0.
 template <typename T>
 void choose(T& option, T given, T for_most) {
@@ -41,8 +39,7 @@ Status check_choices(const vecstore_open_options& given) {
   VECSTORE_TRY(check_choice(given.fixed_cache, 1, "fixed_cache"));
   VECSTORE_TRY(check_choice(given.backend, VECSTORE_BACKEND_PREAD, "backend"));
   VECSTORE_TRY(check_choice(given.sync, VECSTORE_SYNC_NONE, "sync"));
-  VECSTORE_TRY(check_choice(given.merge, VECSTORE_MERGE_MANUAL, "merge"));
-  return check_choice(given.reserved, 0, "reserved");
+  return check_choice(given.merge, VECSTORE_MERGE_MANUAL, "merge");
 }
 
 Status read_options(const vecstore_open_options& given, OpenOptions& options) {
@@ -73,18 +70,6 @@ Status read_options(const vecstore_open_options& given, OpenOptions& options) {
   options.progress = hooks.progress;
   options.cancel = hooks.cancel;
   return Status::ok();
-}
-
-// What a write came to. One that met the end of the store while it waited is told so.
-template <typename T>
-Outcome outcome_of(const vecstore_store* store, const Result<T>& result) {
-  if (result) return {};
-  if (result.error().code() == Code::kInvalidArgument && store->open->is_closed)
-    return Outcome::of(VECSTORE_CLOSED, result.error());
-  return result.error();
-}
-Outcome outcome_of(const vecstore_store* store, const Status& status) {
-  return outcome_of(store, status.is_ok() ? Result<bool>(true) : Result<bool>(status));
 }
 
 Status close_of(const vecstore_store* store) {
@@ -171,13 +156,9 @@ int32_t vecstore_put(vecstore_store* store, const vecstore_keys* keys, const vec
     VectorView view;
     VECSTORE_C_TRY(read_vectors(vectors, view));
     std::vector<Key> own;
-    VECSTORE_C_TRY(read_keys(keys, own));
+    VECSTORE_C_TRY(read_keys(keys, own, view.rows));
     std::vector<std::string_view> documents;
-    VECSTORE_C_TRY(read_documents(read.documents, documents));
-    if (own.size() != view.rows || (read.documents != nullptr && documents.size() != own.size()))
-      return Outcome(Status(Code::kInvalidArgument,
-                            "a batch needs as many keys as vectors, and documents for all of them or none"))
-          .with(view.rows, own.size() != view.rows ? own.size() : documents.size());
+    VECSTORE_C_TRY(read_documents(read.documents, documents, view.rows));
     const auto put = store->open->store.put_batch(own, view, documents, options);
     if (put) write_versioned(receipt, receipt_of(*put));
     Outcome outcome = outcome_of(store, put);
@@ -227,28 +208,30 @@ int32_t vecstore_get(vecstore_store* store, const vecstore_keys* keys, uint8_t* 
                      uint64_t vectors_bytes, vecstore_bytes* documents, vecstore_error* error) {
   return call(error, [&]() -> Outcome {
     VECSTORE_C_TRY(check_reading(store));
-    std::vector<Key> own;
-    VECSTORE_C_TRY(read_keys(keys, own));
-    if (documents != nullptr) documents->texts.clear();
+    if (keys == nullptr) return refuse("keys is NULL");
     const StoreInfo info = store->open->store.info();
     const std::uint64_t row_bytes = info.dim * element_bytes(info.dtype);
-    if (vectors != nullptr &&
-        (row_bytes == 0 ? vectors_bytes != 0
-                        : vectors_bytes / row_bytes != own.size() || vectors_bytes % row_bytes != 0))
+    const bool fits = row_bytes == 0 ? vectors_bytes == 0
+                                     : vectors_bytes / row_bytes == keys->count && vectors_bytes % row_bytes == 0;
+    if (vectors != nullptr && !fits)
       return Outcome(Status(Code::kInvalidArgument, "the place for the vectors has another size than they take")
-                         .at(Detail::kBytes, row_bytes * own.size()))
-          .with(row_bytes * own.size(), vectors_bytes);
+                         .at(Detail::kBytes, row_bytes * keys->count))
+          .with(row_bytes * keys->count, vectors_bytes);
+    std::vector<Key> own;
+    VECSTORE_C_TRY(read_keys(keys, own));
     const auto items =
         store->open->store.get_batch(own, {.vectors = vectors != nullptr, .documents = documents != nullptr});
     if (!items) return items.error();
     if (vectors != nullptr) std::memset(vectors, 0, vectors_bytes);
+    TextColumn texts;  // keys may be those that `documents` has
     for (std::size_t i = 0; i < own.size(); ++i) {
       const auto& item = (*items)[i];
       if (found != nullptr) found[i] = item ? 1 : 0;
       if (vectors != nullptr && item && item->vector.size() <= row_bytes)
         std::memcpy(static_cast<std::byte*>(vectors) + i * row_bytes, item->vector.data(), item->vector.size());
-      if (documents != nullptr) documents->texts.append(item ? item->document : std::string());
+      if (documents != nullptr) texts.append(item ? item->document : std::string());
     }
+    if (documents != nullptr) documents->texts = std::move(texts);
     return {};
   });
 }

@@ -25,9 +25,9 @@
  * whenever a call returns, with code 0 where it went well. There is no global and no per-thread last error.
  *
  * Structs that begin with struct_size are zeroed, given their size, and then changed where another value than 0 is
- * wanted: `T t = {.struct_size = sizeof t};`, or vecstore_init(). 0 is the default of every member. A size that no
- * version ever had is VECSTORE_INVALID_ARGUMENT. A program may be compiled against a later header: then what the
- * library does not know must be 0, else it is VECSTORE_UNSUPPORTED.
+ * wanted: `T t = {.struct_size = sizeof t};`, or vecstore_init(). 0 is the default of every member. A size below that
+ * of the first version, or above 4096, is VECSTORE_INVALID_ARGUMENT. A program may be compiled against a later header:
+ * then what the library does not know must be 0, reserved members too, else it is VECSTORE_UNSUPPORTED.
  *
  * Threads: [any] any number of threads at once with one handle; [one] one thread at a time with one handle.
  * Blocking: [io] waits for the disk; [wait] may wait for others, searches for a searcher and puts for room.
@@ -66,7 +66,7 @@ extern "C" {
 VECSTORE_API uint32_t vecstore_version_number(void); /* of the library that is loaded */
 VECSTORE_API const char* vecstore_version(void);     /* "0.1.0"; static */
 
-/* Zeroes a struct that begins with struct_size and sets that to `size`. size: at least 4, else nothing is done. */
+/* Zeroes a struct that begins with struct_size and sets that to `size`. size: 4 to 4096, else nothing is done. */
 VECSTORE_API void vecstore_init(void* versioned, size_t size);
 
 /* Told of a broken invariant before abort(). From any thread; of the whole process. NULL: one line to stderr. */
@@ -222,7 +222,8 @@ enum { VECSTORE_MERGE_AUTO = 0, VECSTORE_MERGE_MANUAL = 1 };
 typedef struct vecstore_open_options {
   uint32_t struct_size;
   uint32_t access;
-  /* Of VECSTORE_CREATE: what is made. A store that is there must agree (dim 0: any), else INVALID_ARGUMENT. */
+  /* Of VECSTORE_CREATE: what is made. A store that is there must agree (dim 0, or one without
+   * rows: any), else INVALID_ARGUMENT. */
   uint32_t dim; /* 0: that of the first vector put */
   uint32_t dtype, metric, keys;
   uint64_t ram_bytes;    /* bound of all memory below; 0: unbounded, and nothing cached unless asked */
@@ -250,7 +251,7 @@ typedef struct vecstore_open_options {
 
 /* [io] options: NULL reads. On error *out is NULL. Errors: NOT_FOUND, INVALID_INPUT (no store), CORRUPT, NEWER_FORMAT,
  * MEMORY_BUDGET with the least that would do, BUSY naming the process that writes, PERMISSION, INVALID_ARGUMENT. Of
- * VECSTORE_CREATE besides: EXISTS (something else is there), NO_SPACE. */
+ * VECSTORE_CREATE besides: EXISTS (a directory with something else), NO_SPACE. CANCELLED of hooks. */
 VECSTORE_CHECKED int32_t vecstore_open(const char* path, const vecstore_open_options* options, vecstore_store** out,
                                        vecstore_error* error);
 /* [any][io] Takes no more writes (VECSTORE_CLOSED), cancels a merge, flushes and lets another writer in. Reading goes
@@ -302,7 +303,7 @@ VECSTORE_CHECKED int32_t vecstore_raise_delta_bytes(vecstore_store* store, uint6
 
 typedef struct vecstore_compact_options {
   uint32_t struct_size;
-  uint32_t rebuild; /* 1: every row is linked and ordered anew, as by a build */
+  uint32_t rebuild; /* 1: every row is linked and ordered anew, as by a build, though nothing was written */
   uint32_t threads; /* 0: all processors */
   uint32_t reserved;
   const vecstore_hooks* hooks;
@@ -342,7 +343,8 @@ typedef struct vecstore_query_stats {
   uint32_t latency_us;
 } vecstore_query_stats;
 
-/* Where answers go: arrays of the caller, each of which may be NULL. They are filled to their end. */
+/* Where answers go: arrays of the caller, each of which may be NULL. They are filled to their end. Texts come into
+ * their vecstore_bytes last, so that a call may be given what one of them has from the call before. */
 typedef struct vecstore_hits {
   uint32_t struct_size;
   uint32_t reserved;
@@ -355,8 +357,8 @@ typedef struct vecstore_hits {
   vecstore_bytes* documents;   /* likewise; of the moment that was searched */
 } vecstore_hits;
 
-/* [any][io][wait] queries: of the store's dimension and dtype (f16 and f32 mix). Fewer than k hits are no error. Where
- * it fails arrays are filled as if nothing had been found, unless what was asked makes no sense (INVALID_ARGUMENT).
+/* [any][io][wait] queries: of the store's dimension and dtype (f16 and f32 mix). Fewer than k hits are no error. Once
+ * what was asked is known to make sense, arrays are filled as if nothing had been found, and stay so where it fails.
  * Errors: INVALID_ARGUMENT, INVALID_INPUT (dimension; values, with their row), IO, CORRUPT naming the page,
  * MEMORY_BUDGET, CANCELLED. */
 VECSTORE_CHECKED int32_t vecstore_search(vecstore_store* store, const vecstore_vectors* queries,
@@ -399,8 +401,8 @@ typedef struct vecstore_rows {
 /* [any][io] options: may be NULL. On error *out is NULL. Errors: IO, CORRUPT, MEMORY_BUDGET. */
 VECSTORE_CHECKED int32_t vecstore_scan_open(vecstore_store* store, const vecstore_scan_options* options,
                                             vecstore_scan** out, vecstore_error* error);
-/* [io] The next rows, at most rows_max. After an error every further call returns the same. Errors: INVALID_ARGUMENT
- * (rows_max is 0), IO, CORRUPT, MEMORY_BUDGET, CANCELLED. */
+/* [io] The next rows, at most rows_max. Errors: INVALID_ARGUMENT (rows_max is 0); IO, CORRUPT, MEMORY_BUDGET
+ * and CANCELLED, after which every further call returns the same. */
 VECSTORE_CHECKED int32_t vecstore_scan_next(vecstore_scan* scan, uint64_t rows_max, vecstore_rows* rows,
                                             vecstore_error* error);
 VECSTORE_API void vecstore_scan_free(vecstore_scan* scan);
@@ -468,11 +470,11 @@ VECSTORE_CHECKED int32_t vecstore_predict_build(const vecstore_source* source, c
 /* -------------------------------------------------------------------------------------------------- upkeep */
 
 /* [any][io] Keeps what the store holds now in snapshots/<name> of its directory, which opens for reading. copy: 1 where
- * the file system takes no second names of files. hooks: may be NULL. Errors, which leave no snapshot: EXISTS,
+ * the file system takes no second names of files. cancel: may be NULL. Errors, which leave no snapshot: EXISTS,
  * INVALID_ARGUMENT (the name), UNSUPPORTED (no second names), NO_SPACE, IO, MEMORY_BUDGET, PERMISSION, CLOSED,
  * CANCELLED. */
 VECSTORE_CHECKED int32_t vecstore_snapshot(vecstore_store* store, const char* name, uint32_t copy,
-                                           const vecstore_hooks* hooks, vecstore_error* error);
+                                           vecstore_cancel* cancel, vecstore_error* error);
 /* [io] names: those of the store in the directory `path`. Errors: NOT_FOUND, INVALID_INPUT, PERMISSION, IO. */
 VECSTORE_CHECKED int32_t vecstore_snapshots(const char* path, vecstore_bytes* names, vecstore_error* error);
 /* [io] Errors: NOT_FOUND, INVALID_ARGUMENT (the name), PERMISSION, IO. */

@@ -154,7 +154,16 @@ class Trials {
     const auto setting = std::tuple(k_, blocks_, bound_, place);
     const auto known = known_.find(setting);
     if (known != known_.end()) return known->second;
-    VECSTORE_ASSIGN(const Measured measured, run(sizes_[place], 1));
+    std::vector<Outcome> outcomes(queries_of_trial());
+    const auto some = some_outcomes_.find(setting);
+    Part part = Part::kAll;
+    if (some != some_outcomes_.end()) {
+      for (std::size_t i = 0; i < some->second.size(); ++i) outcomes[i * kOneInSo] = some->second[i];
+      some_outcomes_.erase(some);
+      part = Part::kOthers;
+    }
+    VECSTORE_TRY(run(sizes_[place], part, outcomes));
+    const Measured measured = summary(outcomes);
     known_.emplace(setting, measured);
     return measured;
   }
@@ -235,8 +244,11 @@ class Trials {
     const auto setting = std::tuple(k_, blocks_, bound_, place);
     const auto known = known_by_some_.find(setting);
     if (known != known_by_some_.end()) return known->second;
-    VECSTORE_ASSIGN(const Measured measured, run(sizes_[place], kOneInSo));
+    std::vector<Outcome> outcomes((queries_of_trial() + kOneInSo - 1) / kOneInSo);
+    VECSTORE_TRY(run(sizes_[place], Part::kSome, outcomes));
+    const Measured measured = summary(outcomes);
     known_by_some_.emplace(setting, measured);
+    some_outcomes_.emplace(setting, std::move(outcomes));
     return measured;
   }
 
@@ -249,20 +261,23 @@ class Trials {
     return static_cast<std::size_t>(std::ranges::lower_bound(sizes_, point->search_list) - sizes_.begin());
   }
 
-  // Asks one query in so many.
-  Result<Measured> run(std::uint32_t search_list, std::uint64_t one_in) {
-    const std::uint64_t queries = (queries_of_trial() + one_in - 1) / one_in;
-    std::vector<Outcome> outcomes(queries);
-    QueryQueue queue(queries);
+  // Which queries are asked: all, one in kOneInSo, or those that were not.
+  enum class Part : std::uint8_t { kAll, kSome, kOthers };
+
+  // outcomes: of the queries of the trial, or of some of them one after the other; those that are asked are set.
+  Status run(std::uint32_t search_list, Part part, std::vector<Outcome>& outcomes) {
+    const std::uint64_t stride = part == Part::kSome ? kOneInSo : 1;
+    QueryQueue queue(outcomes.size());
     const auto next = [&]() -> std::optional<std::uint64_t> {
-      const auto taken = queue.take();
-      return taken ? std::optional(*taken * one_in) : std::nullopt;
+      auto taken = queue.take();
+      while (taken && part == Part::kOthers && *taken % kOneInSo == 0) taken = queue.take();
+      return taken ? std::optional(*taken * stride) : std::nullopt;
     };
     std::vector<Status> failures(searchers_.size());
     executor_->parallel_for(searchers_.size(), 1, [&](std::size_t, std::size_t, unsigned worker) {
       const Status outcome = searchers_[worker]->search_all(
           set_->queries, {k_, search_list, blocks_, bound_}, next, [&](const GraphSearcher::Answer& answer) {
-            outcomes[answer.query / one_in] = {
+            outcomes[answer.query / stride] = {
                 recall_of(answer.query, answer.found),
                 reads_of_4k(answer.stats.requests, answer.stats.bytes),
                 answer.stats.rounds,
@@ -274,8 +289,12 @@ class Trials {
       if (failures[worker].is_ok()) failures[worker] = outcome;
     });
     for (const Status& failure : failures) VECSTORE_TRY(failure);
-    done_ += queries;
+    done_ += outcomes.size();
     if (*progress_) (*progress_)(done_);
+    return Status::ok();
+  }
+
+  Measured summary(std::span<const Outcome> outcomes) const {
     return summary_of(outcomes, set_->drawn_in_all() < kQueriesEnough);
   }
 
@@ -328,7 +347,8 @@ class Trials {
   std::uint64_t done_ = 0;
   using Trial = std::tuple<std::uint32_t, std::uint32_t, float, std::size_t>;
   std::map<Trial, Measured> known_;
-  std::map<Trial, Measured> known_by_some_;  // of the queries
+  std::map<Trial, Measured> known_by_some_;              // of the queries
+  std::map<Trial, std::vector<Outcome>> some_outcomes_;  // theirs, until the others are asked
 };
 
 struct Setting {

@@ -108,7 +108,11 @@ Status StoreBuilder::publish(StoreDirectory& directory, MadeGeneration made) {
     return BuildReport::write(file_system_, directory.file_path(kBuildReportName),
                               directory.temporary_path(kBuildReportName), report_.to_json(subject, plan_));
   }));
-  report(Phase::kPublish, 1, 1);
+  // The store is there, whatever the caller's function throws now.
+  try {
+    report(Phase::kPublish, 1, 1);
+  } catch (...) {  // NOLINT(bugprone-empty-catch)
+  }
   return Status::ok();
 }
 

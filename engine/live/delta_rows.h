@@ -109,15 +109,19 @@ class DeltaRows {
     return Status::ok();
   }
 
-  // The next of those, from the `place`-th row on, which becomes the place behind it. nullopt: there is none.
-  std::optional<RowId> next_live(Lsn snapshot, std::size_t& place) const {
-    for (; place / DeltaStripe::kRowsMax < stripes_.size(); ++place) {
-      const DeltaStripe& stripe = *stripes_[place / DeltaStripe::kRowsMax];
-      const std::size_t within = place % DeltaStripe::kRowsMax;
-      if (within >= stripe.filled.load(std::memory_order_acquire)) return std::nullopt;
-      if (!DeltaStripe::is_visible(stripe.rows[within], snapshot)) continue;
-      ++place;
-      return row_id(stripe.rows[within]);
+  // The next of those, from `place` on, which becomes the place behind it. nullopt: there is none.
+  struct ScanPlace {
+    std::size_t stripe = 0;
+    std::uint32_t within = 0;
+  };
+  std::optional<RowId> next_live(Lsn snapshot, ScanPlace& place) const {
+    for (; place.stripe < stripes_.size(); ++place.stripe, place.within = 0) {
+      const DeltaStripe& stripe = *stripes_[place.stripe];
+      const std::uint32_t filled = stripe.filled.load(std::memory_order_acquire);
+      while (place.within < filled) {
+        const auto& row = stripe.rows[place.within++];
+        if (DeltaStripe::is_visible(row, snapshot)) return row_id(row);
+      }
     }
     return std::nullopt;
   }

@@ -57,7 +57,8 @@ Result<MergeReport> Store::Impl::compact(const CompactOptions& asked, MergeManne
   };
   const MutexLock guard(merging);
   const bool is_log_long = writer->log().bytes() >= opened.log_bytes / 2;
-  if (const View now = view(); !has_something_to_merge(now, is_log_long)) {
+  const bool is_asked_for = options.rebuild && epoch()->content->graph() != nullptr;
+  if (const View now = view(); !is_asked_for && !has_something_to_merge(now, is_log_long)) {
     MergeReport report;
     report.generation = now.content().manifest().generation;
     report.rows = now.content().properties().rows;

@@ -239,6 +239,7 @@ Scan::~Scan() = default;
 
 Status Scan::next(ScanBatch& batch, std::size_t rows_max) try {
   if (impl_->mark != process_mark()) return impl_->store.of_another_process();
+  if (rows_max == 0) batch.clear();
   if (rows_max == 0) return Status(Code::kInvalidArgument, "a batch of a scan must have room for a row");
   if (impl_->failure.is_ok()) impl_->failure = without_throwing([&] { return impl_->rows.next(batch, rows_max); });
   if (!impl_->failure.is_ok()) batch.clear();

@@ -52,7 +52,7 @@ class ScanOfView {
   std::size_t taken_ = 0;       // of those that wait
   std::vector<Pos> positions_;  // of the batch at hand, where vectors lie on pages
   Buffer<std::byte> page_;
-  std::size_t delta_place_ = 0;
+  DeltaRows::ScanPlace delta_place_;
 };
 
 }  // namespace vecstore

@@ -35,10 +35,11 @@ double search_distance(Metric metric, double distance) { return metric == Metric
 
 constexpr std::uint32_t kNearest = 10;    // rows that lead a search to where a radius is
 constexpr double kRadiusRounding = 1e-6;  // of a radius, by which what lies at its rim may be off
+constexpr double kRadiusMost = 0x1p127;   // no two rows are so far from each other (engine/files/validate.h)
 
 double radius_of(Metric metric, const SearchOptions& options) {
   if (!options.radius) return std::numeric_limits<double>::infinity();
-  const double radius = search_distance(metric, double{*options.radius});
+  const double radius = std::clamp(search_distance(metric, double{*options.radius}), -kRadiusMost, kRadiusMost);
   return radius + kRadiusRounding * std::abs(radius);
 }
 

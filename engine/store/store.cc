@@ -211,8 +211,7 @@ Status Store::Impl::of_another_process() const {
 Status Store::Impl::check_writable() const {
   VECSTORE_TRY(check_process());
   if (writer) return Status::ok();
-  return Status(Code::kPermission, "the store was opened for reading; open it with Access::kReadWrite")
-      .about(opened_path);
+  return Status(Code::kPermission, "the store was opened for reading; open it for writing").about(opened_path);
 }
 
 void Store::Dispose::operator()(Impl* impl) const { dispose_of(impl); }

@@ -414,10 +414,6 @@ BOOST_AUTO_TEST_CASE(calls_are_watched_and_stopped) {
   compacting.struct_size = sizeof(compacting);
   compacting.rebuild = 1;
   compacting.hooks = &hooks;
-  const std::vector<std::uint64_t> own{1};
-  const vecstore_keys keys = numbers(own);
-  const vecstore_vectors one = vectors_of(built.rows.row(1));
-  REQUIRE_C(vecstore_put(built.store.get(), &keys, &one, nullptr, nullptr, &error));  // else there is nothing to do
   CHECK_C(VECSTORE_CANCELLED, vecstore_compact(built.store.get(), &compacting, &error));
   CHECK_C(VECSTORE_CANCELLED, vecstore_verify(built.store.get(), 1, nullptr, &hooks, &error));
   CHECK_C(VECSTORE_CANCELLED,
@@ -441,7 +437,7 @@ BOOST_AUTO_TEST_CASE(calls_are_watched_and_stopped) {
   CHECK_C(VECSTORE_CANCELLED, vecstore_compact(built.store.get(), &compacting, &error));
   BOOST_TEST(told.calls == 1);
   told.most = 1'000'000;
-  REQUIRE_C(vecstore_compact(built.store.get(), &compacting, &error));
+  REQUIRE_C(vecstore_compact(built.store.get(), &compacting, &error));  // though nothing was written
   BOOST_TEST(told.calls > 2);
   REQUIRE_C(vecstore_verify(built.store.get(), 1, nullptr, &hooks, &error));
   BOOST_TEST(told.phase == std::uint32_t{VECSTORE_PHASE_VERIFY});

@@ -244,6 +244,66 @@ BOOST_AUTO_TEST_CASE(keys_and_texts_that_cannot_be) {
   of_texts.check();
 }
 
+BOOST_AUTO_TEST_CASE(counts_beyond_all_memory) {
+  Calls calls;
+  vecstore_error& error = calls.error;
+  const vecstore_keys right = calls.keys;
+  for (const std::uint64_t count : {std::uint64_t{1} << 60, std::uint64_t{1} << 32, std::uint64_t{3}}) {
+    calls.keys.count = count;
+    CHECK_C(VECSTORE_INVALID_ARGUMENT, calls.put());  // as many as vectors, and no more is looked at
+    BOOST_TEST((error.expected == 2 && error.actual == count));
+    CHECK_C(VECSTORE_INVALID_ARGUMENT, calls.get());
+  }
+  calls.keys.count = std::uint64_t{1} << 60;
+  CHECK_C(VECSTORE_MEMORY_BUDGET, vecstore_erase(calls.store.get(), &calls.keys, nullptr, &error));
+  CHECK_C(VECSTORE_MEMORY_BUDGET, vecstore_get(calls.store.get(), &calls.keys, nullptr, nullptr, 0, nullptr, &error));
+  calls.keys.count = (std::uint64_t{1} << 24) + 1;
+  CHECK_C(VECSTORE_INVALID_ARGUMENT,
+          vecstore_search_by_key(calls.store.get(), &calls.keys, &calls.asked, &calls.found.hits, &error));
+  calls.keys = right;
+  vecstore_texts texts = calls.text_keys.texts;
+  texts.count = std::uint64_t{1} << 60;
+  calls.options.documents = &texts;
+  CHECK_C(VECSTORE_INVALID_ARGUMENT, calls.put());
+  calls.options.documents = nullptr;
+  calls.vectors.stride = std::uint64_t{1} << 63;
+  CHECK_C(VECSTORE_INVALID_ARGUMENT, calls.put());
+  calls.vectors.stride = 0;
+  calls.vectors.rows = std::uint64_t{1} << 60;
+  CHECK_C(VECSTORE_INVALID_ARGUMENT, calls.put());
+  CHECK_C(VECSTORE_INVALID_ARGUMENT, calls.look());
+  calls.vectors.rows = 2;
+  vecstore_open_options options = creating(kDim, VECSTORE_F32);
+  options.delta_bytes = UINT64_MAX;
+  vecstore_store* store = nullptr;
+  CHECK_C(VECSTORE_INVALID_ARGUMENT, vecstore_open(calls.directory.path("t").c_str(), &options, &store, &error));
+  calls.asked.reserved = 1;
+  CHECK_C(VECSTORE_UNSUPPORTED, calls.look());
+  calls.asked.reserved = 0;
+  calls.check();
+}
+
+// Whoever goes on with what a call brought gives the next one what the last has filled.
+BOOST_AUTO_TEST_CASE(what_a_call_filled_may_go_into_the_next) {
+  Calls calls(VECSTORE_KEY_BYTES);
+  vecstore_error& error = calls.error;
+  calls.vectors.rows = 1;
+  calls.asked.k = 1;
+  REQUIRE_C(calls.look());
+  vecstore_texts seen = vecstore_bytes_view(calls.found.texts.get());
+  const std::string first(seen.bytes, seen.offsets[1]);
+  const vecstore_keys exclude = {nullptr, &seen, seen.count};
+  calls.asked.exclude = &exclude;
+  REQUIRE_C(calls.look());
+  seen = vecstore_bytes_view(calls.found.texts.get());
+  BOOST_TEST(first != std::string(seen.bytes, seen.offsets[1]));
+  const vecstore_keys keys = {nullptr, &seen, seen.count};
+  REQUIRE_C(vecstore_get(calls.store.get(), &keys, nullptr, nullptr, 0, calls.found.texts.get(), &error));
+  calls.found.hits.documents = calls.found.texts.get();
+  calls.asked.exclude = nullptr;
+  CHECK_C(VECSTORE_INVALID_ARGUMENT, calls.look());
+}
+
 BOOST_AUTO_TEST_CASE(nothing_at_all_is_a_batch_too) {
   Calls calls;
   vecstore_error& error = calls.error;
@@ -304,7 +364,6 @@ BOOST_AUTO_TEST_CASE(options_out_of_their_range) {
   not_opened([](auto& o) { o.sync = 3; });
   not_opened([](auto& o) { o.merge = 2; });
   not_opened([](auto& o) { o.log_bytes = 1; });
-  not_opened([](auto& o) { o.reserved = 1; });
   vecstore_open_options other = creating(kDim + 1, VECSTORE_F32);
   vecstore_store* store = nullptr;
   BOOST_TEST(vecstore_open(calls.directory.path("s").c_str(), &other, &store, &error) == VECSTORE_BUSY);

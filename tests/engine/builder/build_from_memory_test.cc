@@ -190,6 +190,29 @@ BOOST_AUTO_TEST_CASE(a_source_or_a_function_that_fails_in_the_middle_leaves_noth
   REQUIRE_OK(Store::build(directory.path("s"), *view_source(rows.view()), from_functions(texts)));
 }
 
+// Whenever the caller's function ends a build, nothing is there; once the store is, nothing ends it.
+BOOST_AUTO_TEST_CASE(a_build_that_is_stopped_at_any_call_of_progress_leaves_what_was_there) {
+  const TemporaryDirectory directory;
+  const Matrix rows = recut(DType::kU8, 16, kRows), before = recut(DType::kU8, 8, 100);
+  REQUIRE_OK(Store::build(directory.path("s"), *view_source(before.view()), build_options(Metric::kL2)));
+  BuildOptions options = build_options(Metric::kL2);
+  options.overwrite = true;
+  bool is_done = false;
+  for (int last = 0; !is_done; ++last) {
+    int calls = 0;
+    options.progress = [&](const Progress&) {
+      if (++calls > last) throw std::runtime_error("enough");
+    };
+    try {
+      is_done = Store::build(directory.path("s"), *view_source(rows.view()), options).is_ok();
+    } catch (const std::runtime_error&) {
+    }
+    const auto store = Store::open(directory.path("s"));
+    REQUIRE_OK(store);
+    BOOST_REQUIRE(store->info().dim == (is_done ? 16u : 8u));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(functions_are_called_in_the_order_of_the_rows) {
   const TemporaryDirectory directory;
   const Matrix rows = recut(DType::kU8, 16, kRows);

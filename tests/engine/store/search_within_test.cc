@@ -4,8 +4,10 @@
 // with exact search in double precision.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 
+#include "base/random.h"
 #include "tests/engine/stores.h"
 
 namespace vecstore {
@@ -159,6 +161,42 @@ BOOST_AUTO_TEST_CASE(k_bounds_what_comes_and_a_wide_radius_changes_nothing) {
     options.radius = std::numeric_limits<float>::quiet_NaN();
     BOOST_TEST((code_of(near.store->search(near.queries.view(), options)) == Code::kInvalidArgument));
   });
+}
+
+// Where a page brings hundreds of near rows, or many are copies, short lists do for a k; a radius wants all of them.
+BOOST_AUTO_TEST_CASE(of_one_dimension_and_of_copies_all_come) {
+  Random random(3);
+  for (const std::uint32_t dim : {1u, 2u, 32u}) {
+    const std::uint64_t rows = 4000;
+    std::vector<float> values(rows * dim);
+    for (float& value : values) value = static_cast<float>(random.below(1u << 20)) / (1u << 18);
+    if (dim == 32)  // 500 copies of one row
+      for (std::uint64_t copy = 0; copy < 500; ++copy)
+        std::copy_n(values.begin() + 8 * dim, dim, values.begin() + static_cast<std::ptrdiff_t>(copy * 8 * dim));
+    const Matrix base = matrix_of(dim, DType::kF32, values);
+    for (const double cache : {0.0, 1.0}) {
+      const TemporaryDirectory directory;
+      const Store store =
+          build_and_open(directory.path("s"), base, build_options(Metric::kL2, true), {.cache_fraction = cache});
+      for (const std::size_t within : {std::size_t{5}, std::size_t{300}, std::size_t{900}}) {
+        std::size_t due = 0, found = 0;
+        for (std::uint64_t q = 0; q < rows; q += 400) {
+          std::vector<double> distances;
+          for (std::uint64_t r = 0; r < rows; ++r)
+            distances.push_back(exact_distance(Metric::kL2, values.data() + q * dim, values.data() + r * dim, dim));
+          std::ranges::sort(distances);
+          SearchOptions options;
+          options.k = 1000;
+          options.full_precision = true;
+          options.radius = dim == 32 ? 1e-3f : std::nextafter(static_cast<float>(distances[within - 1]), 1e9f);
+          due += static_cast<std::size_t>(std::ranges::upper_bound(distances, *options.radius) - distances.begin());
+          found += search(store, base.row(q), options)[0].size();
+        }
+        BOOST_TEST(static_cast<double>(found) >= .93 * static_cast<double>(due),
+                   dim << " dimensions, cache " << cache << ", " << within << ": " << found << " of " << due);
+      }
+    }
+  }
 }
 
 // Under l2 a copy is at distance 0, and no farther than that.

@@ -103,11 +103,11 @@ class [[nodiscard]] Result {
 
 }  // namespace vecstore
 
-// Returns from the enclosing function when `expression`, a Status, is not ok.
-#define VECSTORE_TRY(expression)                            \
-  do {                                                      \
-    ::vecstore::Status vecstore_status_ = (expression);     \
-    if (!vecstore_status_.is_ok()) return vecstore_status_; \
+// Returns from the enclosing function when `expression`, a Status, is not ok. A copy: it may be part of a temporary.
+#define VECSTORE_TRY(expression)                                                                                  \
+  do {                                                                                                            \
+    ::vecstore::Status vecstore_status_ = (expression); /* NOLINT(performance-unnecessary-copy-initialization) */ \
+    if (!vecstore_status_.is_ok()) return vecstore_status_;                                                       \
   } while (false)
 
 #define VECSTORE_CONCAT_INNER(a, b) a##b

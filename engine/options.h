@@ -142,7 +142,7 @@ struct PutOptions {
 };
 
 struct CompactOptions {
-  bool rebuild = false;                 // links and orders every row anew, as a build does
+  bool rebuild = false;                 // links and orders every row anew, as a build does; though nothing was written
   std::uint32_t threads = 0;            // 0: all processors; fewer where memory is short
   ProgressFunction progress = {};       // what it throws ends the merge, and nothing has changed
   const CancelToken* cancel = nullptr;  // the merge ends with kCancelled, and nothing has changed

@@ -79,7 +79,7 @@ class Undoing {
   }
   Undoing(const Undoing&) = delete;
   Undoing& operator=(const Undoing&) = delete;
-  Status unless_ok(Status outcome) {
+  Status unless_ok(const Status& outcome) {
     is_kept_ = outcome.is_ok();
     return directory_.about_store(outcome);
   }

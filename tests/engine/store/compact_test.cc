@@ -203,6 +203,34 @@ BOOST_AUTO_TEST_CASE(nothing_that_waits_is_no_reason_to_build) {
   written.check(store);
 }
 
+BOOST_AUTO_TEST_CASE(who_asks_for_a_build_has_one_though_nothing_waits) {
+  for (const KeyKind keys : {KeyKind::kNumber, KeyKind::kBytes}) {
+    const TemporaryDirectory directory;
+    Written written(directory.path("s"), recut(DType::kF32, 24, 900), keys, Metric::kL2, true);
+    written.build(300, directory.path());
+    Store store = open_for_writing(written.path());
+    for (std::uint32_t generation = 2; generation < 4; ++generation) {
+      const auto report = store.compact({.rebuild = true});
+      REQUIRE_OK(report);
+      BOOST_TEST(report->was_needed);
+      BOOST_TEST(report->generation == generation);
+      written.check(store);
+    }
+    const auto verified = store.verify({.deep = true});
+    REQUIRE_OK(verified);
+    BOOST_TEST(verified->damage_total == 0u);
+    REQUIRE_OK(store.close());
+    written.check(open_for_writing(written.path()));
+  }
+  const TemporaryDirectory directory;
+  Written none(directory.path("s"), recut(DType::kF32, 24, 9), KeyKind::kNumber, Metric::kL2, false);
+  none.create();
+  Store store = open_for_writing(none.path());
+  const auto report = store.compact({.rebuild = true});
+  REQUIRE_OK(report);
+  BOOST_TEST(!report->was_needed);  // there is no graph to build anew
+}
+
 BOOST_AUTO_TEST_CASE(a_store_without_any_row_left_takes_rows_again) {
   const TemporaryDirectory directory;
   Written written(directory.path("store"), csift(300), KeyKind::kBytes, Metric::kL2, true);

@@ -88,7 +88,8 @@ Result<std::span<const FoundRow>> MemorySearch::search(const VectorView& queries
 
 // From the nearest block on; what is left in the pool is admitted, and `due` rows where so many can be reached.
 Status MemorySearch::walk(std::size_t list, std::size_t due, const RowFilter* filter) {
-  const std::size_t room = std::max<std::size_t>({list, due, params_.has_radius() ? params_.list_within(params_.k) : 0});
+  const std::size_t room =
+      std::max<std::size_t>({list, due, params_.has_radius() ? params_.list_within(params_.k) : 0});
   // Rows that are not admitted leave the pool when they are expanded, and push nothing out until then.
   pool_.clear(filter == nullptr ? room : room + room / 2 + (layout_.rows - filter->rows()));
   forget_visits();

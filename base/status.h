@@ -40,7 +40,7 @@ class [[nodiscard]] Status {
   Status() = default;
   // `text` must have static storage duration.
   Status(Code code, const char* text) : code_(code), text_(text) {}
-  // Out of line, or every VECSTORE_TRY would have the copy of a subject in it: a third of the library's code.
+  // Out of line, or every VECSTORE_TRY would have the copy of a subject in it.
   Status(const Status& other) noexcept;
   Status& operator=(const Status& other) noexcept;
 

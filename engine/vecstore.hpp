@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// VecStore's C++ API: make a store or build one from a file, put, erase and get by key, search.
+// VecStore's C++ API: make a store or build one from files or memory, put, erase and get by key, search.
 //
 //   auto store = vecstore::Store::open("idx", {.access = vecstore::Access::kReadWrite}).value();
 //   auto receipt = store.put(17, vecstore::VectorView{vector, vecstore::DType::kU8, 1, 128}, "a document").value();
@@ -158,11 +158,12 @@ class Store {
   // store as it was: kMemoryBudget (names what would do), kNoSpace, kIo, kCorrupt (a page of the graph is damaged;
   // names it), kCancelled, kPermission, kBusy (calls keep as much as reader_bytes_max allows).
   Result<MergeReport> compact(const CompactOptions& options = {});
-  // Keeps what the store holds now, in snapshots/<name> of its directory: second names of the files, and a copy of the
-  // log. It opens for reading as any store, and changes no more; copy() makes a store of it that can be written to.
-  // Writes and searches go on meanwhile, merges wait. name: 1 to 100 letters, digits, '.', '_' or '-', not '.' first.
-  // Errors, which leave no snapshot: kExists, kInvalidArgument (the name), kUnsupported (the file system takes no
-  // second names; ask for a copy), kNoSpace, kIo, kMemoryBudget, kPermission (opened for reading), kCancelled.
+  // Keeps what the store holds now, in snapshots/<name> of its directory: second names of its files, those of the log
+  // among them, and a copy of the log's end. It opens for reading as any store, and changes no more; copy() makes a
+  // store of it that can be written to. Writes and searches go on meanwhile, merges wait. name: 1 to 100 letters,
+  // digits, '.', '_' or '-', not '.' first. Errors, which leave no snapshot: kExists, kInvalidArgument (the name),
+  // kUnsupported (the file system takes no second names; ask for a copy), kNoSpace, kIo, kMemoryBudget, kPermission
+  // (opened for reading), kCancelled.
   Result<SnapshotInfo> snapshot(const std::string& name, const SnapshotOptions& options = {});
   // Everything acknowledged so far survives a power cut afterwards. Errors: kIo.
   Status flush();

@@ -118,6 +118,12 @@ class PageView {
   }
   // [rows_per_page × dim] values of layout.value_bits.
   const std::byte* values() const { return page_ + layout_->values_at(); }
+  // Of integers, which lie here as they were put, but for i8, which is shifted by 128. out: [dim].
+  void copy_integers(std::uint32_t slot, std::byte* out) const {
+    const std::byte* from = values() + std::size_t{slot} * layout_->value_bytes();
+    const auto shift = std::byte{layout_->dtype == DType::kI8 ? std::uint8_t{0x80} : std::uint8_t{0}};
+    for (std::uint32_t i = 0; i < layout_->dim; ++i) out[i] = from[i] ^ shift;
+  }
   // The encoded list of the record; one that is_damaged() when the ends are not ascending within the page.
   std::span<const std::byte> list(std::uint32_t slot) const;
 

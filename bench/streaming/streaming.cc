@@ -38,8 +38,7 @@ struct StreamingSettings {
   Metric metric = Metric::kL2;
   std::uint64_t query_rows = 0;
   std::uint64_t ram_bytes = 64ull << 20;
-  std::uint64_t seed = 1;     // of the fresh build
-  std::size_t unsettled = 0;  // search steps before the store holds what queries ask for
+  std::uint64_t seed = 1;  // of the fresh build
   SyncMode sync = SyncMode::kAlways;
 };
 
@@ -237,8 +236,7 @@ ExactNeighbours by_position(ExactNeighbours truth, std::span<const std::uint32_t
 void judge(const StreamingSettings& settings, Json& report) {
   const Json steps = report["steps"], ours = report["end"], fresh = report["fresh"];
   double lowest = 1, memory = report["closing"]["memory_peak"].get<double>();
-  for (std::size_t step = settings.unsettled; step < steps.size(); ++step)
-    lowest = std::min(lowest, steps[step]["search"]["recall"].get<double>());
+  for (const Json& step : steps) lowest = std::min(lowest, step["search"]["recall"].get<double>());
   report["least_recall"] = lowest;
   const auto of = [](const Json& store, const char* field) { return store["search"][field].get<double>(); };
   fmt::print("  reads at the end against a fresh build: {:.3f}\n", of(ours, "reads") / of(fresh, "reads"));
@@ -298,8 +296,6 @@ int main(int count, char** arguments) try {
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--sync", settings.sync, "always, interval or none [always]")->transform(CLI::Transformer(syncs));
   app.add_option("--seed", settings.seed, "of the fresh build [1]");
-  app.add_option("--unsettled", settings.unsettled,
-                 "search steps that recall is not judged by: the store has not yet what queries ask for [0]");
   CLI11_PARSE(app, count, arguments);
   if (settings.name.empty()) settings.name = std::filesystem::path(settings.runbook).stem().string();
   std::filesystem::create_directories(settings.work);

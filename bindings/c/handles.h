@@ -18,10 +18,22 @@ namespace vecstore::c {
 // A store with what is known of its handle. Scans keep it alive.
 struct OpenStore {
   OpenStore(Store opened, bool writes) : store(std::move(opened)), is_writer(writes) {}
+  // Of a vector of the store; 0: its dimension is not known yet. Once it is it stays, and info() is not cheap.
+  std::uint64_t row_bytes() {
+    if (const std::uint64_t known = row_bytes_.load(std::memory_order_relaxed); known != 0) return known;
+    const StoreInfo info = store.info();
+    const std::uint64_t bytes = info.dim * element_bytes(info.dtype);
+    row_bytes_.store(bytes, std::memory_order_relaxed);
+    return bytes;
+  }
+
   Store store;
   const bool is_writer;
   std::atomic<bool> is_closed{false};  // of a writer
   const std::uint64_t mark = process_mark();
+
+ private:
+  std::atomic<std::uint64_t> row_bytes_{0};
 };
 
 }  // namespace vecstore::c

@@ -209,8 +209,7 @@ int32_t vecstore_get(vecstore_store* store, const vecstore_keys* keys, uint8_t* 
   return call(error, [&]() -> Outcome {
     VECSTORE_C_TRY(check_reading(store));
     if (keys == nullptr) return refuse("keys is NULL");
-    const StoreInfo info = store->open->store.info();
-    const std::uint64_t row_bytes = info.dim * element_bytes(info.dtype);
+    const std::uint64_t row_bytes = store->open->row_bytes();
     const bool fits = row_bytes == 0 ? vectors_bytes == 0
                                      : vectors_bytes / row_bytes == keys->count && vectors_bytes % row_bytes == 0;
     if (vectors != nullptr && !fits)

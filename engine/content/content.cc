@@ -168,15 +168,11 @@ Status Content::read_vector(RowId row, std::byte* out) const {
     std::memcpy(out, stored.vector.data(), stored.vector.size());
     return Status::ok();
   }
-  // Integers are on their page as they were put, i8 shifted by 128.
   VECSTORE_ASSIGN(const Pos position, generation_->position_of(row, budget_));
   const GraphLayout& layout = generation_->layout();
   VECSTORE_ASSIGN(auto page, Buffer<std::byte>::allocate(budget_, layout.page_bytes));
   VECSTORE_TRY(generation_->graph().read_page(layout.page_of(position), page.span()));
-  const PageView view(layout, page.data());
-  const std::byte* values = view.values() + std::size_t{layout.slot_of(position)} * layout.value_bytes();
-  const auto shift = std::byte{layout.dtype == DType::kI8 ? std::uint8_t{0x80} : std::uint8_t{0}};
-  for (std::uint32_t i = 0; i < layout.dim; ++i) out[i] = values[i] ^ shift;
+  PageView(layout, page.data()).copy_integers(layout.slot_of(position), out);
   return Status::ok();
 }
 

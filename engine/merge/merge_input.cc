@@ -85,7 +85,6 @@ Status MergeInput::read_originals(Watch& watch) {
 Status MergeInput::read_pages(Watch& watch) {
   const Generation& graph = *view_.content().graph();
   const GraphLayout& layout = graph.layout();
-  const auto shift = std::byte{layout.dtype == DType::kI8 ? std::uint8_t{0x80} : std::uint8_t{0}};
   VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget_, layout.page_bytes));
   std::uint64_t done = 0;
   for (std::uint64_t page = 1; page <= layout.pages(); ++page) {
@@ -97,10 +96,7 @@ Status MergeInput::read_pages(Watch& watch) {
       if (!place) continue;
       ++done;
       if (!number_keys_.empty()) number_keys_[*place] = records.key(slot);
-      if (!is_integer(dtype())) continue;
-      const std::byte* values = records.values() + std::size_t{slot} * layout.value_bytes();
-      std::byte* vector = vector_at(*place);
-      for (std::uint32_t i = 0; i < layout.dim; ++i) vector[i] = values[i] ^ shift;
+      if (is_integer(dtype())) records.copy_integers(slot, vector_at(*place));
     }
   }
   if (done == graph_rows_) return Status::ok();

@@ -52,18 +52,14 @@ class GraphVectors final : public VectorSource {
 };
 
 Status GraphVectors::read_pages(std::uint64_t first, std::uint64_t count, std::byte* out) const {
-  const auto shift = std::byte{dtype() == DType::kI8 ? std::uint8_t{0x80} : std::uint8_t{0}};
   VECSTORE_ASSIGN(auto bytes, Buffer<std::byte>::allocate(budget_, layout().page_bytes));
   for (std::uint64_t position = first; position < first + count;) {
     const std::uint64_t page = layout().page_of(static_cast<Pos>(position));
     VECSTORE_TRY(rows_.graph().graph().read_page(page, bytes.span()));
     const PageView view(layout(), bytes.data());
     const std::uint64_t end = std::min<std::uint64_t>(first + count, layout().first_on(page) + layout().rows_on(page));
-    for (; position < end; ++position) {
-      const std::byte* values =
-          view.values() + std::size_t{layout().slot_of(static_cast<Pos>(position))} * layout().value_bytes();
-      for (std::uint32_t i = 0; i < dim(); ++i) *out++ = values[i] ^ shift;
-    }
+    for (; position < end; ++position, out += row_bytes())
+      view.copy_integers(layout().slot_of(static_cast<Pos>(position)), out);
   }
   return Status::ok();
 }

@@ -96,7 +96,7 @@ Status ScanOfView::next_of_graph(ScanBatch& batch, std::size_t rows_max) {
     }
     VECSTORE_TRY(take(waiting_[taken_++], batch));
   }
-  if (page_.size() != 0) VECSTORE_TRY(read_pages(0, batch));
+  if (page_.size() != 0) VECSTORE_TRY(read_pages(batch));
   return Status::ok();
 }
 
@@ -133,16 +133,15 @@ void ScanOfView::append_key(const Key& key, ScanBatch& batch) const {
   }
 }
 
-// Integers lie on their page as they were put, i8 shifted by 128.
-Status ScanOfView::read_pages(std::size_t first, ScanBatch& batch) {
+// Each page once, in the order of the file.
+Status ScanOfView::read_pages(ScanBatch& batch) {
   const Generation& generation = *view_.content().graph();
   const GraphLayout& layout = generation.layout();
   const std::size_t bytes = layout.value_bytes();
   batch.vectors.resize(batch.size() * bytes);
-  std::vector<std::size_t> order(batch.size() - first);
+  std::vector<std::size_t> order(batch.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, {}, [this](std::size_t i) { return positions_[i]; });
-  const auto shift = std::byte{layout.dtype == DType::kI8 ? std::uint8_t{0x80} : std::uint8_t{0}};
   std::uint64_t held = 0;  // no page of rows has this number
   for (const std::size_t i : order) {
     const std::uint64_t page = layout.page_of(positions_[i]);
@@ -151,10 +150,7 @@ Status ScanOfView::read_pages(std::size_t first, ScanBatch& batch) {
       VECSTORE_TRY(generation.graph().read_page(page, page_.span()));
       held = page;
     }
-    const PageView view(layout, page_.data());
-    const std::byte* values = view.values() + std::size_t{layout.slot_of(positions_[i])} * bytes;
-    std::byte* out = batch.vectors.data() + (first + i) * bytes;
-    for (std::size_t at = 0; at < bytes; ++at) out[at] = values[at] ^ shift;
+    PageView(layout, page_.data()).copy_integers(layout.slot_of(positions_[i]), batch.vectors.data() + i * bytes);
   }
   return Status::ok();
 }

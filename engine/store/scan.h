@@ -37,8 +37,7 @@ class ScanOfView {
   Result<Pos> position_of(RowId row);
   Status take(const NumberedRow& row, ScanBatch& batch);
   void append_key(const Key& key, ScanBatch& batch) const;
-  // Of rows from the `first`-th on, whose positions are known.
-  Status read_pages(std::size_t first, ScanBatch& batch);
+  Status read_pages(ScanBatch& batch);  // the vectors of all, whose positions are known
 
   View view_;
   ScanOptions options_;
